@@ -1,0 +1,1 @@
+"""Is it a dance? Figures that need no network."""

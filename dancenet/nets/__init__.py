@@ -1,0 +1,1 @@
+"""The networks in Keras: the only folder that names keras or tensorflow."""

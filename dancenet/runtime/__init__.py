@@ -1,0 +1,1 @@
+"""The exported networks, run without TensorFlow."""
