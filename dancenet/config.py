@@ -1,0 +1,125 @@
+"""What a trained model depends on, as frozen records that read and write `config.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from dancenet.errors import UserError
+
+FORMAT = 1
+NETWORKS = ("lean", "dancenet")
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """The picture network: frames (H, W) to a latent and back."""
+
+    network: str = "lean"  # "lean" or "dancenet" (the 2018 network)
+    height: int = 120  # pixels
+    width: int = 208  # pixels
+    latent_dim: int = 128
+
+    def __post_init__(self) -> None:
+        _check_network(self.network)
+
+
+@dataclass(frozen=True)
+class DancerConfig:
+    """The motion network: a vector (D,) and a state to a mixture for the next vector."""
+
+    network: str = "lean"  # "lean" or "dancenet" (the 2018 network)
+    dim: int = 128  # D, length of a vector in model units
+    units: int = 512  # of each LSTM layer
+    layers: int = 1  # LSTM layers
+    num_mixtures: int = 5  # K
+    dense_units: int = 0  # of the relu layer before the mixture head, 0 for none
+    dropout: float = 0.0  # after each LSTM layer, in training
+    predict: str = "step"  # "step" (difference to the next vector) or "place" (the next vector)
+    recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
+    sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
+    look_back: int = 64  # vectors of context in training
+
+    def __post_init__(self) -> None:
+        _check_network(self.network)
+        if self.predict not in ("step", "place"):
+            raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything in `config.json`: one model of one space."""
+
+    name: str
+    fps: float = 30.0  # frames per second of the training clips
+    space: str = "silhouette"
+    vae: VaeConfig | None = None
+    dancer: DancerConfig | None = None
+    training: dict[str, Any] = field(default_factory=dict)  # how it was trained; for people
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the record as a JSON object that `from_json` reads back."""
+        return {"format": FORMAT, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, content: Any, source: str = "config.json") -> ModelConfig:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            UserError: a key is unknown or missing, a value is of the wrong kind, or the
+                format is another; the message names it and `source`.
+        """
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            received = content.get("format") if isinstance(content, dict) else type(content)
+            raise UserError(
+                f"{source} has format {received}; this version of dancenet reads {FORMAT}."
+            )
+        fields = {key: value for key, value in content.items() if key != "format"}
+        return _build(cls, fields, source)
+
+
+R = typing.TypeVar("R")
+
+
+def _build(record: type[R], content: Any, source: str) -> R:
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: expected an object, received {content!r}.")
+    hints = typing.get_type_hints(record)
+    unknown = sorted(set(content) - set(hints))
+    if unknown:
+        raise UserError(
+            f"{source} has keys this version of dancenet does not know: {', '.join(unknown)}. "
+            "Update dancenet, or remove them."
+        )
+    values = {
+        key: _convert(hints[key], value, f"{source}: {key}") for key, value in content.items()
+    }
+    try:
+        return record(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source} cannot be used: {error}") from error
+
+
+def _convert(hint: Any, value: Any, source: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is type(None) and value is None:
+            return None
+        if dataclasses.is_dataclass(option) and isinstance(option, type):
+            if isinstance(value, dict):
+                return _build(option, value, source)
+            continue
+        kind = typing.get_origin(option) or option
+        if kind is float and type(value) is int:
+            return float(value)
+        if type(value) is kind:
+            return value
+    raise UserError(f"{source} is {value!r}, which is not of the kind expected there.")
+
+
+def _check_network(network: str) -> None:
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}; received {network!r}.")
