@@ -128,7 +128,7 @@ class ModelFolder:
                     f"altered. {advice}"
                 )
             if files.sha256_of(path) != record[name]["sha256"]:
-                raise UserError(f"{path} was altered: its SHA-256 is not the recorded one. {advice}")
+                raise UserError(f"{path} was altered: its SHA-256 is not as recorded. {advice}")
 
     def _record(self) -> dict[str, dict]:
         record = files.read_json(self.path / CHECKSUMS, "record of the model's files")

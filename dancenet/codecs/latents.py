@@ -1,0 +1,144 @@
+"""The file between the two networks: every frame's latent, and where the clips begin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from dancenet import files
+from dancenet.codecs.base import require_arrays
+from dancenet.data.frames import Clip, split_clips
+from dancenet.errors import UserError
+
+_FORMAT = 1
+_NAMES = (
+    "format", "z_mean", "z_log_var", "fps", "clips", "splits", "sources", "encoder_sha256",
+)
+
+
+@dataclass(frozen=True)
+class Latents:
+    """The encoder's two outputs for every frame of a folder."""
+
+    z_mean: np.ndarray  # (T, L) float32
+    z_log_var: np.ndarray  # (T, L) float32
+    fps: float  # frames per second
+    clips: tuple[range, ...]  # 0-based rows of each clip, in order, none left out
+    splits: tuple[str | None, ...]  # "train", "val" or None for each clip
+    sources: tuple[str, ...]  # where each clip came from
+    encoder_sha256: str  # of the encoder graph that made them
+
+    def __post_init__(self) -> None:
+        if self.z_mean.ndim != 2 or self.z_mean.shape != self.z_log_var.shape:
+            raise ValueError(
+                f"z_mean {self.z_mean.shape} and z_log_var {self.z_log_var.shape} must be (T, L)."
+            )
+        if not len(self.clips) == len(self.splits) == len(self.sources):
+            raise ValueError("every clip needs a split and a source.")
+        stop = 0
+        for clip in self.clips:
+            if clip.start != stop or len(clip) < 1:
+                raise ValueError(f"the clips do not follow each other: {clip} after row {stop}.")
+            stop = clip.stop
+        if stop != len(self.z_mean):
+            raise ValueError(f"the clips hold {stop} rows and there are {len(self.z_mean)}.")
+        for name in ("z_mean", "z_log_var"):
+            bad = ~np.isfinite(getattr(self, name)).all(axis=1)
+            if bad.any():
+                raise ValueError(
+                    f"{name} holds NaN or infinity in {bad.sum()} frames, first in frame "
+                    f"{int(np.argmax(bad)) + 1}; encode the frames again"
+                )
+        if not (np.isfinite(self.fps) and self.fps > 0):
+            raise ValueError(f"the frame rate is {self.fps}.")
+
+    @classmethod
+    def from_clips(
+        cls,
+        z_mean: np.ndarray,
+        z_log_var: np.ndarray,
+        clips: Sequence[Clip],
+        fps: float,
+        encoder_sha256: str,
+    ) -> Latents:
+        """Puts the latents of a frame folder together with its clips."""
+        return cls(
+            z_mean,
+            z_log_var,
+            fps,
+            tuple(clip.rows for clip in clips),
+            tuple(clip.split for clip in clips),
+            tuple(clip.source for clip in clips),
+            encoder_sha256,
+        )
+
+    def split(self, fraction: float = 0.1) -> tuple[list[range], list[range]]:
+        """Returns training and validation rows, as `data.frames.split_clips` does."""
+        clips = [
+            Clip(source, self.fps, rows.start + 1, rows.stop, "", split)
+            for rows, split, source in zip(self.clips, self.splits, self.sources)
+        ]
+        return split_clips(clips, fraction)
+
+    def save(self, path: str | Path) -> None:
+        """Writes the latents as .npz, atomically."""
+        files.write_npz(
+            path,
+            format=np.int64(_FORMAT),
+            z_mean=self.z_mean.astype(np.float32),
+            z_log_var=self.z_log_var.astype(np.float32),
+            fps=np.float64(self.fps),
+            clips=np.array([(clip.start, clip.stop) for clip in self.clips], np.int64),
+            splits=np.array([split or "" for split in self.splits]),
+            sources=np.array(self.sources),
+            encoder_sha256=np.array(self.encoder_sha256),
+        )
+
+    @classmethod
+    def load(cls, path: str | Path) -> Latents:
+        """Reads what `save` wrote.
+
+        Raises:
+            UserError: the file is missing, damaged, of another kind, or holds a value
+                that is not finite.
+        """
+        arrays = files.read_npz(path, "file of latents")
+        require_arrays(arrays, _NAMES, path, "file of latents")
+        try:
+            if int(arrays["format"]) != _FORMAT:
+                raise ValueError(f"format {arrays['format']}; this version reads {_FORMAT}")
+            return cls(
+                arrays["z_mean"],
+                arrays["z_log_var"],
+                float(arrays["fps"]),
+                tuple(range(int(start), int(stop)) for start, stop in arrays["clips"]),
+                tuple(str(split) or None for split in arrays["splits"]),
+                tuple(str(source) for source in arrays["sources"]),
+                str(arrays["encoder_sha256"]),
+            )
+        except (TypeError, ValueError) as error:
+            raise UserError(f"{path} cannot be used: {error}.") from error
+
+    @staticmethod
+    def is_latents(path: Path) -> bool:
+        """Tells whether a file was written by `save`."""
+        try:
+            return set(_NAMES) <= set(files.read_npz(path, "file of latents"))
+        except UserError:
+            return False
+
+    def require_encoder(self, sha256: str, model: str) -> None:
+        """Refuses latents that another encoder made.
+
+        Raises:
+            UserError: the hashes differ.
+        """
+        if self.encoder_sha256 != sha256:
+            raise UserError(
+                f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than "
+                f"that of the model {model} ({sha256[:12]}…); encode the frames again with "
+                f"`python scripts/encode_frames.py --model {model}`."
+            )
