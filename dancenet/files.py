@@ -6,6 +6,8 @@ import hashlib
 import json
 import os
 import tempfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -133,18 +135,19 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
     Raises:
         UserError: the file is missing, truncated, not an .npz, or holds pickled objects.
     """
-    import zipfile
-    import zlib
-
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here, because np.load leaves its own handle open when the archive is damaged.
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
             if isinstance(archive, np.ndarray):
-                raise UserError(f"{path} is a single array; {what} is an .npz archive.")
+                raise UserError(f"{path} is a single array; a {what} is an .npz archive.")
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError as error:
         raise UserError(f"There is no {what} at {path}.") from error
     except UserError:
         raise
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
-            AttributeError, NotImplementedError) as error:
+    except (
+        ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
+        NotImplementedError,
+    ) as error:
         raise UserError(f"{path} is not a readable {what}: {error}.") from error

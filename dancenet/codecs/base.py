@@ -84,7 +84,7 @@ class Scaler:
         values, vectors = np.linalg.eigh(np.atleast_2d(covariance))
         values, vectors = values[::-1].clip(min=0.0), vectors[:, ::-1]
         share = np.cumsum(values) / max(values.sum(), np.finfo(np.float64).tiny)
-        dim = int(min(np.searchsorted(share, variance - 1e-12) + 1, max_dim, len(values)))
+        dim = min(int(np.searchsorted(share, variance - 1e-12)) + 1, max_dim, len(values))
         basis = vectors[:, :dim].T
         # The sign of an eigenvector is arbitrary; fixing it makes two fits comparable.
         largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1)
