@@ -1,0 +1,272 @@
+"""The picture network: a variational autoencoder of silhouettes, in two sizes.
+
+Both sizes have one interface: frames (B, 120, 208, 1) float32, 1 is background, to `z_mean` and
+`z_log_var` (B, 128), and a latent back to the whiteness of every pixel.
+
+* `lean`: strided convolutions from the first layer on, and transposed 4x4 convolutions with
+  stride 2 on the way back.
+* `dancenet`: the network of 2018 to the letter.
+
+The layers are plain ones in a line (the encoder ends in two heads), so that they can be
+exported one by one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from dancenet.config import VaeConfig
+from dancenet.errors import UserError
+
+# Outside of this range a standard deviation is no longer told from 0, or from the prior's, and
+# its exponential can overflow.
+_LOG_VAR_RANGE = (-10.0, 4.0)
+
+
+def build_encoder(config: VaeConfig) -> keras.Model:
+    """Returns the untrained network from frames (B, H, W, 1) to [z_mean, z_log_var] (B, L).
+
+    Raises:
+        UserError: the network cannot be built for that size of picture.
+    """
+    _check_size(config)
+    shape = (config.height, config.width, 1)
+    frames = x = keras.Input(shape, name="frames")
+    if config.network == "dancenet":
+        for number, filters in enumerate((128, 64, 32), start=1):
+            x = layers.Conv2D(
+                filters, 3, padding="same", activation="relu", name=f"conv_{number}"
+            )(x)
+            x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
+        x = layers.Flatten(name="flatten")(x)
+        x = layers.Dense(128, name="dense")(x)
+    else:
+        for number, (filters, size) in enumerate(((16, 4), (32, 3), (48, 3), (64, 3)), start=1):
+            x = layers.Conv2D(
+                filters, size, strides=2, padding="same", activation="relu", name=f"conv_{number}"
+            )(x)
+        x = layers.Conv2D(40, 1, activation="relu", name="conv_5")(x)
+        x = layers.Flatten(name="flatten")(x)
+    heads = [
+        layers.Dense(config.latent_dim, name=name)(x) for name in ("z_mean", "z_log_var")
+    ]
+    return keras.Model(frames, heads, name="encoder")
+
+
+def build_decoder(config: VaeConfig) -> keras.Model:
+    """Returns the untrained network from latents (B, L) to whiteness (B, H, W, 1) in 0..1.
+
+    Its layer `logits` holds the whiteness before the sigmoid.
+
+    Raises:
+        UserError: the network cannot be built for that size of picture.
+    """
+    _check_size(config)
+    height, width = config.height // 8, config.width // 8
+    latents = x = keras.Input((config.latent_dim,), name="latents")
+    if config.network == "dancenet":
+        x = layers.Dense(height * width * 32, activation="relu", name="dense_1")(x)
+        x = layers.Reshape((height, width, 32), name="reshape")(x)
+        x = layers.Dense(128, name="dense_2")(x)
+        for number, filters in enumerate((32, 64, 128), start=1):
+            x = layers.Conv2D(
+                filters, 3, padding="same", activation="relu", name=f"conv_{number}"
+            )(x)
+            x = layers.UpSampling2D(2, name=f"up_{number}")(x)
+        x = layers.Conv2D(1, 3, padding="same", name="logits")(x)
+    else:
+        x = layers.Dense(256, activation="relu", name="dense_1")(x)
+        x = layers.Dense(height * width * 12, activation="relu", name="dense_2")(x)
+        x = layers.Reshape((height, width, 12), name="reshape")(x)
+        x = layers.Conv2D(64, 3, padding="same", activation="relu", name="conv_1")(x)
+        for number, filters in enumerate((40, 24), start=1):
+            x = layers.Conv2DTranspose(
+                filters, 4, strides=2, padding="same", activation="relu", name=f"up_{number}"
+            )(x)
+        x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", name="logits")(x)
+    whiteness = layers.Activation("sigmoid", name="whiteness")(x)
+    return keras.Model(latents, whiteness, name="decoder")
+
+
+def join(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
+    """Returns one network from frames to whiteness through `z_mean`; `vae.weights.h5` is its."""
+    z_mean, _ = encoder(encoder.input)
+    return keras.Model(encoder.input, decoder(z_mean), name="vae")
+
+
+def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Model]:
+    """Builds encoder and decoder and reads their weights from a `vae.weights.h5`.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another network.
+    """
+    encoder, decoder = build_encoder(config), build_decoder(config)
+    try:
+        join(encoder, decoder).load_weights(path)
+    except FileNotFoundError as error:
+        raise UserError(f"There are no VAE weights at {path}.") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} does not hold the weights of a {config.network!r} VAE of "
+            f"{config.width}x{config.height} pixels and {config.latent_dim} dimensions: {error}"
+        ) from error
+    return encoder, decoder
+
+
+class VaeTrainer(keras.Model):
+    """Encoder, a draw, decoder and their loss, as one model for `train_on_batch`.
+
+    A batch is one dictionary: `frames` (B, H, W, 1) uint8, 0 dancer and 255 background; `noise`
+    (B, L) standard normal; `beta` (B, 1), the weight of the KL divergence, the same for all.
+
+    Args:
+        encoder: from `build_encoder`.
+        decoder: from `build_decoder`.
+        free_bits: nats of KL divergence a dimension may use, on average over the batch, before
+            it costs (Kingma et al. 2016, arXiv:1606.04934, eq. 15).
+        edge_weight: extra weight of the pixels beside the outline in the reconstruction loss.
+    """
+
+    def __init__(
+        self,
+        encoder: keras.Model,
+        decoder: keras.Model,
+        free_bits: float = 0.0,
+        edge_weight: float = 0.0,
+    ) -> None:
+        super().__init__(name="vae_trainer")
+        self.encoder = encoder
+        # Through the logits: the cross-entropy of a saturated sigmoid has no gradient.
+        self.decoder_logits = keras.Model(decoder.input, decoder.get_layer("logits").output)
+        self.free_bits = free_bits
+        self.edge_weight = edge_weight
+        self.reconstruction = keras.metrics.Mean(name="reconstruction")
+        self.kl = keras.metrics.Mean(name="kl")
+        self.built = True
+
+    def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
+        """Returns `z_mean`, `z_log_var` (B, L) and `logits` (B, H, W, 1) of a draw."""
+        z_mean, z_log_var = self.encoder(_whiteness(inputs["frames"]), training=training)
+        z_log_var = ops.clip(z_log_var, *_LOG_VAR_RANGE)
+        latents = z_mean + ops.exp(0.5 * z_log_var) * inputs["noise"]
+        logits = self.decoder_logits(latents, training=training)
+        return {"z_mean": z_mean, "z_log_var": z_log_var, "logits": logits}
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Returns reconstruction + beta KL in nats per image, and keeps both for the log."""
+        frames = _whiteness(x["frames"])
+        pixels = bernoulli_nats(frames, y_pred["logits"])
+        reconstruction = ops.mean(ops.sum(pixels, axis=(1, 2, 3)))
+        self.reconstruction.update_state(reconstruction)
+        if self.edge_weight:
+            weighted = pixels * self.edge_weight * _edges(frames)
+            reconstruction = reconstruction + ops.mean(ops.sum(weighted, axis=(1, 2, 3)))
+        divergence = ops.mean(kl_nats(y_pred["z_mean"], y_pred["z_log_var"]), axis=0)
+        self.kl.update_state(ops.sum(divergence))
+        cost = ops.sum(ops.maximum(divergence, self.free_bits))
+        return reconstruction + ops.mean(x["beta"]) * cost
+
+
+def bernoulli_nats(frames: Any, logits: Any) -> Any:
+    """Returns the binary cross-entropy of every pixel, in nats; works on any backend's tensors."""
+    return ops.relu(logits) - logits * frames + ops.softplus(-ops.abs(logits))
+
+
+def kl_nats(z_mean: Any, z_log_var: Any) -> Any:
+    """Returns KL(N(z_mean, exp z_log_var) || N(0, 1)) of every dimension, in nats.
+
+    Kingma and Welling 2014, arXiv:1312.6114, appendix B.
+    """
+    return 0.5 * (ops.square(z_mean) + ops.exp(z_log_var) - 1.0 - z_log_var)
+
+
+def draw_batch(
+    frames: np.ndarray, rng: np.random.Generator, beta: float, latent_dim: int
+) -> tuple[dict[str, np.ndarray]]:
+    """Returns what `VaeTrainer.train_on_batch` takes for frames (B, H, W) uint8."""
+    count = len(frames)
+    return (
+        {
+            "frames": frames[..., None],
+            "noise": rng.standard_normal((count, latent_dim), dtype=np.float32),
+            "beta": np.full((count, 1), beta, np.float32),
+        },
+    )
+
+
+def evaluate(
+    trainer: VaeTrainer, frames: np.ndarray, noise: np.ndarray
+) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """Measures held-out frames.
+
+    Args:
+        trainer: the network.
+        frames: (B, H, W) uint8, 0 or 255.
+        noise: (B, L) standard normal; the same for each epoch makes epochs comparable.
+
+    Returns:
+        Per frame `reconstruction` (B,) of a draw and `kl` (B, L), in nats, and `iou` (B,) of the
+        dancers in the picture and in the reconstruction from `z_mean`; and that reconstruction,
+        whiteness (B, H, W).
+    """
+    z_mean, z_log_var = trainer.encoder.predict_on_batch(
+        frames[..., None].astype(np.float32) / 255
+    )
+    z_log_var = np.clip(z_log_var, *_LOG_VAR_RANGE)
+    draws = z_mean + np.exp(0.5 * z_log_var) * noise
+    logits = trainer.decoder_logits.predict_on_batch(draws)[..., 0]
+    # log(1 + exp(±logit)), whichever the pixel pays.
+    nats = np.logaddexp(0, np.where(frames > 0, -logits, logits)).sum((1, 2))
+    logits = trainer.decoder_logits.predict_on_batch(z_mean)[..., 0]
+    dancer, decoded = frames == 0, logits < 0
+    union = np.maximum((dancer | decoded).sum((1, 2)), 1)
+    divergence = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var)
+    figures = {
+        "reconstruction": nats,
+        "kl": divergence,
+        "iou": (dancer & decoded).sum((1, 2)) / union,
+    }
+    return figures, 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+
+
+def multiply_adds(model: keras.Model) -> int:
+    """Counts the multiplications of one frame from the shapes of the model's layers."""
+    total = 0
+    for layer in model.layers:
+        if not layer.weights:
+            continue
+        kernel = layer.kernel.shape
+        # A transposed convolution applies its kernel at every input pixel.
+        tensor = layer.input if isinstance(layer, layers.Conv2DTranspose) else layer.output
+        total += int(np.prod(kernel)) * int(np.prod(tensor.shape[1:-1]))
+    return total
+
+
+def _whiteness(frames: Any) -> Any:
+    return ops.cast(frames, "float32") / 255.0
+
+
+def _edges(frames: Any) -> Any:
+    widest = ops.max_pool(frames, 3, strides=1, padding="same")
+    narrowest = -ops.max_pool(-frames, 3, strides=1, padding="same")
+    return widest - narrowest
+
+
+def _check_size(config: VaeConfig) -> None:
+    if config.height % 8 or config.width % 8:
+        raise UserError(
+            f"Pictures of {config.width}x{config.height} cannot be used: both sides must be "
+            "multiples of 8."
+        )
