@@ -1,0 +1,201 @@
+"""Draws motion capture (BVH, ASF/AMC, .npz, .npy) as silhouettes, the way frames of a video are."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from dancenet import terminal
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dancenet.data.body import Body
+    from dancenet.data.frames import FrameWriter
+    from dancenet.data.motion import MotionClip
+
+MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
+
+
+class Take(NamedTuple):
+    """A stretch of one recording without a glitch, ready to be drawn."""
+
+    clip: MotionClip  # at the rate it is drawn at
+    body: Body
+    first: int  # 1-based frame of the recording, at the recording's own rate
+    last: int  # inclusive
+    recorded_fps: float
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("motions", nargs="+", metavar="FILE",
+                        help="motion capture: .bvh, .amc (its .asf beside it), .npz or .npy, "
+                        "the first two also gzipped")
+    parser.add_argument("-o", "--out", default="imgs", metavar="FOLDER",
+                        help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append")
+    parser.add_argument("--yaw", type=_finite, nargs="+", default=[0.0], metavar="DEGREES",
+                        help="where the camera stands, turned about the vertical; each angle "
+                        "gives clips of its own")
+    parser.add_argument("--mirror", action="store_true",
+                        help="draw every clip also with left and right swapped")
+    parser.add_argument("--camera", choices=("follow", "fixed"), default="follow",
+                        help="follow pans smoothly with the dancer; fixed stands still, far "
+                        "enough away to see the whole clip")
+    parser.add_argument("--fps", type=terminal.positive(float), default=30.0,
+                        help="frames per second, never above the recording's")
+    parser.add_argument("--split", choices=("train", "val"), default=None,
+                        help="side of the split these clips belong to; without it the trainer "
+                        "holds out the end of each")
+    parser.add_argument("--frame-rate", type=terminal.positive(float), default=None,
+                        metavar="FPS",
+                        help="frames per second of the recordings, where the files say nothing "
+                        "or the wrong thing")
+    parser.add_argument("--axes", default=None, metavar="RIGHT,UP",
+                        help="axes of the recordings where they are not found, "
+                        "such as x,y or x,-z")
+    parser.add_argument("--overwrite", action="store_true",
+                        help="remove the frames that the folder holds instead of appending")
+    return parser
+
+
+def work(arguments: argparse.Namespace) -> int | None:
+    """Reads every file, then draws every stretch that can be used."""
+    from dancenet.data.frames import FrameWriter
+    from dancenet.errors import UserError
+
+    takes = list(_read_takes(arguments))
+    if not takes:
+        raise UserError(
+            f"No recording has {MIN_SECONDS:g} s in a row without a glitch; nothing was drawn."
+        )
+    _check_rates({take.clip.fps for take in takes}, "these recordings")
+    writer = FrameWriter(arguments.out, overwrite=arguments.overwrite)
+    _check_rates({take.clip.fps for take in takes} | {clip.fps for clip in writer.clips},
+                 f"these recordings and the clips in {arguments.out}")
+    views = [
+        (yaw, mirror)
+        for yaw in arguments.yaw
+        for mirror in ([False, True] if arguments.mirror else [False])
+    ]
+    total = len(views) * sum(take.clip.num_frames for take in takes)
+    clips_before = len(writer.clips)
+    try:
+        with terminal.progress(total=total, description="Drawing") as bar:
+            for take in takes:
+                for yaw, mirror in views:
+                    _write(writer, take, yaw, mirror, arguments, bar)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"{len(writer.clips) - clips_before} whole clips are kept in {arguments.out}."
+        ) from None
+    seconds = total / takes[0].clip.fps
+    terminal.say(
+        f"{arguments.out}: {total} frames ({terminal.format_seconds(seconds)} at "
+        f"{takes[0].clip.fps:g} frames/s) in {len(writer.clips) - clips_before} clips; the folder "
+        f"now holds {writer.clips[-1].last} frames in {len(writer.clips)} clips."
+    )
+    return 0
+
+
+def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
+    from dancenet.data.body import measure
+    try:
+        from dancenet.data.mocap import read_motion
+    except ModuleNotFoundError:  # until the readers of other formats are in
+        from dancenet.data.motion import read_npz_clip as read_motion
+
+    options: dict[str, Any] = {}
+    if arguments.frame_rate is not None:
+        options["frame_rate"] = arguments.frame_rate
+    if arguments.axes is not None:
+        options["axes"] = arguments.axes
+    for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
+        motion = read_motion(path, **options)
+        for message in motion.warnings:
+            terminal.warn(message)
+        if not motion.ok.any():
+            terminal.warn(f"{motion.source}: every frame has a glitch; the file is left out.")
+            continue
+        body = measure(motion.positions[motion.ok])
+        for run, long_enough in motion.good_runs(MIN_SECONDS):
+            if long_enough:
+                clip = motion.cut(run).resample(arguments.fps)
+                yield Take(clip, body, run.start + 1, run.stop, motion.fps)
+            else:
+                terminal.say(
+                    f"{motion.source}: frames {run.start + 1} to {run.stop} "
+                    f"({len(run) / motion.fps:.2f} s between glitches) are too short; left out."
+                )
+
+
+def _check_rates(rates: set[float], where: str) -> None:
+    from dancenet.errors import UserError
+
+    if len(rates) > 1:
+        raise UserError(
+            f"All frames of a folder have one rate, but {where} would have "
+            f"{', '.join(f'{rate:g}' for rate in sorted(rates))} frames/s; "
+            f"say --fps {min(rates):g}, or choose another folder."
+        )
+
+
+def _write(
+    writer: FrameWriter,
+    take: Take,
+    yaw: float,
+    mirror: bool,
+    arguments: argparse.Namespace,
+    bar: Any,
+) -> None:
+    from dancenet.data.body import draw_bodies
+
+    frames = draw_bodies(
+        take.clip.positions, take.clip.fps,
+        yaw=yaw, mirror=mirror, camera=arguments.camera, body=take.body,
+    )
+    writer.add_clip(
+        _counted(frames, bar),
+        source=take.clip.source,
+        fps=take.clip.fps,
+        method="mocap",
+        split=arguments.split,
+        details={
+            "yaw": yaw,
+            "mirror": mirror,
+            "camera": arguments.camera,
+            "recorded_frames": [take.first, take.last],
+            "recorded_fps": take.recorded_fps,
+        },
+    )
+
+
+def _counted(frames: Iterable[np.ndarray], bar: Any) -> Iterator[np.ndarray]:
+    for frame in frames:
+        yield frame
+        bar.update(1)
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, received {text!r}") from error
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"must be a finite number, received {text}")
+    return value
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script."""
+    return terminal.run(build_parser(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
