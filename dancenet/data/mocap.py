@@ -1,0 +1,273 @@
+"""Recorded motion of any kind we read, made into nineteen joints in metres."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from dancenet.data import bvh
+from dancenet.data.balance import believable_rate
+from dancenet.data.motion import JOINTS, PARENTS, MotionClip, read_npz_clip
+from dancenet.data.skeletons import find_joints
+from dancenet.errors import UserError
+
+FORMATS = ".bvh, .amc, .npz and .npy (.bvh and .amc may be gzipped)"
+
+# Metres in a unit of length. CMU's unit is 1/0.45 inch, the rest are what programs export.
+UNITS = {
+    "metres": 1.0,
+    "centimetres": 0.01,
+    "millimetres": 0.001,
+    "inches": 0.0254,
+    "feet": 0.3048,
+    "1/0.45 inches": 0.0254 / 0.45,
+}
+BODY = 1.40  # metres from ankle to hip and from pelvis to neck along the bones, an adult
+BODY_RANGE = (0.95, 1.85)  # metres, from a child of 1.2 m to a man of 2.3 m
+
+FLOOR_PERCENTILE = 5  # of the lower toe's height; the floor of a recording is never exact
+MAX_SPEED = 10.0  # m/s; the fastest joint of our good recordings reaches 9.4
+MAX_STRETCH = 0.15  # of a bone's median length; 0.1 happens where a joint is an average
+GLITCH_MARGIN = 0.1  # seconds left out on either side of a glitch
+
+# The Daz conversions of the CMU recordings put a rest pose before the recording and resample
+# across the step; the interpolation rings for this many frames.
+RINGING_FRAMES = 8
+REST_DEGREES = 0.5  # the median turn of a joint in a rest pose
+
+UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
+
+
+def read_motion(
+    path: str | Path,
+    *,
+    frame_rate: float | None = None,
+    axes: str | None = None,
+    up: str | None = None,
+    unit: float | None = None,
+    skeleton: str | Path | None = None,
+) -> MotionClip:
+    """Reads motion capture and brings it to nineteen joints, metres, y up, floor at 0.
+
+    What the file does not say is measured (unit of length, direction of up, order of axes),
+    and what it says is checked (frame rate, a rest pose before the recording). Everything
+    assumed or mended is a sentence in the clip's `warnings`.
+
+    Args:
+        path: a .bvh, .amc, .npz or .npy file; .bvh and .amc may be gzipped.
+        frame_rate: frames per second, instead of what the file says. A .npy says nothing
+            and is taken at 30, an .amc at 120.
+        axes: for .npy, "TJ" if frames come first and joints second, "JT" if the other way
+            round; None guesses.
+        up: the axis that points up, one of x, y, z, -x, -y, -z; None measures it.
+        unit: metres in one unit of the file; None measures it.
+        skeleton: for .amc, its .asf; None looks beside it.
+
+    Returns:
+        The clip, at the recording's own rate.
+
+    Raises:
+        UserError: the file cannot be read as motion of a human body; says why.
+    """
+    path = Path(path)
+    if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
+        raise UserError(f"The frame rate must be above 0, received {frame_rate:g}.")
+    if up is not None and up not in UP_AXES:
+        raise UserError(f"The axis that points up is one of {', '.join(UP_AXES)}, not {up!r}.")
+    if unit is not None and not (np.isfinite(unit) and unit > 0):
+        raise UserError(f"The metres in one unit must be above 0, received {unit:g}.")
+    if not path.is_file():
+        raise UserError(f"{path} is not a file; give the path of a motion capture file.")
+    kind = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
+    if kind.lower() == ".npz":
+        clip = read_npz_clip(path)
+        return clip if frame_rate is None else replace(clip, fps=float(frame_rate))
+    if kind.lower() == ".bvh":
+        return _read_bvh(path, frame_rate, up, unit)
+    raise UserError(
+        f"{path} is of no kind that can be read as motion capture; those are {FORMATS}."
+    )
+
+
+def _read_bvh(
+    path: Path, frame_rate: float | None, up: str | None, unit: float | None
+) -> MotionClip:
+    motion = bvh.read_bvh(path)
+    warnings = [sentence.replace(str(path), path.name) for sentence in motion.warnings]
+    if frame_rate is None and motion.frame_time == 0:
+        raise UserError(f"{path} does not say its frame time; give the frame rate yourself.")
+    joints = find_joints(path, motion.names, motion.parents)
+    wanted = {name for group in joints.values() for name in group}
+    places = bvh.joint_positions(motion, wanted)
+    positions = np.stack(
+        [np.mean([places[name] for name in joints[joint]], axis=0) for joint in JOINTS], axis=1
+    )
+    if _starts_with_rest_pose(motion):
+        positions = positions[RINGING_FRAMES:]
+        warnings.append(
+            f"{path.name} begins with a rest pose that is no part of the dance; its first "
+            f"{RINGING_FRAMES} frames are left out."
+        )
+    fps = frame_rate or whole_rate(1 / motion.frame_time)
+    return make_clip(path, positions, fps, frame_rate is None, up, unit, warnings)
+
+
+def whole_rate(fps: float) -> float:
+    """Returns the whole rate that a frame time of a few digits means (0.016667 s is 60)."""
+    return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
+
+
+def _starts_with_rest_pose(motion: bvh.Bvh) -> bool:
+    """Tells a rest pose stuck before the recording from a dancer who begins in one.
+
+    The stuck one has all joints at zero, and its neighbour in time is far away.
+    """
+    turns = np.array(
+        [name.endswith("rotation") for channels in motion.channels for name in channels]
+    )
+    if motion.num_frames <= RINGING_FRAMES + 1:
+        return False
+    degrees = np.abs(motion.values[: RINGING_FRAMES + 1, turns])
+    moving = degrees.max(axis=0) > 1e-3  # fingers that never move say nothing
+    if not moving.any():
+        return False
+    first, later = np.median(degrees[0, moving]), np.median(degrees[-1, moving])
+    step = np.abs(np.diff(motion.values[:2, turns], axis=0)).max()
+    return bool(first < REST_DEGREES < later and step > 10)
+
+
+def make_clip(
+    path: Path,
+    positions: np.ndarray,
+    fps: float,
+    check_rate: bool,
+    up: str | None,
+    unit: float | None,
+    warnings: list[str],
+) -> MotionClip:
+    """Makes a clip of nineteen joints in any unit and axes.
+
+    Args:
+        path: where they come from; its name becomes the clip's source.
+        positions: (T, 19, 3).
+        fps: frames per second.
+        check_rate: whether `fps` may be halved if the body cannot move so.
+        up: the axis that points up; None measures it.
+        unit: metres in one unit; None measures it.
+        warnings: what is known already.
+
+    Raises:
+        UserError: the positions are no standing body.
+    """
+    warnings = list(warnings)
+    if up is None:
+        up = _measure_up(path, positions)
+        if up != "y":
+            warnings.append(f"{path.name}: up is taken to be {up}, where the head is.")
+    positions = _turn_up(positions, up)
+    if unit is None:
+        unit, name = _measure_unit(path, positions)
+        if name != "centimetres":
+            warnings.append(f"{path.name}: lengths are taken to be {name}.")
+    positions = positions * unit
+    positions = positions - [
+        np.median(positions[:, 0, 0]), _floor(positions), np.median(positions[:, 0, 2])
+    ]  # fmt: skip
+    rate = believable_rate(positions, fps) if check_rate else fps
+    if rate != fps:
+        warnings.append(
+            f"{path.name} says {fps:.4g} frames/s, at which this body could not keep its balance; "
+            f"{rate:.4g} is used. Give the frame rate yourself if that is wrong."
+        )
+    ok = good_frames(positions, rate)
+    if not ok.all():
+        warnings.append(
+            f"{path.name}: {int((~ok).sum())} of {len(ok)} frames move faster than a body can "
+            "and are marked as bad."
+        )
+    return MotionClip(
+        positions=positions.astype(np.float32),
+        fps=float(rate),
+        ok=ok,
+        source=path.name,
+        warnings=tuple(warnings),
+    )
+
+
+def good_frames(positions: np.ndarray, fps: float) -> np.ndarray:
+    """Marks the frames in which every joint moves as a body can.
+
+    Args:
+        positions: (T, 19, 3) metres.
+        fps: frames per second.
+
+    Returns:
+        (T,) bool, False near a joint faster than 10 m/s or a bone that changes its length
+        by more than 15 %.
+    """
+    bad = np.zeros(len(positions), dtype=bool)
+    # Over a thirtieth of a second at least, so that one noisy frame in 120 is no glitch.
+    span = max(int(round(fps / 30)), 1)
+    if len(positions) > span:
+        moved = np.linalg.norm(positions[span:] - positions[:-span], axis=-1).max(axis=1)
+        fast = np.flatnonzero(moved * fps / span > MAX_SPEED)
+        for offset in range(span + 1):
+            bad[fast + offset] = True
+    limbs = [joint for joint, name in enumerate(JOINTS) if name[2:] in _RIGID]
+    bones = positions[:, limbs] - positions[:, [PARENTS[joint] for joint in limbs]]
+    lengths = np.linalg.norm(bones, axis=-1)
+    usual = np.maximum(np.median(lengths, axis=0), 1e-6)
+    bad |= (np.abs(lengths / usual - 1) > MAX_STRETCH).any(axis=1)
+    margin = int(round(GLITCH_MARGIN * fps))
+    return ~np.convolve(bad, np.ones(2 * margin + 1), "same").astype(bool)[: len(bad)]
+
+
+# Bones with a joint at either end; the trunk bends between its joints.
+_RIGID = ("elbow", "wrist", "knee", "ankle")
+
+
+def _measure_up(path: Path, positions: np.ndarray) -> str:
+    ankles = [JOINTS.index("l_ankle"), JOINTS.index("r_ankle")]
+    upward = np.mean(positions[:, JOINTS.index("neck")] - positions[:, ankles].mean(axis=1), axis=0)
+    axis = int(np.argmax(np.abs(upward)))
+    if np.abs(upward[axis]) < 1e-9:
+        raise UserError(f"All joints of {path} are in one place, so there is no body to draw.")
+    return ("-" if upward[axis] < 0 else "") + "xyz"[axis]
+
+
+def _turn_up(positions: np.ndarray, up: str) -> np.ndarray:
+    """Turns the axis `up` to y by a quarter or half turn; no mirror."""
+    x, y, z = np.moveaxis(positions, -1, 0)
+    turned = {
+        "y": (x, y, z), "-y": (x, -y, -z), "z": (x, z, -y), "-z": (x, -z, y),
+        "x": (-y, x, z), "-x": (y, -x, z),
+    }[up]  # fmt: skip
+    return np.stack(turned, axis=-1)
+
+
+def _measure_unit(path: Path, positions: np.ndarray) -> tuple[float, str]:
+    """Returns the metres in a unit that give a body of human size, and the unit's name."""
+    size = body_size(positions)
+    if not size > 0:
+        raise UserError(f"The legs and trunk of {path} have no length; this is no body to draw.")
+    name = min(UNITS, key=lambda name: abs(np.log(size * UNITS[name] / BODY)))
+    if BODY_RANGE[0] <= size * UNITS[name] <= BODY_RANGE[1]:
+        return UNITS[name], name
+    return BODY / size, f"of {BODY / size:.3g} m, which makes the body an adult's size"
+
+
+def body_size(positions: np.ndarray) -> float:
+    """Returns the length of a leg from ankle to hip plus the trunk from pelvis to neck."""
+    lengths = {
+        name: float(np.median(np.linalg.norm(positions[:, j] - positions[:, PARENTS[j]], axis=-1)))
+        for j, name in enumerate(JOINTS)
+    }
+    legs = sum(lengths[f"{side}_{joint}"] for side in "lr" for joint in ("knee", "ankle"))
+    return legs / 2 + sum(lengths[joint] for joint in ("spine", "chest", "neck"))
+
+
+def _floor(positions: np.ndarray) -> float:
+    toes = [JOINTS.index("l_toe"), JOINTS.index("r_toe")]
+    return float(np.percentile(positions[:, toes, 1].min(axis=1), FLOOR_PERCENTILE))
