@@ -36,15 +36,19 @@ _BALL_HEIGHT = 0.013  # of the toe joint above the sole
 # The trunk as stacked ellipses: place from the hips (0) to the shoulders (1), then half width,
 # half depth and shift to the front in body heights.
 _TRUNK = (
-    (-0.17, 0.062, 0.050, -0.010),
-    (-0.08, 0.088, 0.066, -0.014),
-    (0.04, 0.095, 0.070, -0.013),
-    (0.20, 0.086, 0.061, -0.004),
-    (0.38, 0.071, 0.053, 0.003),
-    (0.58, 0.079, 0.062, 0.004),
+    (-0.22, 0.040, 0.040, -0.008),
+    (-0.12, 0.074, 0.060, -0.013),
+    (0.00, 0.091, 0.069, -0.014),
+    (0.08, 0.094, 0.069, -0.011),
+    (0.22, 0.086, 0.060, -0.003),
+    (0.38, 0.073, 0.054, 0.003),
+    (0.58, 0.080, 0.062, 0.004),
     (0.78, 0.092, 0.066, 0.004),
-    (0.93, 0.086, 0.050, -0.004),
+    (0.93, 0.084, 0.050, -0.004),
 )
+_REACH = 0.1  # body heights by which flesh is at most farther out than any joint (fingers, crown)
+_TOE_REACH = 0.045  # the same below the lowest joint
+
 _CHUNK = 256  # frames whose outlines are held at once
 _SHIFT = 4  # fractional bits of the outline's coordinates
 _TINY = 1e-9
@@ -94,15 +98,14 @@ def measure(positions: np.ndarray) -> Body:
     span = _median_length(joint["l_shoulder"] - joint["r_shoulder"])
     feet = [_median_length(joint[f"{side}_toe"] - joint[f"{side}_ankle"]) for side in "lr"]
     drop = (_ANKLE_HEIGHT - _BALL_HEIGHT) * stature
-    reach = 0.1 * stature  # no flesh is farther from a joint than the fingertips from the wrist
     return Body(
         stature=stature,
         neck_base=neck_base,
         trunk=_trunk_weights(lengths),
         shoulder_shift=max(0.0, _SHOULDER_SPAN * stature - span) / 2,
         foot_slope=float(np.arcsin(np.clip(drop / max(np.mean(feet), _TINY), 0, 0.9))),
-        highest=float(positions[..., 1].max() + reach),
-        lowest=float(min(0.0, positions[..., 1].min() - _BALL_HEIGHT * stature)),
+        highest=float(positions[..., 1].max() + _REACH * stature),
+        lowest=float(min(0.0, positions[..., 1].min() - _TOE_REACH * stature)),
     )
 
 
@@ -143,7 +146,7 @@ def draw_bodies(
     right = _right(yaw, mirror)
     scale, floor = _fit(body)
     across = positions.astype(np.float64) @ right  # (F, J)
-    reach = 0.1 * body.stature
+    reach = _REACH * body.stature
     low, high = across.min(axis=1) - reach, across.max(axis=1) + reach
     if camera == "fixed":
         width = high.max() - low.min()
@@ -311,12 +314,12 @@ def _outlines(positions: np.ndarray, body: Body, right: np.ndarray) -> list[np.n
         shoulder = joint[f"{side}_shoulder"]
         # The slope from neck to shoulder, and the chest's corner under the arm.
         draw.add(
-            draw.ball(line + 0.042 * h * spine_up, 0.028 * h),
-            draw.ball(shoulder + 0.012 * h * inward + 0.006 * h * spine_up, 0.026 * h),
+            draw.ball(line + 0.044 * h * spine_up, 0.029 * h),
+            draw.ball(shoulder + 0.016 * h * inward + 0.005 * h * spine_up, 0.025 * h),
             draw.ball(line - 0.035 * h * spine_up, 0.03 * h),
         )
         draw.add(
-            draw.ball(shoulder + 0.014 * h * inward, 0.034 * h),
+            draw.ball(shoulder + 0.014 * h * inward - 0.01 * h * spine_up, 0.031 * h),
             draw.ball(line + 0.3 * (shoulder - line) - 0.055 * h * spine_up, 0.05 * h),
         )
         _draw_arm(draw, shoulder, joint[f"{side}_elbow"], joint[f"{side}_wrist"], h)
@@ -365,7 +368,7 @@ def _draw_head(
     draw.add(
         draw.ellipsoid(
             middle + 0.008 * h * up - 0.004 * h * forward,
-            0.043 * h * across, 0.058 * h * up, 0.054 * h * forward,
+            0.046 * h * across, 0.060 * h * up, 0.057 * h * forward,
         ),
         draw.ball(middle - 0.038 * h * up + 0.018 * h * forward, 0.026 * h),
     )
@@ -381,18 +384,20 @@ def _draw_arm(
     def between(a: np.ndarray, b: np.ndarray, part: float) -> np.ndarray:
         return a + np.float32(part) * (b - a)
 
-    biceps = draw.ball(between(shoulder, elbow, 0.45), 0.0285 * h)
+    deltoid = draw.ball(between(shoulder, elbow, 0.18), 0.0345 * h)
+    biceps = draw.ball(between(shoulder, elbow, 0.5), 0.0295 * h)
     bent = draw.ball(elbow, 0.0225 * h)
     belly = draw.ball(between(elbow, wrist, 0.25), 0.0245 * h)
     narrow = draw.ball(wrist, 0.0155 * h)
-    draw.add(draw.ball(between(shoulder, elbow, 0.06), 0.035 * h), biceps)
+    draw.add(draw.ball(between(shoulder, elbow, 0.02), 0.0285 * h), deltoid)
+    draw.add(deltoid, biceps)
     draw.add(biceps, bent)
     draw.add(bent, belly)
     draw.add(belly, narrow)
     along = _unit(wrist - elbow)
-    palm = draw.ball(wrist + 0.04 * h * along, 0.0215 * h)
+    palm = draw.ball(wrist + 0.042 * h * along, 0.022 * h)
     draw.add(narrow, palm)
-    draw.add(palm, draw.ball(wrist + 0.088 * h * along, 0.011 * h))
+    draw.add(palm, draw.ball(wrist + 0.086 * h * along, 0.0125 * h))
 
 
 def _draw_leg(
@@ -409,8 +414,10 @@ def _draw_leg(
     def between(a: np.ndarray, b: np.ndarray, part: float) -> np.ndarray:
         return a + np.float32(part) * (b - a)
 
-    upper = draw.ball(between(hip, knee, 0.12) + 0.004 * h * outward, 0.054 * h)
-    middle = draw.ball(between(hip, knee, 0.5), 0.045 * h)
+    top = draw.ball(between(hip, knee, 0.04), 0.05 * h)
+    upper = draw.ball(between(hip, knee, 0.2) + 0.004 * h * outward, 0.0525 * h)
+    middle = draw.ball(between(hip, knee, 0.55), 0.044 * h)
+    draw.add(top, upper)
     bent = draw.ball(knee, 0.0325 * h)
     draw.add(upper, middle)
     draw.add(middle, bent)
