@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dancenet.data.frames import FrameWriter
     from dancenet.data.motion import MotionClip
 
+UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
 
 
@@ -53,13 +54,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=("train", "val"), default=None,
                         help="side of the split these clips belong to; without it the trainer "
                         "holds out the end of each")
-    parser.add_argument("--frame-rate", type=terminal.positive(float), default=None,
-                        metavar="FPS",
-                        help="frames per second of the recordings, where the files say nothing "
-                        "or the wrong thing")
-    parser.add_argument("--axes", default=None, metavar="RIGHT,UP",
-                        help="axes of the recordings where they are not found, "
-                        "such as x,y or x,-z")
+    reading = parser.add_argument_group(
+        "reading", "what the files do not say, or say wrongly; by default it is measured"
+    )
+    reading.add_argument("--frame-rate", type=terminal.positive(float), default=None,
+                         metavar="FPS", help="frames per second of the recordings")
+    reading.add_argument("--up", choices=UP_AXES, default=None,
+                         help="the axis that points up")
+    reading.add_argument("--unit", type=terminal.positive(float), default=None,
+                         metavar="METRES", help="metres in one unit of the recordings")
+    reading.add_argument("--axes", choices=("TJ", "JT"), default=None,
+                         help="of a .npy: frames before joints (TJ), or joints first (JT)")
+    reading.add_argument("--skeleton", default=None, metavar="ASF",
+                         help="the skeleton of an .amc, if it is not beside it")
     parser.add_argument("--overwrite", action="store_true",
                         help="remove the frames that the folder holds instead of appending")
     return parser
@@ -106,18 +113,17 @@ def work(arguments: argparse.Namespace) -> int | None:
 
 def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
     from dancenet.data.body import measure
-    try:
-        from dancenet.data.mocap import read_motion
-    except ModuleNotFoundError:  # until the readers of other formats are in
-        from dancenet.data.motion import read_npz_clip as read_motion
+    from dancenet.data.mocap import read_motion
 
-    options: dict[str, Any] = {}
-    if arguments.frame_rate is not None:
-        options["frame_rate"] = arguments.frame_rate
-    if arguments.axes is not None:
-        options["axes"] = arguments.axes
     for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
-        motion = read_motion(path, **options)
+        motion = read_motion(
+            path,
+            frame_rate=arguments.frame_rate,
+            axes=arguments.axes,
+            up=arguments.up,
+            unit=arguments.unit,
+            skeleton=arguments.skeleton,
+        )
         for message in motion.warnings:
             terminal.warn(message)
         if not motion.ok.any():
