@@ -111,7 +111,7 @@ def joint_positions(bvh: Bvh, wanted: Iterable[str] | None = None) -> dict[str, 
     first = np.cumsum([0, *(len(own) for own in bvh.channels)])
     turns: dict[int, np.ndarray] = {}
     places: dict[int, np.ndarray] = {}
-    for joint in np.flatnonzero(needed):
+    for joint in np.flatnonzero(needed).tolist():
         columns = bvh.values[:, first[joint] : first[joint + 1]]
         local = _translation(bvh, joint, columns)
         turn = rotation(bvh.channels[joint], columns)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.data import bvh
+from dancenet.data import amc, bvh
 from dancenet.data.balance import believable_rate
 from dancenet.data.motion import JOINTS, PARENTS, MotionClip, read_npz_clip
 from dancenet.data.skeletons import find_joints
@@ -30,12 +30,18 @@ BODY_RANGE = (0.95, 1.85)  # metres, from a child of 1.2 m to a man of 2.3 m
 FLOOR_PERCENTILE = 5  # of the lower toe's height; the floor of a recording is never exact
 MAX_SPEED = 10.0  # m/s; the fastest joint of our good recordings reaches 9.4
 MAX_STRETCH = 0.15  # of a bone's median length; 0.1 happens where a joint is an average
+# Degrees between trunk and head beyond the clip's own median; good recordings reach 31, one
+# whose head markers were swapped reaches 70.
+MAX_NOD = 35.0
 GLITCH_MARGIN = 0.1  # seconds left out on either side of a glitch
 
 # The Daz conversions of the CMU recordings put a rest pose before the recording and resample
 # across the step; the interpolation rings for this many frames.
 RINGING_FRAMES = 8
 REST_DEGREES = 0.5  # the median turn of a joint in a rest pose
+
+AMC_RATE = 120.0  # frames per second of nearly all of CMU's recordings
+NPY_RATE = 30.0
 
 UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 
@@ -72,6 +78,8 @@ def read_motion(
         UserError: the file cannot be read as motion of a human body; says why.
     """
     path = Path(path)
+    if axes not in (None, "TJ", "JT"):
+        raise UserError(f"The axes of an array are TJ (frames first) or JT, not {axes!r}.")
     if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
         raise UserError(f"The frame rate must be above 0, received {frame_rate:g}.")
     if up is not None and up not in UP_AXES:
@@ -86,9 +94,87 @@ def read_motion(
         return clip if frame_rate is None else replace(clip, fps=float(frame_rate))
     if kind.lower() == ".bvh":
         return _read_bvh(path, frame_rate, up, unit)
+    if kind.lower() == ".amc":
+        return _read_amc(path, frame_rate, up, unit, skeleton)
+    if kind.lower() == ".npy":
+        return _read_npy(path, frame_rate, axes, up, unit)
     raise UserError(
         f"{path} is of no kind that can be read as motion capture; those are {FORMATS}."
     )
+
+
+def _read_npy(
+    path: Path, frame_rate: float | None, axes: str | None, up: str | None, unit: float | None
+) -> MotionClip:
+    try:
+        array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as error:
+        raise UserError(
+            f"{path} is not an array of numbers, or it is cut ({error}). Save joint positions "
+            "with numpy.save as floats."
+        ) from error
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[-1] != 3:
+        raise UserError(
+            f"{path} must hold joint positions (frames, joints, 3) or (joints, frames, 3), "
+            f"received shape {getattr(array, 'shape', 'of no array')}."
+        )
+    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+        raise UserError(f"{path} holds NaN, infinity or no numbers; repair these frames first.")
+    if 0 in array.shape:
+        raise UserError(f"{path} holds no frame; its shape is {array.shape}.")
+    array = array.astype(np.float64)
+    warnings = []
+    if axes is None:
+        axes = _guess_axes(array)
+        order = "frames, joints" if axes == "TJ" else "joints, frames"
+        warnings.append(f"{path.name} is taken to be ({order}, 3); give the axes if that is wrong.")
+    if axes == "JT":
+        array = array.swapaxes(0, 1)
+    if array.shape[1] != len(JOINTS):
+        raise UserError(
+            f"{path} holds {array.shape[1]} joints without names, so which is a knee cannot be "
+            f"told. Bring them to {len(JOINTS)} in the order {', '.join(JOINTS)}, or store them "
+            "with their names as .npz (pos, fps, joints)."
+        )
+    if frame_rate is None:
+        warnings.append(f"{path.name} has no frame rate; {NPY_RATE:g} frames/s are assumed.")
+    return make_clip(path, array, frame_rate or NPY_RATE, False, up, unit, warnings)
+
+
+def _guess_axes(array: np.ndarray) -> str:
+    """Returns "TJ" or "JT": time is the axis along which neighbours are near each other."""
+    first, second = array.shape[:2]
+    if (first == len(JOINTS)) != (second == len(JOINTS)):
+        return "JT" if first == len(JOINTS) else "TJ"
+    steps = [np.abs(np.diff(array, axis=axis)).mean() if array.shape[axis] > 1 else np.inf
+             for axis in (0, 1)]  # fmt: skip
+    return "TJ" if steps[0] <= steps[1] else "JT"
+
+
+def _read_amc(
+    path: Path,
+    frame_rate: float | None,
+    up: str | None,
+    unit: float | None,
+    skeleton: str | Path | None,
+) -> MotionClip:
+    bones = amc.read_asf(Path(skeleton) if skeleton is not None else amc.find_asf(path))
+    missing = [bone for bone in amc.JOINT_BONES.values() if bone not in bones.bones]
+    if missing:
+        raise UserError(
+            f"The skeleton of {path} is unknown: it has no bone {', '.join(missing)}. "
+            f"Its bones are {', '.join(bones.bones)}."
+        )
+    motion, losses = amc.read_amc(path, bones)
+    warnings = [sentence.replace(str(path), path.name) for sentence in losses]
+    places = amc.bone_ends(bones, motion)
+    positions = np.stack([places[amc.JOINT_BONES[joint]] for joint in JOINTS], axis=1)
+    if frame_rate is None:
+        warnings.append(f"{path.name} has no frame rate; CMU's {AMC_RATE:g} frames/s are assumed.")
+    if unit is None and BODY_RANGE[0] <= body_size(positions) * bones.unit <= BODY_RANGE[1]:
+        unit = bones.unit
+    rate = frame_rate or AMC_RATE
+    return make_clip(path, positions, rate, frame_rate is None, up, unit, warnings)
 
 
 def _read_bvh(
@@ -184,7 +270,7 @@ def make_clip(
     ok = good_frames(positions, rate)
     if not ok.all():
         warnings.append(
-            f"{path.name}: {int((~ok).sum())} of {len(ok)} frames move faster than a body can "
+            f"{path.name}: {int((~ok).sum())} of {len(ok)} frames move as no body can "
             "and are marked as bad."
         )
     return MotionClip(
@@ -197,15 +283,15 @@ def make_clip(
 
 
 def good_frames(positions: np.ndarray, fps: float) -> np.ndarray:
-    """Marks the frames in which every joint moves as a body can.
+    """Marks the frames in which the body moves as a body can.
 
     Args:
         positions: (T, 19, 3) metres.
         fps: frames per second.
 
     Returns:
-        (T,) bool, False near a joint faster than 10 m/s or a bone that changes its length
-        by more than 15 %.
+        (T,) bool, False near a joint faster than 10 m/s, a bone that changes its length by
+        more than 15 %, or a head bent 35 degrees further than it usually is.
     """
     bad = np.zeros(len(positions), dtype=bool)
     # Over a thirtieth of a second at least, so that one noisy frame in 120 is no glitch.
@@ -220,6 +306,12 @@ def good_frames(positions: np.ndarray, fps: float) -> np.ndarray:
     lengths = np.linalg.norm(bones, axis=-1)
     usual = np.maximum(np.median(lengths, axis=0), 1e-6)
     bad |= (np.abs(lengths / usual - 1) > MAX_STRETCH).any(axis=1)
+    neck = JOINTS.index("neck")
+    head = positions[:, JOINTS.index("head")] - positions[:, neck]
+    trunk = positions[:, neck] - positions[:, JOINTS.index("chest")]
+    size = np.linalg.norm(head, axis=-1) * np.linalg.norm(trunk, axis=-1)
+    nod = np.degrees(np.arccos(np.clip((head * trunk).sum(-1) / np.maximum(size, 1e-9), -1, 1)))
+    bad |= nod > np.median(nod) + MAX_NOD
     margin = int(round(GLITCH_MARGIN * fps))
     return ~np.convolve(bad, np.ones(2 * margin + 1), "same").astype(bool)[: len(bad)]
 

@@ -70,7 +70,7 @@ def find_joints(
             f"Its joints are {', '.join(own)}. Rename them as in Mixamo (LeftArm, LeftForeArm, "
             "LeftHand, LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on)."
         )
-    result = {joint: (names[found[joint]],) for joint in wanted}
+    result: dict[str, tuple[str, ...]] = {joint: (names[found[joint]],) for joint in wanted}
     pelvis = _common(parents, [found["l_hip"], found["r_hip"]])
     chest = _common(parents, [found["l_shoulder"], found["r_shoulder"], found["neck"]])
     spine = parents[chest] if chest >= 0 else -1
@@ -78,7 +78,7 @@ def find_joints(
     if chest in _line(parents, pelvis):
         # Arms and legs hang from one joint: the trunk is a straight line to the neck.
         result["chest"] = (names[pelvis], *result["neck"] * 2)
-        result["spine"] = (names[pelvis] , names[pelvis], *result["neck"])
+        result["spine"] = (names[pelvis], names[pelvis], *result["neck"])
     else:
         result["chest"] = (names[chest],)
         in_trunk = spine not in _line(parents, pelvis)
