@@ -1,0 +1,363 @@
+"""Three ways from a picture to a dancer's silhouette, and the cleaning they share.
+
+Each method gives, for a picture, the probability that a pixel belongs to the dancer as
+(H, W) float32. Probabilities are averaged over area and over time before they are cut at
+one half, so no edge is eaten by an early decision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+import cv2
+import numpy as np
+
+from dancenet.data.crop import Box, View, mask_box
+from dancenet.data.frames import BACKGROUND, DANCER, HEIGHT, WIDTH
+
+METHODS = ("auto", "threshold", "background", "person")
+
+_GREY_SOFTNESS = 12.0  # levels from the threshold at which a grey pixel counts as certain
+_MIN_DIFFERENCE = 13.0  # Lab units that a pixel must differ from its background
+_NOISE_FACTOR = 4.0  # ... or this many times its own noise, if that is more
+_SHADOW_DARKEST = 0.55  # a shadow keeps at least this part of the light
+_SHADOW_WEIGHT = 0.3  # how much darkening counts that a shadow would explain
+_COMPANION_AREA = 0.01  # of the largest piece, for another piece near it to be kept
+_COMPANION_REACH = 0.04  # of the picture's height, how near that is
+_MIN_AREA = 0.003  # of the picture, for a piece to be a dancer at all
+
+
+class Network(Protocol):
+    """A picture (H, W, 3) in, the probability of a person (h, w) out."""
+
+    def __call__(self, picture: np.ndarray) -> np.ndarray: ...
+
+
+class ThresholdMethod:
+    """A dancer darker (or brighter) than everything behind them: backlit, or a plain wall."""
+
+    name = "threshold"
+
+    def __init__(self, level: float, dark: bool = True) -> None:
+        """Takes the grey level (0 to 255) that parts dancer and wall, and which is darker."""
+        self.level = float(level)
+        self.dark = dark
+
+    @classmethod
+    def fit(
+        cls, samples: np.ndarray, level: float | None = None, invert: bool = False
+    ) -> ThresholdMethod:
+        """Chooses level and side from sampled pictures (N, H, W, 3).
+
+        The level is Otsu's over all samples together, so that it does not flicker. The wall
+        is the side that most of the pictures' borders are on; `invert` takes the other one.
+        """
+        grey = np.stack([_grey(sample) for sample in samples])
+        if level is None:
+            level = otsu(grey)[0]
+        border = np.concatenate(
+            [grey[:, :, 0].ravel(), grey[:, :, -1].ravel(), grey[:, 0].ravel()]
+        )
+        wall_is_bright = bool((border > level).mean() >= 0.5)
+        return cls(level, wall_is_bright != invert)
+
+    def probability(self, picture: np.ndarray) -> np.ndarray:
+        """Returns (H, W) float32 for an (H, W, 3) picture."""
+        # Grey first: channels cut one by one turn a coloured edge into grey speckle.
+        above = (_grey(picture).astype(np.float32) + 0.5 - self.level) / (2 * _GREY_SOFTNESS)
+        return np.clip(0.5 - above if self.dark else 0.5 + above, 0, 1)
+
+
+class BackgroundMethod:
+    """A camera that does not move: whatever differs from the empty scene is the dancer."""
+
+    name = "background"
+
+    def __init__(
+        self, plate: np.ndarray, noise: np.ndarray, known: np.ndarray | None = None
+    ) -> None:
+        """Takes the empty scene.
+
+        Args:
+            plate: (H, W, 3) uint8 RGB.
+            noise: (H, W) float32, how much a pixel of it varies, in Lab units.
+            known: (H, W) bool, where the scene was ever seen empty; None for everywhere.
+        """
+        self.plate = plate
+        self.noise = noise
+        self.known = np.ones(noise.shape, bool) if known is None else known
+        self._lab = _lab(plate)
+
+    @classmethod
+    def fit(cls, samples: np.ndarray, occupied: np.ndarray | None = None) -> BackgroundMethod:
+        """Takes the median over sampled pictures.
+
+        Args:
+            samples: (N, H, W, 3) uint8 RGB. Sampled by motion, not by time (see
+                `footage.survey`), so that a dancer who stands still is seen once.
+            occupied: (N, H, W) bool, pixels known to show a dancer, which are left out.
+        """
+        count = len(samples)
+        height, width = samples.shape[1:3]
+        plate = np.empty((height, width, 3), np.uint8)
+        noise = np.empty((height, width), np.float32)
+        known = np.empty((height, width), bool)
+        strip = 64  # rows at a time, or sorting would need several copies of all samples
+        for top in range(0, height, strip):
+            rows = slice(top, top + strip)
+            part = samples[:, rows]
+            free = np.ones(part.shape[:3], bool) if occupied is None else ~occupied[:, rows]
+            seen = free.sum(axis=0)
+            # Where nobody ever left, the plain median is the best guess there is.
+            free |= seen[None] == 0
+            known[rows] = seen >= max(2, round(0.05 * count))
+            plate[rows] = _masked_median(part, free)
+            spread = np.abs(part.astype(np.int16) - plate[rows]).max(axis=-1).astype(np.uint8)
+            noise[rows] = 1.48 * _masked_median(spread[..., None], free)[..., 0]
+        return cls(plate, noise, known)
+
+    def resized(self, width: int, height: int) -> BackgroundMethod:
+        """Returns the same scene for pictures of another size."""
+        size = (width, height)
+        return BackgroundMethod(
+            cv2.resize(self.plate, size, interpolation=cv2.INTER_LINEAR),
+            cv2.resize(self.noise, size, interpolation=cv2.INTER_LINEAR),
+            cv2.resize(self.known.astype(np.uint8), size) > 0,
+        )
+
+    def viewed(self, view: View) -> BackgroundMethod:
+        """Returns the same scene as a view shows it."""
+        return BackgroundMethod(
+            view.cut(self.plate), view.cut(self.noise), view.cut(self.known.astype(np.uint8)) > 0
+        )
+
+    def difference(self, picture: np.ndarray) -> np.ndarray:
+        """Returns (H, W) float32: how far each pixel is from the scene; 1 is the threshold."""
+        now = _lab(picture)
+        delta = now - self._lab
+        # The camera's exposure moves all levels at once; the scene's share is the median.
+        delta[..., 0] -= np.clip(np.median(delta[::4, ::4, 0]), -12, 12)
+        darker = -delta[..., 0] / np.maximum(self._lab[..., 0], 1)
+        chroma = np.abs(delta[..., 1:]).max(axis=-1)
+        shadow = (darker > 0) & (darker < 1 - _SHADOW_DARKEST) & (chroma < 8)
+        lightness = np.abs(delta[..., 0]) * np.where(shadow, np.float32(_SHADOW_WEIGHT), 1)
+        distance = np.sqrt(lightness**2 + 2 * (delta[..., 1] ** 2 + delta[..., 2] ** 2))
+        noise = np.minimum(self.noise, 2 * _MIN_DIFFERENCE / _NOISE_FACTOR)
+        return distance / np.maximum(_MIN_DIFFERENCE, _NOISE_FACTOR * noise)
+
+    def probability(self, picture: np.ndarray) -> np.ndarray:
+        """Returns (H, W) float32 for an (H, W, 3) picture."""
+        found = np.clip(self.difference(picture) / 2, 0, 1).astype(np.float32)
+        found = cv2.medianBlur(found, 3)
+        # Opening removes compression noise; closing joins a body parted by like colours.
+        found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        reach = max(3, round(picture.shape[0] / 40)) | 1
+        ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
+        return cv2.morphologyEx(found, cv2.MORPH_CLOSE, ellipse)
+
+
+class PersonMethod:
+    """A network that knows people: any camera, any background."""
+
+    name = "person"
+
+    def __init__(self, network: Network, scene: BackgroundMethod | None = None) -> None:
+        """Takes the network, and the empty scene if the camera does not move."""
+        self.network = network
+        self.scene = scene
+
+    def probability(self, picture: np.ndarray) -> np.ndarray:
+        """Returns (h, w) float32 for a whole (H, W, 3) picture, at the network's size."""
+        return self.network(picture)
+
+    def look(self, picture: np.ndarray, box: Box, view: View) -> np.ndarray:
+        """Segments what `box` shows of a picture, and draws it on the view's canvas."""
+        return view.place(self.network(cut_square(picture, box)), box)
+
+    @staticmethod
+    def combine(person: np.ndarray, difference: np.ndarray, known: np.ndarray) -> np.ndarray:
+        """Weighs the network's opinion against the empty scene.
+
+        Odds are multiplied: a pixel that looks exactly like the empty scene needs a very
+        sure network to stay, one that differs clearly needs little. Neither can overrule
+        the other alone, so clothes in the wall's colour stay and moving curtains go.
+        """
+        person = np.clip(person, 0.002, 0.998)
+        logit = np.log(person / (1 - person))
+        evidence = np.where(
+            difference < 1, 4.0 * (difference - 1), np.minimum(1.5 * (difference - 1), 3.0)
+        )
+        logit += np.where(known, evidence, 0)
+        return (1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+def cut_square(picture: np.ndarray, box: Box, side: int = 256) -> np.ndarray:
+    """Resizes a square box of a picture to (side, side, 3), repeating the picture's border."""
+    scale = side / box.width
+    if scale < 0.5:
+        # warpAffine reads four pixels only; more must be averaged before.
+        factor = 2 * scale
+        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
+        box = Box(*(value * factor for value in box))
+        scale = side / box.width
+    matrix = np.array(
+        [
+            [scale, 0, -box.left * scale + scale / 2 - 0.5],
+            [0, scale, -box.top * scale + scale / 2 - 0.5],
+        ]
+    )
+    return cv2.warpAffine(
+        picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
+
+
+def find_dancer(
+    probability: np.ndarray, near: Box | None = None, min_area: float = _MIN_AREA
+) -> np.ndarray:
+    """Returns the (H, W) bool mask of the dancer: the largest piece and those close to it.
+
+    Args:
+        probability: (H, W) float32.
+        near: where the dancer was just before; a piece that overlaps it is preferred.
+        min_area: part of the picture below which nothing is a dancer.
+    """
+    binary = (probability > 0.5).astype(np.uint8)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(binary, connectivity=8)
+    areas = stats[:, cv2.CC_STAT_AREA].astype(float)
+    areas[0] = 0
+    weights = areas.copy()
+    if near is not None:
+        for label in np.flatnonzero(areas):
+            left, top, width, height = stats[label, :4]
+            overlap = max(0, min(near.right, left + width) - max(near.left, left)) * max(
+                0, min(near.bottom, top + height) - max(near.top, top)
+            )
+            weights[label] *= 0.25 + overlap / (width * height)
+    best = int(weights.argmax())
+    if count < 2 or areas[best] < min_area * binary.size:
+        return np.zeros(binary.shape, bool)
+    kept = labels == best
+    companions = np.flatnonzero(areas >= max(4, _COMPANION_AREA * areas[best]))
+    if len(companions) > 1:
+        reach = 2 * max(1, round(_COMPANION_REACH * binary.shape[0])) + 1
+        around = cv2.dilate(kept.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+        for label in companions:
+            if label != best and (around & (labels == label)).any():
+                kept |= labels == label
+    return kept
+
+
+def fill_holes(mask: np.ndarray, largest: float) -> np.ndarray:
+    """Fills holes of an (H, W) bool mask that are smaller than `largest` pixels."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        (~mask).astype(np.uint8), connectivity=4
+    )
+    height, width = mask.shape
+    filled = mask.copy()
+    for label in range(1, count):
+        left, top, box_width, box_height, area = stats[label]
+        at_border = left == 0 or top == 0 or left + box_width == width or top + box_height == height
+        if area < largest and not at_border:
+            filled[labels == label] = True
+    return filled
+
+
+def reduce_canvas(canvas: np.ndarray) -> np.ndarray:
+    """Averages a canvas of probabilities by area and cuts it at one half.
+
+    Returns:
+        (120, 208) uint8, 0 dancer and 255 background.
+    """
+    small = cv2.resize(canvas, (WIDTH, HEIGHT), interpolation=cv2.INTER_AREA)
+    return np.where(small > 0.5, np.uint8(DANCER), np.uint8(BACKGROUND))
+
+
+def smooth_over_time(canvases: Iterable[np.ndarray], fps: float) -> Iterator[np.ndarray]:
+    """Averages each canvas with its neighbours, one before and one after.
+
+    The middle frame weighs more than its neighbours together, so a limb that is in one
+    place for one frame only stays. Below 12 frames a second nothing is averaged: there
+    neighbours show different poses.
+    """
+    weight = 0.2 * min(1.0, max(0.0, (fps - 12) / 12))
+    previous = current = None
+    for following in canvases:
+        if current is not None:
+            yield _average(previous, current, following, weight)
+        previous, current = current, following
+    if current is not None:
+        yield _average(previous, current, None, weight)
+
+
+def overlap(first: np.ndarray, second: np.ndarray) -> float:
+    """Returns the intersection over union of two bool masks; 1 if both are empty."""
+    union = np.count_nonzero(first | second)
+    return np.count_nonzero(first & second) / union if union else 1.0
+
+
+def otsu(grey: np.ndarray) -> tuple[float, float]:
+    """Returns the grey level that parts bright from dark best, and how well it does.
+
+    Otsu 1979, eq. 12 and 14: the level maximises the variance between the two classes;
+    the second number is that variance over the total one, 1 for two clean levels.
+    """
+    counts = np.bincount(grey.ravel(), minlength=256).astype(float)
+    share = counts / counts.sum()
+    levels = np.arange(256)
+    weight = np.cumsum(share)
+    mean = np.cumsum(share * levels)
+    total = mean[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = (total * weight - mean) ** 2 / (weight * (1 - weight))
+    between = np.nan_to_num(between[:-1], posinf=0)
+    best = np.flatnonzero(between >= between.max() * (1 - 1e-9))
+    variance = float((share * (levels - total) ** 2).sum())
+    return float(best.mean()) + 1.0, float(between.max() / variance) if variance else 0.0
+
+
+def touches(mask: np.ndarray, inside: np.ndarray) -> bool:
+    """Tells whether an (H, W) mask reaches the border of the picture that `inside` marks."""
+    border = mask_box(inside)
+    if border is None:
+        return False
+    left, top, right, bottom = (int(value) for value in border)
+    return bool(
+        mask[top:bottom, left].any()
+        or mask[top:bottom, right - 1].any()
+        or mask[top, left:right].any()
+        or mask[bottom - 1, left:right].any()
+    )
+
+
+def _average(
+    previous: np.ndarray | None,
+    current: np.ndarray,
+    following: np.ndarray | None,
+    weight: float,
+) -> np.ndarray:
+    neighbours = [other for other in (previous, following) if other is not None]
+    if not weight or not neighbours:
+        return current
+    result = current * np.float32(1 - weight * len(neighbours))
+    for other in neighbours:
+        result += other * np.float32(weight)
+    return result
+
+
+def _masked_median(values: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """Medians (N, H, W, C) uint8 over N where `free` (N, H, W); 255 counts as 254."""
+    ordered = np.minimum(values, 254)
+    ordered[~free] = 255  # sorts behind every real value
+    ordered.sort(axis=0)
+    middle = (np.maximum(free.sum(axis=0), 1) - 1) // 2
+    index = np.broadcast_to(middle[None, ..., None], (1, *values.shape[1:]))
+    return np.take_along_axis(ordered, index, axis=0)[0]
+
+
+def _grey(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+
+
+def _lab(picture: np.ndarray) -> np.ndarray:
+    return cv2.cvtColor(picture, cv2.COLOR_RGB2LAB).astype(np.float32)
