@@ -8,6 +8,7 @@ of a few circles and ellipses, seen along parallel rays.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -16,6 +17,7 @@ import numpy as np
 
 from dancenet.data.frames import BACKGROUND, DANCER, HEIGHT, WIDTH
 from dancenet.data.motion import JOINTS
+from dancenet.errors import UserError
 
 CAMERAS = ("follow", "fixed")
 
@@ -37,10 +39,10 @@ _BALL_HEIGHT = 0.013  # of the toe joint above the sole
 # half depth and shift to the front in body heights.
 _TRUNK = (
     (-0.22, 0.040, 0.040, -0.008),
-    (-0.12, 0.074, 0.060, -0.013),
-    (0.00, 0.091, 0.069, -0.014),
-    (0.08, 0.094, 0.069, -0.011),
-    (0.22, 0.086, 0.060, -0.003),
+    (-0.12, 0.078, 0.060, -0.013),
+    (0.00, 0.096, 0.069, -0.014),
+    (0.09, 0.096, 0.068, -0.011),
+    (0.22, 0.088, 0.060, -0.003),
     (0.38, 0.073, 0.054, 0.003),
     (0.58, 0.080, 0.062, 0.004),
     (0.78, 0.092, 0.066, 0.004),
@@ -49,6 +51,7 @@ _TRUNK = (
 _REACH = 0.1  # body heights by which flesh is at most farther out than any joint (fingers, crown)
 _TOE_REACH = 0.045  # the same below the lowest joint
 
+_MIN_STATURE = 0.01  # metres; less is a recording of nothing
 _CHUNK = 256  # frames whose outlines are held at once
 _SHIFT = 4  # fractional bits of the outline's coordinates
 _TINY = 1e-9
@@ -76,6 +79,9 @@ def measure(positions: np.ndarray) -> Body:
 
     Args:
         positions: (F, 19, 3) metres in the order of JOINTS, y up, floor at 0; good frames only.
+
+    Raises:
+        UserError: the bones have no length, or none that can be measured.
     """
     joint = _by_name(positions.astype(np.float64))
     legs = [
@@ -95,6 +101,11 @@ def measure(positions: np.ndarray) -> Body:
         _median_length(line - joint["chest"]),
     ]
     stature = (sum(legs) / 2 + sum(lengths)) / (_SHOULDER_HEIGHT - _ANKLE_HEIGHT)
+    if not (np.isfinite(positions).all() and stature > _MIN_STATURE):
+        raise UserError(
+            f"The recording holds no body that can be drawn: it would be {stature:.3g} m tall. "
+            "Check the unit and the joints of the file."
+        )
     span = _median_length(joint["l_shoulder"] - joint["r_shoulder"])
     feet = [_median_length(joint[f"{side}_toe"] - joint[f"{side}_ankle"]) for side in "lr"]
     drop = (_ANKLE_HEIGHT - _BALL_HEIGHT) * stature
@@ -103,7 +114,7 @@ def measure(positions: np.ndarray) -> Body:
         neck_base=neck_base,
         trunk=_trunk_weights(lengths),
         shoulder_shift=max(0.0, _SHOULDER_SPAN * stature - span) / 2,
-        foot_slope=float(np.arcsin(np.clip(drop / max(np.mean(feet), _TINY), 0, 0.9))),
+        foot_slope=float(np.arcsin(np.clip(drop / max(sum(feet) / 2, _TINY), 0, 0.9))),
         highest=float(positions[..., 1].max() + _REACH * stature),
         lowest=float(min(0.0, positions[..., 1].min() - _TOE_REACH * stature)),
     )
@@ -190,7 +201,9 @@ def _follow(
     early = np.maximum(0, centre - half - low)
     # A maximum over a window no shorter than the smoothing's never falls below the need.
     radius = max(1, round(fps / 2))
-    return centre + _cover(late, radius) - _cover(early, radius)
+    centre = centre + _cover(late, radius) - _cover(early, radius)
+    # Needs on both sides within one window cancel; then the picture's edge decides.
+    return np.clip(centre, high - half, np.maximum(low + half, high - half))
 
 
 def _cover(need: np.ndarray, radius: int) -> np.ndarray:
@@ -262,7 +275,7 @@ class _Drawing:
 
     def ball(self, centre: np.ndarray, radius: float) -> np.ndarray:
         """Returns the outline (F, P, 2) of a ball."""
-        return self.flat(centre)[:, None] + np.float32(radius) * _CIRCLE
+        return self.flat(centre)[:, None] + radius * _CIRCLE
 
     def ellipse(self, centre: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Returns the outline (F, P, 2) of a flat ellipse with half axes `a` and `b` (F, 3)."""
@@ -291,30 +304,31 @@ class _Drawing:
 
 def _outlines(positions: np.ndarray, body: Body, right: np.ndarray) -> list[np.ndarray]:
     """Returns every part of the body as points (F, P, 2) whose convex hull it fills, metres."""
-    h = np.float32(body.stature)
+    h = body.stature
     joint = _by_name(positions)
     draw = _Drawing(right)
     hips = (joint["l_hip"] + joint["r_hip"]) / 2
     spine_up = _unit(joint["neck"] - joint["chest"])
-    line = joint["neck"] - np.float32(body.neck_base) * spine_up
+    line = joint["neck"] - body.neck_base * spine_up
     hip_axis = _unit(joint["l_hip"] - joint["r_hip"])
     shoulder_axis = _unit(joint["l_shoulder"] - joint["r_shoulder"])
-    sides = {"l": np.float32(1), "r": np.float32(-1)}
+    sides = {"l": 1.0, "r": -1.0}
     for side, sign in sides.items():
         joint[f"{side}_shoulder"] = (
-            joint[f"{side}_shoulder"] + sign * np.float32(body.shoulder_shift) * shoulder_axis
+            joint[f"{side}_shoulder"] + sign * body.shoulder_shift * shoulder_axis
         )
 
     _draw_trunk(draw, [hips, joint["spine"], joint["chest"], line], hip_axis, shoulder_axis,
                 body, h)
     _draw_head(draw, joint, line, spine_up, shoulder_axis, h)
-    hip_forward = _unit(np.cross(hip_axis, _unit(joint["chest"] - hips)))
+    hip_up = _unit(joint["chest"] - hips)
+    hip_forward = _unit(np.cross(hip_axis, hip_up))
     for side, sign in sides.items():
         inward = -sign * shoulder_axis
         shoulder = joint[f"{side}_shoulder"]
         # The slope from neck to shoulder, and the chest's corner under the arm.
         draw.add(
-            draw.ball(line + 0.044 * h * spine_up, 0.029 * h),
+            draw.ball(line + 0.026 * h * spine_up, 0.026 * h),
             draw.ball(shoulder + 0.016 * h * inward + 0.005 * h * spine_up, 0.025 * h),
             draw.ball(line - 0.035 * h * spine_up, 0.03 * h),
         )
@@ -323,8 +337,9 @@ def _outlines(positions: np.ndarray, body: Body, right: np.ndarray) -> list[np.n
             draw.ball(line + 0.3 * (shoulder - line) - 0.055 * h * spine_up, 0.05 * h),
         )
         _draw_arm(draw, shoulder, joint[f"{side}_elbow"], joint[f"{side}_wrist"], h)
-        _draw_leg(draw, *(joint[f"{side}_{name}"] for name in ("hip", "knee", "ankle", "toe")),
-                  hip_axis * sign, hip_forward, body.foot_slope, h)
+        leg = [joint[f"{side}_{name}"] for name in ("hip", "knee", "ankle", "toe")]
+        iliac = leg[0] + 0.075 * h * hip_up + 0.012 * h * hip_forward
+        _draw_leg(draw, leg, hip_axis * sign, hip_forward, iliac, body.foot_slope, h)
     return draw.parts
 
 
@@ -334,13 +349,13 @@ def _draw_trunk(
     hip_axis: np.ndarray,
     shoulder_axis: np.ndarray,
     body: Body,
-    h: np.float32,
+    h: float,
 ) -> None:
     slices = []
     points = np.stack(chain, axis=1)  # (F, 4, 3)
     up_low, up_high = _unit(chain[2] - chain[0]), _unit(chain[3] - chain[1])
     for weights, (place, width, depth, front) in zip(body.trunk.astype(np.float32), _TRUNK):
-        turn = np.float32(np.clip(place, 0, 1))
+        turn = min(max(place, 0.0), 1.0)
         up = _unit((1 - turn) * up_low + turn * up_high)
         across = (1 - turn) * hip_axis + turn * shoulder_axis
         forward = _unit(np.cross(across, up))
@@ -349,6 +364,7 @@ def _draw_trunk(
         slices.append(draw.ellipse(centre, width * h * across, depth * h * forward))
     for lower, upper in zip(slices, slices[1:]):
         draw.add(lower, upper)
+    draw.add(slices[-1], draw.ball(chain[3] + 0.03 * h * up_high, 0.03 * h))
 
 
 def _draw_head(
@@ -357,7 +373,7 @@ def _draw_head(
     line: np.ndarray,
     spine_up: np.ndarray,
     shoulder_axis: np.ndarray,
-    h: np.float32,
+    h: float,
 ) -> None:
     # Recordings place the head joint anywhere between the atlas and the crown, and a short
     # bone's direction is noisy: the spine steadies it.
@@ -373,23 +389,20 @@ def _draw_head(
         draw.ball(middle - 0.038 * h * up + 0.018 * h * forward, 0.026 * h),
     )
     draw.add(
-        draw.ball(line + 0.015 * h * spine_up, 0.036 * h),
-        draw.ball(middle - 0.03 * h * up - 0.008 * h * forward, 0.031 * h),
+        draw.ball(line + 0.015 * h * spine_up, 0.034 * h),
+        draw.ball(middle - 0.03 * h * up - 0.008 * h * forward, 0.03 * h),
     )
 
 
 def _draw_arm(
-    draw: _Drawing, shoulder: np.ndarray, elbow: np.ndarray, wrist: np.ndarray, h: np.float32
+    draw: _Drawing, shoulder: np.ndarray, elbow: np.ndarray, wrist: np.ndarray, h: float
 ) -> None:
-    def between(a: np.ndarray, b: np.ndarray, part: float) -> np.ndarray:
-        return a + np.float32(part) * (b - a)
-
-    deltoid = draw.ball(between(shoulder, elbow, 0.18), 0.0345 * h)
-    biceps = draw.ball(between(shoulder, elbow, 0.5), 0.0295 * h)
+    deltoid = draw.ball(_between(shoulder, elbow, 0.18), 0.0345 * h)
+    biceps = draw.ball(_between(shoulder, elbow, 0.5), 0.0295 * h)
     bent = draw.ball(elbow, 0.0225 * h)
-    belly = draw.ball(between(elbow, wrist, 0.25), 0.0245 * h)
+    belly = draw.ball(_between(elbow, wrist, 0.25), 0.0245 * h)
     narrow = draw.ball(wrist, 0.0155 * h)
-    draw.add(draw.ball(between(shoulder, elbow, 0.02), 0.0285 * h), deltoid)
+    draw.add(draw.ball(_between(shoulder, elbow, 0.02), 0.0285 * h), deltoid)
     draw.add(deltoid, biceps)
     draw.add(biceps, bent)
     draw.add(bent, belly)
@@ -402,22 +415,19 @@ def _draw_arm(
 
 def _draw_leg(
     draw: _Drawing,
-    hip: np.ndarray,
-    knee: np.ndarray,
-    ankle: np.ndarray,
-    toe: np.ndarray,
+    joints: list[np.ndarray],
     outward: np.ndarray,
     hip_forward: np.ndarray,
+    iliac: np.ndarray,
     foot_slope: float,
-    h: np.float32,
+    h: float,
 ) -> None:
-    def between(a: np.ndarray, b: np.ndarray, part: float) -> np.ndarray:
-        return a + np.float32(part) * (b - a)
-
-    top = draw.ball(between(hip, knee, 0.04), 0.05 * h)
-    upper = draw.ball(between(hip, knee, 0.2) + 0.004 * h * outward, 0.0525 * h)
-    middle = draw.ball(between(hip, knee, 0.55), 0.044 * h)
+    hip, knee, ankle, toe = joints
+    top = draw.ball(_between(hip, knee, 0.04), 0.047 * h)
+    upper = draw.ball(_between(hip, knee, 0.18) + 0.001 * h * outward, 0.05 * h)
+    middle = draw.ball(_between(hip, knee, 0.55), 0.044 * h)
     draw.add(top, upper)
+    draw.add(upper, draw.ball(iliac, 0.034 * h))
     bent = draw.ball(knee, 0.0325 * h)
     draw.add(upper, middle)
     draw.add(middle, bent)
@@ -426,11 +436,12 @@ def _draw_leg(
     # then says nothing; the hips' back does.
     shank = _unit(ankle - knee)
     sole = _unit(_square(shank, along) - 0.25 * _square(hip_forward, along))
-    level = np.float32(np.cos(foot_slope)) * along - np.float32(np.sin(foot_slope)) * sole
-    down = np.float32(np.sin(foot_slope)) * along + np.float32(np.cos(foot_slope)) * sole
+    cos, sin = math.cos(foot_slope), math.sin(foot_slope)
+    level = cos * along - sin * sole
+    down = sin * along + cos * sole
     back = _unit(_square(-level, shank))
-    calf = draw.ball(between(knee, ankle, 0.28) + 0.007 * h * back, 0.0335 * h)
-    thin = draw.ball(between(knee, ankle, 0.92), 0.0195 * h)
+    calf = draw.ball(_between(knee, ankle, 0.28) + 0.007 * h * back, 0.0335 * h)
+    thin = draw.ball(_between(knee, ankle, 0.92), 0.0195 * h)
     draw.add(bent, calf)
     draw.add(calf, thin)
     joint = draw.ball(ankle, 0.0215 * h)
@@ -485,6 +496,10 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 def _square(vectors: np.ndarray, along: np.ndarray) -> np.ndarray:
     """Returns what is left of (F, 3) vectors without their part along unit vectors."""
     return vectors - _dot(vectors, along)[:, None] * along
+
+
+def _between(a: np.ndarray, b: np.ndarray, part: float) -> np.ndarray:
+    return a + part * (b - a)
 
 
 def _median_length(vectors: np.ndarray) -> float:
