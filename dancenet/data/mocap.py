@@ -190,14 +190,14 @@ def _read_bvh(
     positions = np.stack(
         [np.mean([places[name] for name in joints[joint]], axis=0) for joint in JOINTS], axis=1
     )
-    if _starts_with_rest_pose(motion):
-        positions = positions[RINGING_FRAMES:]
+    lead = RINGING_FRAMES if _starts_with_rest_pose(motion) else 0
+    if lead:
         warnings.append(
             f"{path.name} begins with a rest pose that is no part of the dance; its first "
-            f"{RINGING_FRAMES} frames are left out."
+            f"{lead} frames are marked as bad."
         )
     fps = frame_rate or whole_rate(1 / motion.frame_time)
-    return make_clip(path, positions, fps, frame_rate is None, up, unit, warnings)
+    return make_clip(path, positions, fps, frame_rate is None, up, unit, warnings, lead)
 
 
 def whole_rate(fps: float) -> float:
@@ -232,6 +232,7 @@ def make_clip(
     up: str | None,
     unit: float | None,
     warnings: list[str],
+    lead: int = 0,
 ) -> MotionClip:
     """Makes a clip of nineteen joints in any unit and axes.
 
@@ -243,34 +244,37 @@ def make_clip(
         up: the axis that points up; None measures it.
         unit: metres in one unit; None measures it.
         warnings: what is known already.
+        lead: frames at the beginning that are no part of the recording: kept, so that frames
+            have the file's numbers, but marked as bad and never measured.
 
     Raises:
         UserError: the positions are no standing body.
     """
     warnings = list(warnings)
     if up is None:
-        up = _measure_up(path, positions)
+        up = _measure_up(path, positions[lead:])
         if up != "y":
             warnings.append(f"{path.name}: up is taken to be {up}, where the head is.")
     positions = _turn_up(positions, up)
     if unit is None:
-        unit, name = _measure_unit(path, positions)
+        unit, name = _measure_unit(path, positions[lead:])
         if name != "centimetres":
             warnings.append(f"{path.name}: lengths are taken to be {name}.")
     positions = positions * unit
-    positions = positions - [
-        np.median(positions[:, 0, 0]), _floor(positions), np.median(positions[:, 0, 2])
-    ]  # fmt: skip
-    rate = believable_rate(positions, fps) if check_rate else fps
+    recorded = positions[lead:]
+    middle = np.median(recorded[:, JOINTS.index("pelvis")], axis=0)
+    positions = positions - [middle[0], _floor(recorded), middle[2]]
+    recorded = positions[lead:]
+    rate = believable_rate(recorded, fps) if check_rate else fps
     if rate != fps:
         warnings.append(
             f"{path.name} says {fps:.4g} frames/s, at which this body could not keep its balance; "
             f"{rate:.4g} is used. Give the frame rate yourself if that is wrong."
         )
-    ok = good_frames(positions, rate)
-    if not ok.all():
+    ok = np.concatenate([np.zeros(lead, dtype=bool), good_frames(recorded, rate)])
+    if not ok[lead:].all():
         warnings.append(
-            f"{path.name}: {int((~ok).sum())} of {len(ok)} frames move as no body can "
+            f"{path.name}: {int((~ok[lead:]).sum())} of {len(ok)} frames move as no body can "
             "and are marked as bad."
         )
     return MotionClip(

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from dancenet.data.bvh import END
 from dancenet.errors import UserError
 
-# For every limb joint the names it goes by, the surest first, without the side. "Shoulder" and
-# "hip" come last because many skeletons use them for the collar and the pelvis.
+# For every limb joint the names it goes by, the surest first, without the side.
 LIMBS: dict[str, tuple[str, ...]] = {
     "shoulder": ("upperarm", "uparm", "arm", "shldr", "humerus", "shoulder"),
     "elbow": ("forearm", "lowerarm", "lowarm", "loarm", "radius", "elbow"),
@@ -19,6 +18,9 @@ LIMBS: dict[str, tuple[str, ...]] = {
     "ankle": ("foot", "ankle"),
     "toe": ("toebase", "toe", "toes", "ball"),
 }
+# Names that other skeletons use for the collar and the pelvis; they are believed only where the
+# joint that follows hangs on them.
+UNSURE = {"shoulder": "elbow", "hip": "knee"}
 NECK = ("neck", "necktwist", "lowerneck")
 HEAD = ("head",)
 EYES = ("eye",)
@@ -54,6 +56,12 @@ def find_joints(
             index = _first(split, side, aliases)
             if index is not None:
                 found[f"{side}_{joint}"] = index
+        for joint, following in UNSURE.items():
+            index = found.get(f"{side}_{joint}")
+            below = found.get(f"{side}_{following}")
+            if index is not None and split[index][1] == joint:
+                if below is None or parents[below] != index:
+                    del found[f"{side}_{joint}"]
         ankle = found.get(f"{side}_ankle")
         if ankle is not None and f"{side}_toe" not in found and names[ankle] + END in names:
             found[f"{side}_toe"] = names.index(names[ankle] + END)
