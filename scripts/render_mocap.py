@@ -43,7 +43,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append")
     parser.add_argument("--yaw", type=_finite, nargs="+", default=[0.0], metavar="DEGREES",
                         help="where the camera stands, turned about the vertical; each angle "
-                        "gives clips of its own")
+                        "gives clips of its own (name the files first)")
     parser.add_argument("--mirror", action="store_true",
                         help="draw every clip also with left and right swapped")
     parser.add_argument("--camera", choices=("follow", "fixed"), default="follow",
@@ -100,7 +100,7 @@ def work(arguments: argparse.Namespace) -> int | None:
                     _write(writer, take, yaw, mirror, arguments, bar)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"{len(writer.clips) - clips_before} whole clips are kept in {arguments.out}."
+            f"whole clips kept in {arguments.out}: {len(writer.clips) - clips_before}."
         ) from None
     seconds = total / takes[0].clip.fps
     terminal.say(
