@@ -1,0 +1,41 @@
+# make dance: writes dance.mp4, 16 seconds of a new dance, from a fresh clone.
+# make test:  installs everything and runs the whole test suite, flake8 and mypy.
+# make clean: removes what the other two installed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+SECONDS := 16
+
+.PHONY: dance test clean
+.DELETE_ON_ERROR:
+
+dance: $(VENV)/.light
+	$(BIN)/python scripts/generate_video.py --seconds $(SECONDS) --out dance.mp4
+
+test: $(VENV)/.everything
+	$(BIN)/python -m flake8 dancenet scripts tests benchmarks
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q
+
+clean:
+	rm -rf $(VENV) build dist dancenet.egg-info .mypy_cache .pytest_cache
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	  echo "dancenet needs Python 3.11 or newer; $(PYTHON) is `$(PYTHON) --version 2>&1`." \
+	    "Install one, or name it: make PYTHON=/path/to/python3.11 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "$(PYTHON) cannot make virtual environments; install its venv package" \
+	    "(on Debian and Ubuntu: apt install python3-venv) and run make again." >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+
+# The stamps stand for finished installations: a second run installs nothing.
+$(VENV)/.light: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable .
+	@touch $@
+
+$(VENV)/.everything: setup.cfg pyproject.toml | $(BIN)/python
+	$(PIP) install --quiet --editable '.[test]'
+	@touch $@ $(VENV)/.light
