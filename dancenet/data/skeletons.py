@@ -12,11 +12,11 @@ from dancenet.errors import UserError
 LIMBS: dict[str, tuple[str, ...]] = {
     "shoulder": ("upperarm", "uparm", "arm", "shldr", "humerus", "shoulder"),
     "elbow": ("forearm", "lowerarm", "lowarm", "loarm", "radius", "elbow"),
-    "wrist": ("hand", "wrist"),
+    "wrist": ("wrist", "hand"),
     "hip": ("upleg", "upperleg", "thigh", "femur", "hip"),
     "knee": ("shin", "calf", "lowerleg", "lowleg", "leg", "tibia", "knee"),
-    "ankle": ("foot", "ankle"),
-    "toe": ("toebase", "toe", "toes", "ball"),
+    "ankle": ("ankle", "foot"),
+    "toe": ("toebase", "toe", "toes", "ball", "foot"),
 }
 # Names that other skeletons use for the collar and the pelvis; they are believed only where the
 # joint that follows hangs on them.
@@ -25,7 +25,7 @@ NECK = ("neck", "necktwist", "lowerneck")
 HEAD = ("head",)
 EYES = ("eye",)
 # Words that programs put before the name of every joint.
-DECORATION = {"mixamorig", "cc", "base", "bip", "j", "def", "org", "character", "skeleton"}
+DECORATION = {"mixamorig", "cc", "base", "bip", "j", "c", "def", "org", "character", "skeleton"}
 SIDES = {"l": "l", "left": "l", "r": "r", "right": "r"}
 
 
@@ -54,7 +54,7 @@ def find_joints(
     for side in "lr":
         for joint, aliases in LIMBS.items():
             index = _first(split, side, aliases)
-            if index is not None:
+            if index is not None and index not in found.values():
                 found[f"{side}_{joint}"] = index
         for joint, following in UNSURE.items():
             index = found.get(f"{side}_{joint}")
