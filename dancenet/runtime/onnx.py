@@ -1,0 +1,132 @@
+"""The exported networks on ONNX Runtime; neither Keras nor TensorFlow is needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dancenet.errors import UserError
+from dancenet.sequence.generate import State
+from dancenet.sequence.mixture import Mixture
+
+_MOST_THREADS = 8  # these networks are too small to feed more
+
+
+def count_cores() -> int:
+    """Returns how many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def open_session(path: str | Path, threads: int | None = None) -> Any:
+    """Opens an exported graph on the CPU.
+
+    Args:
+        path: an .onnx file.
+        threads: how many to compute with; by default as many as there are cores, up to 8.
+
+    Returns:
+        An `onnxruntime.InferenceSession`.
+
+    Raises:
+        UserError: the file is missing, or is not a graph that ONNX Runtime can run.
+    """
+    import onnxruntime
+
+    path = Path(path)
+    if not path.is_file():
+        raise UserError(
+            f"There is no exported network at {path}; write it with `python scripts/export.py`, "
+            "or fetch the model again with `python scripts/download_weights.py`."
+        )
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or min(count_cores(), _MOST_THREADS)
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 4  # what matters is raised; the rest is noise at a terminal
+    # Threads that spin while they wait take the cores from the video encoder.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    try:
+        return onnxruntime.InferenceSession(
+            str(path), options, providers=["CPUExecutionProvider"]
+        )
+    except Exception as error:  # ONNX Runtime's own exceptions share no public base class
+        first_line = (str(error).splitlines() or [""])[0]
+        raise UserError(
+            f"{path} cannot be run: it was cut, altered, or written for another version of ONNX "
+            f"Runtime ({first_line}). Write it again with `python scripts/export.py`, or fetch "
+            "the model again with `python scripts/download_weights.py`."
+        ) from error
+
+
+def require_values(session: Any, path: str | Path, names: Sequence[str]) -> None:
+    """Raises UserError unless a session's inputs and outputs are among `names` as expected."""
+    there = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
+    missing = [name for name in names if name not in there]
+    if missing:
+        raise UserError(
+            f"{path} is not the network that was expected: it lacks {', '.join(missing)} and "
+            f"has {', '.join(sorted(there))}."
+        )
+
+
+class OnnxEncoder:
+    """Frames (B, H, W, 1) float32, 1 background, to `z_mean` and `z_log_var`, (B, L) each."""
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self._session = open_session(path, threads)
+        require_values(self._session, path, ("frames", "z_mean", "z_log_var"))
+
+    def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        frames = np.ascontiguousarray(frames, np.float32)
+        z_mean, z_log_var = self._session.run(["z_mean", "z_log_var"], {"frames": frames})
+        return z_mean, z_log_var
+
+
+class OnnxDecoder:
+    """Latents (B, L) float32 to whiteness (B, H, W) float32, 0 dancer and 1 background."""
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        self._session = open_session(path, threads)
+        require_values(self._session, path, ("latents", "frames"))
+
+    def __call__(self, latents: np.ndarray) -> np.ndarray:
+        latents = np.ascontiguousarray(latents, np.float32)
+        return self._session.run(["frames"], {"latents": latents})[0]
+
+
+class OnnxStepModel:
+    """The dancer, one step at a time. See `sequence.generate.StepModel`."""
+
+    def __init__(self, path: str | Path, threads: int | None = 1) -> None:
+        """Opens `step.onnx`.
+
+        Args:
+            path: the graph.
+            threads: one by default: a step is over before a second thread has woken up.
+
+        Raises:
+            UserError: the graph is missing, damaged, or no step of a dancer.
+        """
+        self._session = open_session(path, threads)
+        require_values(self._session, path, ("vectors", "pi_logits", "mu", "sigma"))
+        inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        self.dim = int(inputs.pop("vectors")[1])
+        self._states = {name: int(shape[1]) for name, shape in inputs.items()}
+        self._outputs = ["pi_logits", "mu", "sigma", *(f"next_{name}" for name in self._states)]
+        require_values(self._session, path, self._outputs)
+
+    def initial_state(self, batch: int) -> State:
+        """Returns zeros, (B, U) for each state in the graph's order."""
+        return tuple(np.zeros((batch, units), np.float32) for units in self._states.values())
+
+    def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
+        """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""
+        feed = dict(zip(self._states, state))
+        feed["vectors"] = np.ascontiguousarray(vectors, np.float32)
+        pi_logits, mu, sigma, *following = self._session.run(self._outputs, feed)
+        return Mixture(pi_logits, mu, sigma), tuple(following)

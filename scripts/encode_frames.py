@@ -1,0 +1,69 @@
+"""Encodes a folder of frames into latents.npz, what the dancer is trained on."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dancenet import terminal
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--frames", type=Path, default=Path("imgs"), metavar="FOLDER",
+        help="the frames, as written by extract_frames.py (default: imgs)",
+    )
+    parser.add_argument(
+        "--model", "--name", required=True, metavar="NAME",
+        help="the model whose VAE is to encode: its name, or its folder",
+    )
+    parser.add_argument(
+        "-o", "--out", type=Path, metavar="FILE",
+        help="the file of latents (default: latents.npz beside the folder of frames)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true", help="replace a file that is no file of latents"
+    )
+    return parser
+
+
+def work(arguments: argparse.Namespace) -> int | None:
+    """Encodes, and says where the result is."""
+    import time
+
+    from dancenet import files, pipeline
+    from dancenet.codecs.latents import Latents
+    from dancenet.data.frames import FrameFolder
+    from dancenet.folder import ModelFolder
+
+    out = arguments.out or arguments.frames.absolute().parent / "latents.npz"
+    files.check_parent(out)
+    files.check_overwrite(out, arguments.overwrite, Latents.is_latents)
+    frames = FrameFolder.open(arguments.frames)
+    folder = ModelFolder(pipeline.find_model(arguments.model))
+    begin = time.perf_counter()
+    latents = pipeline.encode_frames(folder, frames)
+    seconds = time.perf_counter() - begin
+    latents.save(out)
+    terminal.say(
+        f"{out}: {frames.num_frames:,} frames of {len(frames.clips)} clips, "
+        f"{latents.z_mean.shape[1]} dimensions, {frames.num_frames / seconds:.0f} frames/s"
+    )
+    terminal.say(
+        "See whether the VAE is good enough: python scripts/decode_latents.py "
+        f"{out} --model {arguments.model} --frames {arguments.frames}"
+    )
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit status."""
+    return terminal.run(build_parser(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

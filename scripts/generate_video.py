@@ -1,0 +1,179 @@
+"""Makes a new dance with a trained model and writes it as a video."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from dancenet import terminal
+from dancenet.errors import UserError
+
+if TYPE_CHECKING:
+    from dancenet.pipeline import DanceSettings, Recipe
+
+DEFAULT_MODEL = "silhouette_v0"
+FORMATS = ("mp4", "gif", "webm", "frames")
+# What makes the dance itself, so that it cannot be asked for beside --replay.
+DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count")
+PICTURE_FLAGS = ("fps", "scale", "invert", "colors")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    dance = parser.add_argument_group("the dance")
+    dance.add_argument(
+        "--seconds", type=terminal.positive(float), help="length in seconds (default: 16)"
+    )
+    dance.add_argument(
+        "--seed", type=terminal.not_negative(int),
+        help="a number; the same seed gives the same dance (default: drawn, and printed)",
+    )
+    dance.add_argument(
+        "--temperature", type=terminal.not_negative(float),
+        help="how daring: 0 always takes the likeliest way on, 1 varies as the data do "
+        "(default: 1)",
+    )
+    dance.add_argument(
+        "--model", metavar="NAME",
+        help=f"a released model's name or a model folder (default: {DEFAULT_MODEL})",
+    )
+    dance.add_argument(
+        "--start", metavar="N|FILE:ROW",
+        help="where to start: the number of one of the model's own stretches, from 0, or a row "
+        "of a file of latents, such as latents.npz:120 (default: a stretch drawn by the seed)",
+    )
+    dance.add_argument(
+        "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
+    )
+    dance.add_argument(
+        "--replay", metavar="FILE", type=Path,
+        help="make the dance of this video again; the flags of the picture may differ",
+    )
+    look = parser.add_argument_group("the picture")
+    look.add_argument(
+        "--fps", type=terminal.positive(float),
+        help="frames per second of the video; the tempo stays (default: the model's)",
+    )
+    look.add_argument(
+        "--scale", type=terminal.positive(int),
+        help="picture pixels per frame pixel; 4 gives 832x480 (default: 4)",
+    )
+    look.add_argument(
+        "--invert", action=argparse.BooleanOptionalAction, default=None,
+        help="swap the two colours (default: no)",
+    )
+    look.add_argument(
+        "--colors", metavar="FG,BG",
+        help="the dancer's and the background's colour in hexadecimal, such as ffffff,102040 "
+        "(default: black on white)",
+    )
+    output = parser.add_argument_group("the files")
+    output.add_argument(
+        "--format", choices=FORMATS, help="kind of file (default: what --out ends with, or mp4)"
+    )
+    output.add_argument(
+        "-o", "--out", type=Path, metavar="FILE",
+        help="the video, or the folder for --format frames (default: dance.mp4); several dances "
+        "become dance-1.mp4, dance-2.mp4, …",
+    )
+    output.add_argument(
+        "--latents-out", type=Path, metavar="FILE",
+        help="also store the latents as .npz (kept in memory: 55 MB an hour; default: not)",
+    )
+    output.add_argument(
+        "--overwrite", action="store_true", help="replace files that dancenet did not make"
+    )
+    return parser
+
+
+def work(arguments: argparse.Namespace) -> int | None:
+    """Generates what the command line asks for."""
+    from dancenet import pipeline
+
+    recipe = pipeline.Recipe.read(arguments.replay) if arguments.replay else None
+    settings = choose_settings(arguments, recipe)
+    out, kind = choose_output(arguments)
+    dancer = pipeline.load_dancer(
+        arguments.model or (recipe.model if recipe else DEFAULT_MODEL)
+    )
+    if recipe is not None:
+        try:
+            recipe.check(dancer)
+        except UserError as error:
+            if arguments.model is None:
+                raise
+            terminal.warn(f"{error} It is made all the same, because --model names it.")
+    written = pipeline.write_dance(
+        dancer, out, settings, format=kind, latents_path=arguments.latents_out,
+        overwrite=arguments.overwrite, only=recipe.index if recipe else None,
+    )
+    for video in written:
+        terminal.say(
+            f"{video.path}: {video.seconds:.1f} s, {video.num_frames} frames, "
+            f"by {dancer.name}, seed {settings.seed}"
+        )
+    if not written or not written[-1].complete or len(written) < (1 if recipe else settings.count):
+        last = f"{written[-1].path} ends where you stopped it." if written else ""
+        raise KeyboardInterrupt(last)
+    again = f"python scripts/generate_video.py --replay {written[0].path}"
+    if arguments.model:
+        again += f" --model {arguments.model}"
+    terminal.say(f"The same dance again: {again}")
+    return None
+
+
+def choose_settings(
+    arguments: argparse.Namespace, recipe: Recipe | None
+) -> DanceSettings:
+    """Returns the settings that the flags, and the video to be replayed, ask for.
+
+    Raises:
+        UserError: a flag contradicts --replay.
+    """
+    from dancenet import pipeline
+
+    given = {
+        name: getattr(arguments, name)
+        for name in DANCE_FLAGS + PICTURE_FLAGS
+        if getattr(arguments, name) is not None
+    }
+    if recipe is None:
+        given.setdefault("seed", pipeline.draw_seed())
+        return pipeline.DanceSettings(**given)
+    clash = [f"--{name}" for name in DANCE_FLAGS if name in given]
+    if clash:
+        raise UserError(
+            f"--replay makes a dance again as it was; leave out {' and '.join(clash)}."
+        )
+    return dataclasses.replace(recipe.settings, **given)
+
+
+def choose_output(arguments: argparse.Namespace) -> tuple[Path, str]:
+    """Returns the path and the format of the video."""
+    from dancenet.data.video_writer import choose_format
+
+    out, kind = arguments.out, arguments.format
+    if out is None:
+        stem = "dance"
+        if arguments.replay:
+            stem = f"{arguments.replay.stem}-replay"
+            kind = kind or arguments.replay.suffix.lstrip(".").lower() or "frames"
+        kind = kind or "mp4"
+        out = Path(stem if kind == "frames" else f"{stem}.{kind}")
+        if arguments.replay:
+            out = arguments.replay.parent / out
+    return out, choose_format(out, kind)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit status."""
+    return terminal.run(build_parser(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
