@@ -129,14 +129,13 @@ def crop_view(boxes: np.ndarray, width: int, height: int) -> View:
     left, top = np.percentile(steady[:, :2], _OUTLIERS, axis=0)
     right, bottom = np.percentile(steady[:, 2:], 100 - _OUTLIERS, axis=0)
     padding = PADDING * max(right - left, bottom - top)
-    box_width = right - left + 2 * padding
-    box_height = bottom - top + 2 * padding
-    if box_width * HEIGHT < box_height * WIDTH:
-        box_width = box_height * WIDTH / HEIGHT
-    else:
-        box_height = box_width * HEIGHT / WIDTH
+    # A body that the picture cuts off must be cut off by the frame, too, and not end in mid-air.
+    left, top = max(0.0, left - padding), max(0.0, top - padding)
+    right, bottom = min(float(width), right + padding), min(float(height), bottom + padding)
+    box_width = max(right - left, (bottom - top) * WIDTH / HEIGHT)
+    box_height = box_width * HEIGHT / WIDTH
     x = _shift_inside((left + right - box_width) / 2, box_width, width)
-    y = _shift_inside((top + bottom - box_height) / 2, box_height, height)
+    y = _shift_inside((top + bottom - box_height) / 2, box_height, height, stand=True)
     return View(Box(x, y, x + box_width, y + box_height))
 
 
@@ -203,7 +202,8 @@ def _fill_gaps(boxes: np.ndarray) -> np.ndarray:
     return np.stack([np.interp(times, times[known], column[known]) for column in boxes.T], axis=1)
 
 
-def _shift_inside(start: float, size: float, limit: float) -> float:
+def _shift_inside(start: float, size: float, limit: float, stand: bool = False) -> float:
     if size >= limit:
-        return (limit - size) / 2
+        # More than there is: centred, or with its end on the picture's, where the floor is.
+        return limit - size if stand else (limit - size) / 2
     return min(max(start, 0.0), limit - size)

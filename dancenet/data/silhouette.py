@@ -23,6 +23,9 @@ _MIN_DIFFERENCE = 13.0  # Lab units that a pixel must differ from its background
 _NOISE_FACTOR = 4.0  # ... or this many times its own noise, if that is more
 _SHADOW_DARKEST = 0.55  # a shadow keeps at least this part of the light
 _SHADOW_WEIGHT = 0.3  # how much darkening counts that a shadow would explain
+_REVEAL_SIDE = 240  # longer side at which the scene behind an immobile dancer is guessed
+_BODY_AROUND = 0.35  # of an immobile torso's rim is body in nearly all samples
+_LARGEST_PATCH = 0.15  # of the picture, the largest calm patch that can be a body
 _COMPANION_AREA = 0.01  # of the largest piece, for another piece near it to be kept
 _COMPANION_REACH = 0.04  # of the picture's height, how near that is
 _MIN_AREA = 0.003  # of the picture, for a piece to be a dancer at all
@@ -115,6 +118,8 @@ class BackgroundMethod:
             plate[rows] = _masked_median(part, free)
             spread = np.abs(part.astype(np.int16) - plate[rows]).max(axis=-1).astype(np.uint8)
             noise[rows] = 1.48 * _masked_median(spread[..., None], free)[..., 0]
+        if occupied is None:
+            known &= ~_reveal(plate, samples)
         return cls(plate, noise, known)
 
     def resized(self, width: int, height: int) -> BackgroundMethod:
@@ -149,6 +154,8 @@ class BackgroundMethod:
     def probability(self, picture: np.ndarray) -> np.ndarray:
         """Returns (H, W) float32 for an (H, W, 3) picture."""
         found = np.clip(self.difference(picture) / 2, 0, 1).astype(np.float32)
+        # Enclosed by movement and never seen empty: the middle of a dancer who stays there.
+        found[~self.known] = 1
         found = cv2.medianBlur(found, 3)
         # Opening removes compression noise; closing joins a body parted by like colours.
         found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
@@ -173,7 +180,10 @@ class PersonMethod:
 
     def look(self, picture: np.ndarray, box: Box, view: View) -> np.ndarray:
         """Segments what `box` shows of a picture, and draws it on the view's canvas."""
-        return view.place(self.network(cut_square(picture, box)), box)
+        square = cut_square(picture, box)
+        # The mean over a picture and its mirror image mends hands and feet lost in one of them.
+        mirrored = np.ascontiguousarray(square[:, ::-1])
+        return view.place((self.network(square) + self.network(mirrored)[:, ::-1]) / 2, box)
 
     @staticmethod
     def combine(person: np.ndarray, difference: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -249,7 +259,10 @@ def find_dancer(
 
 
 def fill_holes(mask: np.ndarray, largest: float) -> np.ndarray:
-    """Fills holes of an (H, W) bool mask that are smaller than `largest` pixels."""
+    """Fills holes of an (H, W) bool mask that are smaller than `largest` pixels.
+
+    What is open to the picture's border is no hole.
+    """
     count, labels, stats, _ = cv2.connectedComponentsWithStats(
         (~mask).astype(np.uint8), connectivity=4
     )
@@ -353,6 +366,60 @@ def _masked_median(values: np.ndarray, free: np.ndarray) -> np.ndarray:
     middle = (np.maximum(free.sum(axis=0), 1) - 1) // 2
     index = np.broadcast_to(middle[None, ..., None], (1, *values.shape[1:]))
     return np.take_along_axis(ordered, index, axis=0)[0]
+
+
+def _reveal(plate: np.ndarray, samples: np.ndarray) -> np.ndarray:
+    """Paints over, in place, a dancer who hardly ever left some spot and became background.
+
+    The scene behind is guessed from the calm pixels around all that moves. The guess is
+    taken where some samples do show it.
+
+    Returns:
+        (H, W) bool: what movement encloses, as its outline does a torso, and where no
+        sample shows anything like the guess.
+    """
+    height, width = plate.shape[:2]
+    scale = min(1.0, _REVEAL_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    small = np.stack(
+        [_lab(cv2.resize(sample, size, interpolation=cv2.INTER_AREA)) for sample in samples]
+    )
+    before = _lab(cv2.resize(plate, size, interpolation=cv2.INTER_AREA))
+    moving = (_apart(small, before) > _MIN_DIFFERENCE).mean(axis=0) > 0.06
+    moving = cv2.morphologyEx(moving.astype(np.uint8), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+    moving = cv2.morphologyEx(moving, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
+    # The floor line closes a body that the picture's lower border cuts.
+    closed = np.pad(moving, ((0, 1), (0, 0)), constant_values=1)
+    enclosed = fill_holes(closed > 0, _LARGEST_PATCH * moving.size)[:-1]
+    hidden = cv2.dilate(enclosed.astype(np.uint8), np.ones((7, 7), np.uint8))
+    if not moving.any() or hidden.mean() > 0.6:
+        return np.zeros((height, width), bool)
+    guess = cv2.inpaint(
+        cv2.resize(plate, size, interpolation=cv2.INTER_AREA), hidden, 5, cv2.INPAINT_TELEA
+    )
+    guess = cv2.GaussianBlur(guess, (0, 0), 1.5)
+    seen = (_apart(small, _lab(guess)) < 0.6 * _MIN_DIFFERENCE).mean(axis=0) > 0.1
+    wrong = (_apart(before, _lab(guess)) > _MIN_DIFFERENCE) & (hidden > 0)
+    replaced = cv2.resize((seen & wrong).astype(np.uint8), (width, height)) > 0
+    plate[replaced] = cv2.resize(guess, (width, height), interpolation=cv2.INTER_LINEAR)[replaced]
+    unknown = cv2.morphologyEx(
+        (enclosed & wrong & ~seen).astype(np.uint8), cv2.MORPH_OPEN, np.ones((5, 5), np.uint8)
+    )
+    after = _lab(cv2.resize(plate, size, interpolation=cv2.INTER_AREA))
+    body = _apart(small, after) > _MIN_DIFFERENCE
+    count, labels = cv2.connectedComponents(unknown)
+    for label in range(1, count):
+        patch = (labels == label).astype(np.uint8)
+        rim = (cv2.dilate(patch, np.ones((7, 7), np.uint8)) > 0) & (unknown == 0)
+        # A torso has the rest of the body around it in every sample; furniture has not.
+        if not rim.any() or np.percentile(body[:, rim].mean(axis=1), 20) < _BODY_AROUND:
+            unknown[patch > 0] = 0
+    return cv2.resize(unknown, (width, height), interpolation=cv2.INTER_NEAREST) > 0
+
+
+def _apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Returns how far Lab colours (..., 3) lie apart; shape (...)."""
+    return np.abs(first - second).max(axis=-1)
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
