@@ -18,8 +18,10 @@ _MASSES = {
 }  # fmt: skip
 MASSES = np.array([_MASSES[name.split("_")[-1]] for name in JOINTS])
 
-# Measured on 49 recordings: at their true rates the median is at most 0.12 m for marker data,
-# at twice the true rate 0.16 m to 0.38 m and at least 3.4 times the median at the true rate.
+# Measured on 49 recordings. At their true rates the median is 0.04 m to 0.15 m (0.31 m for one
+# estimated from video) and at most 2.3 times that at half the rate. At twice the true rate steady
+# stepping (salsa, lambada) has 0.17 m to 0.40 m and at least 3.4 times that at half the rate.
+# Slow and airborne dances differ less; their rate is then left as the file gives it.
 UNBALANCED = 0.14  # metres
 BALANCED = 0.12  # metres
 RATIO = 3.0
