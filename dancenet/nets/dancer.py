@@ -1,0 +1,333 @@
+"""The motion network: LSTM layers and a mixture of Gaussians for the next vector.
+
+One network seen in two ways that share their weights: `model` takes whole sequences (B, T, D), for
+training; `step` takes one vector (B, D) and the state, for dancing. What they compute for
+each vector x, with one pair h, c for every LSTM layer:
+
+    z = x W + h U + b, split into four parts of `units`: i, f, g, o
+    c' = s(f) c + s(i) tanh(g)        h' = s(o) tanh(c')      x of the next layer is h'
+    y = relu(h' W_d + b_d)            only with config.dense_units
+    m, e, p = y W_m + b_m, y W_s + b_s, y W_p + b_p           (K D), (K D), (K)
+    sigma' = elu(e) + 1 + 1e-7
+
+s is the sigmoid, or clip(0.2 x + 0.5, 0, 1), as `config.recurrent_activation` says. With
+`predict="place"` the mixture for the next vector is mu = m, sigma = sigma' + sigma_floor. With
+`predict="step"` the network says how the vector moves, in units of `step_scale` (D,), the size of
+a usual step of each dimension, which is a weight of the network that is not trained:
+
+    mu = x + step_scale m             sigma = step_scale (sigma' + sigma_floor)
+
+The output is flat, as keras-mdn-layer lays it out: K D of mu, K D of sigma, K of pi_logits, where
+component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+from keras_mdn_layer import MDN
+
+from dancenet.config import DancerConfig
+from dancenet.errors import UserError
+from dancenet.sequence.generate import State
+from dancenet.sequence.mixture import Mixture
+
+_LOG_2PI = math.log(2.0 * math.pi)
+
+
+@keras.saving.register_keras_serializable("dancenet")
+def hard_sigmoid_2018(x: Any) -> Any:
+    """Returns clip(0.2 x + 0.5, 0, 1), the gate of Keras before 2.3; that of Keras 3 differs."""
+    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
+
+
+_GATES: dict[str, Any] = {"sigmoid": "sigmoid", "hard_sigmoid_2018": hard_sigmoid_2018}
+
+
+@keras.saving.register_keras_serializable("dancenet")
+class MixtureHead(MDN):
+    """The layer of keras-mdn-layer, for (B, U) and for (B, T, U)."""
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
+        """Returns the shape with all leading axes; the original keeps only the first."""
+        return (*input_shape[:-1], (2 * self.output_dim + 1) * self.num_mix)
+
+
+@keras.saving.register_keras_serializable("dancenet")
+class Placement(layers.Layer):
+    """Moves a mixture of the head to where the vector is, and keeps its sigma off zero.
+
+    Args:
+        dim: D.
+        num_mixtures: K.
+        predict: "step" or "place".
+        sigma_floor: added to sigma, in units of the predicted quantity.
+    """
+
+    def __init__(
+        self, dim: int, num_mixtures: int, predict: str, sigma_floor: float, **options: Any
+    ) -> None:
+        super().__init__(**options)
+        self.dim = dim
+        self.num_mixtures = num_mixtures
+        self.predict = predict
+        self.sigma_floor = sigma_floor
+        self.step_scale: Any = None
+        if predict == "step":
+            self.step_scale = self.add_weight(
+                name="step_scale", shape=(dim,), initializer="ones", trainable=False
+            )
+        self.built = True
+
+    def call(self, params: Any, vectors: Any) -> Any:
+        """Takes the head's (…, P) and the vectors (…, D) it was given; returns (…, P)."""
+        size = self.num_mixtures * self.dim
+        mu, sigma = params[..., :size], params[..., size : 2 * size] + self.sigma_floor
+        if self.step_scale is not None:
+            scale = ops.tile(self.step_scale, (self.num_mixtures,))
+            place = ops.concatenate([vectors] * self.num_mixtures, axis=-1)
+            mu, sigma = place + scale * mu, scale * sigma
+        return ops.concatenate([mu, sigma, params[..., 2 * size :]], axis=-1)
+
+    def compute_output_shape(self, params_shape: Any, vectors_shape: Any) -> Any:
+        """Returns the shape of the parameters, which does not change."""
+        return params_shape
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the arguments."""
+        return {
+            **super().get_config(),
+            "dim": self.dim,
+            "num_mixtures": self.num_mixtures,
+            "predict": self.predict,
+            "sigma_floor": self.sigma_floor,
+        }
+
+
+class DancerNetwork:
+    """The layers of a dancer, and the two views of them.
+
+    Attributes:
+        config: what it was built from.
+        lstms: `lstm_0`, `lstm_1`, …; kernel (D or U, 4 U), recurrent kernel (U, 4 U), bias (4 U).
+        dense: the relu layer `dense`, or None.
+        mdn: the head `mdn`, with the Dense layers `mdn_mus`, `mdn_sigmas` and `mdn_pi`.
+        placement: the layer `placement`.
+        model: (B, T, D) to (B, T, P); `dancer.weights.h5` holds its weights.
+    """
+
+    def __init__(self, config: DancerConfig) -> None:
+        self.config = config
+        self.lstms = [
+            layers.LSTM(
+                config.units,
+                return_sequences=True,
+                recurrent_activation=_GATES[config.recurrent_activation],
+                name=f"lstm_{index}",
+            )
+            for index in range(config.layers)
+        ]
+        self.dropouts = [
+            layers.Dropout(config.dropout, name=f"dropout_{index}")
+            for index in range(config.layers if config.dropout else 0)
+        ]
+        self.dense = (
+            layers.Dense(config.dense_units, activation="relu", name="dense")
+            if config.dense_units else None
+        )
+        self.mdn = MixtureHead(config.dim, config.num_mixtures, name="mdn")
+        self.placement = Placement(
+            config.dim, config.num_mixtures, config.predict, config.sigma_floor, name="placement"
+        )
+        self.model = self._sequence_view()
+
+    def _sequence_view(self) -> keras.Model:
+        vectors = x = keras.Input((None, self.config.dim), name="vectors")
+        for index, lstm in enumerate(self.lstms):
+            x = lstm(x)
+            if self.dropouts:
+                x = self.dropouts[index](x)
+        return keras.Model(vectors, self._head(x, vectors), name="dancer")
+
+    def step(self, vectors: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
+        """Takes one step; the same arithmetic as `model`, without dropout.
+
+        Args:
+            vectors: (B, D).
+            state: h0, c0, h1, c1, …, each (B, U).
+
+        Returns:
+            The mixtures' parameters (B, P), and the next state, in the same order.
+        """
+        x = vectors
+        following: list[Any] = []
+        for index, lstm in enumerate(self.lstms):
+            x, after = lstm.cell(x, list(state[2 * index : 2 * index + 2]))
+            following += after
+        return self._head(x, vectors), following
+
+    def _head(self, x: Any, vectors: Any) -> Any:
+        if self.dense is not None:
+            x = self.dense(x)
+        return self.placement(self.mdn(x), vectors)
+
+    @property
+    def step_scale(self) -> np.ndarray:
+        """(D,) float32, the size of a usual step; ones if the network predicts places."""
+        if self.placement.step_scale is None:
+            return np.ones(self.config.dim, np.float32)
+        return np.array(ops.convert_to_numpy(self.placement.step_scale))
+
+    def set_step_scale(self, step_scale: np.ndarray) -> None:
+        """Sets the size of a usual step; a network that predicts places has no use for it.
+
+        Args:
+            step_scale: (D,) in model units, > 0.
+        """
+        if self.placement.step_scale is not None:
+            self.placement.step_scale.assign(step_scale)
+
+    def count_params(self) -> int:
+        """Returns the number of weights, the step scale included."""
+        return self.model.count_params()
+
+
+def build_dancer(config: DancerConfig) -> DancerNetwork:
+    """Returns an untrained network."""
+    return DancerNetwork(config)
+
+
+def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
+    """Builds a network and reads its weights from a `dancer.weights.h5`.
+
+    Raises:
+        UserError: the file is missing, damaged, or of another network.
+    """
+    network = build_dancer(config)
+    try:
+        network.model.load_weights(path)
+    except FileNotFoundError as error:
+        raise UserError(f"There are no dancer weights at {path}.") from error
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(
+            f"{path} does not hold the weights of a {config.network!r} dancer with "
+            f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures and "
+            f"{config.dim} dimensions: {error}"
+        ) from error
+    return network
+
+
+def split_params(params: Any, dim: int, num_mixtures: int) -> tuple[Any, Any, Any]:
+    """Takes the flat parameters of mixtures apart.
+
+    Args:
+        params: (…, 2 K D + K), any backend's tensor or a NumPy array.
+        dim: D.
+        num_mixtures: K.
+
+    Returns:
+        pi_logits (…, K), mu (…, K, D) and sigma (…, K, D), standard deviations.
+    """
+    size = num_mixtures * dim
+    shape = (*ops.shape(params)[:-1], num_mixtures, dim)
+    mu = ops.reshape(params[..., :size], shape)
+    sigma = ops.reshape(params[..., size : 2 * size], shape)
+    return params[..., 2 * size :], mu, sigma
+
+
+def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
+    """Returns the negative log-likelihood of each target, in nats per dimension.
+
+    -log sum_k pi_k prod_d N(x_d; mu_kd, sigma_kd) / D, Bishop 1994, "Mixture density networks",
+    equations 22, 23 and 29, with one sigma for each dimension. It is a density's: below zero where
+    the density is above 1, which it is wherever sigma is small.
+
+    Args:
+        params: (…, 2 K D + K).
+        targets: (…, D).
+        num_mixtures: K.
+
+    Returns:
+        (…,), one figure for each vector, so that a mask can leave some out.
+    """
+    dim = targets.shape[-1]
+    pi_logits, mu, sigma = split_params(params, dim, num_mixtures)
+    z = (ops.expand_dims(targets, -2) - mu) / sigma
+    normal = -ops.sum(0.5 * ops.square(z) + ops.log(sigma), axis=-1) - 0.5 * dim * _LOG_2PI
+    log_pi = pi_logits - ops.logsumexp(pi_logits, axis=-1, keepdims=True)
+    return -ops.logsumexp(log_pi + normal, axis=-1) / dim
+
+
+def masked_mean(values: Any, mask: Any) -> Any:
+    """Returns the mean of the values where the mask is 1; of none, 0."""
+    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
+
+
+class DancerTrainer(keras.Model):
+    """A dancer and its loss, as one model for `train_on_batch`.
+
+    A batch is one dictionary: `inputs` (B, T, D), `targets` (B, T, D), the vectors that follow,
+    and `mask` (B, T), 1 where a prediction counts.
+
+    Args:
+        network: the dancer.
+    """
+
+    def __init__(self, network: DancerNetwork) -> None:
+        super().__init__(name="dancer_trainer")
+        self.dancer = network.model
+        self.num_mixtures = network.config.num_mixtures
+        self.built = True
+
+    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
+        """Returns the mixtures' parameters (B, T, P)."""
+        return self.dancer(inputs["inputs"], training=training)
+
+    def compute_loss(
+        self,
+        x: Any = None,
+        y: Any = None,
+        y_pred: Any = None,
+        sample_weight: Any = None,
+        training: bool = True,
+    ) -> Any:
+        """Returns the masked mean over time of the negative log-likelihood, nats per dimension."""
+        nats = mixture_nats(y_pred, x["targets"], self.num_mixtures)
+        return masked_mean(nats, x["mask"])
+
+    def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Returns the loss of each vector of a batch, (B, T), without training."""
+        params = self.dancer.predict_on_batch(batch["inputs"])
+        return ops.convert_to_numpy(mixture_nats(params, batch["targets"], self.num_mixtures))
+
+
+class KerasStepModel:
+    """A dancer in Keras, one step at a time. See `sequence.generate.StepModel`."""
+
+    def __init__(self, network: DancerNetwork) -> None:
+        self.dim = network.config.dim
+        self._network = network
+
+    def initial_state(self, batch: int) -> State:
+        """Returns zeros, (B, U) for h and c of each layer."""
+        config = self._network.config
+        shape = (batch, config.units)
+        return tuple(np.zeros(shape, np.float32) for _ in range(2 * config.layers))
+
+    def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
+        """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""
+        arrays = [ops.convert_to_tensor(array, "float32") for array in (vectors, *state)]
+        params, following = self._network.step(arrays[0], arrays[1:])
+        mixture = Mixture(
+            *(
+                ops.convert_to_numpy(value)
+                for value in split_params(params, self.dim, self._network.config.num_mixtures)
+            )
+        )
+        return mixture, tuple(ops.convert_to_numpy(value) for value in following)
