@@ -24,6 +24,16 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def cache_folder() -> Path:
+    """Returns the folder for downloads: the one named by DANCENET_CACHE, or the user's cache."""
+    named = os.environ.get("DANCENET_CACHE")
+    if named:
+        return Path(named)
+    import pooch
+
+    return Path(pooch.os_cache("dancenet"))
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` if the block succeeds.

@@ -79,6 +79,7 @@ def progress(
     total: float | None = None,
     description: str = "",
     unit: str = "frame",
+    scale: bool = False,
     enabled: bool | None = None,
 ) -> Any:
     """Wraps `items` in a progress bar with a rate and an ETA on standard error.
@@ -88,6 +89,7 @@ def progress(
         total: how many items there are, if `items` has no length.
         description: the words before the bar.
         unit: what is counted.
+        scale: write large counts with k, M and G.
         enabled: None shows the bar on a terminal only.
     """
     from tqdm import tqdm
@@ -96,7 +98,8 @@ def progress(
         items,
         total=total,
         desc=description,
-        unit=f" {unit}",
+        unit=unit if scale else f" {unit}",
+        unit_scale=scale,
         disable=None if enabled is None else not enabled,
         dynamic_ncols=True,
         delay=0.5,

@@ -1,0 +1,55 @@
+"""Lists the released models, or fetches one and checks it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from dancenet import terminal
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description="Lists the models there are, or fetches one by its name and checks it. "
+        "DANCENET_WEIGHTS_URL names another place to fetch from (http, https or file); "
+        "DANCENET_CACHE another folder to keep downloads in."
+    )
+    parser.add_argument("name", nargs="?", help="the model to fetch (default: list all)")
+    parser.add_argument("--describe", metavar="FOLDER",
+                        help="print the registry entry of a model folder, to release it")
+    return parser
+
+
+def work(arguments: argparse.Namespace) -> int | None:
+    """Lists, fetches or describes."""
+    import json
+    from pathlib import Path
+
+    from dancenet import weights
+
+    if arguments.describe is not None:
+        print(json.dumps(weights.describe(Path(arguments.describe)), indent=2))
+    elif arguments.name is not None:
+        path = weights.fetch(arguments.name)
+        terminal.say(f"{arguments.name} is whole and lies in {path}.")
+    else:
+        rows = [("model", "where", "size", "what")]
+        for model in weights.list_models():
+            size = "" if model.size_bytes is None else f"{model.size_bytes / 1e6:.1f} MB"
+            rows.append((model.name, model.place, size, model.description))
+        widths = [max(len(row[column]) for row in rows) for column in range(3)]
+        for name, place, size, what in rows:
+            line = f"{name:<{widths[0]}}  {place:<{widths[1]}}  {size:>{widths[2]}}  {what}"
+            terminal.say(line.rstrip())
+    return 0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script."""
+    return terminal.run(build_parser(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
