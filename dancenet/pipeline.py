@@ -202,11 +202,9 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
 
 def find_model(name_or_path: str | Path) -> Path:
     """Returns a model's folder: a path as it is, a released name wherever it lies."""
-    if ModelFolder(name_or_path).exists():
-        return Path(name_or_path)
     from dancenet import weights
 
-    return Path(weights.find_model(name_or_path))
+    return weights.find_model(name_or_path)
 
 
 def write_dance(

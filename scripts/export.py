@@ -43,7 +43,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         from dancenet.nets import export
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
-    report = []
+    report: list[export.Parity] = []
     for part in wanted:
         report += export.export_vae(folder) if part == "vae" else export.export_dancer(folder)
     terminal.say(export.format_report(report))

@@ -56,8 +56,8 @@ def _write_encoder(path: Path) -> None:
         {"z_mean": [DIM], "z_log_var": [DIM]},
         {
             "kernel": (dark.reshape(-1, DIM) / 500).astype(np.float32),
-            "one": np.float32(1),
-            "zero": np.float32(0),
+            "one": np.array(1, np.float32),
+            "zero": np.array(0, np.float32),
         },
     )
 
@@ -87,7 +87,7 @@ def _write_decoder(path: Path) -> None:
             "to_y": np.array([[0.0], [15], [0]], np.float32),
             "rows": rows.reshape(1, -1) - 60,
             "columns": columns.reshape(1, -1) - 104,
-            "radius": np.float32(20),
+            "radius": np.array(20, np.float32),
             "shape": np.array([0, 120, 208], np.int64),
         },
     )
@@ -114,11 +114,11 @@ def _write_step(path: Path) -> None:
             "next_h0": [DIM],
         },
         {
-            "decay": np.float32(0.9),
+            "decay": np.array(0.9, np.float32),
             "head": np.concatenate([turn, turn.T], 1),
             "mixture": np.array([0, MIXTURES, DIM], np.int64),
-            "zero": np.float32(0),
-            "spread": np.float32(0.15),
+            "zero": np.array(0, np.float32),
+            "spread": np.array(0.15, np.float32),
             "gate": np.array([[0.3, -0.3], [0.1, 0.2], [0, 0]], np.float32),
         },
     )

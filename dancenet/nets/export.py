@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -14,7 +16,7 @@ import onnx
 from dancenet import files
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.silhouette import to_network
-from dancenet.config import VaeConfig
+from dancenet.config import DancerConfig, VaeConfig
 from dancenet.errors import UserError
 from dancenet.folder import (
     DANCER_WEIGHTS,
@@ -26,7 +28,7 @@ from dancenet.folder import (
     VAE_WEIGHTS,
     ModelFolder,
 )
-from dancenet.nets import vae
+from dancenet.nets import dancer, vae
 from dancenet.nets.graphs import GraphBuilder, add_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 
@@ -85,6 +87,33 @@ def export_vae(folder: ModelFolder) -> list[Parity]:
     return report
 
 
+def export_dancer(folder: ModelFolder) -> list[Parity]:
+    """Writes `step.onnx` from `dancer.weights.h5`.
+
+    It walks beside Keras, each with its own state, for one dance and for sixteen, over the
+    model's seed stretches if it has any and over noise, before it takes its place.
+
+    Returns:
+        One record for each output.
+
+    Raises:
+        UserError: the weights are missing or do not fit the configuration.
+        ArithmeticError: the graph differs from Keras by more than TOLERANCE; nothing was
+            written.
+    """
+    config = folder.read_config().dancer
+    if config is None:
+        raise UserError(f"The model {folder.path} has no dancer in its configuration.")
+    weights = folder.require(DANCER_WEIGHTS, "python scripts/train_dancer.py")
+    network = dancer.load_dancer(config, weights)
+    with files.atomic_path(folder / STEP_GRAPH) as path:
+        onnx.save(step_graph(network), path)
+        report = compare_step(network, path, trial_vectors(folder, config))
+        _require_parity(report)
+    folder.seal()
+    return report
+
+
 def encoder_graph(encoder: keras.Model) -> onnx.ModelProto:
     """Returns the graph from `frames` (B, H, W, 1) to `z_mean` and `z_log_var` (B, L).
 
@@ -111,6 +140,108 @@ def decoder_graph(decoder: keras.Model) -> onnx.ModelProto:
     return graph.build()
 
 
+def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
+    """Returns the graph of one step: `vectors` (B, D) and the state to the mixture and the next.
+
+    What each node computes stands at the top of `nets/dancer.py`. The two products of a cell
+    are one, over the vector and h side by side; so are the three of the head, whose weights for
+    the means have the step scale in them.
+    """
+    config = network.config
+    graph = GraphBuilder("step")
+    vectors = x = graph.input("vectors", (config.dim,))
+    for index, lstm in enumerate(network.lstms):
+        h = graph.input(f"h{index}", (config.units,))
+        c = graph.input(f"c{index}", (config.units,))
+        x = _add_cell(graph, lstm, config.recurrent_activation, index, x, h, c)
+    if network.dense is not None:
+        x = _add_gemm(graph, x, *_values(network.dense.kernel, network.dense.bias), "dense/linear")
+        x = graph.add("Relu", [x], "dense")
+    _add_head(graph, network, x, vectors)
+    graph.output("pi_logits", (config.num_mixtures,))
+    graph.output("mu", (config.num_mixtures, config.dim))
+    graph.output("sigma", (config.num_mixtures, config.dim))
+    for index in range(config.layers):
+        graph.output(f"next_h{index}", (config.units,))
+        graph.output(f"next_c{index}", (config.units,))
+    return graph.build()
+
+
+def _add_cell(
+    graph: GraphBuilder,
+    lstm: keras.layers.LSTM,
+    recurrent_activation: str,
+    index: int,
+    x: str,
+    h: str,
+    c: str,
+) -> str:
+    name = lstm.name
+    kernel, recurrent, bias = _values(lstm.cell.kernel, lstm.cell.recurrent_kernel, lstm.cell.bias)
+    both = graph.add("Concat", [x, h], f"{name}/input_and_h", axis=1)
+    gates = _add_gemm(graph, both, np.concatenate([kernel, recurrent]), bias, f"{name}/gates")
+    parts = [f"{name}/{part}/linear" for part in ("i", "f", "g", "o")]
+    graph.add("Split", [gates], parts, axis=1)
+    i, f, o = (
+        _add_gate(graph, f"{name}/{part}", recurrent_activation) for part in ("i", "f", "o")
+    )
+    g = graph.add("Tanh", [f"{name}/g/linear"], f"{name}/g")
+    kept = graph.add("Mul", [f, c], f"{name}/kept")
+    new = graph.add("Mul", [i, g], f"{name}/new")
+    following = graph.add("Add", [kept, new], f"next_c{index}")
+    shown = graph.add("Tanh", [following], f"{name}/tanh_c")
+    return graph.add("Mul", [o, shown], f"next_h{index}")
+
+
+def _add_gate(graph: GraphBuilder, name: str, recurrent_activation: str) -> str:
+    if recurrent_activation == "hard_sigmoid_2018":
+        return graph.add("HardSigmoid", [f"{name}/linear"], name, alpha=0.2, beta=0.5)
+    return graph.add("Sigmoid", [f"{name}/linear"], name)
+
+
+def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vectors: str) -> None:
+    config, head, scale = network.config, network.mdn, network.step_scale
+    size = config.num_mixtures * config.dim
+    kernels, biases = zip(*(
+        _values(part.kernel, part.bias) for part in (head.mdn_mus, head.mdn_sigmas, head.mdn_pi)
+    ))
+    tiled = np.tile(scale, config.num_mixtures)
+    flat = _add_gemm(
+        graph, x,
+        np.concatenate([kernels[0] * tiled, *kernels[1:]], axis=1),
+        np.concatenate([biases[0] * tiled, *biases[1:]]),
+        "mdn",
+    )
+    sizes = graph.weight("mdn/sizes", [size, size, config.num_mixtures], np.int64)
+    graph.add("Split", [flat, sizes], ["mdn/mu", "mdn/sigma", "pi_logits"], name="mdn/split", axis=1)
+    shape = (config.num_mixtures, config.dim)
+    if config.predict == "step":
+        move = graph.reshape("mdn/mu", shape, "mdn/move")
+        place = graph.reshape(vectors, (1, config.dim), "place")
+        graph.add("Add", [place, move], "mu")
+    else:
+        graph.reshape("mdn/mu", shape, "mu")
+    # elu + 1 + 1e-7, as keras-mdn-layer has it, and then the floor.
+    elu = graph.add("Elu", ["mdn/sigma"], "mdn/sigma/elu")
+    one = graph.weight("mdn/sigma/one", np.float32(1) + np.float32(1e-7))
+    floor = graph.weight("mdn/sigma/floor", config.sigma_floor)
+    positive = graph.add("Add", [elu, one], "mdn/sigma/positive")
+    floored = graph.add("Add", [positive, floor], "mdn/sigma/floored")
+    unscaled = graph.reshape(floored, shape, "mdn/sigma/unscaled")
+    graph.add("Mul", [unscaled, graph.weight("step_scale", scale)], "sigma")
+
+
+def _add_gemm(
+    graph: GraphBuilder, x: str, kernel: np.ndarray, bias: np.ndarray, output: str
+) -> str:
+    kernel_name = graph.weight(f"{output}/kernel", kernel)
+    return graph.add("Gemm", [x, kernel_name, graph.weight(f"{output}/bias", bias)], output)
+
+
+def _values(*variables: Any) -> tuple[np.ndarray, ...]:
+    return tuple(keras.ops.convert_to_numpy(variable) for variable in variables)
+
+
 def compare_encoder(encoder: keras.Model, path: Path, frames: np.ndarray) -> list[Parity]:
     """Runs an exported encoder against Keras on frames (B, H, W, 1)."""
     z_mean, z_log_var = encoder.predict_on_batch(frames)
@@ -126,6 +257,45 @@ def compare_decoder(decoder: keras.Model, path: Path, latents: np.ndarray) -> li
     """Runs an exported decoder against Keras on latents (B, L)."""
     expected = decoder.predict_on_batch(latents)[..., 0]
     return [_compare(DECODER_GRAPH, "frames", path, expected, OnnxDecoder(path)(latents))]
+
+
+def compare_step(
+    network: dancer.DancerNetwork, path: Path, walk: np.ndarray
+) -> list[Parity]:
+    """Lets an exported step and Keras walk over (S, B, D), first for one dance, then for all.
+
+    Each carries its own state, so the differences are those of a dance and not of one step.
+    """
+    expected_model = dancer.KerasStepModel(network)
+    received_model = OnnxStepModel(path)
+    worst: dict[str, Parity] = {}
+    for vectors in (walk[:, :1], walk):
+        expected_state = expected_model.initial_state(vectors.shape[1])
+        received_state = received_model.initial_state(vectors.shape[1])
+        for x in vectors:
+            expected, expected_state = expected_model.step(x, expected_state)
+            received, received_state = received_model.step(x, received_state)
+            names = (*expected._fields, *(f"{n}{i}" for i in range(network.config.layers)
+                                          for n in ("next_h", "next_c")))
+            pairs = zip((*expected, *expected_state), (*received, *received_state))
+            for name, pair in zip(names, pairs):
+                row = _compare(STEP_GRAPH, name, path, *pair)
+                before = worst.get(name, row)
+                worst[name] = dataclasses.replace(
+                    row, largest=max(row.largest, before.largest),
+                    error=max(row.error, before.error),
+                )
+    return list(worst.values())
+
+
+def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
+    """Returns a walk (S, B, D) in model units: the model's own stretches if any, and noise."""
+    rng = np.random.default_rng(0)
+    walk = rng.standard_normal((_TRIALS, _TRIALS, config.dim)).astype(np.float32)
+    if (folder / SEEDS).exists():
+        seeds = read_seeds(folder)[: _TRIALS - 2, :_TRIALS]
+        walk[: seeds.shape[1], : len(seeds)] = seeds.transpose(1, 0, 2)
+    return walk
 
 
 def trial_frames(config: VaeConfig) -> np.ndarray:
