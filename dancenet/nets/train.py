@@ -14,7 +14,7 @@ with the batches; they are drawn by a generator that depends on the seed and the
 
     model.compile(optimizer=make_optimizer(options), jit_compile=jit_compile())
     result = train(
-        model, batches, validate, folder.training, options,
+        model, batches, validate, folder.training / "dancer", options,
         steps_per_epoch=num_rows // batch_size, items_per_step=batch_size, resume=resume,
     )
     save_weights(model, folder / "dancer.weights.h5")  # the best ones, by validation
@@ -70,7 +70,7 @@ class TrainOptions:
     epochs: int = 20  # unless `minutes` decides
     minutes: float | None = None  # time for everything, resumed runs included
     learning_rate: float = 1e-3  # the highest
-    warm_up_steps: int = 200  # over which the learning rate grows from 0
+    warm_up_steps: int = 100  # over which the learning rate grows from 0
     final_rate: float = 0.02  # of `learning_rate`, reached at the end on half a cosine
     clip_norm: float = 1.0  # of the gradient of all weights together
     patience: int | None = None  # epochs without a better `monitor` before stopping

