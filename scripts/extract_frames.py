@@ -104,7 +104,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from pathlib import Path
 
     from dancenet import files
-    from dancenet.data import extraction, footage, segmenter, video
+    from dancenet.data import extraction, footage, segmenter
     from dancenet.data.frames import FrameWriter
     from dancenet.errors import UserError
 

@@ -28,6 +28,7 @@ _AROUND = 2  # frames on either side that a change is compared with
 _SAMPLE_CHANGE = 0.004  # of the picture's pixels must have changed between two samples
 _STILL_LEVELS = 8.0  # grey levels a pixel may vary by and still be the same scene
 _MOVING_BORDER = 0.08  # of the picture's sides and top; more than this and the camera moves
+_AGREEING = 0.5  # share of followed corners that must move alike to be the camera's move
 _PAN = 0.05  # picture widths a second at which a moving camera is worth a word
 _ZOOM = 0.05  # relative change of size a second
 
@@ -59,7 +60,6 @@ class EvenSampler(Generic[T]):
             if len(self.items) == 2 * self._least:
                 self.items = self.items[::2]
                 self._stride *= 2
-                # The thinned list ends one stride before this item if the count still fits.
             if self._count % self._stride == 0:
                 self.items.append(item)
         self._count += 1
@@ -73,8 +73,8 @@ class Shot:
     last: int  # exclusive
     samples: np.ndarray  # (N, H, W, 3) uint8 RGB, spaced by how much moved between them
     is_static: bool  # the scene behind the dancer stays where it is
-    pan: float  # picture widths a second, median
-    zoom: float  # relative change of size a second, median
+    pan: float | None  # picture widths a second, median; None if there is nothing to follow
+    zoom: float | None  # relative change of size a second, median
 
     @property
     def num_frames(self) -> int:
@@ -116,8 +116,8 @@ def survey(pictures: Iterable[np.ndarray], fps: float) -> Iterator[Shot]:
     for picture in pictures:
         small = cv2.resize(picture, _SMALL, interpolation=cv2.INTER_AREA)
         grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY).astype(np.float32)
-        palette = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3).ravel()
-        palette /= palette.sum()
+        counts = cv2.calcHist([small], [0, 1, 2], None, [8, 8, 8], [0, 256] * 3)
+        palette = np.asarray(counts, np.float32).ravel() / (_SMALL[0] * _SMALL[1])
         if previous is None:
             waiting.append((picture, 0.0, 0.0))
         else:
@@ -185,32 +185,21 @@ class _Observer:
 
     def finish(self, last: int) -> Shot:
         samples = np.stack(self._samples.items)
-        pan, zoom = np.median(self._moves, axis=0) * self._fps if self._moves else (0.0, 0.0)
         is_static = _border_motion(samples) < _MOVING_BORDER
-        return Shot(
-            self._first,
-            last,
-            samples,
-            is_static,
-            # On a plain wall the only corners to follow are the dancer's own.
-            0.0 if is_static else float(pan),
-            0.0 if is_static else float(zoom),
-        )
+        pan = zoom = None
+        if is_static:
+            pan = zoom = 0.0
+        elif len(self._moves) > 0.3 * (last - self._first - 1):
+            pan, zoom = (float(value) for value in np.median(self._moves, axis=0) * self._fps)
+        return Shot(self._first, last, samples, is_static, pan, zoom)
 
 
 def _border_motion(samples: np.ndarray) -> float:
     """Returns the share of pixels near the sides and the top that do not stay what they are."""
+    size = (160, 100)
+    small = [cv2.resize(sample, size, interpolation=cv2.INTER_AREA) for sample in samples]
     grey = np.stack(
-        [
-            cv2.GaussianBlur(
-                cv2.resize(
-                    cv2.cvtColor(sample, cv2.COLOR_RGB2GRAY), (160, 100), interpolation=cv2.INTER_AREA
-                ),
-                (0, 0),
-                1.0,
-            )
-            for sample in samples
-        ]
+        [cv2.GaussianBlur(cv2.cvtColor(s, cv2.COLOR_RGB2GRAY), (0, 0), 1.0) for s in small]
     ).astype(np.int16)
     deviation = np.abs(grey - np.median(grey, axis=0).astype(np.int16))
     unsteady = np.percentile(deviation, 75, axis=0) > _STILL_LEVELS
@@ -230,14 +219,21 @@ def _camera_move(before: np.ndarray, after: np.ndarray) -> tuple[float, float] |
     if corners is None or len(corners) < 8:
         return None
     moved, found, _ = cv2.calcOpticalFlowPyrLK(
-        before, after, corners, None, winSize=(15, 15), maxLevel=3
+        before,
+        after,
+        corners,
+        np.empty_like(corners),
+        winSize=(15, 15),
+        maxLevel=3,
     )
-    good = found.ravel() == 1
+    good = np.asarray(found).ravel() == 1
     if good.sum() < 8:
         return None
-    matrix, _ = cv2.estimateAffinePartial2D(corners[good], moved[good], ransacReprojThreshold=1.0)
-    if matrix is None:
-        return None
+    matrix, agreeing = cv2.estimateAffinePartial2D(
+        np.asarray(corners)[good], np.asarray(moved)[good], ransacReprojThreshold=1.0
+    )
+    if matrix is None or np.mean(agreeing) < _AGREEING:
+        return None  # every corner goes its own way: they are on the dancer
     centre = np.array([before.shape[1] / 2, before.shape[0] / 2])
     pan = np.linalg.norm(matrix[:, :2] @ centre + matrix[:, 2] - centre) / max(before.shape)
     return float(pan), float(abs(np.log(max(np.hypot(*matrix[:, 0]), 1e-6))))
@@ -252,8 +248,8 @@ class ClipReport:
     steadiness: float  # mean IoU of neighbouring frames
     clipped: float  # share of frames in which the dancer touches the picture's border
     is_static: bool
-    pan: float  # picture widths a second
-    zoom: float  # relative change of size a second
+    pan: float | None  # picture widths a second; None if it could not be measured
+    zoom: float | None  # relative change of size a second
     thumbnails: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     # pairs of (120, 208, 3) uint8 RGB source and (120, 208) uint8 silhouette
 
@@ -285,7 +281,8 @@ def advise(report: FootageReport) -> list[str]:
     weights = np.array([clip.seconds for clip in report.clips])
 
     def mean(name: str) -> float:
-        return float(np.average([getattr(clip, name) for clip in report.clips], weights=weights))
+        values = [getattr(clip, name) or 0.0 for clip in report.clips]
+        return float(np.average(values, weights=weights))
 
     advice = []
     if report.seconds_usable < 0.8 * report.seconds_read:
@@ -341,10 +338,15 @@ def report_text(reports: Sequence[FootageReport]) -> str:
         lines += [f"  method: {reason}" for reason in report.reasons]
         for entry in report.clips:
             clip = entry.clip
-            camera = "still" if entry.is_static else (
-                f"moves {entry.pan:.2f} picture widths a second, "
-                f"changes size by {entry.zoom:.0%} a second"
-            )
+            if entry.is_static:
+                camera = "still"
+            elif entry.pan is None or entry.zoom is None:
+                camera = "not measured (nothing behind the dancer to go by)"
+            else:
+                camera = (
+                    f"moves {entry.pan:.2f} picture widths and changes size by "
+                    f"{entry.zoom:.0%} a second"
+                )
             lines.append(
                 f"  {clip.first}.jpg to {clip.last}.jpg: {entry.seconds:.1f} s at {clip.fps:g} "
                 f"frames/s by {clip.method}; dancer {entry.coverage:.1%} of the frame; "

@@ -85,7 +85,7 @@ def load_segmenter(model_file: str | Path | None = None, num_threads: int = 1) -
     """Loads the given network, or the public one, downloading it if need be.
 
     Raises:
-        MissingExtra: ai-edge-litert or pooch is not installed.
+        MissingExtra: ai-edge-litert is not installed.
         UserError: the file is not such a network, or cannot be downloaded.
     """
     _interpreter_class()  # before a download that would be of no use
@@ -104,18 +104,14 @@ def find_model(
             the environment variable DANCENET_CACHE.
 
     Raises:
-        MissingExtra: pooch is not installed and the file is not in the cache.
         UserError: the download failed, or its bytes are not the expected ones.
     """
-    folder = Path(cache or os.environ.get("DANCENET_CACHE") or _user_cache())
+    import pooch
+
+    folder = Path(cache or os.environ.get("DANCENET_CACHE") or pooch.os_cache("dancenet"))
     path = folder / MODEL_NAME
     if path.is_file() and sha256_of(path) == sha256:
         return path
-    try:
-        import pooch
-    except ImportError as error:
-        raise MissingExtra("downloading the person network", "person", "pooch") from error
-
     pooch.get_logger().setLevel("ERROR")
     try:
         pooch.retrieve(
@@ -134,14 +130,6 @@ def find_model(
             "or threshold."
         ) from error
     return path
-
-
-def _user_cache() -> Path:
-    try:
-        import pooch
-    except ImportError:
-        return Path.home() / ".cache" / "dancenet"
-    return Path(pooch.os_cache("dancenet"))
 
 
 def _interpreter_class() -> Any:

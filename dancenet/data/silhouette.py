@@ -156,12 +156,13 @@ class BackgroundMethod:
         found = np.clip(self.difference(picture) / 2, 0, 1).astype(np.float32)
         # Enclosed by movement and never seen empty: the middle of a dancer who stays there.
         found[~self.known] = 1
-        found = cv2.medianBlur(found, 3)
         # Opening removes compression noise; closing joins a body parted by like colours.
-        found = cv2.morphologyEx(found, cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
+        calm = cv2.morphologyEx(
+            cv2.medianBlur(found, 3), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
+        )
         reach = max(3, round(picture.shape[0] / 40)) | 1
         ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
-        return cv2.morphologyEx(found, cv2.MORPH_CLOSE, ellipse)
+        return np.asarray(cv2.morphologyEx(calm, cv2.MORPH_CLOSE, ellipse), np.float32)
 
 
 class PersonMethod:

@@ -19,6 +19,7 @@ from dancenet.errors import UserError
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MAX_SIDE = 960  # longer pictures are reduced while decoding: a frame is 208x120 in the end
 
+_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 _DURATION = re.compile(r"Duration: (\d+):(\d\d):(\d\d(?:\.\d+)?)")
 _FPS = re.compile(r", (\d+(?:\.\d+)?)(k?) fps\b")
 _TBR = re.compile(r", (\d+(?:\.\d+)?)(k?) tbr\b")
@@ -86,7 +87,7 @@ class VideoFile:
         if size is None:
             raise UserError(_explain_failure(path, log, start))
         stream = next((line for line in log.splitlines() if "Video:" in line), "")
-        source_fps = _rate(_FPS, stream) or _rate(_TBR, stream) or 25.0
+        source_fps = _source_rate(stream)
         match = _DURATION.search(log)
         duration = None
         if match:
@@ -99,7 +100,9 @@ class VideoFile:
             str(path),
             size[0],
             size[1],
-            min(fps, source_fps),
+            # A film of 29.97 is not slower than one of 30 to anyone, and clips of one rate
+            # can be learnt from together.
+            fps if source_fps > 0.97 * fps else source_fps,
             source_fps,
             duration,
             start,
@@ -123,6 +126,7 @@ class VideoFile:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
+            start_new_session=True,  # Ctrl-C is this process's to handle, not ffmpeg's
         )
         assert process.stdout is not None
         try:
@@ -268,7 +272,7 @@ def record_camera(
         capture = cv2.VideoCapture(index)
     try:
         opened, picture = capture.read() if capture.isOpened() else (False, None)
-        if not opened:
+        if not opened or picture is None:
             raise UserError(
                 f"Camera {index} cannot be opened; see that it is plugged in, that no other "
                 "program uses it, and that this terminal may use cameras."
@@ -348,19 +352,28 @@ def _first_picture(path: Path, start: float) -> tuple[tuple[int, int] | None, st
     result = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     log = result.stderr.decode("utf-8", errors="replace")
     header = re.match(rb"P6\s+(\d+)\s+(\d+)\s", result.stdout[:64])
-    return (int(header[1]), int(header[2])) if header else None, log
+    if header is None or _is_no_film(log):
+        return None, log
+    return (int(header[1]), int(header[2])), log
+
+
+def _is_no_film(log: str) -> bool:
+    # ffmpeg plays text files as a film of a terminal, and takes any *.jpg for a picture.
+    return re.search(r"Input #0, (tty|image2|\w+_pipe)|Video: ansi", log) is not None
 
 
 def _explain_failure(path: Path, log: str, start: float) -> str:
-    if "moov atom not found" in log:
+    with open(path, "rb") as file:
+        is_mp4 = file.read(8)[4:] in _MP4_BOXES
+    if is_mp4 and "moov atom not found" in log:
         return (
             f"{path} was cut off before its index was written (moov atom not found), so none of "
             "it can be decoded; copy it from the camera again."
         )
     has_video = any("Video:" in line for line in log.splitlines() if "Stream #0" in line)
-    if "Input #0" in log and not has_video:
+    if "Input #0" in log and not has_video and not _is_no_film(log):
         return f"{path} holds no pictures (it may be sound only); choose a video."
-    if "Input #0" in log and has_video:
+    if "Input #0" in log and has_video and not _is_no_film(log):
         match = _DURATION.search(log)
         if start and match:
             return (
@@ -372,6 +385,18 @@ def _explain_failure(path: Path, log: str, start: float) -> str:
         f"{path} is not a video that ffmpeg can read; choose an mp4, mov, webm, gif or the like, "
         "or a folder of pictures."
     )
+
+
+def _source_rate(stream: str) -> float:
+    """Returns a stream's frames per second from ffmpeg's description of it.
+
+    Where pictures come unevenly, as from a phone, their average lies a little below the
+    rate they were meant to come at; that rate is then the source's.
+    """
+    average, nominal = _rate(_FPS, stream), _rate(_TBR, stream)
+    if average is None or nominal is None:
+        return average or nominal or 25.0
+    return nominal if average < nominal < 1.34 * average else average
 
 
 def _rate(pattern: re.Pattern[str], stream: str) -> float | None:
