@@ -143,9 +143,12 @@ class BackgroundMethod:
         delta = now - self._lab
         # The camera's exposure moves all levels at once; the scene's share is the median.
         delta[..., 0] -= np.clip(np.median(delta[::4, ::4, 0]), -12, 12)
-        darker = -delta[..., 0] / np.maximum(self._lab[..., 0], 1)
-        chroma = np.abs(delta[..., 1:]).max(axis=-1)
-        shadow = (darker > 0) & (darker < 1 - _SHADOW_DARKEST) & (chroma < 8)
+        # A shadow scales light and colour alike (Lab's neutral colours lie at 128).
+        share = (self._lab[..., 0] + delta[..., 0]) / np.maximum(self._lab[..., 0], 1)
+        dimmed = (self._lab[..., 1:] - 128) * np.clip(share, 0, 1)[..., None] + 128
+        shaded = now[..., 1:] - dimmed
+        shadow = (share < 1) & (share > _SHADOW_DARKEST) & (np.abs(shaded).max(axis=-1) < 8)
+        delta[shadow, 1:] = shaded[shadow]
         lightness = np.abs(delta[..., 0]) * np.where(shadow, np.float32(_SHADOW_WEIGHT), 1)
         distance = np.sqrt(lightness**2 + 2 * (delta[..., 1] ** 2 + delta[..., 2] ** 2))
         noise = np.minimum(self.noise, 2 * _MIN_DIFFERENCE / _NOISE_FACTOR)
