@@ -155,7 +155,8 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
         c = graph.input(f"c{index}", (config.units,))
         x = _add_cell(graph, lstm, config.recurrent_activation, index, x, h, c)
     if network.dense is not None:
-        x = _add_gemm(graph, x, *_values(network.dense.kernel, network.dense.bias), "dense/linear")
+        kernel, bias = _values(network.dense.kernel, network.dense.bias)
+        x = _add_gemm(graph, x, kernel, bias, "dense/linear")
         x = graph.add("Relu", [x], "dense")
     _add_head(graph, network, x, vectors)
     graph.output("pi_logits", (config.num_mixtures,))
@@ -213,7 +214,7 @@ def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vector
         "mdn",
     )
     sizes = graph.weight("mdn/sizes", [size, size, config.num_mixtures], np.int64)
-    graph.add("Split", [flat, sizes], ["mdn/mu", "mdn/sigma", "pi_logits"], name="mdn/split", axis=1)
+    graph.add("Split", [flat, sizes], ["mdn/mu", "mdn/sigma", "pi_logits"], axis=1)
     shape = (config.num_mixtures, config.dim)
     if config.predict == "step":
         move = graph.reshape("mdn/mu", shape, "mdn/move")

@@ -1,0 +1,147 @@
+"""The exported networks compute what Keras computes, or are not written."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dancenet.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.errors import UserError
+from dancenet.folder import ModelFolder
+from dancenet.nets import dancer, export, vae
+from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder
+
+SMALL_VAE = {"height": 16, "width": 24, "latent_dim": 6}
+
+
+def make_folder(path: Path, **parts: VaeConfig | DancerConfig) -> ModelFolder:
+    """Writes a model folder with untrained weights, biases drawn too."""
+    folder = ModelFolder(path)
+    folder.create()
+    config = ModelConfig("trial", **parts)  # type: ignore[arg-type]
+    folder.write_config(config)
+    rng = np.random.default_rng(0)
+    if config.vae is not None:
+        encoder, decoder = vae.build_encoder(config.vae), vae.build_decoder(config.vae)
+        model = vae.join(encoder, decoder)
+        for weight in model.weights:
+            if weight.path.endswith("bias"):
+                weight.assign(rng.normal(size=weight.shape) * 0.1)
+        model.save_weights(folder / "vae.weights.h5")
+    if config.dancer is not None:
+        network = dancer.build_dancer(config.dancer)
+        for weight in network.model.trainable_weights:
+            weight.assign(rng.normal(size=weight.shape) * 0.3)
+        network.set_step_scale(rng.uniform(0.05, 0.5, config.dancer.dim))
+        network.model.save_weights(folder / "dancer.weights.h5")
+    return folder
+
+
+@pytest.mark.parametrize("network", ["lean", "dancenet"])
+def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
+    tmp_path: Path, network: str
+) -> None:
+    folder = make_folder(tmp_path / "model", vae=VaeConfig(network=network))
+    report = export.export_vae(folder)
+    assert [row.output for row in report] == ["z_mean", "z_log_var", "frames"]
+    assert all(row.error <= export.TOLERANCE for row in report)
+    frames = OnnxDecoder(folder / "decoder.onnx")(np.zeros((2, 128), np.float32))
+    assert frames.shape == (2, 120, 208)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        DancerConfig(dim=5, units=8, num_mixtures=3),
+        DancerConfig(dim=5, units=8, num_mixtures=3, layers=2, predict="place", sigma_floor=0.0),
+        DancerConfig(
+            network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
+            dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
+        ),
+    ],
+    ids=["step", "place", "2018"],
+)
+def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
+    folder = make_folder(tmp_path / "model", dancer=config)
+    report = export.export_dancer(folder)
+    outputs = [row.output for row in report]
+    assert outputs[:3] == ["pi_logits", "mu", "sigma"]
+    assert outputs[3:] == [f"next_{n}{i}" for i in range(config.layers) for n in "hc"]
+    assert all(row.passed for row in report)
+
+
+def test_log_variances_stay_in_the_range_they_were_trained_in(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "model", vae=VaeConfig(**SMALL_VAE))
+    config = folder.read_config().vae
+    assert config is not None
+    encoder, decoder = vae.load_vae(config, folder / "vae.weights.h5")
+    encoder.get_layer("z_log_var").bias.assign([-50.0, 50, 0, 0, 0, 0])
+    vae.join(encoder, decoder).save_weights(folder / "vae.weights.h5")
+    export.export_vae(folder)
+    _, z_log_var = OnnxEncoder(folder / "encoder.onnx")(np.ones((1, 16, 24, 1), np.float32))
+    assert z_log_var[0, 0] == -10
+    assert z_log_var[0, 1] == 4
+
+
+def test_exporting_twice_writes_the_same_bytes_and_seals_the_folder(tmp_path: Path) -> None:
+    folder = make_folder(
+        tmp_path / "model", vae=VaeConfig(**SMALL_VAE), dancer=DancerConfig(dim=3, units=4)
+    )
+    hashes = []
+    for _ in range(2):
+        export.export_vae(folder)
+        export.export_dancer(folder)
+        folder.check()
+        hashes.append(folder.sha256)
+    assert hashes[0] == hashes[1]
+
+
+def test_a_graph_that_differs_from_keras_is_not_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_folder(
+        tmp_path / "model", vae=VaeConfig(**SMALL_VAE), dancer=DancerConfig(dim=3, units=4)
+    )
+    (folder / "decoder.onnx").write_bytes(b"an older graph")
+    original = export.GraphBuilder.weight
+
+    def altered(self: export.GraphBuilder, name: str, value: np.ndarray, *rest: type) -> str:
+        if name.endswith("bias"):
+            value = np.asarray(value) + np.float32(1e-3)
+        return original(self, name, value, *rest)
+
+    monkeypatch.setattr(export.GraphBuilder, "weight", altered)
+    with pytest.raises(ArithmeticError, match="do not compute what Keras computes"):
+        export.export_vae(folder)
+    with pytest.raises(ArithmeticError, match="step.onnx"):
+        export.export_dancer(folder)
+    assert (folder / "decoder.onnx").read_bytes() == b"an older graph"
+    names = {path.name for path in folder.path.iterdir()}
+    assert names == {
+        "config.json", "training", "vae.weights.h5", "dancer.weights.h5", "decoder.onnx"
+    }
+
+
+def test_nan_is_a_difference(tmp_path: Path) -> None:
+    path = tmp_path / "graph"
+    path.write_bytes(b"")
+    nan = np.array([np.nan], np.float32)
+    assert not export._compare("f", "o", path, np.ones(1, np.float32), nan).passed
+    assert not export._compare("f", "o", path, nan, nan).passed
+
+
+def test_missing_weights_say_which_script_makes_them(tmp_path: Path) -> None:
+    folder = ModelFolder(tmp_path / "model")
+    folder.create()
+    folder.write_config(ModelConfig("trial", vae=VaeConfig(), dancer=DancerConfig()))
+    with pytest.raises(UserError, match="train_vae.py"):
+        export.export_vae(folder)
+    with pytest.raises(UserError, match="train_dancer.py"):
+        export.export_dancer(folder)
+
+
+def test_the_report_is_a_table(tmp_path: Path) -> None:
+    row = export.Parity("decoder.onnx", "frames", 5_200_000, 0.98, 1.2e-7)
+    lines = export.format_report([row]).splitlines()
+    assert len(lines) == 2
+    assert lines[1].split() == ["decoder.onnx", "frames", "5.20", "MB", "0.98", "1.2e-07"]
