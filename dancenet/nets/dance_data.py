@@ -1,0 +1,247 @@
+"""What the motion network is trained on: windows of latents, never across a clip."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.latents import Latents
+from dancenet.errors import UserError
+from dancenet.sequence.windows import window_starts
+
+WARM_UP = 8  # first predictions of a window that do not count: they have seen too little
+SEED_SECONDS = 2.0
+MAX_SEEDS = 64
+_MAX_SEED_BYTES = 1_900_000
+
+_LOG_2PI_E = float(np.log(2.0 * np.pi) + 1.0)
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """What is done to a window before it is learned from."""
+
+    look_back: int = 64  # T, vectors seen
+    warm_up: int = WARM_UP  # predictions at the start of a window that do not count
+    targets: str = "mean"  # "mean" of the encoder's Gaussian, or the "sample" that was drawn
+    input_noise: float = 0.0  # largest standard deviation, in units of a usual step
+
+    def __post_init__(self) -> None:
+        if self.targets not in ("mean", "sample"):
+            raise ValueError(f"targets must be 'mean' or 'sample'; received {self.targets!r}.")
+
+
+class WindowData:
+    """Latents in model units, and batches of windows drawn from them.
+
+    Args:
+        latents: of every frame.
+        scaler: into model units; fitted on training clips.
+        step_scale: (D,) size of a usual step in model units.
+        options: what is done to a window.
+    """
+
+    def __init__(
+        self, latents: Latents, scaler: Scaler, step_scale: np.ndarray, options: BatchOptions
+    ) -> None:
+        self.options = options
+        self.vectors = scaler.to_model(latents.z_mean)  # (T, D)
+        self._deviation = np.exp(0.5 * latents.z_log_var)  # (T, L)
+        self._to_model = (scaler.basis.T / scaler.scale).astype(np.float32)  # (L, D)
+        self._step_scale = step_scale.astype(np.float32)
+
+    def windows(
+        self, clips: Sequence[range], stride: int, rng: np.random.Generator | None = None
+    ) -> np.ndarray:
+        """Returns first rows and numbers of rows (N, 2) of the windows inside clips.
+
+        A clip shorter than a window gives one that is shorter; a clip too short to have a
+        prediction that counts gives none.
+
+        Args:
+            clips: row ranges.
+            stride: rows between the starts of two windows of a clip.
+            rng: moves the windows of each clip by less than a stride, so that over several
+                calls every row has every place in a window; None starts with the first row.
+
+        Raises:
+            UserError: there is no window.
+        """
+        full = self.options.look_back + 1
+        found: list[tuple[int, int]] = []
+        for clip in clips:
+            length = min(full, len(clip))
+            if length < min(self.options.warm_up + 2, full):
+                continue
+            room = len(clip) - length + 1
+            offset = 0 if rng is None else int(rng.integers(min(stride, room)))
+            starts = window_starts([clip[offset:]], length, stride)
+            found += [(int(start), length) for start in starts]
+        if not found:
+            longest = max((len(clip) for clip in clips), default=0)
+            raise UserError(
+                f"The clips are too short to learn from: the longest has {longest} frames, and "
+                f"{min(self.options.warm_up + 2, full)} are needed. Film longer clips."
+            )
+        return np.array(found, np.int64)
+
+    def draw(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
+        """Returns a batch to train on, with new noise.
+
+        The inputs are drawn from the encoder's Gaussian of every frame, and noise is added to
+        them; the targets stay where they are, so the step that is asked for leads from the
+        displaced vector back to the motion. Generation feeds the network its own vectors, which
+        are a little off, too. The size of the noise is drawn for each window, from nothing to
+        `input_noise`, so that undisturbed motion remains familiar.
+
+        Args:
+            windows: (B, 2), from `windows`.
+            rng: the source of randomness.
+
+        Returns:
+            `inputs` and `targets` (B, T, D), `mask` (B, T), all float32.
+        """
+        rows = self._rows(windows)
+        vectors = self.vectors[rows]
+        draws = rng.standard_normal((*rows.shape, self._deviation.shape[1]), dtype=np.float32)
+        draws *= self._deviation[rows]
+        sampled = vectors + draws @ self._to_model
+        inputs = sampled[:, :-1]
+        if self.options.input_noise:
+            size = rng.uniform(0.0, self.options.input_noise, (len(rows), 1, 1))
+            noise = rng.standard_normal(inputs.shape, dtype=np.float32)
+            inputs = inputs + noise * (size * self._step_scale).astype(np.float32)
+        targets = vectors if self.options.targets == "mean" else sampled
+        return self._batch(windows, inputs, targets[:, 1:])
+
+    def still(self, windows: np.ndarray) -> dict[str, np.ndarray]:
+        """Returns a batch without any noise, for validation; see `draw`."""
+        vectors = self.vectors[self._rows(windows)]
+        return self._batch(windows, vectors[:, :-1], vectors[:, 1:])
+
+    def _rows(self, windows: np.ndarray) -> np.ndarray:
+        # What a short window lacks is filled with its last row, and masked.
+        steps = np.minimum(np.arange(self.options.look_back + 1), windows[:, 1:] - 1)
+        return windows[:, :1] + steps
+
+    def _batch(
+        self, windows: np.ndarray, inputs: np.ndarray, targets: np.ndarray
+    ) -> dict[str, np.ndarray]:
+        index = np.arange(inputs.shape[1])
+        warm_up = min(self.options.warm_up, inputs.shape[1] - 1)
+        mask = (index >= warm_up) & (index < windows[:, 1:] - 1)
+        return {"inputs": inputs, "targets": targets, "mask": mask.astype(np.float32)}
+
+
+def rows_of(clips: Sequence[range]) -> np.ndarray:
+    """Returns the row numbers (T,) of all clips."""
+    return np.concatenate([np.zeros(0, np.int64), *(np.arange(c.start, c.stop) for c in clips)])
+
+
+def fit_scaler(z_mean: np.ndarray, clips: Sequence[range], network: str) -> Scaler:
+    """Fits the map into model units on the rows of some clips.
+
+    Args:
+        z_mean: (T, L).
+        clips: the training clips.
+        network: "lean" takes the principal components that move, each with unit variance;
+            "dancenet" takes every dimension of the latent, standardised.
+    """
+    known = z_mean[rows_of(clips)]
+    return Scaler.fit_columns(known) if network == "dancenet" else Scaler.fit_pca(known)
+
+
+def fit_step_scale(vectors: np.ndarray, clips: Sequence[range]) -> np.ndarray:
+    """Returns the root mean square step (D,) from row to row inside clips, > 0."""
+    steps = np.concatenate([np.diff(vectors[clip.start : clip.stop], axis=0) for clip in clips])
+    scale = np.sqrt(np.mean(np.square(steps, dtype=np.float64), axis=0))
+    # A dimension that stands still gets the step of one that hardly moves.
+    return np.maximum(scale, max(1e-3 * float(scale.max()), 1e-6)).astype(np.float32)
+
+
+def choose_seeds(
+    vectors: np.ndarray, clips: Sequence[range], names: Sequence[str], fps: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Chooses real stretches to begin a dance from, spread evenly over all clips.
+
+    Args:
+        vectors: (T, D) in model units.
+        clips: where to choose from.
+        names: of the clips.
+        fps: frames per second.
+
+    Returns:
+        (N, S, D) float32 and N names, each the clip's with the second it begins at. S is two
+        seconds, or the longest clip if none is that long.
+    """
+    length = min(max(2, round(SEED_SECONDS * fps)), max(len(clip) for clip in clips))
+    count = min(MAX_SEEDS, max(1, _MAX_SEED_BYTES // (length * vectors.shape[1] * 4)))
+    pairs = [
+        (start, f"{name} {(start - clip.start) / fps:.1f} s")
+        for clip, name in zip(clips, names)
+        for start in range(clip.start, clip.stop - length + 1, max(1, length // 2))
+    ]
+    chosen = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int))
+    starts = np.array([pairs[index][0] for index in chosen])
+    return vectors[starts[:, None] + np.arange(length)], np.array([pairs[i][1] for i in chosen])
+
+
+def clip_names(latents: Latents, clips: Sequence[range]) -> list[str]:
+    """Returns the sources of ranges that lie inside the clips of some latents."""
+    return [
+        next(
+            source
+            for whole, source in zip(latents.clips, latents.sources)
+            if whole.start <= clip.start < whole.stop
+        )
+        for clip in clips
+    ]
+
+
+def baselines(
+    vectors: np.ndarray, train_clips: Sequence[range], clips: Sequence[range]
+) -> dict[str, float]:
+    """Measures three dancers without a network, for scale.
+
+    Each is one Gaussian for every dimension, fitted on training clips.
+
+    Args:
+        vectors: (T, D) in model units.
+        train_clips: what they are fitted on.
+        clips: what they are measured on.
+
+    Returns:
+        Nats per dimension: `pose`, the same Gaussian for every frame; `stay`, around the last
+        vector; `repeat`, around the last vector plus the share of the last step, fitted for
+        each dimension, that a next step usually is.
+    """
+    known = [vectors[clip.start : clip.stop].astype(np.float64) for clip in train_clips]
+    asked = [vectors[clip.start : clip.stop].astype(np.float64) for clip in clips]
+    mean = np.concatenate(known).mean(axis=0)
+
+    def pairs(parts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+        steps = [np.diff(part, axis=0) for part in parts if len(part) > 2]
+        return (
+            np.concatenate([step[:-1] for step in steps]),
+            np.concatenate([step[1:] for step in steps]),
+        )
+
+    before, after = pairs(known)
+    share = (before * after).sum(axis=0) / np.maximum((before**2).sum(axis=0), 1e-12)
+    before_asked, after_asked = pairs(asked)
+    return {
+        "pose": _gaussian_nats(np.concatenate(known) - mean, np.concatenate(asked) - mean),
+        "stay": _gaussian_nats(after, after_asked),
+        "repeat": _gaussian_nats(after - share * before, after_asked - share * before_asked),
+    }
+
+
+def _gaussian_nats(known: np.ndarray, asked: np.ndarray) -> float:
+    """Returns the mean loss of residuals (N, D) under N(0, mean square of `known`)."""
+    variance = np.maximum(np.mean(known**2, axis=0), 1e-12)
+    # 0.5 (log 2 pi + log variance + x^2 / variance), written around the entropy.
+    excess = np.mean(asked**2, axis=0) / variance - 1.0
+    return float(np.mean(0.5 * (_LOG_2PI_E + np.log(variance) + excess)))

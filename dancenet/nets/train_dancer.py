@@ -1,0 +1,376 @@
+"""Training of the dancer: from a file of latents to the motion half of a model folder."""
+
+from __future__ import annotations
+
+import dataclasses
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+
+from dancenet import files, terminal
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.latents import Latents
+from dancenet.config import DancerConfig, ModelConfig
+from dancenet.errors import UserError
+from dancenet.folder import (
+    CHECKSUMS,
+    DANCER_WEIGHTS,
+    ENCODER_GRAPH,
+    SCALER,
+    SEEDS,
+    STEP_GRAPH,
+    ModelFolder,
+)
+from dancenet.nets import dance_data, logs
+from dancenet.nets.dance_data import BatchOptions, WindowData
+from dancenet.nets.dancer import DancerNetwork, DancerTrainer, KerasStepModel, build_dancer
+from dancenet.nets.train import (
+    CHECKPOINT,
+    Batch,
+    Epoch,
+    TrainOptions,
+    TrainResult,
+    jit_compile,
+    make_optimizer,
+    save_weights,
+    train,
+)
+from dancenet.sequence.generate import generate
+
+CURVES = "loss.png"
+
+_REPLACED = (CHECKSUMS, SCALER, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
+_VALIDATION_BATCH = 128
+_MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
+_TRIAL_DANCES = 16
+_TRIAL_SECONDS = 20.0
+
+DENSITY_NOTE = (
+    "The loss is the negative logarithm of a density, in nats per dimension: smaller is better, "
+    "and below zero is no bug. A density, unlike a probability, is above 1 wherever the network "
+    "is sure of the next vector to within less than a unit."
+)
+
+
+@dataclass(frozen=True)
+class DancerOptions:
+    """What is particular to training the dancer; see `TrainOptions` for the rest."""
+
+    network: str = "lean"  # "lean" or "dancenet"
+    units: int | None = None  # of each LSTM layer; None for the network's own
+    layers: int | None = None
+    num_mixtures: int | None = None
+    sigma_floor: float | None = None  # in units of a usual step ("lean"), or of the scaled data
+    look_back: int = 64  # vectors seen before a prediction
+    stride: int = 16  # vectors between two windows
+    batch_size: int = 64  # windows
+    input_noise: float = 0.5  # largest standard deviation, in units of a usual step
+    targets: str = "mean"  # "mean" or "sample"
+    tensorboard: bool = False
+
+    def config(self, dim: int) -> DancerConfig:
+        """Returns the network that these options ask for, for vectors of `dim` dimensions."""
+        if self.network == "dancenet":
+            config = DancerConfig(
+                network="dancenet", dim=dim, units=512, layers=3, num_mixtures=24,
+                dense_units=1000, dropout=0.4, predict="place",
+                recurrent_activation="hard_sigmoid_2018", sigma_floor=0.01,
+                look_back=self.look_back,
+            )
+        else:
+            config = DancerConfig(network=self.network, dim=dim, look_back=self.look_back)
+        asked = {
+            name: getattr(self, name)
+            for name in ("units", "layers", "num_mixtures", "sigma_floor")
+            if getattr(self, name) is not None
+        }
+        return dataclasses.replace(config, **asked)
+
+
+def train_dancer(
+    latents: Latents,
+    folder: ModelFolder,
+    options: DancerOptions,
+    train_options: TrainOptions,
+    *,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainResult:
+    """Trains a dancer and writes its weights, scaler, seeds, configuration, log and curves.
+
+    Whole clips or whole blocks of clips are held out (`Latents.split`); scaler, step scale and
+    seeds come from the training clips only.
+
+    Args:
+        latents: of the model's own encoder.
+        folder: the model's folder, with a trained VAE.
+        options: of the dancer.
+        train_options: of the loop.
+        resume: continue a training that was stopped.
+        overwrite: replace the dancer in `folder`.
+
+    Returns:
+        How training ended; `history` has the held-out figures of every epoch.
+
+    Raises:
+        UserError: the folder has no VAE, or a dancer already; the latents are of another encoder;
+            there is nothing to resume, or too little to learn from.
+        KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
+    """
+    encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
+    latents.require_encoder(files.sha256_of(encoder), folder.path.name)
+    place = folder.training / "dancer"
+    resume = _check(folder, resume, overwrite)
+    train_clips, held_out_clips = latents.split()
+    if not train_clips or not held_out_clips:
+        raise UserError(
+            f"The latents have {len(train_clips)} clips to train on and {len(held_out_clips)} to "
+            "validate on; both are needed. Add more clips."
+        )
+    scaler = (
+        Scaler.load(folder / SCALER) if resume
+        else dance_data.fit_scaler(latents.z_mean, train_clips, options.network)
+    )
+    vectors = scaler.to_model(latents.z_mean)
+    step_scale = dance_data.fit_step_scale(vectors, train_clips)
+    data = WindowData(
+        latents, scaler, step_scale,
+        BatchOptions(options.look_back, targets=options.targets, input_noise=options.input_noise),
+    )
+    num_windows = len(data.windows(train_clips, options.stride))
+    held_out = _spread(
+        data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
+        _MAX_VALIDATION_WINDOWS,
+    )
+    config = _prepare(folder, options, train_options, scaler, latents.fps, resume)
+    assert config.dancer is not None
+    if not resume:
+        scaler.save(folder / SCALER)
+        seeds, names = dance_data.choose_seeds(
+            vectors, train_clips, dance_data.clip_names(latents, train_clips), latents.fps
+        )
+        files.write_npz(folder / SEEDS, vectors=seeds, names=names)
+    keras.utils.set_random_seed(train_options.seed)
+    network = build_dancer(config.dancer)
+    network.set_step_scale(step_scale)
+    trainer = DancerTrainer(network)
+    trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
+    floors = dance_data.baselines(vectors, train_clips, held_out_clips)
+    _introduce(latents, network, scaler, train_clips, held_out_clips, num_windows, floors)
+    batch_size = min(options.batch_size, num_windows)
+
+    def batches(epoch: Epoch) -> Iterator[Batch]:
+        waiting = np.zeros((0, 2), np.int64)
+        for _ in range(epoch.num_steps):
+            while len(waiting) < batch_size:
+                fresh = data.windows(train_clips, options.stride, epoch.rng)
+                waiting = np.concatenate([waiting, epoch.rng.permutation(fresh)])
+            yield (data.draw(waiting[:batch_size], epoch.rng),)
+            waiting = waiting[batch_size:]
+
+    def validate() -> dict[str, float]:
+        return {"val_loss": held_out_nats(trainer, data, held_out)}
+
+    board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
+    result = train(
+        trainer,
+        batches,
+        validate,
+        place,
+        train_options,
+        steps_per_epoch=max(1, num_windows // batch_size),
+        items_per_step=batch_size * options.look_back,
+        unit="vector",
+        resume=resume,
+        after_epoch=None if board is None else board.add,
+    )
+    if board is not None:
+        board.close()
+    save_weights(network.model, folder / DANCER_WEIGHTS)
+    logs.write_curves(place / CURVES, result.history, ("loss",))
+    dance = try_dancing(network, vectors, held_out_clips, latents.fps)
+    folder.write_config(
+        _with_training(
+            config,
+            {
+                **_describe(options, train_options),
+                "frames": sum(map(len, train_clips)),
+                "held_out_frames": sum(map(len, held_out_clips)),
+                "epochs": result.epochs,
+                "steps": result.steps,
+                "seconds": round(result.seconds),
+                "held_out": {"nats_per_dimension": round(result.best, 4)},
+                "baselines": {name: round(value, 4) for name, value in floors.items()},
+                "dance": {name: round(value, 3) for name, value in dance.items()},
+            },
+        )
+    )
+    terminal.say(
+        f"Held out: {result.best:.3f} nats per dimension (epoch {result.best_epoch}); one "
+        f"Gaussian for every frame {floors['pose']:.3f}, staying in place {floors['stay']:.3f}, "
+        f"repeating the last step {floors['repeat']:.3f}."
+    )
+    terminal.say(
+        f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, it moves with "
+        f"{dance['energy']:.0%} of the energy of the real dance ({dance['energy_at_end']:.0%} in "
+        f"the last quarter), stands still {dance['still']:.0%} of the time (real: "
+        f"{dance['still_real']:.0%}), and is {dance['spread']:.0%} as widely spread."
+    )
+    return result
+
+
+def held_out_nats(trainer: DancerTrainer, data: WindowData, windows: np.ndarray) -> float:
+    """Returns the loss on windows (N, 2) without noise, nats per dimension."""
+    total = count = 0.0
+    for first in range(0, len(windows), _VALIDATION_BATCH):
+        batch = data.still(windows[first : first + _VALIDATION_BATCH])
+        total += float((trainer.nats(batch) * batch["mask"]).sum(dtype=np.float64))
+        count += float(batch["mask"].sum())
+    return total / count
+
+
+def try_dancing(
+    network: DancerNetwork,
+    vectors: np.ndarray,
+    clips: list[range],
+    fps: float,
+    temperature: float = 1.0,
+    num_dances: int = _TRIAL_DANCES,
+    seconds: float = _TRIAL_SECONDS,
+) -> dict[str, float]:
+    """Lets the dancer go on from real stretches, and compares its motion with the real one.
+
+    Args:
+        network: the dancer.
+        vectors: (T, D) real vectors in model units.
+        clips: to begin from and to compare with.
+        fps: frames per second.
+        temperature: of the sampling.
+        num_dances: how many.
+        seconds: how long each.
+
+    Returns:
+        `energy`, the mean square of the smoothed steps, and `energy_at_end`, that of the last
+        quarter, both over that of the real motion; `jerk`, the mean square third difference over
+        the real one; `still` and `still_real`, the shares of frames that move with less than a
+        twentieth of the real energy; `spread`, the standard deviation over the real one.
+    """
+    real = [vectors[clip.start : clip.stop] for clip in clips if len(clip) > 8]
+    seeds, _ = dance_data.choose_seeds(vectors, clips, [""] * len(clips), fps)
+    seeds = seeds[np.arange(num_dances) * len(seeds) // num_dances % len(seeds)]
+    rngs = np.random.default_rng(0).spawn(num_dances)
+    dance = np.stack(
+        list(generate(KerasStepModel(network), seeds, round(seconds * fps), rngs, temperature)),
+        axis=1,
+    )
+    real_energy = np.concatenate([_energy(part) for part in real])
+    energy = _energy(dance)
+    usual = float(real_energy.mean()) or 1.0
+    jerk = float(np.mean([np.square(np.diff(part, n=3, axis=0)).mean() for part in real]))
+    return {
+        "energy": float(energy.mean()) / usual,
+        "energy_at_end": float(energy[:, -(energy.shape[1] // 4) :].mean()) / usual,
+        "jerk": float(np.square(np.diff(dance, n=3, axis=1)).mean()) / (jerk or 1.0),
+        "still": float((energy < usual / 20).mean()),
+        "still_real": float((real_energy < usual / 20).mean()),
+        "spread": float(np.sqrt(dance.var(axis=(0, 1)).sum() / _variance(real))),
+    }
+
+
+def _energy(vectors: np.ndarray) -> np.ndarray:
+    """Returns the mean square (…, T - 4) of the step from (…, T, D), averaged over 4 frames."""
+    # Averaged, because trembling is no dancing: independent noise in every frame cancels.
+    step = (vectors[..., 4:, :] - vectors[..., :-4, :]) / 4
+    return np.square(step).mean(axis=-1)
+
+
+def _variance(parts: list[np.ndarray]) -> float:
+    return float(np.concatenate(parts).var(axis=0).sum()) or 1.0
+
+
+def _check(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
+    """Returns whether there is a training to resume, and that it was asked for."""
+    begun = (folder.training / "dancer" / CHECKPOINT).exists()
+    finished = (folder / DANCER_WEIGHTS).exists()
+    if resume:
+        if not begun:
+            raise UserError(
+                f"There is no training to resume in {folder.path}; start it without --resume."
+            )
+        return True
+    if (begun or finished) and not overwrite:
+        raise UserError(
+            f"There is {'a' if finished else 'an unfinished'} dancer in {folder.path}; say "
+            "--resume to continue its training, or --overwrite to replace it."
+        )
+    return False
+
+
+def _prepare(
+    folder: ModelFolder,
+    options: DancerOptions,
+    train_options: TrainOptions,
+    scaler: Scaler,
+    fps: float,
+    resume: bool,
+) -> ModelConfig:
+    found = folder.read_config()
+    wanted = options.config(scaler.dim)
+    if resume:
+        if found.dancer != wanted:
+            raise UserError(
+                f"The model in {folder.path} has another dancer ({found.dancer}); resume it with "
+                "the options it was begun with."
+            )
+        return found
+    for name in _REPLACED:
+        (folder / name).unlink(missing_ok=True)
+    place = folder.training / "dancer"
+    if place.exists():
+        shutil.rmtree(place)
+    place.mkdir(parents=True)
+    config = _with_training(
+        dataclasses.replace(found, dancer=wanted, fps=fps), _describe(options, train_options)
+    )
+    folder.write_config(config)
+    folder.seal()
+    return config
+
+
+def _with_training(config: ModelConfig, record: dict[str, object]) -> ModelConfig:
+    return dataclasses.replace(config, training={**config.training, "dancer": record})
+
+
+def _describe(options: DancerOptions, train_options: TrainOptions) -> dict[str, object]:
+    return {**dataclasses.asdict(options), **dataclasses.asdict(train_options)}
+
+
+def _introduce(
+    latents: Latents,
+    network: DancerNetwork,
+    scaler: Scaler,
+    train_clips: list[range],
+    held_out_clips: list[range],
+    num_windows: int,
+    floors: dict[str, float],
+) -> None:
+    terminal.say(
+        f"Training the dancer {network.config.network!r} ({network.count_params():,} weights) on "
+        f"{sum(map(len, train_clips)):,} frames of {len(train_clips)} clips, {num_windows:,} "
+        f"windows of {network.config.look_back}; {sum(map(len, held_out_clips)):,} frames are "
+        f"held out. {scaler.dim} of {scaler.latent_dim} dimensions of the latents are danced."
+    )
+    terminal.say(DENSITY_NOTE)
+    terminal.say(
+        "Without a network, on what is held out: one Gaussian for every frame "
+        f"{floors['pose']:.3f} nats per dimension, staying in place {floors['stay']:.3f}, "
+        f"repeating the last step {floors['repeat']:.3f}."
+    )
+
+
+def _spread(windows: np.ndarray, count: int) -> np.ndarray:
+    chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int)
+    return windows[chosen]

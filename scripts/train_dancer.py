@@ -1,0 +1,129 @@
+"""Trains the dancer, the network that goes on from a motion, on a file of latents."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dancenet import terminal
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--latents", type=Path, default=Path("latents.npz"), metavar="FILE",
+                        help="the latents, as written by encode_frames.py")
+    parser.add_argument("--name", "--model", required=True,
+                        help="name of the model whose VAE made them; a path is taken as its folder")
+    parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
+                        help="lean, or the network of 2018")
+    parser.add_argument("--units", type=terminal.positive(int), default=None,
+                        help="of each LSTM layer; the network's own unless given")
+    parser.add_argument("--layers", type=terminal.positive(int), default=None,
+                        help="LSTM layers; the network's own unless given")
+    parser.add_argument("--mixtures", type=terminal.positive(int), default=None,
+                        help="Gaussians of the mixture; the network's own unless given")
+    parser.add_argument("--sigma-floor", type=terminal.not_negative(float), default=None,
+                        help="smallest standard deviation, in units of a usual step (lean) or of "
+                        "the scaled data (dancenet); the network's own unless given")
+    parser.add_argument("--look-back", type=terminal.positive(int), default=64,
+                        help="frames seen before a prediction")
+    parser.add_argument("--stride", type=terminal.positive(int), default=16,
+                        help="frames between the starts of two windows; they are moved by less "
+                        "than that in every epoch")
+    parser.add_argument("--epochs", type=terminal.positive(int), default=60,
+                        help="how many, unless --minutes decides")
+    parser.add_argument("--minutes", type=terminal.positive(float), default=None,
+                        help="choose the number of epochs so that training takes this long")
+    parser.add_argument("--batch-size", type=terminal.positive(int), default=64,
+                        help="windows in a step")
+    parser.add_argument("--learning-rate", type=terminal.positive(float), default=1e-3,
+                        help="the highest; it grows at first and falls to a fiftieth")
+    parser.add_argument("--input-noise", type=terminal.not_negative(float), default=0.5,
+                        help="largest standard deviation of the noise on what the network sees, "
+                        "in units of a usual step; teaches it to come back from its own errors")
+    parser.add_argument("--targets", choices=("mean", "sample"), default="mean",
+                        help="predict the mean of the encoder's Gaussian, or a draw from it")
+    parser.add_argument("--clip-norm", type=terminal.positive(float), default=1.0,
+                        help="the largest norm of the gradient, in nats per dimension")
+    parser.add_argument("--patience", type=terminal.positive(int), default=12,
+                        help="stop after this many epochs without a better validation")
+    parser.add_argument("--seed", type=int, default=0, help="of all that is random")
+    parser.add_argument("--resume", action="store_true",
+                        help="continue a training that was stopped, with the same options")
+    parser.add_argument("--overwrite", action="store_true",
+                        help="replace the dancer of that model")
+    parser.add_argument("--tensorboard", action="store_true",
+                        help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard")
+    return parser
+
+
+def work(arguments: argparse.Namespace) -> int | None:
+    """Trains, and says where the result is."""
+    from dancenet.codecs.latents import Latents
+    from dancenet.errors import MissingExtra, UserError
+    from dancenet.folder import ModelFolder
+
+    folder = ModelFolder(Path("weights") / arguments.name)
+    if not folder.exists():
+        raise UserError(
+            f"There is no model in {folder.path}; train its VAE first with "
+            f"`python scripts/train_vae.py --name {arguments.name}`."
+        )
+    latents = Latents.load(arguments.latents)
+    try:
+        import keras  # noqa: F401
+        import keras_mdn_layer  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("Training", "train", error.name or "keras") from error
+    from dancenet.nets.train import TrainOptions
+    from dancenet.nets.train_dancer import DancerOptions, train_dancer
+
+    train_dancer(
+        latents,
+        folder,
+        DancerOptions(
+            network=arguments.network,
+            units=arguments.units,
+            layers=arguments.layers,
+            num_mixtures=arguments.mixtures,
+            sigma_floor=arguments.sigma_floor,
+            look_back=arguments.look_back,
+            stride=arguments.stride,
+            batch_size=arguments.batch_size,
+            input_noise=arguments.input_noise,
+            targets=arguments.targets,
+            tensorboard=arguments.tensorboard,
+        ),
+        TrainOptions(
+            epochs=arguments.epochs,
+            minutes=arguments.minutes,
+            learning_rate=arguments.learning_rate,
+            clip_norm=arguments.clip_norm,
+            patience=arguments.patience,
+            seed=arguments.seed,
+        ),
+        resume=arguments.resume,
+        overwrite=arguments.overwrite,
+    )
+    from dancenet.nets.export import export_dancer
+
+    export_dancer(folder)
+    terminal.say(
+        f"The dancer is in {folder.path}; make it dance with "
+        f"`python scripts/generate_video.py --model {arguments.name}`."
+    )
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit status."""
+    return terminal.run(build_parser(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
