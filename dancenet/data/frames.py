@@ -307,6 +307,19 @@ class FrameWriter:
         finally:
             shutil.rmtree(pending, ignore_errors=True)
 
+    def keep(self, num_clips: int) -> None:
+        """Removes every clip after the first `num_clips`."""
+        kept = self.clips[:num_clips]
+        if len(kept) == len(self.clips):
+            return
+        first = kept[-1].last + 1 if kept else 1
+        files.write_json(
+            self.path / _PENDING_FILE, {"first": first, "last": self.clips[-1].last}
+        )
+        _write_clips(self.path / CLIPS_FILE, kept)
+        self._recover()
+        self.clips = kept
+
     def _recover(self) -> None:
         shutil.rmtree(self.path / _PENDING_FOLDER, ignore_errors=True)
         pending_path = self.path / _PENDING_FILE
