@@ -48,7 +48,7 @@ def room(width: int = 160, height: int = 90, seed: int = 0) -> np.ndarray:
     for _ in range(30):
         x, y = rng.integers(0, width), rng.integers(0, height)
         w, h = rng.integers(6, 40, 2)
-        scene[y : y + h, x : x + w] = rng.integers(60, 230, 3)
+        scene[y : y + h, x : x + w] = rng.integers(60, 180, 3)
     return scene
 
 

@@ -41,7 +41,8 @@ LOCATE_SIDE = 320  # longer side of the pictures in which the dancer is looked f
 _MIN_SECONDS = 0.5  # a shorter run of frames is no clip
 _PRESENT = 0.15  # of the dancer's usual area in a shot; less is a spot, not the dancer
 _JUMP_IOU = 0.35  # neighbouring silhouettes that share less may be two takes ...
-_JUMP_FACTOR = 0.5  # ... if their neighbours share at least twice as much
+_JUMP_FACTOR = 0.5  # ... if all frames around share at least twice as much
+_AROUND = 2  # frames on either side that are looked at for that
 _HOLES = {"threshold": 0.01, "background": 0.03, "person": 0.01}  # of the dancer, filled
 _PLAIN_SEPARATION = 0.92  # Otsu's measure from which two grey levels explain the picture
 _PLAIN_BORDER = 0.97  # share of the picture's border that must be wall
@@ -65,6 +66,8 @@ class _Drawn:
     silhouette: np.ndarray | None  # (120, 208) uint8; None if nobody is in the picture
     picture: np.ndarray  # (H, W, 3) what the view shows
     clipped: bool = False
+    shared: float | None = None  # overlap with the frame before; None if either is empty
+    is_jump: bool = False  # begins another take
 
 
 @dataclass
@@ -122,7 +125,7 @@ def extract(
                 progress(shot.num_frames)
                 continue
             drawn = _draw(pictures, found, method, settings, footage)
-            for run in _runs(drawn, footage.fps, progress):
+            for run in _runs(_mark_jumps(drawn), footage.fps, progress):
                 if isinstance(run, _LeftOut):
                     num_left_out += run.num_empty
                     num_short += run.num_short
@@ -322,6 +325,40 @@ def _draw(
         yield _Drawn(silhouette, picture, touches(mask, state["inside"]))
 
 
+def _mark_jumps(drawn: Iterator[_Drawn]) -> Iterator[_Drawn]:
+    """Marks frames whose silhouette has little in common with the one before.
+
+    Two takes of one scene, joined, differ no more than a few pixels in the picture; the
+    silhouettes tell. As the dance may be fast, only a lone drop among frames that overlap
+    well is a jump.
+    """
+    around: deque[_Drawn] = deque(maxlen=2 * _AROUND + 1)
+    previous: np.ndarray | None = None
+
+    def judged(position: int) -> _Drawn:
+        frames = list(around)
+        frame = frames[position]
+        near = frames[max(0, position - _AROUND) : position + _AROUND + 1]
+        others = [f.shared for f in near if f is not frame and f.shared is not None]
+        shared = frame.shared
+        if shared is not None and shared < _JUMP_IOU and len(others) >= 2:
+            frame.is_jump = shared < _JUMP_FACTOR * min(others)
+        return frame
+
+    count = 0
+    for frame in drawn:
+        mask = None if frame.silhouette is None else frame.silhouette == DANCER
+        if mask is not None and previous is not None:
+            frame.shared = overlap(previous, mask)
+        previous = mask
+        around.append(frame)
+        count += 1
+        if count > _AROUND:
+            yield judged(len(around) - 1 - _AROUND)
+    for position in range(max(0, len(around) - min(_AROUND, count)), len(around)):
+        yield judged(position)
+
+
 @dataclass
 class _LeftOut:
     num_empty: int = 0
@@ -334,43 +371,29 @@ def _runs(
 ) -> Iterator[Iterator[_Drawn] | _LeftOut]:
     """Splits frames where the dancer is gone or jumps; yields runs long enough for a clip.
 
-    Each run must be used up before the next is asked for.
+    Each run must be used up before the next is asked for. What was left out comes last.
     """
     least = max(2, round(_MIN_SECONDS * fps))
-    recent: deque[float] = deque(maxlen=8)
     held: _Drawn | None = None  # the first frame after a jump
     left_out = _LeftOut()
     over = False
 
     def run() -> Iterator[_Drawn]:
         nonlocal held, over
-        previous: np.ndarray | None = None
-        recent.clear()
-        while True:
-            frame = held if held is not None else next(drawn, None)
-            if held is None and frame is not None:
-                progress(1)
-            held = None
-            if frame is None:
-                over = True
-                return
+        if held is not None:
+            first, held = held, None
+            yield first
+        for frame in drawn:
+            progress(1)
             if frame.silhouette is None:
                 left_out.num_empty += 1
                 return
-            mask = frame.silhouette == DANCER
-            if previous is not None:
-                shared = overlap(previous, mask)
-                if (
-                    len(recent) >= 3
-                    and shared < _JUMP_IOU
-                    and shared < _JUMP_FACTOR * float(np.median(recent))
-                ):
-                    left_out.num_jumps += 1
-                    held = frame
-                    return
-                recent.append(shared)
-            previous = mask
+            if frame.is_jump:
+                left_out.num_jumps += 1
+                held = frame
+                return
             yield frame
+        over = True
 
     while not over:
         frames = run()

@@ -29,6 +29,7 @@ _LARGEST_PATCH = 0.15  # of the picture, the largest calm patch that can be a bo
 _COMPANION_AREA = 0.01  # of the largest piece, for another piece near it to be kept
 _COMPANION_REACH = 0.04  # of the picture's height, how near that is
 _MIN_AREA = 0.003  # of the picture, for a piece to be a dancer at all
+_MAX_AREA = 0.9  # of the picture; a piece larger than that is everything, not somebody
 
 
 class Network(Protocol):
@@ -114,7 +115,7 @@ class BackgroundMethod:
             seen = free.sum(axis=0)
             # Where nobody ever left, the plain median is the best guess there is.
             free |= seen[None] == 0
-            known[rows] = seen >= max(2, round(0.05 * count))
+            known[rows] = seen >= min(count, max(2, round(0.05 * count)))
             plate[rows] = _masked_median(part, free)
             spread = np.abs(part.astype(np.int16) - plate[rows]).max(axis=-1).astype(np.uint8)
             noise[rows] = 1.48 * _masked_median(spread[..., None], free)[..., 0]
@@ -249,7 +250,7 @@ def find_dancer(
             )
             weights[label] *= 0.25 + overlap / (width * height)
     best = int(weights.argmax())
-    if count < 2 or areas[best] < min_area * binary.size:
+    if not min_area <= areas[best] / binary.size <= _MAX_AREA or count < 2:
         return np.zeros(binary.shape, bool)
     kept = labels == best
     companions = np.flatnonzero(areas >= max(4, _COMPANION_AREA * areas[best]))
