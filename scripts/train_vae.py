@@ -16,8 +16,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--frames", default="imgs", metavar="FOLDER",
                         help="the frames, as written by extract_frames.py")
-    parser.add_argument("--name", required=True,
-                        help="name of the model; a path is taken as its folder")
+    parser.add_argument("--name", required=True, type=_name,
+                        help="name of the model, written to weights/NAME")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
                         help="lean, or the network of 2018 (about fifty times slower)")
     parser.add_argument("--epochs", type=terminal.positive(int), default=40,
@@ -52,6 +52,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--tensorboard", action="store_true",
                         help="write TensorBoard logs to weights/NAME/training/tensorboard")
     return parser
+
+
+def _name(text: str) -> str:
+    if not text or text.startswith(".") or "/" in text or "\\" in text:
+        raise argparse.ArgumentTypeError(
+            f"must be the name of one folder, not a path; received {text!r}"
+        )
+    return text
 
 
 def work(arguments: argparse.Namespace) -> int | None:

@@ -17,11 +17,11 @@ with the batches; they are drawn by a generator that depends on the seed and the
         model, batches, validate, folder.training / "dancer", options,
         steps_per_epoch=num_rows // batch_size, items_per_step=batch_size, resume=resume,
     )
-    save_weights(model, folder / "dancer.weights.h5")  # the best ones, by validation
+    save_weights(network, folder / "dancer.weights.h5")  # the best ones, by validation
 
-On return the model holds the weights of the best epoch. A model gets its per-epoch means
-(`loss` and its other metrics) into the log by listing `keras.metrics.Mean` trackers, as Keras
-models do.
+On return the model holds the weights of the best epoch; `network` above is the uncompiled model
+inside. A model gets its means over an epoch into the log, `loss` and other metrics, by holding
+`keras.metrics.Mean` trackers, as Keras models do.
 """
 
 from __future__ import annotations
@@ -153,6 +153,7 @@ def train(
     unit: str = "frame",
     resume: bool = False,
     after_epoch: Callable[[dict[str, float]], None] | None = None,
+    started: float | None = None,
 ) -> TrainResult:
     """Trains a compiled model and leaves the best weights in it.
 
@@ -171,7 +172,8 @@ def train(
         items_per_step: for the rate shown.
         unit: what an item is called in the progress bar.
         resume: continue from the checkpoint in `folder`.
-        after_epoch: called with each epoch's record, after the checkpoint is written.
+        after_epoch: called with each epoch's record, before the checkpoint is written.
+        started: the `time.perf_counter()` from which `options.minutes` counts; now, if None.
 
     Returns:
         How it ended.
@@ -182,6 +184,8 @@ def train(
         KeyboardInterrupt: stopped with Ctrl-C; the checkpoint holds every step taken.
     """
     loop = _Loop(model, batches, validate, folder, options, items_per_step, unit)
+    if started is not None:
+        loop.started = started
     loop.warm_up()
     if resume:
         loop.restore()
@@ -224,7 +228,7 @@ class _Loop:
         self.history: list[dict[str, float]] = []
         self._asked: dict[str, Any] = {}
         self._end_seconds = 0.0  # of validation and all else that ends an epoch
-        self._started = time.perf_counter()
+        self.started = time.perf_counter()
         self._seconds_before = 0.0
 
     @property
@@ -233,7 +237,7 @@ class _Loop:
 
     @property
     def seconds(self) -> float:
-        return self._seconds_before + time.perf_counter() - self._started
+        return self._seconds_before + time.perf_counter() - self.started
 
     def restore(self) -> None:
         path = self.folder / CHECKPOINT
@@ -529,6 +533,11 @@ def load_variables(path: Path, variables: list[Any]) -> dict[str, Any]:
 
 def save_weights(model: keras.Model, path: Path) -> None:
     """Writes Keras's own `.weights.h5`, atomically.
+
+    Args:
+        model: a model that is not compiled; Keras saves the optimiser of one that is, which
+            makes the file three times as large and unreadable for any other.
+        path: ends in `.weights.h5`.
 
     Raises:
         UserError: the folder cannot be written.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -108,16 +109,8 @@ def train_vae(
         UserError: there is a model already, nothing to resume, or too few frames.
         KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
     """
+    started = time.perf_counter()
     place = training_folder(folder)
-    config = _prepare(frames, folder, options, train_options, resume, overwrite)
-    assert config.vae is not None
-    keras.utils.set_random_seed(train_options.seed)
-    encoder, decoder = build_encoder(config.vae), build_decoder(config.vae)
-    vae = join(encoder, decoder)
-    trainer = VaeTrainer(encoder, decoder, options.free_bits, options.edge_weight)
-    trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
-
-    packed = PackedFrames.open(frames)
     train_ranges, held_out_ranges = split_clips(frames.clips)
     train_rows, held_out_rows = _rows(train_ranges), _rows(held_out_ranges)
     if not len(train_rows) or not len(held_out_rows):
@@ -125,14 +118,23 @@ def train_vae(
             f"{frames.path} has {len(train_rows)} frames to train on and {len(held_out_rows)} to "
             "validate on; both are needed. Add more clips."
         )
+    config = _prepare(frames, folder, options, train_options, resume, overwrite)
+    vae_config = VaeConfig(network=options.network)
+    keras.utils.set_random_seed(train_options.seed)
+    encoder, decoder = build_encoder(vae_config), build_decoder(vae_config)
+    vae = join(encoder, decoder)
+    trainer = VaeTrainer(encoder, decoder, options.free_bits, options.edge_weight)
+    trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
+
+    packed = PackedFrames.open(frames)
     batch_size = min(options.batch_size, len(train_rows))
     operations = (multiply_adds(encoder) + multiply_adds(decoder)) / 1e6
     terminal.say(
-        f"Training the VAE {config.vae.network!r} ({vae.count_params():,} weights, "
+        f"Training the VAE {vae_config.network!r} ({vae.count_params():,} weights, "
         f"{operations:.0f} million multiply-adds a frame) on {len(train_rows):,} frames; "
         f"{len(held_out_rows):,} are held out."
     )
-    latent_dim = config.vae.latent_dim
+    latent_dim = vae_config.latent_dim
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
         rows = _shuffled(train_rows, epoch.num_steps * batch_size, epoch.rng)
@@ -157,10 +159,8 @@ def train_vae(
         logs.write_reconstructions(place / RECONSTRUCTIONS, pictures, decoded)
 
     board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
-    history: list[dict[str, float]] = []
 
     def after_epoch(record: dict[str, float]) -> None:
-        history.append(record)
         if board is not None:
             board.add(record)
         if record["epoch"] % options.sheet_epochs == 1 or options.sheet_epochs == 1:
@@ -176,6 +176,7 @@ def train_vae(
         items_per_step=batch_size,
         resume=resume and (place / CHECKPOINT).exists(),
         after_epoch=after_epoch,
+        started=started,
     )
     if board is not None:
         board.close()

@@ -13,6 +13,7 @@ exported one by one.
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -135,13 +136,17 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
     """
     encoder, decoder = build_encoder(config), build_decoder(config)
     try:
-        join(encoder, decoder).load_weights(path)
+        with warnings.catch_warnings():
+            # Keras may only warn of layers that it leaves as they were.
+            warnings.simplefilter("error", UserWarning)
+            join(encoder, decoder).load_weights(path)
     except FileNotFoundError as error:
         raise UserError(f"There are no VAE weights at {path}.") from error
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, UserWarning) as error:
         raise UserError(
             f"{path} does not hold the weights of a {config.network!r} VAE of "
-            f"{config.width}x{config.height} pixels and {config.latent_dim} dimensions: {error}"
+            f"{config.width}x{config.height} pixels and {config.latent_dim} dimensions: "
+            f"{str(error).splitlines()[0]}"
         ) from error
     return encoder, decoder
 
