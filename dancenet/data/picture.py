@@ -13,7 +13,7 @@ from dancenet.errors import UserError
 
 EDGE_WIDTH = 1.8  # output pixels from colour to colour at the outline's mean slope; 1 to 1.5 show
 GHOST_DARKNESS = 0.75  # a detached spot that is nowhere darker than this is a doubt, not a limb
-SPECK_AREA = 10  # source pixels; a smaller detached spot is noise
+SPECK_AREA = 12  # source pixels; a smaller detached spot is noise
 PINHOLE_AREA = 4  # source pixels; a smaller hole in the body is noise, not a bent arm
 MIN_SLOPE = 0.04  # whiteness per source pixel; below this an area is flat and has no edge
 SMOOTHING = 0.6  # source pixels; takes the steps off binary outlines and keeps thin limbs
@@ -76,7 +76,9 @@ def draw(whiteness: np.ndarray, scale: int = 4) -> np.ndarray:
     Returns:
         (H * scale, W * scale) uint8, 0 dancer ... 255 background.
     """
-    field = cv2.GaussianBlur(clean(whiteness), (0, 0), SMOOTHING) - np.float32(0.5)
+    # Cleaned after smoothing, for that decides how large a spot is drawn.
+    smooth = cv2.GaussianBlur(np.asarray(whiteness, np.float32), (0, 0), SMOOTHING)
+    field = clean(smooth) - np.float32(0.5)
     along_x = cv2.Sobel(field, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     along_y = cv2.Sobel(field, cv2.CV_32F, 0, 1, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     slope = np.maximum(cv2.magnitude(along_x, along_y), np.float32(MIN_SLOPE))
