@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -39,11 +40,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     arguments = sys.argv[1:] if argv is None else list(argv)
     if not arguments or arguments[0] in ("-h", "--help"):
-        print(overview())
-        return 0
+        return _print(overview())
     if arguments[0] == "--version":
-        print(f"dancenet {dancenet.__version__}")
-        return 0
+        return _print(f"dancenet {dancenet.__version__}")
     name = arguments[0].replace("_", "-")
     if name not in COMMANDS:
         terminal.say_error(
@@ -55,6 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = script.build_parser()
     parser.prog = f"dancenet {name}"
     return terminal.run(parser, script.work, arguments[1:])
+
+
+def _print(text: str) -> int:
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        # The interpreter flushes once more at its end, and would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
 
 
 def overview() -> str:

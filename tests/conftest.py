@@ -1,0 +1,38 @@
+"""What holds for every test: no network, no display, no GPU, few threads, no chatter."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+import pytest
+
+# Before anything imports the libraries that read them.
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.update(
+    CUDA_VISIBLE_DEVICES="-1",
+    MPLBACKEND="Agg",
+    TF_CPP_MIN_LOG_LEVEL="3",
+    TF_NUM_INTEROP_THREADS="1",
+    TF_NUM_INTRAOP_THREADS="2",
+    OMP_NUM_THREADS="2",
+    OPENBLAS_NUM_THREADS="2",
+)
+
+_connect = socket.socket.connect
+
+
+def _connect_here(self: socket.socket, address: object) -> None:
+    host = address[0] if isinstance(address, tuple) else None
+    if self.family in (socket.AF_INET, socket.AF_INET6) and host not in ("127.0.0.1", "::1"):
+        raise RuntimeError(f"a test tried to reach {address!r}")
+    _connect(self, address)  # type: ignore[arg-type]
+
+
+@pytest.fixture(autouse=True)
+def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Keeps a test off the network, and off the downloads and settings of the person's own."""
+    monkeypatch.setattr(socket.socket, "connect", _connect_here)
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("DANCENET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
+    monkeypatch.delenv("DANCENET_WEIGHTS_URL", raising=False)

@@ -1,0 +1,186 @@
+"""Imports point one way, Keras stays in one folder, and scripts answer at once."""
+
+from __future__ import annotations
+
+import ast
+import configparser
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import dancenet
+from dancenet import cli
+
+PACKAGE = Path(dancenet.__file__).resolve().parent
+ROOT = PACKAGE.parent
+SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
+
+# Each stage may import those before it, and itself.
+LAYERS = [
+    ["__init__"],
+    ["errors"],
+    ["terminal", "files"],
+    ["config"],
+    ["folder"],
+    ["data"],
+    ["codecs"],
+    ["sequence"],
+    ["metrics"],
+    ["runtime"],
+    ["nets"],
+    ["weights"],
+    ["pipeline"],
+    ["project"],
+    ["cli"],
+    ["__main__"],
+]
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+KERAS = {"keras", "tensorflow", "keras_mdn_layer", "tensorboard"}
+NUMPY_ONLY = {"numpy", "dancenet", *sys.stdlib_module_names}
+# What a script may import where `--help` has to pass.
+LIGHT = {"dancenet", *sys.stdlib_module_names}
+LIGHT_OURS = {"dancenet", "dancenet.terminal", "dancenet.errors"}
+
+
+def modules() -> list[Path]:
+    return sorted(PACKAGE.rglob("*.py"))
+
+
+def layer(path: Path) -> str:
+    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+
+
+def imported(nodes: Iterator[ast.AST] | list[ast.AST]) -> set[str]:
+    """Returns the dotted names that the import statements among `nodes` name."""
+    names: set[str] = set()
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            assert node.module is not None
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def at_import_time(tree: ast.Module) -> Iterator[ast.AST]:
+    """Yields the nodes that run when the module is imported."""
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        yield node
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)):
+            continue
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test):
+            todo += node.orelse
+            continue
+        todo += ast.iter_child_nodes(node)
+
+
+def parse(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), str(path))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_one_way(path):
+    here = layer(path)
+    for name in imported(ast.walk(parse(path))):
+        parts = name.split(".")
+        if parts[0] in ("scripts", "tests", "benchmarks"):
+            pytest.fail(f"{path.name} imports {name}")
+        if parts[0] != "dancenet" or len(parts) == 1 or parts[1] not in RANK:
+            continue
+        assert RANK[parts[1]] <= RANK[here], f"{here} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_only_nets_names_keras(path):
+    if layer(path) != "nets":
+        assert not {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} & KERAS
+
+
+def test_the_sequence_needs_numpy_only():
+    for path in (PACKAGE / "sequence").glob("*.py"):
+        assert {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} <= NUMPY_ONLY
+
+
+def test_every_module_has_its_place_in_the_order():
+    assert {layer(path) for path in modules()} == set(RANK)
+
+
+def test_every_folder_of_the_package_is_installed():
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    listed = set(setup["options"]["packages"].split())
+    folders = {
+        ".".join(path.parent.relative_to(ROOT).parts) for path in PACKAGE.rglob("__init__.py")
+    }
+    assert listed == folders | {"dancenet.scripts", "dancenet.bundled"}
+
+
+def test_nothing_is_unpickled():
+    for path in [*modules(), *SCRIPTS]:
+        tree = parse(path)
+        assert not {"pickle", "joblib", "dill", "shelve"} & imported(ast.walk(tree)), path
+        for node in ast.walk(tree):
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert isinstance(node.value, ast.Constant) and node.value.value is False, path
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_imports_nothing_heavy_before_it_is_asked_to_work(path):
+    found = imported(at_import_time(parse(path)))
+    assert {name.partition(".")[0] for name in found} <= LIGHT
+    ours = {".".join(name.split(".")[:2]) for name in found if name.startswith("dancenet")}
+    assert ours <= LIGHT_OURS
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_has_the_parts_the_command_calls(path):
+    defined = {node.name for node in parse(path).body if isinstance(node, ast.FunctionDef)}
+    assert {"build_parser", "work", "main"} <= defined
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_a_script_run_by_its_path_explains_every_flag(path):
+    done = subprocess.run(
+        [sys.executable, str(path), "--help"],
+        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"usage: {path.name}")
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_every_flag_has_a_help_text(path):
+    command = next(
+        name for name in cli.COMMANDS if cli.load_script(name).__name__.endswith(path.stem)
+    )
+    for action in cli.load_script(command).build_parser()._actions:
+        assert action.help, action.dest
+
+
+def test_a_dance_is_made_without_keras(tmp_path):
+    program = (
+        "import sys\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests')!r}]\n"
+        "from pathlib import Path\n"
+        "import small_model\n"
+        "from dancenet.cli import main\n"
+        "small_model.write_small_model(Path('model'))\n"
+        "assert main(['generate-video', '--model', 'model', '--seconds', '0.2', '--scale', '1',\n"
+        "             '--seed', '1', '--out', 'dance.gif']) == 0\n"
+        "heavy = {'keras', 'tensorflow', 'jax', 'torch', 'sklearn', 'matplotlib'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-P", "-c", program], capture_output=True, text=True, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "dance.gif").stat().st_size > 0
