@@ -1,4 +1,4 @@
-"""One steady view a clip that holds the dancer, keeps the aspect, and shows pixels where they are."""
+"""One steady view a clip, which holds the dancer, keeps the aspect and moves nothing."""
 
 from __future__ import annotations
 

@@ -123,6 +123,11 @@ class BackgroundMethod:
             known &= ~_reveal(plate, samples)
         return cls(plate, noise, known)
 
+    @property
+    def size(self) -> tuple[int, int]:
+        """(width, height) of the pictures it can be compared with."""
+        return self.noise.shape[1], self.noise.shape[0]
+
     def resized(self, width: int, height: int) -> BackgroundMethod:
         """Returns the same scene for pictures of another size."""
         size = (width, height)
@@ -180,7 +185,7 @@ class PersonMethod:
         self.scene = scene
 
     def probability(self, picture: np.ndarray) -> np.ndarray:
-        """Returns (h, w) float32 for a whole (H, W, 3) picture, at the network's size."""
+        """Returns (h, w) float32 for an (H, W, 3) picture, at the network's size."""
         return self.network(picture)
 
     def look(self, picture: np.ndarray, box: Box, view: View) -> np.ndarray:
