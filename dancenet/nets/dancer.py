@@ -218,7 +218,7 @@ def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
         raise UserError(
             f"{path} does not hold the weights of a {config.network!r} dancer with "
             f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures and "
-            f"{config.dim} dimensions: {error}"
+            f"{config.dim} dimensions: {str(error).partition(chr(10))[0]}"
         ) from error
     return network
 
