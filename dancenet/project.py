@@ -3,7 +3,7 @@
     PROJECT/project.json    what is finished, and from which clips
     PROJECT/imgs/           the frames
     PROJECT/reports/        what the footage is like
-    PROJECT/model/          the model, with its training in model/training/
+    PROJECT/weights/NAME/   the model, with its training in training/
     PROJECT/latents.npz     the frames encoded
 
 A stage runs in a process of its own, so that its memory is free when the next one begins.
@@ -51,8 +51,8 @@ _START_SECONDS = 5.0  # of a stage
 _CHECKPOINT, _LOG = "checkpoint.npz", "log.jsonl"
 _END_BYTES = 1 << 20  # at the front and at the back of a film, enough to know it by
 
-# Runs a subcommand with its arguments and returns its exit status.
-Runner = Callable[[str, list[str]], int]
+# Runs a subcommand with its arguments in a working directory, and returns its exit status.
+Runner = Callable[[str, list[str], Path], int]
 
 
 @dataclass(frozen=True)
@@ -132,7 +132,6 @@ class _Project:
         self.settings = settings
         self.run = run
         self.frames = folder / "imgs"
-        self.model = ModelFolder((folder / "model").absolute())
         self.latents = folder / "latents.npz"
         self.go_on = "the same command goes on from there"
         if settings.overwrite:
@@ -140,6 +139,7 @@ class _Project:
         if settings.overwrite:
             self._clear()
         self.state = self._read()
+        self.model = ModelFolder(folder / "weights" / self.state["name"])
         self._check_sources()
 
     def work(self) -> None:
@@ -156,13 +156,13 @@ class _Project:
         for source in todo:
             self._extract(source)
         self._plan_training()
-        self._train("train-vae", ["--frames", str(self.frames)])
+        self._train("train-vae", ["--frames", self.frames.name])
         self._stage(
             "encode-frames",
             ["--frames", str(self.frames), "--model", str(self.model.path),
              "--out", str(self.latents), "--overwrite"],
         )
-        self._train("train-dancer", ["--latents", str(self.latents)])
+        self._train("train-dancer", ["--latents", self.latents.name])
         self._generate()
         terminal.say(
             f"{self.out} is finished, after {terminal.format_seconds(time.monotonic() - began)}. "
@@ -278,14 +278,15 @@ class _Project:
             return
         begun = stage in self.state["stages"]
         minutes = self.state["minutes"][stage]
-        arguments = [*arguments, "--name", str(self.model.path), "--minutes", f"{minutes:g}"]
+        arguments = [*arguments, "--name", self.model.path.name, "--minutes", f"{minutes:g}"]
         if begun and (_training_folder(self.model, stage) / _CHECKPOINT).exists():
             arguments.append("--resume")
         else:
             arguments.append("--overwrite")
         self.state["stages"][stage] = {"minutes": minutes}
         self._write()
-        self._stage(stage, arguments)
+        # Training writes to `weights` of the working directory.
+        self._stage(stage, arguments, self.folder)
 
     def _generate(self) -> None:
         arguments = ["--model", str(self.model.path), "--out", str(self.out),
@@ -297,21 +298,21 @@ class _Project:
         self.state["stages"].pop("generate-video", None)
         self._stage("generate-video", arguments)
 
-    def _stage(self, stage: str, arguments: list[str]) -> None:
+    def _stage(self, stage: str, arguments: list[str], where: Path = Path()) -> None:
         if self._finished(stage):
             return
-        seconds = self._call(stage, arguments)
+        seconds = self._call(stage, arguments, where)
         self.state["stages"].setdefault(stage, {})["seconds"] = seconds
         self._write()
 
-    def _call(self, command: str, arguments: list[str]) -> float:
+    def _call(self, command: str, arguments: list[str], where: Path = Path()) -> float:
         left = self._seconds_left()
         terminal.say(
-            f"\n== {command}: everything is finished in about {terminal.format_seconds(left)}, "
-            f"at {_clock(left)} =="
+            f"\n== {command}{f' in {where}' if where.parts else ''}: everything is finished in "
+            f"about {terminal.format_seconds(left)}, at {_clock(left)} =="
         )
         began = time.monotonic()
-        status = self.run(command, arguments)
+        status = self.run(command, arguments, where)
         if status == terminal.INTERRUPTED:
             raise KeyboardInterrupt(f"What is finished is kept; {self.go_on}.")
         if status < 0:
@@ -340,7 +341,15 @@ class _Project:
                     "choose another with --project."
                 )
             self.fps = min(source.fps for source in self.sources)
-            return {"format": _FORMAT, "fps": self.fps, "clips": {}, "stages": {}}
+            # The folder may be renamed later; its model keeps the name.
+            name = self.folder.resolve().name.removesuffix("_project").lstrip(".-") or "model"
+            return {
+                "format": _FORMAT,
+                "name": name.replace("\\", "_"),
+                "fps": self.fps,
+                "clips": {},
+                "stages": {},
+            }
         state = files.read_json(path, "record of a project")
         if not isinstance(state, dict) or state.get("format") != _FORMAT:
             raise UserError(
@@ -382,7 +391,7 @@ class _Project:
         if not (self.folder / STATE).exists():
             return
         # The record goes last: until then the folder is known as a project.
-        for path in (self.frames, self.folder / "reports", self.model.path):
+        for path in (self.frames, self.folder / "reports", self.folder / "weights"):
             if path.is_dir():
                 shutil.rmtree(path)
         self.latents.unlink(missing_ok=True)
@@ -475,7 +484,7 @@ class _Processes:
     def __init__(self, lock: int | None) -> None:
         self._lock = lock
 
-    def __call__(self, command: str, arguments: list[str]) -> int:
+    def __call__(self, command: str, arguments: list[str], where: Path = Path()) -> int:
         # Found where this package was found, whatever the working directory holds.
         root = str(Path(__file__).resolve().parent.parent)
         program = (
@@ -504,6 +513,7 @@ class _Processes:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", program, command, *arguments],
                 stdin=subprocess.DEVNULL,
+                cwd=where,
                 **options,
             )
             if received:  # while it was being started

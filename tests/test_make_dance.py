@@ -44,18 +44,18 @@ class Stages:
         arguments = self.arguments(name)
         return arguments[arguments.index(flag) + 1]
 
-    def __call__(self, command: str, arguments: list[str]) -> int:
+    def __call__(self, command: str, arguments: list[str], where: Path) -> int:
         self.calls.append((command, arguments))
         options = dict(zip(arguments, arguments[1:]))
         if command == "extract-frames":
             self.add_clip(Path(options["--out"]), arguments[0], float(options["--fps"]))
         if command == "train-vae":
-            folder = ModelFolder(options["--name"])
+            folder = ModelFolder(where / "weights" / options["--name"])
             (folder.training / "vae").mkdir(parents=True, exist_ok=True)
             (folder.training / "vae" / "checkpoint.npz").touch()
             folder.write_config(ModelConfig(name="model"))
         if command == "train-dancer":
-            place = ModelFolder(options["--name"]).training / "dancer"
+            place = ModelFolder(where / "weights" / options["--name"]).training / "dancer"
             place.mkdir(exist_ok=True)
             (place / "checkpoint.npz").touch()
         if self.stop_in == command:
@@ -150,7 +150,7 @@ def test_a_training_that_left_nothing_is_begun_again(stages, clips):
     state = json.loads(Path("dance_project/project.json").read_text())
     state["stages"] = {"train-vae": {"minutes": 1.0}}
     files.write_json("dance_project/project.json", state)
-    Path("dance_project/model/training/vae/checkpoint.npz").unlink()
+    Path("dance_project/weights/dance/training/vae/checkpoint.npz").unlink()
     stages.stop_in = None
     make(stages, clips)
     assert "--resume" not in stages.arguments("train-vae")
@@ -209,6 +209,17 @@ def test_a_clip_that_moved_is_known_by_its_content(stages, clips):
     Path("one").rename("uno")
     make(stages, ["uno", "two"])
     assert stages.calls == []
+
+
+def test_a_project_may_be_renamed(stages, clips):
+    stages.stop_in = "train-dancer"
+    with pytest.raises(KeyboardInterrupt):
+        make(stages, clips)
+    Path("dance_project").rename("salsa_project")
+    stages.stop_in = None
+    make(stages, clips, folder="salsa_project")
+    assert stages.value("train-dancer", "--name") == "dance"
+    assert stages.value("generate-video", "--model") == "salsa_project/weights/dance"
 
 
 def test_overwrite_begins_anew(stages, clips):
@@ -277,7 +288,7 @@ def test_every_begin_of_a_stage_says_when_all_is_finished(stages, clips, capsys)
 
 
 def test_two_runs_cannot_share_a_project(stages, clips):
-    def busy(command, arguments):
+    def busy(command, arguments, where):
         with pytest.raises(UserError, match="Another run is at work in dance_project"):
             make(stages, clips)
         return 130
