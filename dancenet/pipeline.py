@@ -258,13 +258,16 @@ def write_dance(
     written: list[Written] = []
     with ExitStack() as stack:
         stopped = stack.enter_context(finish_on_interrupt())
-        bar = stack.enter_context(
-            terminal.progress(total=num_frames * len(chosen), description="Dancing")
-        )
         vectors = trajectories(dancer, settings, num_frames)
         if settings.count > 1:
             spool = stack.enter_context(_Spool(settings.count, dancer.step_model.dim))
-            spool.fill(vectors, stopped)
+            with terminal.progress(
+                vectors, total=num_frames, description="Choosing steps", unit="step"
+            ) as steps:
+                spool.fill(steps, stopped)
+        bar = stack.enter_context(
+            terminal.progress(total=num_frames * len(chosen), description="Dancing")
+        )
         for number, index in enumerate(chosen):
             if stopped.is_set():
                 break

@@ -81,6 +81,21 @@ def test_a_replay_leaves_no_choice_about_the_dance(
     assert "leave out --seed" in capsys.readouterr().err
 
 
+def test_a_replay_needs_the_latents_it_started_from(
+    model: ModelFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--latents-out", "start.npz") == 0
+    assert run("--start", "start.npz:2", "--out", "second.mp4") == 0
+    assert run("--replay", "second.mp4", seconds=None) == 0
+    assert run("--seed", 9, "--latents-out", "start.npz") == 0
+    capsys.readouterr()
+    assert run("--replay", "second.mp4", seconds=None, model=None) == 1
+    assert "start.npz:2, and that file has changed" in capsys.readouterr().err
+    Path("start.npz").unlink()
+    assert run("--replay", "second.mp4", seconds=None, model=None) == 1
+    assert "start.npz cannot be read" in capsys.readouterr().err
+
+
 def test_a_replay_of_something_else_says_so(
     model: ModelFolder, capsys: pytest.CaptureFixture[str]
 ) -> None:

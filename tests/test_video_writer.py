@@ -1,5 +1,6 @@
 """Videos: what is written can be read back, and a failure leaves nothing behind."""
 
+import errno
 import json
 import os
 import re
@@ -183,6 +184,24 @@ def test_a_dead_encoder_is_one_sentence_and_the_old_file_stays(
         film(path, num_frames=2000, overwrite=True)
     assert path.read_bytes() == b"an older file"
     assert [entry.name for entry in out.iterdir()] == ["dance.mp4"]
+
+
+def test_a_full_disk_leaves_the_old_folder_of_pictures(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = film(tmp_path / "dance", num_frames=3)
+    write = video_writer._write_bytes
+
+    def full(file: Path, data: bytes) -> None:
+        if file.name == "000005.png":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(file, data)
+
+    monkeypatch.setattr(video_writer, "_write_bytes", full)
+    with pytest.raises(UserError, match="000005.png could not be written: No space left"):
+        film(path)
+    assert len(read_back(path)) == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == ["dance"]
 
 
 def test_what_dancenet_did_not_make_is_replaced_only_when_told(tmp_path: Path) -> None:
