@@ -32,7 +32,11 @@ from dancenet.nets import dancer, vae
 from dancenet.nets.graphs import GraphBuilder, add_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 
-TOLERANCE = 1e-5  # largest difference to Keras, over the size of the largest value if that is > 1
+# The largest difference to Keras that passes, times the output's largest value where that is > 1.
+TOLERANCE = 1e-5
+# For a step, whose roundings go through the state into every later step: 16 steps of a sharply
+# trained dancer amplify them tenfold. A wrong gate or a lost bias is off by more than 1e-3.
+CARRIED_TOLERANCE = 1e-4
 _TRIALS = 16
 
 
@@ -48,12 +52,17 @@ class Parity:
 
     @property
     def passed(self) -> bool:
-        """True if the error is within TOLERANCE of the output's own size.
+        """True if the error is within the tolerance of the output's own size.
 
         Whiteness lies in 0..1, so its tolerance is absolute. Means and log-variances may be
         as large as 10, where float32 itself has steps of 1e-6: theirs is relative.
         """
-        return bool(self.error <= TOLERANCE * max(1.0, self.largest))
+        tolerance = CARRIED_TOLERANCE if self.file == STEP_GRAPH else TOLERANCE
+        return bool(self.error <= tolerance * max(1.0, self.largest))
+
+
+class ParityError(UserError):
+    """An exported graph does not compute what Keras computes; it was not kept."""
 
 
 def export_vae(folder: ModelFolder) -> list[Parity]:
@@ -67,7 +76,7 @@ def export_vae(folder: ModelFolder) -> list[Parity]:
 
     Raises:
         UserError: the weights are missing or do not fit the configuration.
-        ArithmeticError: a graph differs from Keras by more than TOLERANCE; nothing was written.
+        ParityError: a graph differs from Keras by more than TOLERANCE; nothing was written.
     """
     config = folder.read_config().vae
     if config is None:
@@ -98,8 +107,8 @@ def export_dancer(folder: ModelFolder) -> list[Parity]:
 
     Raises:
         UserError: the weights are missing or do not fit the configuration.
-        ArithmeticError: the graph differs from Keras by more than TOLERANCE; nothing was
-            written.
+        ParityError: the graph differs from Keras by more than CARRIED_TOLERANCE; nothing
+            was written.
     """
     config = folder.read_config().dancer
     if config is None:
@@ -344,7 +353,7 @@ def _compare(
     file: str, output: str, path: Path, expected: np.ndarray, received: np.ndarray
 ) -> Parity:
     if expected.shape != received.shape:
-        raise ArithmeticError(
+        raise ParityError(
             f"{output} of {file} is {received.shape}; Keras gives {expected.shape}."
         )
     # NaN must not pass for equal: it is a difference without limit.
@@ -357,7 +366,8 @@ def _compare(
 def _require_parity(report: Sequence[Parity]) -> None:
     failed = [row for row in report if not row.passed]
     if failed:
-        raise ArithmeticError(
-            "The exported graphs do not compute what Keras computes; nothing was written.\n"
-            + format_report(failed)
+        raise ParityError(
+            "The exported graphs do not compute what Keras computes, so they were not kept; the "
+            "weights are as they were. This is a mistake in dancenet or a broken installation of "
+            f"ONNX Runtime: please report it with this table.\n{format_report(failed)}"
         )
