@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -31,6 +32,8 @@ def run(
         0 on success, 1 if the work failed, 130 if it was stopped with Ctrl-C.
     """
     arguments = parser.parse_args(argv)
+    # TensorFlow greets with pages about the processor unless told before it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         return work(arguments) or 0
     except UserError as error:
