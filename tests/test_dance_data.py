@@ -1,0 +1,174 @@
+"""Windows stay inside clips, noise is as asked, and what is fitted is fitted on training clips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+pytest.importorskip("keras", reason="the networks need the extra 'train'")
+
+from dancenet.codecs.latents import Latents  # noqa: E402
+from dancenet.codecs.base import Scaler  # noqa: E402
+from dancenet.errors import UserError  # noqa: E402
+from dancenet.nets import dance_data  # noqa: E402
+from dancenet.nets.dance_data import BatchOptions, WindowData  # noqa: E402
+
+CLIPS = [range(0, 50), range(50, 57), range(57, 120)]
+
+
+def make_latents(num_frames=120, dim=3, deviation=0.2, clips=CLIPS, seed=0):
+    rng = np.random.default_rng(seed)
+    z_mean = np.cumsum(rng.normal(size=(num_frames, dim)), axis=0).astype(np.float32)
+    z_log_var = np.full_like(z_mean, 2 * np.log(deviation))
+    names = tuple(f"clip {index}" for index in range(len(clips)))
+    return Latents(z_mean, z_log_var, 30.0, tuple(clips), (None,) * len(clips), names, "x")
+
+
+def make_data(deviation=0.2, scale=1.0, step_scale=1.0, **options):
+    latents = make_latents(deviation=deviation)
+    scaler = Scaler(np.zeros(3, np.float32), np.eye(3, dtype=np.float32),
+                    np.full(3, scale, np.float32))
+    options.setdefault("look_back", 16)
+    return WindowData(
+        latents, scaler, np.full(3, step_scale, np.float32), BatchOptions(**options)
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_windows_never_cross_a_clip_and_have_the_asked_stride(seed):
+    data = make_data(warm_up=4)
+    windows = data.windows(CLIPS, 5, np.random.default_rng(seed))
+    for clip in CLIPS:
+        starts = [start for start, _ in windows if start in clip]
+        assert starts and all(start + 17 <= clip.stop or len(clip) < 17 for start in starts)
+        assert set(np.diff(starts)) <= {5}
+
+
+def test_a_short_clip_gives_a_short_window_whose_rest_is_masked():
+    data = make_data(warm_up=4)
+    windows = data.windows([CLIPS[1]], 5)
+    assert windows.tolist() == [[50, 7]]
+    batch = data.still(windows)
+    # 7 rows are 6 predictions, of which the first 4 do not count.
+    assert batch["mask"][0].tolist() == [0] * 4 + [1] * 2 + [0] * 10
+    assert np.array_equal(batch["targets"][0, :6], data.vectors[51:57])
+
+
+def test_every_row_is_predicted_with_full_context_over_some_epochs():
+    data = make_data(warm_up=4)
+    rng = np.random.default_rng(0)
+    seen = {
+        int(start) + row
+        for _ in range(40) for start, _ in data.windows([CLIPS[0]], 8, rng) for row in range(5, 17)
+    }
+    assert seen == set(range(5, 50))
+
+
+def test_clips_too_short_for_any_prediction_are_an_error_that_says_how_long():
+    with pytest.raises(UserError, match="the longest has 7 frames, and 10 are needed"):
+        make_data().windows([CLIPS[1]], 5)
+
+
+def test_a_target_is_the_vector_after_its_input():
+    data = make_data()
+    batch = data.still(np.array([[3, 17]]))
+    assert np.array_equal(batch["inputs"][0], data.vectors[3:19])
+    assert np.array_equal(batch["targets"][0], data.vectors[4:20])
+    assert batch["mask"].tolist() == [[0] * 8 + [1] * 8]
+
+
+def test_a_look_back_of_one_is_one_prediction_that_counts():
+    data = make_data(look_back=1)
+    batch = data.still(data.windows(CLIPS, 1))
+    assert batch["inputs"].shape == (117, 1, 3) and batch["mask"].all()
+
+
+def test_inputs_are_drawn_anew_with_the_encoders_variance_in_model_units():
+    data = make_data(deviation=0.3, scale=2.0)
+    windows = np.repeat([[10, 17]], 2000, axis=0)
+    rng = np.random.default_rng(0)
+    first, second = data.draw(windows, rng), data.draw(windows, rng)
+    assert not np.array_equal(first["inputs"], second["inputs"])
+    error = first["inputs"] - data.vectors[10:26]
+    assert error.std() == pytest.approx(0.3 / 2.0, rel=0.01)
+    assert np.array_equal(first["targets"], second["targets"])
+
+
+def test_sampled_targets_are_the_inputs_that_follow():
+    data = make_data(targets="sample")
+    batch = data.draw(np.array([[10, 17]]), np.random.default_rng(0))
+    assert np.array_equal(batch["inputs"][:, 1:], batch["targets"][:, :-1])
+
+
+def test_input_noise_is_uniform_in_size_up_to_the_asked_share_of_a_step():
+    data = make_data(deviation=1e-6, step_scale=0.5, input_noise=0.8)
+    windows = np.repeat([[10, 17]], 4000, axis=0)
+    batch = data.draw(windows, np.random.default_rng(0))
+    error = (batch["inputs"] - data.vectors[10:26]).std(axis=(1, 2))
+    # A uniform share of 0.8 steps of 0.5: mean 0.2, largest 0.4, give or take the estimate.
+    assert error.mean() == pytest.approx(0.2, rel=0.03)
+    assert 0.38 < error.max() < 0.6 and error.min() < 0.01
+    assert np.array_equal(batch["targets"][0], data.vectors[11:27])
+
+
+def test_targets_other_than_mean_and_sample_are_refused():
+    with pytest.raises(ValueError, match="'mean' or 'sample'; received 'mode'"):
+        BatchOptions(targets="mode")
+
+
+def test_the_scaler_sees_training_clips_only():
+    latents = make_latents()
+    changed = latents.z_mean.copy()
+    changed[57:] += 1e3
+    for network in ("lean", "dancenet"):
+        first = dance_data.fit_scaler(latents.z_mean, CLIPS[:2], network)
+        second = dance_data.fit_scaler(changed, CLIPS[:2], network)
+        assert np.array_equal(first.to_model(latents.z_mean), second.to_model(latents.z_mean))
+
+
+def test_the_step_scale_does_not_count_the_cut_between_two_clips():
+    vectors = np.concatenate([np.arange(10), np.arange(10) + 500.0])[:, None] * [1.0, 3.0, 0.0]
+    scale = dance_data.fit_step_scale(vectors.astype(np.float32), [range(10), range(10, 20)])
+    assert scale[:2] == pytest.approx([1.0, 3.0])
+    assert 0 < scale[2] < 0.01
+
+
+def test_seeds_are_real_stretches_of_two_seconds_and_named():
+    latents = make_latents(400, clips=[range(0, 300), range(300, 400)])
+    seeds, names = dance_data.choose_seeds(
+        latents.z_mean, latents.clips, latents.sources, latents.fps
+    )
+    assert seeds.shape == (11, 60, 3) and seeds.dtype == np.float32
+    assert names[0] == "clip 0 0.0 s" and names[-1] == "clip 1 1.0 s"
+    for seed in seeds:
+        start = int(np.flatnonzero((latents.z_mean == seed[0]).all(axis=1))[0])
+        assert np.array_equal(latents.z_mean[start : start + 60], seed)
+
+
+def test_many_seeds_are_thinned_out_to_fit_two_megabytes():
+    vectors = np.zeros((20_000, 128), np.float32)
+    seeds, names = dance_data.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
+    assert len(seeds) == len(names) > 32 and seeds.nbytes < 2_000_000
+
+
+def test_clips_shorter_than_two_seconds_still_give_seeds():
+    latents = make_latents()
+    seeds, _ = dance_data.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
+    assert seeds.shape == (1, 20, 3)
+
+
+def test_a_range_inside_a_clip_has_its_name():
+    assert dance_data.clip_names(make_latents(), [range(60, 90), range(5, 9)]) == [
+        "clip 2", "clip 0"
+    ]
+
+
+def test_baselines_of_white_noise_are_those_of_its_gaussians():
+    # Steps of white noise have variance 2 and correlation -1/2: half a step back leaves 1.5.
+    vectors = np.random.default_rng(0).normal(size=(40_000, 2)).astype(np.float32)
+    halves = [range(0, 20_000)], [range(20_000, 40_000)]
+    entropy = 0.5 * np.log(2 * np.pi * np.e)
+    assert dance_data.baselines(vectors, *halves) == pytest.approx(
+        {"pose": entropy, "stay": entropy + 0.5 * np.log(2), "repeat": entropy + 0.5 * np.log(1.5)},
+        abs=0.02,
+    )

@@ -1,0 +1,254 @@
+"""The dancer: its size, its loss against closed forms and oracles, its two views agreeing."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
+keras_mdn_layer = pytest.importorskip("keras_mdn_layer", reason="needs the extra 'train'")
+
+from dancenet.config import DancerConfig  # noqa: E402
+from dancenet.errors import UserError  # noqa: E402
+from dancenet.nets.dancer import (  # noqa: E402
+    DancerTrainer,
+    KerasStepModel,
+    build_dancer,
+    hard_sigmoid_2018,
+    load_dancer,
+    masked_mean,
+    mixture_nats,
+    split_params,
+)
+from dancenet.nets.train import save_weights  # noqa: E402
+from dancenet.nets.train_dancer import DancerOptions  # noqa: E402
+from dancenet.sequence.generate import generate  # noqa: E402
+from dancenet.sequence.mixture import Mixture, log_likelihood  # noqa: E402
+
+SMALL = DancerConfig(dim=4, units=8, layers=2, num_mixtures=3, look_back=6)
+PLACES = dataclasses.replace(
+    SMALL, network="dancenet", predict="place", dense_units=10, dropout=0.4,
+    recurrent_activation="hard_sigmoid_2018", sigma_floor=0.01,
+)
+
+
+@pytest.fixture(params=[SMALL, PLACES], ids=["step", "place"])
+def network(request):
+    keras.utils.set_random_seed(3)
+    network = build_dancer(request.param)
+    network.set_step_scale(np.array([0.1, 0.5, 1.0, 2.0], np.float32))
+    return network
+
+
+def some_vectors(*shape, seed=0):
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def random_params(*shape, dim, num_mixtures, seed=0):
+    rng = np.random.default_rng(seed)
+    size = dim * num_mixtures
+    mu = rng.normal(size=(*shape, size))
+    sigma = rng.uniform(0.3, 2.0, (*shape, size))
+    pi = rng.normal(size=(*shape, num_mixtures))
+    return np.concatenate([mu, sigma, pi], axis=-1).astype(np.float32)
+
+
+def numpy_of(value):
+    return keras.ops.convert_to_numpy(value)
+
+
+def test_the_network_of_2018_has_12198336_weights():
+    network = build_dancer(DancerOptions(network="dancenet").config(128))
+    assert network.count_params() == 12_198_336
+    assert [lstm.count_params() for lstm in network.lstms] == [1_312_768, 2_099_200, 2_099_200]
+    assert network.dense.count_params() == 513_000
+    assert network.mdn.count_params() == 6_174_168
+
+
+@pytest.mark.parametrize("dim", [16, 64])
+def test_the_lean_network_has_at_most_2_300_000_weights(dim):
+    assert build_dancer(DancerOptions().config(dim)).count_params() <= 2_300_000
+
+
+def test_the_gate_of_2018_is_a_line_of_slope_a_fifth_cut_off_at_2_5():
+    x = np.array([-4.0, -2.5, -1.0, 0.0, 1.0, 2.5, 4.0], np.float32)
+    assert numpy_of(hard_sigmoid_2018(x)) == pytest.approx([0, 0, 0.3, 0.5, 0.7, 1, 1])
+
+
+def test_one_standard_gaussian_costs_half_the_log_of_two_pi_e_on_average():
+    # E[-log N(x; 0, 1)] = 0.5 log(2 pi e) = 1.4189 nats for each dimension.
+    targets = some_vectors(20_000, 5)
+    params = np.concatenate([np.zeros(5), np.ones(5), np.zeros(1)]).astype(np.float32)
+    nats = numpy_of(mixture_nats(np.tile(params, (20_000, 1)), targets, 1))
+    assert nats.mean() == pytest.approx(0.5 * np.log(2 * np.pi * np.e), abs=0.01)
+
+
+def test_a_narrow_gaussian_at_its_mean_costs_less_than_nothing():
+    sigma = 0.01
+    params = np.array([[0.5, -0.5, sigma, sigma, 0.0]], np.float32)
+    nats = numpy_of(mixture_nats(params, np.array([[0.5, -0.5]], np.float32), 1))
+    assert nats == pytest.approx([np.log(sigma) + 0.5 * np.log(2 * np.pi)], rel=1e-5)
+
+
+def test_the_loss_is_that_of_keras_mdn_layer_over_the_dimensions():
+    params = random_params(64, dim=6, num_mixtures=4)
+    targets = some_vectors(64, 6, seed=1)
+    oracle = keras_mdn_layer.get_mixture_loss_func(6, 4)(targets, params)
+    nats = numpy_of(mixture_nats(params, targets, 4))
+    assert nats.mean() == pytest.approx(float(numpy_of(oracle)) / 6, rel=1e-5)
+
+
+def test_the_loss_is_the_density_that_dances_are_drawn_from():
+    params = random_params(10, 7, dim=3, num_mixtures=5)
+    targets = some_vectors(10, 7, 3, seed=1)
+    parts = (numpy_of(part).reshape(70, *part.shape[2:]) for part in split_params(params, 3, 5))
+    expected = -log_likelihood(Mixture(*parts), targets.reshape(70, 3)) / 3
+    assert numpy_of(mixture_nats(params, targets, 5)).ravel() == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_loss_is_that_of_scikit_learn():
+    mixture_of_sklearn = pytest.importorskip("sklearn.mixture").GaussianMixture
+    targets = some_vectors(300, 4)
+    fitted = mixture_of_sklearn(3, covariance_type="diag", random_state=0).fit(targets)
+    params = np.concatenate([
+        fitted.means_.ravel(), np.sqrt(fitted.covariances_).ravel(), np.log(fitted.weights_)
+    ]).astype(np.float32)
+    nats = numpy_of(mixture_nats(np.tile(params, (300, 1)), targets, 3))
+    assert nats * 4 == pytest.approx(-fitted.score_samples(targets), rel=1e-4)
+
+
+def test_the_loss_is_finite_where_every_density_underflows():
+    params = random_params(1, dim=64, num_mixtures=3)
+    targets = np.full((1, 64), 1e3, np.float32)
+    nats = numpy_of(mixture_nats(params, targets, 3))
+    assert np.isfinite(nats).all() and nats[0] > 1e4
+
+
+def test_only_what_the_mask_keeps_counts():
+    values = np.array([[1.0, 2.0, 100.0], [3.0, 100.0, 100.0]], np.float32)
+    mask = np.array([[1, 1, 0], [1, 0, 0]], np.float32)
+    assert float(numpy_of(masked_mean(values, mask))) == pytest.approx(2.0)
+    assert float(numpy_of(masked_mean(values, 0 * mask))) == 0.0
+
+
+def test_the_whole_sequence_and_step_by_step_are_the_same(network):
+    vectors = some_vectors(3, 7, 4)
+    whole = network.model.predict_on_batch(vectors)
+    model = KerasStepModel(network)
+    state = model.initial_state(3)
+    for index in range(7):
+        mixture, state = model.step(vectors[:, index], state)
+        expected = split_params(whole[:, index], 4, 3)
+        for received, part in zip(mixture, expected):
+            assert received == pytest.approx(numpy_of(part), abs=1e-5)
+
+
+def test_sigma_never_falls_below_the_floor(network):
+    for variable in network.mdn.mdn_sigmas.weights:
+        variable.assign(np.full(variable.shape, -50.0, np.float32))
+    mixture, _ = KerasStepModel(network).step(
+        some_vectors(5, 4), KerasStepModel(network).initial_state(5)
+    )
+    floor = network.config.sigma_floor * network.step_scale
+    assert mixture.sigma == pytest.approx(np.broadcast_to(floor, (5, 3, 4)), rel=1e-3)
+
+
+def test_a_network_that_predicts_steps_and_says_zero_stays_where_it_is():
+    network = build_dancer(SMALL)
+    for variable in network.mdn.mdn_mus.weights:
+        variable.assign(np.zeros(variable.shape, np.float32))
+    model, vectors = KerasStepModel(network), some_vectors(5, 4)
+    mixture, _ = model.step(vectors, model.initial_state(5))
+    assert mixture.mu == pytest.approx(np.repeat(vectors[:, None], 3, axis=1))
+
+
+def test_training_leaves_the_step_scale_alone_and_lowers_the_loss(network):
+    trainer = DancerTrainer(network)
+    trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+    before = network.step_scale
+    vectors = np.cumsum(some_vectors(8, 7, 4), axis=1)
+    batch = {
+        "inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": np.ones((8, 6), np.float32)
+    }
+    losses = [float(trainer.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(20)]
+    assert losses[-1] < losses[0]
+    assert np.array_equal(network.step_scale, before)
+
+
+def test_a_masked_target_has_no_influence_on_training():
+    vectors, mask = some_vectors(2, 6, 4), np.ones((2, 6), np.float32)
+    mask[:, :3] = 0.0
+    weights = []
+    for wrong in (0.0, 1e4):
+        keras.utils.set_random_seed(3)
+        network = build_dancer(SMALL)
+        trainer = DancerTrainer(network)
+        trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+        targets = vectors + wrong * (1 - mask[..., None])
+        trainer.train_on_batch({"inputs": vectors, "targets": targets, "mask": mask})
+        weights.append(np.concatenate([value.ravel() for value in network.model.get_weights()]))
+    assert np.array_equal(*weights)
+
+
+def test_weights_are_saved_and_loaded_with_the_step_scale(network, tmp_path):
+    path = tmp_path / "dancer.weights.h5"
+    save_weights(network.model, path)
+    loaded = load_dancer(network.config, path)
+    vectors = some_vectors(2, 5, 4)
+    assert np.array_equal(loaded.step_scale, network.step_scale)
+    assert np.array_equal(
+        loaded.model.predict_on_batch(vectors), network.model.predict_on_batch(vectors)
+    )
+
+
+def test_weights_of_another_network_are_refused(tmp_path):
+    path = tmp_path / "dancer.weights.h5"
+    with pytest.raises(UserError, match="no dancer weights"):
+        load_dancer(SMALL, path)
+    save_weights(build_dancer(SMALL).model, path)
+    with pytest.raises(UserError, match="2 x 9 units"):
+        load_dancer(dataclasses.replace(SMALL, units=9), path)
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(UserError, match="does not hold the weights"):
+        load_dancer(SMALL, path)
+
+
+def test_it_dances_the_same_dance_with_the_same_seed(network):
+    seed = some_vectors(2, 5, 4)
+
+    def dance():
+        rngs = np.random.default_rng(1).spawn(2)
+        return np.stack(list(generate(KerasStepModel(network), seed, 10, rngs)))
+
+    first = dance()
+    assert first.shape == (10, 2, 4) and np.isfinite(first).all()
+    assert np.array_equal(first, dance())
+
+
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_it_trains_on_the_other_backends(backend):
+    pytest.importorskip(backend, reason=f"{backend} is not installed")
+    program = """
+import numpy as np, keras
+from dancenet.config import DancerConfig
+from dancenet.nets.dancer import DancerTrainer, build_dancer
+network = build_dancer(DancerConfig(dim=4, units=8, layers=1, num_mixtures=2))
+trainer = DancerTrainer(network)
+trainer.compile(optimizer=keras.optimizers.Adam(1e-2))
+x = np.random.default_rng(0).normal(size=(4, 6, 4)).astype('float32')
+batch = {'inputs': x[:, :-1], 'targets': x[:, 1:], 'mask': np.ones((4, 5), 'float32')}
+losses = [float(trainer.train_on_batch(batch, return_dict=True)['loss']) for _ in range(8)]
+assert losses[-1] < losses[0], losses
+"""
+    environment = {**os.environ, "KERAS_BACKEND": backend}
+    root = Path(__file__).parents[1]
+    done = subprocess.run(
+        [sys.executable, "-c", program], env=environment, cwd=root, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]

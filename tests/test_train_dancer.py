@@ -1,0 +1,200 @@
+"""The script that trains the dancer, on a small figure of eight."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
+pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
+
+from dancenet import files  # noqa: E402
+from dancenet.codecs.base import Scaler  # noqa: E402
+from dancenet.codecs.latents import Latents  # noqa: E402
+from dancenet.config import ModelConfig, VaeConfig  # noqa: E402
+from dancenet.errors import UserError  # noqa: E402
+from dancenet.folder import ModelFolder  # noqa: E402
+from dancenet.nets.dancer import load_dancer  # noqa: E402
+from dancenet.nets.train import TrainOptions  # noqa: E402
+from dancenet.nets.train_dancer import (  # noqa: E402
+    DancerOptions,
+    train_dancer,
+    try_dancing,
+)
+from scripts.train_dancer import main  # noqa: E402
+
+OPTIONS = DancerOptions(units=16, num_mixtures=2, look_back=12, stride=6, batch_size=8)
+EPOCHS = TrainOptions(epochs=2, warm_up_steps=2, learning_rate=1e-2)
+FLAGS = [
+    "--units", "16", "--mixtures", "2", "--look-back", "12", "--stride", "6", "--batch-size", "8",
+    "--latents", "latents.npz", "--name", "tiny",
+]
+
+
+def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
+    time = phase + np.arange(num_frames) / 12
+    return np.stack(
+        [np.sin(time), np.sin(2 * time), np.cos(time), 0.1 * np.cos(3 * time)], axis=1
+    ).astype(np.float32)
+
+
+@pytest.fixture()
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model that has a VAE, and latents of its encoder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dancenet.nets.train_dancer._TRIAL_SECONDS", 1.0)
+    folder = ModelFolder(tmp_path / "weights" / "tiny")
+    folder.create()
+    folder.write_config(ModelConfig("tiny", vae=VaeConfig(latent_dim=4)))
+    (folder / "encoder.onnx").write_bytes(b"an encoder")
+    lengths = (100, 90, 70)
+    z_mean = np.concatenate([figure_of_eight(n, 0.3 * n) for n in lengths])
+    stops = np.cumsum(lengths).tolist()
+    clips = tuple(range(stop - n, stop) for n, stop in zip(lengths, stops))
+    Latents(
+        z_mean, np.full_like(z_mean, -8.0), 25.0, clips, ("train", "train", "val"),
+        ("one.mp4", "two.mp4", "three.mp4"), files.sha256_of(folder / "encoder.onnx"),
+    ).save("latents.npz")
+    return tmp_path
+
+
+def test_the_script_leaves_a_dancer_that_the_export_can_use(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*FLAGS, "--epochs", "2", "--tensorboard"]) == 0
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    config = folder.read_config()
+    assert config.fps == 25.0 and config.vae is not None and config.dancer is not None
+    assert (config.dancer.units, config.dancer.num_mixtures, config.dancer.look_back) == (16, 2, 12)
+    network = load_dancer(config.dancer, folder / "dancer.weights.h5")
+    assert not np.array_equal(network.step_scale, np.ones(config.dancer.dim))
+    scaler = Scaler.load(folder / "scaler.npz")
+    assert scaler.dim == config.dancer.dim and scaler.latent_dim == 4
+    seeds = files.read_npz(folder / "seeds.npz", "seeds")
+    assert seeds["vectors"].shape[1:] == (50, scaler.dim)
+    assert {str(name).split()[0] for name in seeds["names"]} == {"one.mp4", "two.mp4"}
+    assert (folder / "step.onnx").exists()
+    folder.check()
+    place = folder.training / "dancer"
+    assert {path.name for path in place.iterdir()} == {
+        "checkpoint.npz", "best.npz", "log.jsonl", "loss.png", "tensorboard",
+    }
+    assert len((place / "log.jsonl").read_text().splitlines()) == 2
+    record = config.training["dancer"]
+    assert record["frames"] == 190 and record["held_out_frames"] == 70
+    assert {"energy", "jerk", "still", "spread"} <= set(record["dance"])
+
+    said = capsys.readouterr().out
+    assert "below zero is no bug" in said and "density" in said
+    assert "one Gaussian for every frame" in said and "repeating the last step" in said
+
+    assert main([*FLAGS, "--epochs", "2"]) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert main([*FLAGS, "--epochs", "3", "--resume"]) == 0
+    assert folder.read_config().training["dancer"]["epochs"] == 3
+
+
+def test_a_resumed_training_ends_with_the_same_weights(workplace: Path) -> None:
+    latents = Latents.load("latents.npz")
+    whole, halved = (ModelFolder(workplace / "weights" / name) for name in ("tiny", "twin"))
+    halved.create()
+    halved.write_config(whole.read_config())
+    (halved / "encoder.onnx").write_bytes(b"an encoder")
+    train_dancer(latents, whole, OPTIONS, EPOCHS)
+
+    stopping = dataclasses.replace(EPOCHS)
+    with pytest.MonkeyPatch.context() as patch:
+        def interrupt(record: dict[str, float]) -> None:
+            raise KeyboardInterrupt
+
+        patch.setattr("dancenet.nets.logs.TensorBoardLog.add", lambda self, record: interrupt(record))
+        with pytest.raises(KeyboardInterrupt):
+            train_dancer(
+                latents, halved, dataclasses.replace(OPTIONS, tensorboard=True), stopping
+            )
+    train_dancer(latents, halved, OPTIONS, EPOCHS, resume=True)
+    first, second = (
+        load_dancer(folder.read_config().dancer, folder / "dancer.weights.h5").model.get_weights()
+        for folder in (whole, halved)
+    )
+    for one, other in zip(first, second):
+        assert np.array_equal(one, other)
+
+
+def test_latents_of_another_encoder_are_refused(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "weights" / "tiny" / "encoder.onnx").write_bytes(b"another encoder")
+    assert main(FLAGS) == 1
+    assert "made by another encoder" in capsys.readouterr().err
+
+
+def test_a_model_without_a_vae_is_refused(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*FLAGS[:-1], "nobody"]) == 1
+    assert "train_vae.py --name nobody" in capsys.readouterr().err
+    (workplace / "weights" / "tiny" / "encoder.onnx").unlink()
+    assert main(FLAGS) == 1
+    assert "has no encoder.onnx" in capsys.readouterr().err
+
+
+def test_latents_that_are_not_finite_are_refused(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arrays = files.read_npz("latents.npz", "latents")
+    arrays["z_mean"][7, 1] = np.nan
+    files.write_npz("latents.npz", **arrays)
+    assert main(FLAGS) == 1
+    assert "NaN or infinity in 1 frames, first in frame 8" in capsys.readouterr().err
+
+
+def test_without_a_checkpoint_there_is_nothing_to_resume(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*FLAGS, "--resume"]) == 1
+    assert "no training to resume" in capsys.readouterr().err
+
+
+def test_a_dancer_is_resumed_only_with_its_own_size(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    train_dancer(Latents.load("latents.npz"), folder, OPTIONS, EPOCHS)
+    assert main([*FLAGS, "--units", "17", "--resume"]) == 1
+    assert "has another dancer" in capsys.readouterr().err
+
+
+def test_clips_that_are_all_for_training_cannot_be_validated(workplace: Path) -> None:
+    latents = dataclasses.replace(Latents.load("latents.npz"), splits=("train",) * 3)
+    with pytest.raises(UserError, match="3 clips to train on and 0 to validate on"):
+        train_dancer(latents, ModelFolder(workplace / "weights" / "tiny"), OPTIONS, EPOCHS)
+
+
+def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(workplace: Path) -> None:
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    result = train_dancer(
+        Latents.load("latents.npz"), folder, dataclasses.replace(OPTIONS, input_noise=0.1),
+        dataclasses.replace(EPOCHS, epochs=40),
+    )
+    floors = folder.read_config().training["dancer"]["baselines"]
+    assert result.best < floors["stay"] < floors["pose"]
+    records = (folder.training / "dancer" / "log.jsonl").read_text().splitlines()
+    assert min(json.loads(line)["val_loss"] for line in records) == result.best
+
+
+def test_a_dancer_that_never_moves_is_told_from_a_dance() -> None:
+    from dancenet.config import DancerConfig
+    from dancenet.nets.dancer import build_dancer
+
+    network = build_dancer(DancerConfig(dim=4, units=4, num_mixtures=1))
+    for variable in network.mdn.mdn_mus.weights:
+        variable.assign(np.zeros(variable.shape, np.float32))
+    vectors = figure_of_eight(200, 0.0)
+    figures = try_dancing(network, vectors, [range(200)], 25.0, temperature=0.0, seconds=2.0)
+    assert figures["energy"] == figures["jerk"] == 0.0
+    assert figures["still"] == 1.0 and figures["still_real"] < 0.5
