@@ -133,8 +133,8 @@ def make_optimizer(options: TrainOptions) -> keras.optimizers.Optimizer:
 def jit_compile() -> bool | str:
     """Returns what `compile(jit_compile=…)` should be on this backend.
 
-    XLA makes the convolutions of both networks two to three times slower on TensorFlow's
-    CPU (benchmarks/train_vae.py), so it is left off there.
+    XLA made the convolutions of the VAE two to three times slower on TensorFlow's
+    CPU (measure with benchmarks/train_vae.py), so it is left off there.
     """
     if keras.backend.backend() == "tensorflow":
         return False
