@@ -103,13 +103,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     import tempfile
     from pathlib import Path
 
-    from dancenet import files
     from dancenet.data import extraction, footage, segmenter
     from dancenet.data.frames import FrameWriter
     from dancenet.errors import UserError
 
     if arguments.report:
-        files.check_parent(arguments.report)
+        footage.check_report(arguments.report, arguments.overwrite)
     settings = extraction.Settings(
         arguments.method, arguments.fit, arguments.level, arguments.invert, arguments.split
     )

@@ -51,6 +51,17 @@ def test_a_report_can_lie_elsewhere(tmp_path, film):
     assert not (out / "report").exists()
 
 
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path, film, capsys):
+    arguments = (film, "-o", tmp_path / "imgs", "--method", "threshold", "--report")
+    assert extract(*arguments, tmp_path / "look") == 0
+    assert extract(*arguments, tmp_path / "look") == 0
+    (tmp_path / "diary.txt").write_text("dear diary")
+    assert extract(*arguments, tmp_path / "diary.txt") == 1
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "diary.txt").read_text() == "dear diary"
+    assert FrameFolder.open(tmp_path / "imgs").num_frames == 48
+
+
 def test_fps_start_and_seconds_reach_the_reader(tmp_path, film):
     out = tmp_path / "imgs"
     arguments = (film, "-o", out, "--method", "threshold", "--fps", 10)

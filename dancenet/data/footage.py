@@ -32,6 +32,7 @@ _AGREEING = 0.5  # share of followed corners that must move alike to be the came
 _PAN = 0.05  # picture widths a second at which a moving camera is worth a word
 _ZOOM = 0.05  # relative change of size a second
 
+_USABLE = "  usable: "  # how a written report is known again
 _LOW_COVERAGE = 0.03
 _HIGH_COVERAGE = 0.5
 _STEADY_IOU = 0.8
@@ -331,7 +332,7 @@ def report_text(reports: Sequence[FootageReport]) -> str:
     for report in reports:
         lines += [
             report.source,
-            f"  usable: {report.seconds_usable:.1f} of {report.seconds_read:.1f} seconds "
+            f"{_USABLE}{report.seconds_usable:.1f} of {report.seconds_read:.1f} seconds "
             f"in {len(report.clips)} clip{'' if len(report.clips) == 1 else 's'}, "
             f"{report.num_cuts} cut{'' if report.num_cuts == 1 else 's'} found",
         ]
@@ -401,15 +402,32 @@ def contact_sheet(reports: Sequence[FootageReport], max_rows: int = 40) -> np.nd
     return np.concatenate(bands)
 
 
+def report_paths(path: str | Path) -> tuple[Path, Path]:
+    """Returns the paths of a report's text and picture; `path` may be either, or neither."""
+    path = Path(path)
+    stem = path.with_suffix("") if path.suffix.lower() in (".png", ".txt") else path
+    return stem.with_name(stem.name + ".txt"), stem.with_name(stem.name + ".png")
+
+
+def check_report(path: str | Path, overwrite: bool) -> None:
+    """Raises UserError if writing a report would replace files that are not one."""
+    text_path, sheet_path = report_paths(path)
+    files.check_parent(text_path)
+
+    def is_report(existing: Path) -> bool:
+        return _USABLE in existing.read_text(encoding="utf-8", errors="replace")
+
+    files.check_overwrite(text_path, overwrite, is_report)
+    files.check_overwrite(sheet_path, overwrite, lambda _: text_path.is_file())
+
+
 def write_report(reports: Sequence[FootageReport], path: str | Path) -> tuple[Path, Path]:
     """Writes PATH.txt and PATH.png.
 
     Returns:
         The two paths.
     """
-    path = Path(path)
-    stem = path.with_suffix("") if path.suffix.lower() in (".png", ".txt") else path
-    text_path, sheet_path = stem.with_name(stem.name + ".txt"), stem.with_name(stem.name + ".png")
+    text_path, sheet_path = report_paths(path)
     files.write_text(text_path, report_text(reports))
     done, data = cv2.imencode(".png", contact_sheet(reports)[..., ::-1])
     if not done:

@@ -91,7 +91,7 @@ class BackgroundMethod:
         self.plate = plate
         self.noise = noise
         self.known = np.ones(noise.shape, bool) if known is None else known
-        self._lab = _lab(plate)
+        self._planes = cv2.split(_lab(plate))
 
     @classmethod
     def fit(cls, samples: np.ndarray, occupied: np.ndarray | None = None) -> BackgroundMethod:
@@ -117,7 +117,7 @@ class BackgroundMethod:
             free |= seen[None] == 0
             known[rows] = seen >= min(count, max(2, round(0.05 * count)))
             plate[rows] = _masked_median(part, free)
-            spread = np.abs(part.astype(np.int16) - plate[rows]).max(axis=-1).astype(np.uint8)
+            spread = _apart(part.astype(np.int16), plate[rows]).astype(np.uint8)
             noise[rows] = 1.48 * _masked_median(spread[..., None], free)[..., 0]
         if occupied is None:
             known &= ~_reveal(plate, samples)
@@ -145,18 +145,22 @@ class BackgroundMethod:
 
     def difference(self, picture: np.ndarray) -> np.ndarray:
         """Returns (H, W) float32: how far each pixel is from the scene; 1 is the threshold."""
-        now = _lab(picture)
-        delta = now - self._lab
+        # Channel by channel: NumPy reduces a last axis of three slowly.
+        light, red, blue = self._planes
+        now_light, now_red, now_blue = cv2.split(_lab(picture))
+        lighter = now_light - light
         # The camera's exposure moves all levels at once; the scene's share is the median.
-        delta[..., 0] -= np.clip(np.median(delta[::4, ::4, 0]), -12, 12)
+        lighter -= np.clip(np.median(lighter[::4, ::4]), -12, 12)
         # A shadow scales light and colour alike (Lab's neutral colours lie at 128).
-        share = (self._lab[..., 0] + delta[..., 0]) / np.maximum(self._lab[..., 0], 1)
-        dimmed = (self._lab[..., 1:] - 128) * np.clip(share, 0, 1)[..., None] + 128
-        shaded = now[..., 1:] - dimmed
-        shadow = (share < 1) & (share > _SHADOW_DARKEST) & (np.abs(shaded).max(axis=-1) < 8)
-        delta[shadow, 1:] = shaded[shadow]
-        lightness = np.abs(delta[..., 0]) * np.where(shadow, np.float32(_SHADOW_WEIGHT), 1)
-        distance = np.sqrt(lightness**2 + 2 * (delta[..., 1] ** 2 + delta[..., 2] ** 2))
+        share = np.clip(1 + lighter / np.maximum(light, 1), 0, 1)
+        shaded_red = now_red - 128 - (red - 128) * share
+        shaded_blue = now_blue - 128 - (blue - 128) * share
+        shadow = (share < 1) & (share > _SHADOW_DARKEST)
+        shadow &= (np.abs(shaded_red) < 8) & (np.abs(shaded_blue) < 8)
+        lighter = np.where(shadow, np.float32(_SHADOW_WEIGHT) * lighter, lighter)
+        redder = np.where(shadow, shaded_red, now_red - red)
+        bluer = np.where(shadow, shaded_blue, now_blue - blue)
+        distance = np.sqrt(lighter**2 + 2 * (redder**2 + bluer**2))
         noise = np.minimum(self.noise, 2 * _MIN_DIFFERENCE / _NOISE_FACTOR)
         return distance / np.maximum(_MIN_DIFFERENCE, _NOISE_FACTOR * noise)
 
@@ -428,8 +432,9 @@ def _reveal(plate: np.ndarray, samples: np.ndarray) -> np.ndarray:
 
 
 def _apart(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns how far Lab colours (..., 3) lie apart; shape (...)."""
-    return np.abs(first - second).max(axis=-1)
+    """Returns how far colours (..., 3) lie apart in the channel that differs most."""
+    apart = np.abs(first - second)
+    return np.maximum(np.maximum(apart[..., 0], apart[..., 1]), apart[..., 2])
 
 
 def _grey(picture: np.ndarray) -> np.ndarray:
