@@ -42,6 +42,7 @@ class DancerConfig:
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
     look_back: int = 64  # vectors of context in training
+    smoothing: float = 0.0  # of the trajectories before all else: see `codecs.base.smooth`, frames
 
     def __post_init__(self) -> None:
         _check_network(self.network)

@@ -179,6 +179,11 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         model_folder.SEEDS: "python scripts/train_dancer.py",
     }
     paths = {name: folder.require(name, command) for name, command in made_by.items()}
+    if config.dancer is None:
+        raise UserError(
+            f"{folder / model_folder.CONFIG} describes no dancer; train one with "
+            "`python scripts/train_dancer.py`."
+        )
     folder.check((model_folder.CONFIG, *made_by))
     scaler = Scaler.load(paths[model_folder.SCALER])
     decoder = OnnxDecoder(paths[model_folder.DECODER_GRAPH], threads)
@@ -194,7 +199,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         config.name,
         folder.sha256,
         files.sha256_of(encoder) if encoder.exists() else "",
-        SilhouetteCodec(None, decoder, scaler, config.fps),
+        SilhouetteCodec(None, decoder, scaler, config.fps, config.dancer.smoothing),
         step_model,
         seeds,
     )
@@ -406,7 +411,7 @@ def read_start(dancer: Dancer, start: str) -> np.ndarray:
                     f"A start needs {length} frames of one clip; row {row} of {text} is only "
                     f"{clip.stop - row} before the end of its clip."
                 )
-            return dancer.codec.scaler.to_model(latents.z_mean[row : row + length])
+            return dancer.codec.trajectory(latents.z_mean, latents.clips)[row : row + length]
     raise UserError(f"{text} has {len(latents.z_mean)} rows; row {row} is not there.")
 
 

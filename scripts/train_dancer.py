@@ -48,6 +48,9 @@ def build_parser() -> argparse.ArgumentParser:
                         "in units of a usual step; teaches it to come back from its own errors")
     parser.add_argument("--targets", choices=("mean", "sample"), default="mean",
                         help="predict the mean of the encoder's Gaussian, or a draw from it")
+    parser.add_argument("--smoothing", type=terminal.not_negative(float), default=1.5,
+                        help="standard deviation, in frames, of the low-pass over the latents: an "
+                        "encoder sees each frame alone, and its latents tremble")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=1.0,
                         help="the largest norm of the gradient, in nats per dimension")
     parser.add_argument("--patience", type=terminal.positive(int), default=12,
@@ -97,6 +100,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             batch_size=arguments.batch_size,
             input_noise=arguments.input_noise,
             targets=arguments.targets,
+            smoothing=arguments.smoothing,
             tensorboard=arguments.tensorboard,
         ),
         TrainOptions(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dancenet.codecs.base import Scaler
+from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec, to_network
 from dancenet.data.frames import Clip
@@ -147,3 +147,23 @@ def test_a_codec_encodes_and_decodes_through_the_scaler():
 def test_the_network_sees_one_for_background():
     frame = np.array([[[0, 255]]], np.uint8)
     assert to_network(frame).tolist() == [[[[0.0], [1.0]]]]
+
+
+def test_smoothing_keeps_a_still_path_and_the_borders_of_clips():
+    steps = np.repeat([[0.0], [8.0]], 20, axis=0).astype(np.float32)
+    assert np.array_equal(smooth(steps, [range(0, 20), range(20, 40)], 2.0), steps)
+    assert 0.5 < smooth(steps, [range(0, 40)], 2.0)[19, 0] < 4.0
+
+
+def test_smoothing_weakens_a_wave_as_a_gaussian_does():
+    # The transfer function of a Gaussian of deviation s is exp(-(s w)^2 / 2).
+    time, period, deviation = np.arange(400.0), 10.0, 1.5
+    wave = np.sin(2 * np.pi * time / period)[:, None].astype(np.float32)
+    smoothed = smooth(wave, [range(400)], deviation)
+    expected = np.exp(-0.5 * (deviation * 2 * np.pi / period) ** 2)
+    assert smoothed[50:350].std() / wave[50:350].std() == pytest.approx(expected, rel=0.01)
+
+
+def test_no_smoothing_changes_nothing():
+    vectors = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
+    assert np.array_equal(smooth(vectors, [range(30)], 0.0), vectors)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import cv2
 import numpy as np
 
 from dancenet import files
@@ -126,6 +128,32 @@ class Scaler:
             return cls(arrays["mean"], arrays["basis"], arrays["scale"])
         except ValueError as error:
             raise UserError(f"{path} cannot be used: {error}") from error
+
+
+def smooth(vectors: np.ndarray, clips: Sequence[range], deviation: float) -> np.ndarray:
+    """Low-passes each clip over time with a Gaussian; a clip's ends are mirrored.
+
+    An encoder sees each frame alone, so its latents tremble where the dance does not. What
+    trembles cannot be predicted, and a network that tries learns to tremble.
+
+    Args:
+        vectors: (T, L) float32.
+        clips: row ranges that are smoothed each on its own; rows in none are kept.
+        deviation: standard deviation of the Gaussian in frames; 0 changes nothing.
+
+    Returns:
+        (T, L) float32.
+    """
+    smoothed = np.array(vectors, np.float32)
+    if deviation > 0:
+        size = 2 * math.ceil(3 * deviation) + 1
+        for clip in clips:
+            # Time runs down the rows of the "picture"; a kernel one column wide leaves the rest.
+            smoothed[clip.start : clip.stop] = cv2.GaussianBlur(
+                smoothed[clip.start : clip.stop], (1, size), sigmaX=1.0, sigmaY=deviation,
+                borderType=cv2.BORDER_REFLECT_101,
+            )
+    return smoothed
 
 
 def require_arrays(

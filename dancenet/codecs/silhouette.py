@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 
-from dancenet.codecs.base import Scaler
+from dancenet.codecs.base import Scaler, smooth
 from dancenet.data.frames import BACKGROUND
 
 _BATCH = 64
@@ -33,7 +34,12 @@ class SilhouetteCodec:
     """The codec of silhouette dance. See `codecs.base.Codec`."""
 
     def __init__(
-        self, encoder: Encoder | None, decoder: Decoder, scaler: Scaler, fps: float
+        self,
+        encoder: Encoder | None,
+        decoder: Decoder,
+        scaler: Scaler,
+        fps: float,
+        smoothing: float = 0.0,
     ) -> None:
         """Joins the networks and the scaler.
 
@@ -42,25 +48,31 @@ class SilhouetteCodec:
             decoder: latents to whiteness.
             scaler: latents to model units.
             fps: frames per second of the training clips.
+            smoothing: of latents over time, in frames; see `codecs.base.smooth`.
         """
         self._encoder = encoder
         self._decoder = decoder
         self.scaler = scaler
         self.fps = fps
+        self.smoothing = smoothing
 
     @property
     def dim(self) -> int:
         return self.scaler.dim
 
     def encode(self, frames: np.ndarray) -> np.ndarray:
-        """Takes (T, H, W) uint8 frames; returns (T, D) float32, from the encoder's z_mean."""
+        """Takes (T, H, W) uint8 frames of one clip; returns (T, D) float32, from z_mean."""
         if self._encoder is None:
             raise ValueError("This codec was made without an encoder.")
         z_mean = [
             self._encoder(to_network(frames[first : first + _BATCH]))[0]
             for first in range(0, len(frames), _BATCH)
         ]
-        return self.scaler.to_model(np.concatenate(z_mean))
+        return self.trajectory(np.concatenate(z_mean), [range(len(frames))])
+
+    def trajectory(self, z_mean: np.ndarray, clips: Sequence[range]) -> np.ndarray:
+        """Takes the latents (T, L) of some clips; returns (T, D) float32 in model units."""
+        return self.scaler.to_model(smooth(z_mean, clips, self.smoothing))
 
     def decode(self, vectors: np.ndarray) -> np.ndarray:
         """Takes (T, D) in model units; returns (T, H, W) float32 whiteness."""

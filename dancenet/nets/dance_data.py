@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancenet.codecs.base import Scaler
+from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.errors import UserError
 from dancenet.sequence.windows import window_starts
@@ -28,6 +28,7 @@ class BatchOptions:
     warm_up: int = WARM_UP  # predictions at the start of a window that do not count
     targets: str = "mean"  # "mean" of the encoder's Gaussian, or the "sample" that was drawn
     input_noise: float = 0.0  # largest standard deviation, in units of a usual step
+    smoothing: float = 0.0  # of latents over time, in frames; see `codecs.base.smooth`
 
     def __post_init__(self) -> None:
         if self.targets not in ("mean", "sample"):
@@ -48,7 +49,8 @@ class WindowData:
         self, latents: Latents, scaler: Scaler, step_scale: np.ndarray, options: BatchOptions
     ) -> None:
         self.options = options
-        self.vectors = scaler.to_model(latents.z_mean)  # (T, D)
+        smoothed = smooth(latents.z_mean, latents.clips, options.smoothing)
+        self.vectors = scaler.to_model(smoothed)  # (T, D)
         self._deviation = np.exp(0.5 * latents.z_log_var)  # (T, L)
         self._to_model = (scaler.basis.T / scaler.scale).astype(np.float32)  # (L, D)
         self._step_scale = step_scale.astype(np.float32)
@@ -108,6 +110,10 @@ class WindowData:
         vectors = self.vectors[rows]
         draws = rng.standard_normal((*rows.shape, self._deviation.shape[1]), dtype=np.float32)
         draws *= self._deviation[rows]
+        # Drawn and then smoothed, as the latents are.
+        flat = np.moveaxis(draws, 1, 0).reshape(rows.shape[1], -1)
+        flat = smooth(flat, [range(len(flat))], self.options.smoothing)
+        draws = np.moveaxis(flat.reshape(rows.shape[1], len(rows), -1), 1, 0)
         sampled = vectors + draws @ self._to_model
         inputs = sampled[:, :-1]
         if self.options.input_noise:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from dancenet import files, terminal
-from dancenet.codecs.base import Scaler
+from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.config import DancerConfig, ModelConfig
 from dancenet.errors import UserError
@@ -69,6 +69,7 @@ class DancerOptions:
     batch_size: int = 64  # windows
     input_noise: float = 0.5  # largest standard deviation, in units of a usual step
     targets: str = "mean"  # "mean" or "sample"
+    smoothing: float = 1.5  # of latents over time, in frames
     tensorboard: bool = False
 
     def config(self, dim: int) -> DancerConfig:
@@ -78,10 +79,12 @@ class DancerOptions:
                 network="dancenet", dim=dim, units=512, layers=3, num_mixtures=24,
                 dense_units=1000, dropout=0.4, predict="place",
                 recurrent_activation="hard_sigmoid_2018", sigma_floor=0.01,
-                look_back=self.look_back,
+                look_back=self.look_back, smoothing=self.smoothing,
             )
         else:
-            config = DancerConfig(network=self.network, dim=dim, look_back=self.look_back)
+            config = DancerConfig(
+                network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing
+            )
         asked = {
             name: getattr(self, name)
             for name in ("units", "layers", "num_mixtures", "sigma_floor")
@@ -130,15 +133,19 @@ def train_dancer(
             f"The latents have {len(train_clips)} clips to train on and {len(held_out_clips)} to "
             "validate on; both are needed. Add more clips."
         )
+    z_mean = smooth(latents.z_mean, latents.clips, options.smoothing)
     scaler = (
         Scaler.load(folder / SCALER) if resume
-        else dance_data.fit_scaler(latents.z_mean, train_clips, options.network)
+        else dance_data.fit_scaler(z_mean, train_clips, options.network)
     )
-    vectors = scaler.to_model(latents.z_mean)
+    vectors = scaler.to_model(z_mean)
     step_scale = dance_data.fit_step_scale(vectors, train_clips)
     data = WindowData(
         latents, scaler, step_scale,
-        BatchOptions(options.look_back, targets=options.targets, input_noise=options.input_noise),
+        BatchOptions(
+            options.look_back, targets=options.targets, input_noise=options.input_noise,
+            smoothing=options.smoothing,
+        ),
     )
     num_windows = len(data.windows(train_clips, options.stride))
     held_out = _spread(
