@@ -33,9 +33,11 @@ $(BIN)/python:
 
 # The stamps stand for finished installations: a second run installs nothing.
 $(VENV)/.light: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable .
+	@echo "Installing the light dependencies into $(VENV): a minute or two, 500 MB on disk."
+	@$(PIP) install --quiet --editable .
 	@touch $@
 
 $(VENV)/.everything: setup.cfg pyproject.toml | $(BIN)/python
-	$(PIP) install --quiet --editable '.[test]'
+	@echo "Installing everything into $(VENV): some minutes, 3 GB on disk."
+	@$(PIP) install --quiet --editable '.[test]'
 	@touch $@ $(VENV)/.light
