@@ -46,6 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--input-noise", type=terminal.not_negative(float), default=0.5,
                         help="largest standard deviation of the noise on what the network sees, "
                         "in units of a usual step; teaches it to come back from its own errors")
+    parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.95,
+                        help="how far the noise on what the network sees, the encoder's own "
+                        "included, is the same from one frame to the next: 0 for independent "
+                        "draws, below 1 for a drift")
     parser.add_argument("--targets", choices=("mean", "sample"), default="mean",
                         help="predict the mean of the encoder's Gaussian, or a draw from it")
     parser.add_argument("--smoothing", type=terminal.not_negative(float), default=1.5,
@@ -71,6 +75,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
+    if arguments.noise_memory >= 1:
+        raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory}.")
     folder = ModelFolder(Path("weights") / arguments.name)
     if not folder.exists():
         raise UserError(
@@ -99,6 +105,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             stride=arguments.stride,
             batch_size=arguments.batch_size,
             input_noise=arguments.input_noise,
+            noise_memory=arguments.noise_memory,
             targets=arguments.targets,
             smoothing=arguments.smoothing,
             tensorboard=arguments.tensorboard,

@@ -111,6 +111,26 @@ def test_input_noise_is_uniform_in_size_up_to_the_asked_share_of_a_step():
     assert np.array_equal(batch["targets"][0], data.vectors[11:27])
 
 
+def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
+    memory = 0.9
+    data = make_data(deviation=0.3, noise_memory=memory)
+    windows = np.repeat([[10, 17]], 20_000, axis=0)
+    batch = data.draw(windows, np.random.default_rng(0))
+    off = batch["inputs"] - data.vectors[10:26]
+    assert off.std(axis=(0, 2)) == pytest.approx(np.full(16, 0.3), rel=0.02)
+    correlation = (off[:, :-1] * off[:, 1:]).mean() / (off**2).mean()
+    assert correlation == pytest.approx(memory, abs=0.01)
+    # The target is where such a drift leads on average, so the rest is the drift's own news.
+    assert batch["targets"] == pytest.approx(data.vectors[11:27] + memory * off, abs=1e-5)
+    news = batch["inputs"][:, 1:] - batch["targets"][:, :-1]
+    assert news.std() == pytest.approx(0.3 * np.sqrt(1 - memory**2), rel=0.02)
+
+
+def test_noise_that_never_fades_is_refused():
+    with pytest.raises(ValueError, match=r"in \[0, 1\); received 1"):
+        BatchOptions(noise_memory=1.0)
+
+
 def test_targets_other_than_mean_and_sample_are_refused():
     with pytest.raises(ValueError, match="'mean' or 'sample'; received 'mode'"):
         BatchOptions(targets="mode")

@@ -108,10 +108,10 @@ def test_a_resumed_training_ends_with_the_same_weights(workplace: Path) -> None:
 
     stopping = dataclasses.replace(EPOCHS)
     with pytest.MonkeyPatch.context() as patch:
-        def interrupt(record: dict[str, float]) -> None:
+        def interrupt(self: object, record: dict[str, float]) -> None:
             raise KeyboardInterrupt
 
-        patch.setattr("dancenet.nets.logs.TensorBoardLog.add", lambda self, record: interrupt(record))
+        patch.setattr("dancenet.nets.logs.TensorBoardLog.add", interrupt)
         with pytest.raises(KeyboardInterrupt):
             train_dancer(
                 latents, halved, dataclasses.replace(OPTIONS, tensorboard=True), stopping

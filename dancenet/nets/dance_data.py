@@ -29,8 +29,11 @@ class BatchOptions:
     targets: str = "mean"  # "mean" of the encoder's Gaussian, or the "sample" that was drawn
     input_noise: float = 0.0  # largest standard deviation, in units of a usual step
     smoothing: float = 0.0  # of latents over time, in frames; see `codecs.base.smooth`
+    noise_memory: float = 0.0  # correlation of all noise from one vector to the next, in [0, 1)
 
     def __post_init__(self) -> None:
+        if not 0 <= self.noise_memory < 1:
+            raise ValueError(f"noise_memory must be in [0, 1); received {self.noise_memory}.")
         if self.targets not in ("mean", "sample"):
             raise ValueError(f"targets must be 'mean' or 'sample'; received {self.targets!r}.")
 
@@ -94,10 +97,16 @@ class WindowData:
         """Returns a batch to train on, with new noise.
 
         The inputs are drawn from the encoder's Gaussian of every frame, and noise is added to
-        them; the targets stay where they are, so the step that is asked for leads from the
-        displaced vector back to the motion. Generation feeds the network its own vectors, which
-        are a little off, too. The size of the noise is drawn for each window, from nothing to
-        `input_noise`, so that undisturbed motion remains familiar.
+        them, of a size drawn for each window from nothing to `input_noise`, so that undisturbed
+        motion remains familiar. The targets lead from the displaced vector back to the motion:
+        generation feeds the network its own vectors, which are a little off, too.
+
+        Independent draws for every frame would hide how fast the dancer moves, which is less
+        from frame to frame than the encoder's own spread. With `noise_memory` m the draws of a
+        window are a stationary AR(1) sequence: each frame still has its Gaussian, but the
+        displacement drifts, as the errors of a dance do. The target is then the mean of where
+        such a drift leads, the next vector plus m times the displacement; m = 0 is all the way
+        back at once.
 
         Args:
             windows: (B, 2), from `windows`.
@@ -106,22 +115,37 @@ class WindowData:
         Returns:
             `inputs` and `targets` (B, T, D), `mask` (B, T), all float32.
         """
+        options = self.options
         rows = self._rows(windows)
         vectors = self.vectors[rows]
-        draws = rng.standard_normal((*rows.shape, self._deviation.shape[1]), dtype=np.float32)
+        draws = self._noise(rng, (*rows.shape, self._deviation.shape[1]))
         draws *= self._deviation[rows]
         # Drawn and then smoothed, as the latents are.
         flat = np.moveaxis(draws, 1, 0).reshape(rows.shape[1], -1)
-        flat = smooth(flat, [range(len(flat))], self.options.smoothing)
+        flat = smooth(flat, [range(len(flat))], options.smoothing)
         draws = np.moveaxis(flat.reshape(rows.shape[1], len(rows), -1), 1, 0)
-        sampled = vectors + draws @ self._to_model
-        inputs = sampled[:, :-1]
-        if self.options.input_noise:
-            size = rng.uniform(0.0, self.options.input_noise, (len(rows), 1, 1))
-            noise = rng.standard_normal(inputs.shape, dtype=np.float32)
-            inputs = inputs + noise * (size * self._step_scale).astype(np.float32)
-        targets = vectors if self.options.targets == "mean" else sampled
-        return self._batch(windows, inputs, targets[:, 1:])
+        off = draws @ self._to_model
+        extra = np.zeros_like(off)
+        if options.input_noise:
+            size = rng.uniform(0.0, options.input_noise, (len(rows), 1, 1)) * self._step_scale
+            extra = self._noise(rng, off.shape) * size.astype(np.float32)
+        inputs = (vectors + off + extra)[:, :-1]
+        memory = np.float32(options.noise_memory)
+        if options.targets == "sample":
+            targets = (vectors + off)[:, 1:] + memory * extra[:, :-1]
+        else:
+            targets = vectors[:, 1:] + memory * (off + extra)[:, :-1]
+        return self._batch(windows, inputs, targets)
+
+    def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Returns standard normal draws (B, T, N), correlated along T."""
+        noise = rng.standard_normal(shape, dtype=np.float32)
+        memory = self.options.noise_memory
+        if memory:
+            noise[:, 1:] *= np.float32(np.sqrt(1.0 - memory**2))
+            for index in range(1, shape[1]):
+                noise[:, index] += np.float32(memory) * noise[:, index - 1]
+        return noise
 
     def still(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns a batch without any noise, for validation; see `draw`."""

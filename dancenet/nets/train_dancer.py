@@ -68,6 +68,7 @@ class DancerOptions:
     stride: int = 16  # vectors between two windows
     batch_size: int = 64  # windows
     input_noise: float = 0.5  # largest standard deviation, in units of a usual step
+    noise_memory: float = 0.95  # correlation of all noise from one vector to the next
     targets: str = "mean"  # "mean" or "sample"
     smoothing: float = 1.5  # of latents over time, in frames
     tensorboard: bool = False
@@ -144,7 +145,7 @@ def train_dancer(
         latents, scaler, step_scale,
         BatchOptions(
             options.look_back, targets=options.targets, input_noise=options.input_noise,
-            smoothing=options.smoothing,
+            smoothing=options.smoothing, noise_memory=options.noise_memory,
         ),
     )
     num_windows = len(data.windows(train_clips, options.stride))
