@@ -38,6 +38,7 @@ class DancerConfig:
     num_mixtures: int = 5  # K
     dense_units: int = 0  # of the relu layer before the mixture head, 0 for none
     dropout: float = 0.0  # after each LSTM layer, in training
+    steps_seen: int = 0  # last steps the network is shown beside the vector
     predict: str = "step"  # "step" (difference to the next vector) or "place" (the next vector)
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale

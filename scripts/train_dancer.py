@@ -27,6 +27,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="LSTM layers; the network's own unless given")
     parser.add_argument("--mixtures", type=terminal.positive(int), default=None,
                         help="Gaussians of the mixture; the network's own unless given")
+    parser.add_argument("--steps-seen", type=terminal.not_negative(int), default=None,
+                        help="last steps the network is shown beside each vector; the network's "
+                        "own (lean: 2, dancenet: 0) unless given")
     parser.add_argument("--sigma-floor", type=terminal.not_negative(float), default=None,
                         help="smallest standard deviation, in units of a usual step (lean) or of "
                         "the scaled data (dancenet); the network's own unless given")
@@ -100,6 +103,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             units=arguments.units,
             layers=arguments.layers,
             num_mixtures=arguments.mixtures,
+            steps_seen=arguments.steps_seen,
             sigma_floor=arguments.sigma_floor,
             look_back=arguments.look_back,
             stride=arguments.stride,

@@ -32,13 +32,14 @@ from dancenet.sequence.generate import generate  # noqa: E402
 from dancenet.sequence.mixture import Mixture, log_likelihood  # noqa: E402
 
 SMALL = DancerConfig(dim=4, units=8, layers=2, num_mixtures=3, look_back=6)
+STEPS_SEEN = dataclasses.replace(SMALL, steps_seen=2)
 PLACES = dataclasses.replace(
     SMALL, network="dancenet", predict="place", dense_units=10, dropout=0.4,
     recurrent_activation="hard_sigmoid_2018", sigma_floor=0.01,
 )
 
 
-@pytest.fixture(params=[SMALL, PLACES], ids=["step", "place"])
+@pytest.fixture(params=[SMALL, STEPS_SEEN, PLACES], ids=["step", "steps seen", "place"])
 def network(request):
     keras.utils.set_random_seed(3)
     network = build_dancer(request.param)
@@ -149,9 +150,23 @@ def test_the_whole_sequence_and_step_by_step_are_the_same(network):
             assert received == pytest.approx(numpy_of(part), abs=1e-5)
 
 
+def test_the_network_is_shown_the_last_steps_in_usual_steps_and_cut_off():
+    network = build_dancer(STEPS_SEEN)
+    network.set_step_scale(np.array([0.5, 1.0, 1.0, 1.0], np.float32))
+    places = [np.full((1, 4), value, np.float32) for value in (3.0, 2.0, -9.0)]
+    seen = numpy_of(network.motion(places))
+    assert seen.tolist() == [[3, 3, 3, 3, 2, 1, 1, 1, 5, 5, 5, 5]]
+
+
+def test_a_sequence_of_one_vector_can_be_shown_no_steps_but_is_no_error():
+    vectors = some_vectors(2, 1, 4)
+    assert build_dancer(STEPS_SEEN).model.predict_on_batch(vectors).shape == (2, 1, 27)
+
+
 def test_sigma_never_falls_below_the_floor(network):
-    for variable in network.mdn.mdn_sigmas.weights:
-        variable.assign(np.full(variable.shape, -50.0, np.float32))
+    kernel, bias = network.mdn.mdn_sigmas.weights
+    kernel.assign(np.zeros(kernel.shape, np.float32))
+    bias.assign(np.full(bias.shape, -50.0, np.float32))
     mixture, _ = KerasStepModel(network).step(
         some_vectors(5, 4), KerasStepModel(network).initial_state(5)
     )

@@ -53,20 +53,24 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
     "config",
     [
         DancerConfig(dim=5, units=8, num_mixtures=3),
+        DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2),
         DancerConfig(dim=5, units=8, num_mixtures=3, layers=2, predict="place", sigma_floor=0.0),
         DancerConfig(
             network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
             dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
         ),
     ],
-    ids=["step", "place", "2018"],
+    ids=["step", "steps seen", "place", "2018"],
 )
 def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)
     report = export.export_dancer(folder)
     outputs = [row.output for row in report]
     assert outputs[:3] == ["pi_logits", "mu", "sigma"]
-    assert outputs[3:] == [f"next_{n}{i}" for i in range(config.layers) for n in "hc"]
+    assert outputs[3:] == [
+        *(f"next_{n}{i}" for i in range(config.layers) for n in "hc"),
+        *(f"next_last{i + 1}" for i in range(config.steps_seen)),
+    ]
     assert all(row.passed for row in report)
 
 

@@ -159,14 +159,20 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     config = network.config
     graph = GraphBuilder("step")
     vectors = x = graph.input("vectors", (config.dim,))
-    for index, lstm in enumerate(network.lstms):
-        h = graph.input(f"h{index}", (config.units,))
-        c = graph.input(f"c{index}", (config.units,))
+    # Inputs are in the order of the state: h0, c0, …, then the last vectors.
+    cells = [
+        (graph.input(f"h{index}", (config.units,)), graph.input(f"c{index}", (config.units,)))
+        for index in range(config.layers)
+    ]
+    seen = x = _add_motion(graph, network, vectors)
+    for index, (lstm, (h, c)) in enumerate(zip(network.lstms, cells)):
         x = _add_cell(graph, lstm, config.recurrent_activation, index, x, h, c)
     if network.dense is not None:
         kernel, bias = _values(network.dense.kernel, network.dense.bias)
         x = _add_gemm(graph, x, kernel, bias, "dense/linear")
         x = graph.add("Relu", [x], "dense")
+    if network.motion is not None:
+        x = graph.add("Concat", [x, seen], "mdn/input", axis=1)
     _add_head(graph, network, x, vectors)
     graph.output("pi_logits", (config.num_mixtures,))
     graph.output("mu", (config.num_mixtures, config.dim))
@@ -174,7 +180,28 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     for index in range(config.layers):
         graph.output(f"next_h{index}", (config.units,))
         graph.output(f"next_c{index}", (config.units,))
+    for back in range(1, config.steps_seen + 1):
+        graph.output(f"next_last{back}", (config.dim,))
     return graph.build()
+
+
+def _add_motion(graph: GraphBuilder, network: dancer.DancerNetwork, vectors: str) -> str:
+    """Adds the last steps beside the vector; the vector is the next step's first last one."""
+    if network.motion is None:
+        return vectors
+    parts, new = [vectors], vectors
+    scale = graph.weight("motion/scale", network.step_scale)
+    bounds = [
+        graph.weight("motion/low", -dancer.MAX_STEP), graph.weight("motion/high", dancer.MAX_STEP)
+    ]
+    for back in range(1, network.config.steps_seen + 1):
+        old = graph.input(f"last{back}", (network.config.dim,))
+        step = graph.add("Sub", [new, old], f"motion/step{back}")
+        usual = graph.add("Div", [step, scale], f"motion/step{back}/scaled")
+        parts.append(graph.add("Clip", [usual, *bounds], f"motion/step{back}/clipped"))
+        graph.add("Identity", [new], f"next_last{back}")
+        new = old
+    return graph.add("Concat", parts, "motion", axis=1)
 
 
 def _add_cell(
@@ -286,7 +313,8 @@ def compare_step(
             expected, expected_state = expected_model.step(x, expected_state)
             received, received_state = received_model.step(x, received_state)
             names = (*expected._fields, *(f"{n}{i}" for i in range(network.config.layers)
-                                          for n in ("next_h", "next_c")))
+                                          for n in ("next_h", "next_c")),
+                     *(f"next_last{i + 1}" for i in range(network.config.steps_seen)))
             pairs = zip((*expected, *expected_state), (*received, *received_state))
             for name, pair in zip(names, pairs):
                 row = _compare(STEP_GRAPH, name, path, *pair)

@@ -63,6 +63,7 @@ class DancerOptions:
     units: int | None = None  # of each LSTM layer; None for the network's own
     layers: int | None = None
     num_mixtures: int | None = None
+    steps_seen: int | None = None  # last steps shown beside the vector
     sigma_floor: float | None = None  # in units of a usual step ("lean"), or of the scaled data
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
@@ -84,11 +85,12 @@ class DancerOptions:
             )
         else:
             config = DancerConfig(
-                network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing
+                network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing,
+                steps_seen=2,
             )
         asked = {
             name: getattr(self, name)
-            for name in ("units", "layers", "num_mixtures", "sigma_floor")
+            for name in ("units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
             if getattr(self, name) is not None
         }
         return dataclasses.replace(config, **asked)
