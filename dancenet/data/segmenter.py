@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,7 @@ import cv2
 import numpy as np
 
 from dancenet.errors import MissingExtra, UserError
-from dancenet.files import sha256_of
+from dancenet.files import cache_folder, sha256_of
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-assets/selfie_segmentation.tflite"
@@ -108,7 +107,7 @@ def find_model(
     """
     import pooch
 
-    folder = Path(cache or os.environ.get("DANCENET_CACHE") or pooch.os_cache("dancenet"))
+    folder = Path(cache or cache_folder())
     path = folder / MODEL_NAME
     if path.is_file() and sha256_of(path) == sha256:
         return path
