@@ -19,6 +19,7 @@ from dancenet.errors import UserError  # noqa: E402
 from dancenet.nets.dancer import (  # noqa: E402
     DancerTrainer,
     KerasStepModel,
+    begin_linear,
     build_dancer,
     hard_sigmoid_2018,
     load_dancer,
@@ -181,6 +182,30 @@ def test_a_network_that_predicts_steps_and_says_zero_stays_where_it_is():
     model, vectors = KerasStepModel(network), some_vectors(5, 4)
     mixture, _ = model.step(vectors, model.initial_state(5))
     assert mixture.mu == pytest.approx(np.repeat(vectors[:, None], 3, axis=1))
+
+
+def test_a_new_network_begins_at_the_best_linear_prediction():
+    # Swinging with noise, x'' = -0.1 x: the next step is linear in the place and the last step.
+    rng, noise = np.random.default_rng(0), 0.05
+    places = [rng.normal(size=(200, 4)), rng.normal(size=(200, 4))]
+    for _ in range(30):
+        news = noise * rng.normal(size=(200, 4))
+        places.append(1.9 * places[-1] - places[-2] + news)
+    vectors = np.stack(places, axis=1).astype(np.float32)
+    inputs, targets = vectors[:, :-1], vectors[:, 1:]
+    mask = np.ones(inputs.shape[:2], np.float32)
+    mask[:, :4] = 0.0
+    keras.utils.set_random_seed(3)
+    network = build_dancer(dataclasses.replace(STEPS_SEEN, sigma_floor=0.0))
+    network.set_step_scale(np.full(4, 1.5, np.float32))
+    begin_linear(network, inputs, targets, mask)
+    for layer in (network.mdn.mdn_mus, network.mdn.mdn_sigmas, network.mdn.mdn_pi):
+        kernel = np.array(numpy_of(layer.kernel))
+        kernel[: SMALL.units] = 0.0  # what the LSTM has to say
+        layer.kernel.assign(kernel)
+    nats = numpy_of(mixture_nats(network.model.predict_on_batch(inputs), targets, 3))
+    entropy = np.log(noise) + 0.5 * np.log(2 * np.pi * np.e)
+    assert nats[mask > 0].mean() == pytest.approx(entropy, abs=0.05)
 
 
 def test_training_leaves_the_step_scale_alone_and_lowers_the_loss(network):

@@ -196,15 +196,20 @@ class DancerNetwork:
     def _sequence_view(self) -> keras.Model:
         vectors = x = seen = keras.Input((None, self.config.dim), name="vectors")
         if self.motion is not None:
-            count = self.config.steps_seen
-            padded = ops.pad(vectors, ((0, 0), (count, 0), (0, 0)))
-            lasts = [padded[:, count - back : -back] for back in range(1, count + 1)]
-            x = seen = self.motion([vectors, *lasts])
+            x = seen = self.show(vectors)
         for index, lstm in enumerate(self.lstms):
             x = lstm(x)
             if self.dropouts:
                 x = self.dropouts[index](x)
         return keras.Model(vectors, self._head(x, seen, vectors), name="dancer")
+
+    def show(self, vectors: Any) -> Any:
+        """Returns what a network with `steps_seen` sees of (B, T, D): (B, T, D + P D)."""
+        assert self.motion is not None
+        count = self.config.steps_seen
+        padded = ops.pad(vectors, ((0, 0), (count, 0), (0, 0)))
+        lasts = [padded[:, count - back : -back] for back in range(1, count + 1)]
+        return self.motion([vectors, *lasts])
 
     def step(self, vectors: Any, state: Sequence[Any]) -> tuple[Any, list[Any]]:
         """Takes one step; the same arithmetic as `model`, without dropout.
@@ -259,6 +264,46 @@ class DancerNetwork:
 def build_dancer(config: DancerConfig) -> DancerNetwork:
     """Returns an untrained network."""
     return DancerNetwork(config)
+
+
+def begin_linear(
+    network: DancerNetwork, inputs: np.ndarray, targets: np.ndarray, mask: np.ndarray
+) -> None:
+    """Lets the head of a new network begin at the best linear prediction of the next step.
+
+    All components begin with its mean, and with the size of its errors as their sigma; they
+    differ in what they make of the LSTM's output. Gradient descent is slow to find this line,
+    because neighbouring steps are so alike.
+
+    Args:
+        network: with `steps_seen` > 0 and `predict="step"`.
+        inputs: (B, T, D), as in training.
+        targets: (B, T, D).
+        mask: (B, T).
+    """
+    config = network.config
+    kept = mask > 0
+    seen = ops.convert_to_numpy(network.show(inputs))[kept].astype(np.float64)
+    steps = ((targets - inputs)[kept] / network.step_scale).astype(np.float64)
+    seen = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
+    # The ridge is what tells apart directions in which the windows hardly differ.
+    ridge = 1e-4 * len(seen) * np.eye(seen.shape[1])
+    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + 1, D)
+    errors = np.sqrt(np.mean((steps - seen @ line) ** 2, axis=0))
+    # elu(e) + 1 is exp(e) below 1 and e + 1 above.
+    sigma = np.maximum(errors - config.sigma_floor, 0.02)
+    bias = np.where(sigma < 1, np.log(np.minimum(sigma, 1)), sigma - 1)
+    head, size = network.mdn, seen.shape[1] - 1
+    for layer, rows, constant in (
+        (head.mdn_mus, line[:-1], line[-1]), (head.mdn_sigmas, 0.0, bias), (head.mdn_pi, 0.0, 0.0)
+    ):
+        kernel, _ = (np.array(ops.convert_to_numpy(value)) for value in layer.weights)
+        repeats = 1 if layer is head.mdn_pi else config.num_mixtures
+        kernel[-size:] = np.tile(rows, repeats) if np.ndim(rows) else rows
+        # What the LSTM says is heard from the start, but softly.
+        kernel[:-size] *= 0.3
+        layer.kernel.assign(kernel)
+        layer.bias.assign(np.broadcast_to(np.tile(constant, repeats), kernel.shape[1:]))
 
 
 def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:

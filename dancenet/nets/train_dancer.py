@@ -26,7 +26,13 @@ from dancenet.folder import (
 )
 from dancenet.nets import dance_data, logs
 from dancenet.nets.dance_data import BatchOptions, WindowData
-from dancenet.nets.dancer import DancerNetwork, DancerTrainer, KerasStepModel, build_dancer
+from dancenet.nets.dancer import (
+    DancerNetwork,
+    DancerTrainer,
+    KerasStepModel,
+    begin_linear,
+    build_dancer,
+)
 from dancenet.nets.train import (
     CHECKPOINT,
     Batch,
@@ -45,6 +51,7 @@ CURVES = "loss.png"
 _REPLACED = (CHECKSUMS, SCALER, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
 _VALIDATION_BATCH = 128
 _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
+_LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
 _TRIAL_DANCES = 16
 _TRIAL_SECONDS = 20.0
 
@@ -166,6 +173,10 @@ def train_dancer(
     keras.utils.set_random_seed(train_options.seed)
     network = build_dancer(config.dancer)
     network.set_step_scale(step_scale)
+    if network.motion is not None and network.config.predict == "step":
+        rng = np.random.default_rng(train_options.seed)
+        windows = data.windows(train_clips, options.stride, rng)
+        begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
     trainer = DancerTrainer(network)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
