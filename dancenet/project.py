@@ -27,15 +27,16 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dancenet import files, terminal
+from dancenet import files, terminal, weights
 from dancenet.data.frames import FrameWriter
 from dancenet.data.video import camera_index, open_footage
 from dancenet.data.video_writer import check_output, choose_format
 from dancenet.errors import MissingExtra, UserError
-from dancenet.folder import TRAINING, ModelFolder
+from dancenet.folder import TRAINING, VAE_WEIGHTS, ModelFolder
 
 STATE = "project.json"
 LOCK = ".lock"
+BUNDLED = "silhouette_v0"  # its VAE has seen many bodies; beginning with it saves most of the time
 
 _FORMAT = 1
 _HIGHEST_FPS = 30.0
@@ -156,7 +157,7 @@ class _Project:
         for source in todo:
             self._extract(source)
         self._plan_training()
-        self._train("train-vae", ["--frames", self.frames.name])
+        self._train("train-vae", ["--frames", self.frames.name, *_start_from()])
         self._stage(
             "encode-frames",
             ["--frames", str(self.frames), "--model", str(self.model.path),
@@ -426,6 +427,15 @@ def _content_key(path: Path) -> str:
 
 def _training_folder(model: ModelFolder, stage: str) -> Path:
     return model / TRAINING / stage.removeprefix("train-")
+
+
+def _start_from() -> list[str]:
+    """Returns the flags that begin with the bundled VAE, if it is there with its weights."""
+    try:
+        path = weights.find_model(BUNDLED)
+    except UserError:
+        return []
+    return ["--start-from", str(path.absolute())] if (path / VAE_WEIGHTS).is_file() else []
 
 
 def _trained_seconds(model: ModelFolder, stage: str) -> float:

@@ -20,6 +20,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="name of the model, written to weights/NAME")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
                         help="lean, or the network of 2018 (about fifty times slower)")
+    parser.add_argument("--start-from", metavar="NAME", default=None,
+                        help="a model whose VAE is the beginning, instead of chance: the bundled "
+                        "silhouette_v0 has seen many bodies already")
     parser.add_argument("--epochs", type=terminal.positive(int), default=40,
                         help="how many, unless --minutes decides")
     parser.add_argument("--minutes", type=terminal.positive(float), default=None,
@@ -31,11 +34,12 @@ def build_parser() -> argparse.ArgumentParser:
                         help="frames in a step")
     parser.add_argument("--learning-rate", type=terminal.positive(float), default=2e-3,
                         help="the highest; it grows at first and falls to a fiftieth")
-    parser.add_argument("--beta", type=terminal.not_negative(float), default=1.0,
+    parser.add_argument("--beta", type=terminal.not_negative(float), default=0.5,
                         help="weight of the KL divergence after its warm-up; smaller values "
                         "give sharper pictures and noisier latents")
     parser.add_argument("--beta-steps", type=terminal.positive(int), default=2000,
-                        help="steps over which beta grows from 0")
+                        help="steps over which beta grows from 0; a tenth of the training at "
+                        "most")
     parser.add_argument("--free-bits", type=terminal.not_negative(float), default=0.0,
                         help="nats of KL divergence that each dimension may use at no cost")
     parser.add_argument("--edge-weight", type=terminal.not_negative(float), default=0.0,
@@ -66,6 +70,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from pathlib import Path
 
+    from dancenet import weights
     from dancenet.data.frames import FrameFolder
     from dancenet.errors import MissingExtra
     from dancenet.folder import ModelFolder
@@ -79,6 +84,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.nets.train_vae import VaeOptions, train_vae, training_folder
 
     folder = ModelFolder(Path("weights") / arguments.name)
+    start_from = None
+    if arguments.start_from:
+        start_from = ModelFolder(weights.find_model(arguments.start_from))
     train_vae(
         frames,
         folder,
@@ -100,6 +108,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             patience=arguments.patience,
             seed=arguments.seed,
         ),
+        start_from=start_from,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
     )

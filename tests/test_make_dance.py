@@ -313,10 +313,13 @@ def test_ctrl_c_reaches_the_stage_once(tmp_path):
         "def stop(*_):\n"
         "    global count\n"
         "    count += 1\n"
+        "    print('interrupted', flush=True)\n"
         "signal.signal(signal.SIGINT, stop)\n"
         "signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])\n"
         "print('ready', flush=True)\n"
-        "signal.sigwait([signal.SIGTERM])\n"
+        # sigwait would keep the handler of SIGINT waiting until SIGTERM comes.
+        "while signal.sigtimedwait([signal.SIGTERM], 0.05) is None:\n"
+        "    pass\n"
         "sys.exit(100 + count)\n"
     )
     parent = tmp_path / "parent.py"
@@ -338,6 +341,7 @@ def test_ctrl_c_reaches_the_stage_once(tmp_path):
         assert process.stdout is not None
         assert process.stdout.readline() == "ready\n"
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        assert process.stdout.readline() == "interrupted\n"
         os.kill(process.pid, signal.SIGTERM)
         status = process.wait()
         timer.cancel()

@@ -112,7 +112,7 @@ def test_the_signal_handlers_are_put_back(tmp_path: Path) -> None:
 def test_timing_before_the_start_leaves_no_trace(tmp_path: Path) -> None:
     model, reference = make_model(), make_model()
     run(tmp_path, TrainOptions(epochs=1, warm_up_steps=0), model=model)
-    epoch = Epoch(0, 0, STEPS, np.random.default_rng((0, 0)))
+    epoch = Epoch(0, 0, STEPS, STEPS, np.random.default_rng((0, 0)))
     for index, batch in enumerate(batches(epoch)):
         reference.optimizer.learning_rate = TrainOptions(warm_up_steps=0).rate(index, STEPS)
         reference.train_on_batch(*batch)

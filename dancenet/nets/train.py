@@ -93,6 +93,7 @@ class Epoch:
     number: int  # 0-based
     first_step: int  # steps taken before this epoch
     num_steps: int  # how many batches to yield
+    total_steps: int  # of the whole training, as planned so far
     rng: np.random.Generator  # depends on the seed and `number` only
 
 
@@ -303,7 +304,9 @@ class _Loop:
         state, options, model = self.state, self.options, self.model
         first_step = state.steps - state.epoch_steps
         num_steps = min(state.steps_per_epoch, state.total_steps - first_step)
-        epoch = Epoch(state.epochs, first_step, num_steps, self._rng(state.epochs))
+        epoch = Epoch(
+            state.epochs, first_step, num_steps, state.total_steps, self._rng(state.epochs)
+        )
         if not state.epoch_steps:
             model.reset_metrics()
         began = saved = time.perf_counter()
@@ -436,7 +439,7 @@ class _Loop:
         model = self.model
         model.optimizer.build(model.trainable_variables)
         with self._untouched():
-            for batch in self.batches(Epoch(0, 0, 1, self._rng(0))):
+            for batch in self.batches(Epoch(0, 0, 1, 1, self._rng(0))):
                 model.train_on_batch(*batch, return_dict=True)
         model.reset_metrics()
 
@@ -444,7 +447,7 @@ class _Loop:
         """Returns the seconds of a training step; measures a validation, too."""
         times: list[float] = []
         with self._untouched():
-            batches = iter(self.batches(Epoch(0, 0, _TIMED_STEPS, self._rng(0))))
+            batches = iter(self.batches(Epoch(0, 0, _TIMED_STEPS, _TIMED_STEPS, self._rng(0))))
             began = time.perf_counter()
             while len(times) < _TIMED_STEPS and sum(times) < _TIMED_SECONDS:
                 self.model.train_on_batch(*next(batches), return_dict=True)

@@ -46,6 +46,7 @@ from dancenet.nets.vae import (
     draw_batch,
     evaluate,
     join,
+    load_vae,
     multiply_adds,
 )
 
@@ -56,6 +57,7 @@ _REPLACED = (
     CHECKSUMS, SCALER, SEEDS, ENCODER_GRAPH, DECODER_GRAPH, STEP_GRAPH, VAE_WEIGHTS, DANCER_WEIGHTS,
 )
 _SHEET_FRAMES = 24
+_MAX_WARM_UP = 0.1  # of a training, so that a short one reaches the full beta, too
 _ACTIVE_NATS = 0.05  # a dimension with less KL divergence than this carries no picture
 
 
@@ -66,8 +68,8 @@ class VaeOptions:
     network: str = "lean"  # "lean" or "dancenet"
     batch_size: int = 32  # frames
     frames_per_epoch: int = 40_000  # at most
-    beta: float = 1.0  # weight of the KL divergence once warm
-    beta_steps: int = 2000  # over which it grows from 0
+    beta: float = 0.5  # weight of the KL divergence once warm
+    beta_steps: int = 2000  # over which it grows from 0; a tenth of the training at most
     free_bits: float = 0.0  # nats a dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
     max_validation_frames: int = 1024  # spread evenly over all that is held out
@@ -86,6 +88,7 @@ def train_vae(
     options: VaeOptions,
     train_options: TrainOptions,
     *,
+    start_from: ModelFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainResult:
@@ -99,6 +102,7 @@ def train_vae(
         folder: the model's folder; made if need be.
         options: of the VAE.
         train_options: of the loop.
+        start_from: a model whose VAE is the beginning, instead of chance.
         resume: continue a training that was stopped.
         overwrite: replace the model in `folder`, its dancer included.
 
@@ -118,10 +122,15 @@ def train_vae(
             f"{frames.path} has {len(train_rows)} frames to train on and {len(held_out_rows)} to "
             "validate on; both are needed. Add more clips."
         )
-    config = _prepare(frames, folder, options, train_options, resume, overwrite)
     vae_config = VaeConfig(network=options.network)
     keras.utils.set_random_seed(train_options.seed)
-    encoder, decoder = build_encoder(vae_config), build_decoder(vae_config)
+    if start_from is None:
+        encoder, decoder = build_encoder(vae_config), build_decoder(vae_config)
+    else:
+        weights = start_from.require(VAE_WEIGHTS, "python scripts/train_vae.py")
+        encoder, decoder = load_vae(vae_config, weights)
+    # Only now: what it replaces may be what it starts from.
+    config = _prepare(frames, folder, options, train_options, resume, overwrite)
     vae = join(encoder, decoder)
     trainer = VaeTrainer(encoder, decoder, options.free_bits, options.edge_weight)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
@@ -138,10 +147,11 @@ def train_vae(
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
         rows = _shuffled(train_rows, epoch.num_steps * batch_size, epoch.rng)
+        warm_up = max(1.0, min(options.beta_steps, _MAX_WARM_UP * epoch.total_steps))
         for index in range(epoch.num_steps):
             chosen = rows[index * batch_size : (index + 1) * batch_size]
             step = epoch.first_step + index + 1
-            beta = options.beta * min(1.0, step / options.beta_steps)
+            beta = options.beta * min(1.0, step / warm_up)
             yield draw_batch(packed.read(chosen), epoch.rng, beta, latent_dim)
 
     held_out = _spread(held_out_rows, options.max_validation_frames)
@@ -193,6 +203,7 @@ def train_vae(
                 **config.training,
                 "vae": {
                     **_describe(options, train_options),
+                    "start_from": start_from.path.name if start_from else None,
                     "frames": len(train_rows),
                     "held_out_frames": len(held_out_rows),
                     "epochs": result.epochs,
