@@ -46,10 +46,10 @@ def build_parser() -> argparse.ArgumentParser:
                         help="windows in a step")
     parser.add_argument("--learning-rate", type=terminal.positive(float), default=1e-3,
                         help="the highest; it grows at first and falls to a fiftieth")
-    parser.add_argument("--input-noise", type=terminal.not_negative(float), default=0.5,
+    parser.add_argument("--input-noise", type=terminal.not_negative(float), default=0.3,
                         help="largest standard deviation of the noise on what the network sees, "
                         "in units of a usual step; teaches it to come back from its own errors")
-    parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.95,
+    parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.98,
                         help="how far the noise on what the network sees, the encoder's own "
                         "included, is the same from one frame to the next: 0 for independent "
                         "draws, below 1 for a drift")

@@ -75,8 +75,8 @@ class DancerOptions:
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
     batch_size: int = 64  # windows
-    input_noise: float = 0.5  # largest standard deviation, in units of a usual step
-    noise_memory: float = 0.95  # correlation of all noise from one vector to the next
+    input_noise: float = 0.3  # largest standard deviation, in units of a usual step
+    noise_memory: float = 0.98  # correlation of all noise from one vector to the next
     targets: str = "mean"  # "mean" or "sample"
     smoothing: float = 1.5  # of latents over time, in frames
     tensorboard: bool = False
@@ -173,7 +173,7 @@ def train_dancer(
     keras.utils.set_random_seed(train_options.seed)
     network = build_dancer(config.dancer)
     network.set_step_scale(step_scale)
-    if network.motion is not None and network.config.predict == "step":
+    if network.motion is not None and network.config.predict == "step" and not resume:
         rng = np.random.default_rng(train_options.seed)
         windows = data.windows(train_clips, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
