@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -45,7 +46,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def train_tiny(frames: Path, folder: Path, **arguments: bool) -> None:
+def train_tiny(frames: Path, folder: Path, **arguments: Any) -> None:
     train_vae(
         FrameFolder.open(frames), ModelFolder(folder), VaeOptions(batch_size=13),
         TrainOptions(epochs=2), **arguments,
@@ -87,6 +88,36 @@ def test_replacing_a_vae_removes_the_dancer_of_its_latents(frames: Path, tmp_pat
     train_tiny(frames, tmp_path / "model", overwrite=True)
     assert not (tmp_path / "model" / "dancer.weights.h5").exists()
     assert (tmp_path / "model" / "vae.weights.h5").exists()
+
+
+def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Path) -> None:
+    first, second = ModelFolder(tmp_path / "first"), ModelFolder(tmp_path / "second")
+    train_tiny(frames, first.path)
+    still = TrainOptions(epochs=1, learning_rate=1e-12)
+    train_vae(
+        FrameFolder.open(frames), second, VaeOptions(batch_size=13), still, start_from=first
+    )
+    config = second.read_config()
+    assert config.vae is not None and config.training["vae"]["start_from"] == "first"
+    pair = [load_vae(config.vae, folder / "vae.weights.h5")[1] for folder in (first, second)]
+    for one, other in zip(pair[0].get_weights(), pair[1].get_weights()):
+        assert other == pytest.approx(one, abs=1e-9)
+    train_vae(
+        FrameFolder.open(frames), second, VaeOptions(batch_size=13), still,
+        start_from=second, overwrite=True,
+    )
+    after = load_vae(config.vae, second / "vae.weights.h5")[1]
+    assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], abs=1e-9)
+
+
+def test_a_model_that_cannot_be_begun_with_costs_nothing(frames: Path, tmp_path: Path) -> None:
+    train_tiny(frames, tmp_path / "model")
+    before = files.sha256_of(tmp_path / "model" / "vae.weights.h5")
+    with pytest.raises(UserError, match="has no vae.weights.h5"):
+        train_tiny(
+            frames, tmp_path / "model", overwrite=True, start_from=ModelFolder(tmp_path / "none")
+        )
+    assert files.sha256_of(tmp_path / "model" / "vae.weights.h5") == before
 
 
 def test_the_same_seed_trains_the_same_network(frames: Path, tmp_path: Path) -> None:
