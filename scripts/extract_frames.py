@@ -155,10 +155,17 @@ def work(arguments: argparse.Namespace) -> int | None:
 
 
 def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
+    import os
+
     from dancenet.data import video
+    from dancenet.errors import UserError
 
     index = video.camera_index(source)
     if index is None:
+        if os.path.realpath(source) == os.path.realpath(arguments.out):
+            raise UserError(
+                f"{source} is both the source and the output; choose another folder with -o."
+            )
         return video.open_footage(source, arguments.fps, arguments.start, arguments.seconds)
     path = recordings / f"camera{index}.mkv"
     video.record_camera(index, arguments.camera_seconds, path, arguments.fps)

@@ -123,3 +123,21 @@ def test_impossible_options_are_usage_errors(film, option):
     with pytest.raises(SystemExit) as stop:
         extract(film, *option)
     assert stop.value.code == 2
+
+
+def test_a_failure_leaves_what_was_to_be_overwritten(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    assert extract(film, "-o", out, "--method", "threshold") == 0
+    nobody = write_film(tmp_path / "wall.mp4", [wall()] * 24)
+    capsys.readouterr()
+    assert extract(nobody, "-o", out, "--method", "threshold", "--overwrite") == 1
+    assert "No dancer" in capsys.readouterr().err
+    assert FrameFolder.open(out).num_frames == 24
+
+
+def test_a_folder_is_not_extracted_into_itself(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    assert extract(film, "-o", out, "--method", "threshold") == 0
+    assert extract(out, "-o", out, "--method", "threshold", "--overwrite") == 1
+    assert "both the source and the output" in capsys.readouterr().err
+    assert FrameFolder.open(out).num_frames == 24

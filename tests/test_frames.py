@@ -100,8 +100,36 @@ def test_pictures_of_a_user_are_not_overwritten(tmp_path):
     with pytest.raises(UserError, match="--overwrite"):
         FrameWriter(tmp_path)
     assert (tmp_path / "1.jpg").read_bytes() == b"a user's picture"
-    FrameWriter(tmp_path, overwrite=True)
-    assert not (tmp_path / "1.jpg").exists()
+
+
+def test_what_is_overwritten_goes_only_once_the_new_clip_is_whole(tmp_path):
+    add(tmp_path, 5)
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    writer = FrameWriter(tmp_path, overwrite=True)
+    with pytest.raises(UserError, match="gave no frames"):
+        writer.add_clip([], source="b", fps=30.0, method="test")
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+    writer.add_clip(make_frames(3), source="b", fps=30.0, method="test")
+    writer.add_clip(make_frames(1), source="c", fps=30.0, method="test")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "1.jpg", "2.jpg", "3.jpg", "4.jpg", "clips.json",
+    ]
+    assert [clip.source for clip in FrameFolder.open(tmp_path).clips] == ["b", "c"]
+
+
+def test_a_clip_that_fails_leaves_no_new_folder(tmp_path):
+    path = tmp_path / "imgs"
+    with pytest.raises(UserError, match="gave no frames"):
+        FrameWriter(path).add_clip([], source="b", fps=30.0, method="test")
+    assert not path.exists()
+
+
+def test_half_a_first_clip_is_not_taken_for_frames(tmp_path):
+    add(tmp_path, 2)
+    (tmp_path / "clips.json").unlink()
+    (tmp_path / ".pending.json").write_text(json.dumps({"first": 1, "last": 4}))
+    with pytest.raises(UserError, match="holds no frames"):
+        FrameFolder.open(tmp_path)
 
 
 def test_a_source_without_frames_is_refused(tmp_path):

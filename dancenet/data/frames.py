@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import re
@@ -153,7 +154,7 @@ class FrameFolder:
         clips_path = path / CLIPS_FILE
         if clips_path.exists():
             clips = _read_clips(clips_path)
-        elif numbers:
+        elif numbers and not (path / _PENDING_FILE).exists():
             terminal.warn(
                 f"{path} has no {CLIPS_FILE}; its {len(numbers)} pictures are taken as one clip "
                 f"of {_DEFAULT_FPS:g} frames a second."
@@ -218,43 +219,44 @@ class FrameWriter:
 
     Pictures are written to a pending folder inside `path`, renamed to their numbers when the
     clip is whole, and recorded in `clips.json` last. Leftovers of a killed run are removed.
+    The folder is made, and what is to be overwritten is removed, only when the first clip is
+    whole: a run that fails before leaves everything as it was.
     """
 
     def __init__(self, path: str | Path, overwrite: bool = False) -> None:
         """Opens or makes the folder.
 
         Args:
-            path: the folder; made if its parent exists.
-            overwrite: remove the clips it holds instead of appending to them.
+            path: the folder; made with the first clip if its parent exists.
+            overwrite: replace the clips it holds instead of appending to them.
 
         Raises:
             UserError: the folder holds numbered pictures that dancenet did not write, or
                 cannot be made.
         """
         self.path = Path(path)
+        self.clips: list[Clip] = []
+        self._replaced: set[int] = set()  # numbers of the pictures that the first clip replaces
         if not self.path.is_dir():
             if self.path.exists():
                 raise UserError(f"{self.path} is a file; choose a folder for the frames.")
             files.check_parent(self.path)
-            self.path.mkdir()
+            return
         files.check_parent(self.path / CLIPS_FILE)
         self._recover()
         clips_path = self.path / CLIPS_FILE
-        self.clips: list[Clip] = _read_clips(clips_path) if clips_path.exists() else []
-        last = self.clips[-1].last if self.clips else 0
         numbers, _ = _numbered_pictures(self.path)
+        if overwrite:
+            self._replaced = numbers
+            return
+        self.clips = _read_clips(clips_path) if clips_path.exists() else []
+        last = self.clips[-1].last if self.clips else 0
         foreign = {number for number in numbers if number > last}
-        if foreign and not overwrite:
+        if foreign:
             raise UserError(
                 f"{self.path} holds {len(foreign)} numbered pictures that {CLIPS_FILE} does not "
                 "know; choose another folder, or say --overwrite to replace what is there."
             )
-        if overwrite:
-            # clips.json goes first: without it no reader takes a half-emptied folder for whole.
-            clips_path.unlink(missing_ok=True)
-            for number in numbers:
-                (self.path / f"{number}.jpg").unlink()
-            self.clips = []
 
     def add_clip(
         self,
@@ -284,7 +286,8 @@ class FrameWriter:
             raise ValueError(f"split must be 'train', 'val' or None; received {split!r}.")
         pending = self.path / _PENDING_FOLDER
         shutil.rmtree(pending, ignore_errors=True)
-        pending.mkdir()
+        is_new = not self.path.exists()
+        pending.mkdir(parents=is_new)
         try:
             count = 0
             for frame in frames:
@@ -295,9 +298,14 @@ class FrameWriter:
                 raise UserError(f"{source} gave no frames; nothing was written.")
             first = self.clips[-1].last + 1 if self.clips else 1
             clip = Clip(source, fps, first, first + count - 1, method, split, details or {})
-            files.write_json(
-                self.path / _PENDING_FILE, {"first": clip.first, "last": clip.last}
-            )
+            # What is replaced is in the record too: a kill in between leaves none of either.
+            last = max(self._replaced | {clip.last})
+            files.write_json(self.path / _PENDING_FILE, {"first": clip.first, "last": last})
+            if not self.clips:
+                (self.path / CLIPS_FILE).unlink(missing_ok=True)
+            for number in self._replaced:
+                (self.path / f"{number}.jpg").unlink(missing_ok=True)
+            self._replaced = set()
             for index in range(count):
                 (pending / f"{index + 1}.jpg").replace(self.path / f"{first + index}.jpg")
             _write_clips(self.path / CLIPS_FILE, [*self.clips, clip])
@@ -306,6 +314,9 @@ class FrameWriter:
             return clip
         finally:
             shutil.rmtree(pending, ignore_errors=True)
+            if is_new and not self.clips:
+                with contextlib.suppress(OSError):  # somebody else may have put something there
+                    self.path.rmdir()
 
     def keep(self, num_clips: int) -> None:
         """Removes every clip after the first `num_clips`."""
