@@ -156,8 +156,14 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
         raise UserError(f"There is no {what} at {path}.") from error
     except UserError:
         raise
+    except ValueError as error:
+        # NumPy's own words advise to unpickle whatever it does not recognise.
+        raise UserError(
+            f"{path} is not a readable {what}: it is no .npz archive of plain arrays, or it is "
+            "damaged. Make it again."
+        ) from error
     except (
-        ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
+        OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
         NotImplementedError,
     ) as error:
         raise UserError(f"{path} is not a readable {what}: {error}.") from error

@@ -34,6 +34,7 @@ def run(
     arguments = parser.parse_args(argv)
     # TensorFlow greets with pages about the processor unless told before it is imported.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings repeat what we say
     try:
         return work(arguments) or 0
     except UserError as error:
@@ -51,7 +52,13 @@ def run(
         if error.errno == errno.ENOSPC:
             message = "the disk is full; nothing half-written was left behind. Free some space."
         else:
-            message = f"{error.filename or ''}: {error.strerror or error}".lstrip(": ")
+            reason = error.strerror or str(error)
+            message = (
+                f"{error.filename} cannot be read or written ({reason}); see that it exists and "
+                "that you may use it, or choose another."
+                if error.filename
+                else reason
+            )
         say_error(parser.prog, message)
         return 1
 

@@ -94,3 +94,10 @@ def test_what_exists_is_replaced_only_if_told_or_ours(tmp_path):
         files.check_overwrite(path, overwrite=False, is_ours=lambda path: False)
     files.check_overwrite(path, overwrite=True)
     files.check_overwrite(path, overwrite=False, is_ours=lambda path: True)
+
+
+def test_an_archive_that_is_none_is_named_without_advice_to_unpickle(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"\xff\xd8 a picture")
+    with pytest.raises(UserError, match="is not a readable file of latents") as caught:
+        files.read_npz(tmp_path / "a.npz", "file of latents")
+    assert "pickle" not in str(caught.value)

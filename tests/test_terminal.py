@@ -38,7 +38,7 @@ def test_a_full_disk_is_named(capsys):
 
 def test_a_refused_file_is_named(capsys):
     assert _run(_raiser(PermissionError(errno.EACCES, "Permission denied", "/a/b"))) == 1
-    assert "/a/b: Permission denied" in capsys.readouterr().err
+    assert "/a/b cannot be read or written (Permission denied)" in capsys.readouterr().err
 
 
 def test_ctrl_c_says_what_was_kept(capsys):

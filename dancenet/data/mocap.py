@@ -110,8 +110,8 @@ def _read_npy(
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
         raise UserError(
-            f"{path} is not an array of numbers, or it is cut ({error}). Save joint positions "
-            "with numpy.save as floats."
+            f"{path} is not an array of numbers, or it is cut. Save joint positions with "
+            "numpy.save as floats."
         ) from error
     if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[-1] != 3:
         raise UserError(
