@@ -70,6 +70,7 @@ class DanceSettings:
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
+    settle: int = 2  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
     fps: float | None = None  # frames per second of the video; None for the model's
     scale: int = 4  # picture pixels per frame pixel
     invert: bool = False
@@ -82,6 +83,7 @@ class DanceSettings:
             ("count", self.count >= 1),
             ("fps", self.fps is None or 0 < self.fps < math.inf),
             ("scale", self.scale >= 1),
+            ("settle", self.settle >= 0),
             ("seed", self.seed is None or self.seed >= 0),
         ):
             if not fits:
@@ -173,6 +175,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
             "videos are made in 'silhouette'."
         )
     made_by = {
+        model_folder.ENCODER_GRAPH: "python scripts/export.py",
         model_folder.DECODER_GRAPH: "python scripts/export.py",
         model_folder.STEP_GRAPH: "python scripts/export.py",
         model_folder.SCALER: "python scripts/train_dancer.py",
@@ -194,12 +197,14 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
             f"The files of {folder.path} do not belong together: the dancer has "
             f"{step_model.dim} dimensions, the scaler {scaler.dim}, the seeds {seeds.shape[2]}."
         )
-    encoder = folder / model_folder.ENCODER_GRAPH
+    encoder = paths[model_folder.ENCODER_GRAPH]
     return Dancer(
         config.name,
         folder.sha256,
-        files.sha256_of(encoder) if encoder.exists() else "",
-        SilhouetteCodec(None, decoder, scaler, config.fps, config.dancer.smoothing),
+        files.sha256_of(encoder),
+        SilhouetteCodec(
+            OnnxEncoder(encoder, threads), decoder, scaler, config.fps, config.dancer.smoothing
+        ),
         step_model,
         seeds,
     )
@@ -517,7 +522,10 @@ def write_reconstruction(
     decoder = OnnxDecoder(graph)
     rows = range(len(latents.z_mean)) if rows is None else rows
     if not rows:
-        raise UserError(f"There are {len(latents.z_mean)} latents, and none in the part chosen.")
+        raise UserError(
+            f"There are {len(latents.z_mean)} latents, and none in the part chosen; choose a "
+            f"--first from 0 to {len(latents.z_mean) - 1}."
+        )
     iou: list[np.ndarray] = []
     settings = {"kind": "reconstruction", "model": folder.read_config().name}
     with ExitStack() as stack:
@@ -602,7 +610,7 @@ def _write_video(
     writer: VideoWriter | None = None
     with ExitStack() as stack:
         for batch in _batches(vectors, _BATCH):
-            frames = dancer.codec.decode(batch)
+            frames = dancer.codec.decode(batch, recipe.settings.settle)
             if writer is None:
                 height, width = frames.shape[1] * look.scale, frames.shape[2] * look.scale
                 writer = stack.enter_context(

@@ -19,7 +19,7 @@ DEFAULT_MODEL = "silhouette_v0"
 FORMATS = ("mp4", "gif", "webm", "frames")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
 DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count")
-PICTURE_FLAGS = ("fps", "scale", "invert", "colors")
+PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -62,6 +62,11 @@ def build_parser() -> argparse.ArgumentParser:
     look.add_argument(
         "--scale", type=terminal.positive(int),
         help="picture pixels per frame pixel; 4 gives 832x480 (default: 4)",
+    )
+    look.add_argument(
+        "--settle", type=terminal.not_negative(int), metavar="N",
+        help="times each picture is encoded and decoded again, which mends limbs that came off; "
+        "each costs a third of the speed (default: 2)",
     )
     look.add_argument(
         "--invert", action=argparse.BooleanOptionalAction, default=None,

@@ -74,6 +74,19 @@ class SilhouetteCodec:
         """Takes the latents (T, L) of some clips; returns (T, D) float32 in model units."""
         return self.scaler.to_model(smooth(z_mean, clips, self.smoothing))
 
-    def decode(self, vectors: np.ndarray) -> np.ndarray:
-        """Takes (T, D) in model units; returns (T, H, W) float32 whiteness."""
-        return self._decoder(self.scaler.to_latents(vectors))
+    def decode(self, vectors: np.ndarray, settle: int = 0) -> np.ndarray:
+        """Takes (T, D) in model units; returns (T, H, W) float32 whiteness.
+
+        A generated vector may lie between the poses the decoder knows, and then limbs come off.
+        Encoding the picture and decoding it again moves it towards what the two agree on.
+
+        Args:
+            vectors: (T, D) in model units.
+            settle: how often each picture is encoded and decoded again.
+        """
+        whiteness = self._decoder(self.scaler.to_latents(vectors))
+        for _ in range(settle):
+            if self._encoder is None:
+                raise ValueError("Settling needs an encoder; this codec was made without one.")
+            whiteness = self._decoder(self._encoder(whiteness[..., None])[0])
+        return whiteness
