@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import json
 
 import cv2
 import numpy as np
 import pytest
 
+from dancenet import files
 from dancenet.data.frames import Clip, FrameFolder, FrameWriter, PackedFrames, split_clips
 from dancenet.errors import UserError
 
@@ -72,6 +74,23 @@ def test_a_clip_that_fails_half_way_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="camera fell"):
         FrameWriter(tmp_path).add_clip(broken(), source="b", fps=30.0, method="test")
     assert FrameFolder.open(tmp_path).num_frames == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "1.jpg", "2.jpg", "3.jpg", "clips.json",
+    ]
+
+
+def test_a_clip_that_cannot_be_recorded_is_taken_back(tmp_path, monkeypatch):
+    add(tmp_path, 3)
+    write_json = files.write_json
+
+    def full(path, value):
+        if path.name == "clips.json":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write_json(path, value)
+
+    monkeypatch.setattr(files, "write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        add(tmp_path, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "1.jpg", "2.jpg", "3.jpg", "clips.json",
     ]

@@ -312,6 +312,9 @@ class FrameWriter:
             self.clips.append(clip)
             (self.path / _PENDING_FILE).unlink()
             return clip
+        except BaseException:
+            self._recover()
+            raise
         finally:
             shutil.rmtree(pending, ignore_errors=True)
             if is_new and not self.clips:
