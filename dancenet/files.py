@@ -127,9 +127,11 @@ def read_json(path: str | os.PathLike[str], what: str) -> Any:
     try:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {path}.") from error
+        raise UserError(f"There is no {what} at {path}; make or fetch it again.") from error
     except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not a valid {what}: {error}.") from error
+        raise UserError(
+            f"{path} is not a valid {what}: {error}. It was cut or edited; make or fetch it again."
+        ) from error
 
 
 def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
@@ -166,4 +168,6 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
         OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
         NotImplementedError,
     ) as error:
-        raise UserError(f"{path} is not a readable {what}: {error}.") from error
+        raise UserError(
+            f"{path} is not a readable {what}: {error}. Make it again if it was cut."
+        ) from error

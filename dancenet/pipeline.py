@@ -88,6 +88,7 @@ class DanceSettings:
         ):
             if not fits:
                 raise UserError(f"A dance cannot have {name} {getattr(self, name)}.")
+        self.look  # a colour or scale that cannot be is refused before a model is loaded
 
     @property
     def look(self) -> picture.Look:
@@ -505,6 +506,7 @@ def write_reconstruction(
         UserError: the latents are another encoder's, the frames are not theirs, or the
             output cannot be written.
     """
+    picture.check_scale(scale)
     format = choose_format(path, format)
     check_output(path, format, overwrite)
     name = str(folder.path)

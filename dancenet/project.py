@@ -15,6 +15,7 @@ import hashlib
 import importlib.util
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -448,7 +449,7 @@ def _trained_seconds(model: ModelFolder, stage: str) -> float:
 
 
 def _again(model: Path) -> str:
-    return f"`python scripts/generate_video.py --model {model}`."
+    return f"`python scripts/generate_video.py --model {shlex.quote(str(model))}`."
 
 
 def _clock(seconds: float) -> str:

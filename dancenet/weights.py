@@ -145,7 +145,7 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     if (given / CONFIG).is_file():
         return given
     if given.is_dir() and len(given.parts) != 1:
-        raise UserError(f"{given} is not a model: it has no {CONFIG}.")
+        raise UserError(_no_model(given))
     found = _on_disk(name) if len(given.parts) == 1 and given.name == name else None
     if found is not None:
         return found
@@ -157,6 +157,8 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
                 f"`python scripts/download_weights.py {name}`."
             )
         raise UserError(_nowhere(release))
+    if given.is_dir():
+        raise UserError(_no_model(given))
     raise UserError(_unknown(name))
 
 
@@ -361,6 +363,13 @@ def _nowhere(release: Release) -> str:
             f"`git checkout weights/{release.name}`, or install dancenet again."
         )
     return f"The model {release.name!r} is known, but published nowhere yet."
+
+
+def _no_model(folder: Path) -> str:
+    return (
+        f"{folder} is not a whole model: it has no {CONFIG}. Copy or fetch it again, or choose "
+        "another model."
+    )
 
 
 def _unknown(name: str) -> str:

@@ -33,6 +33,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Encodes, and says where the result is."""
+    import shlex
     import time
 
     from dancenet import files, pipeline
@@ -53,9 +54,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         f"{out}: {frames.num_frames:,} frames of {len(frames.clips)} clips, "
         f"{latents.z_mean.shape[1]} dimensions, {frames.num_frames / seconds:.0f} frames/s"
     )
+    look = shlex.join([str(out), "--model", arguments.model, "--frames", str(arguments.frames)])
     terminal.say(
-        "See whether the VAE is good enough: python scripts/decode_latents.py "
-        f"{out} --model {arguments.model} --frames {arguments.frames}"
+        f"See whether the VAE is good enough: python scripts/decode_latents.py {look}"
     )
     return None
 

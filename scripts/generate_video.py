@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -125,10 +126,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     if not written or not written[-1].complete or len(written) < (1 if recipe else settings.count):
         last = f"{written[-1].path} ends where you stopped it." if written else ""
         raise KeyboardInterrupt(last)
-    again = f"python scripts/generate_video.py --replay {written[0].path}"
+    again = ["--replay", str(written[0].path)]
     if arguments.model:
-        again += f" --model {arguments.model}"
-    terminal.say(f"The same dance again: {again}")
+        again += ["--model", arguments.model]
+    terminal.say(
+        f"The same dance again: python scripts/generate_video.py {shlex.join(again)}"
+    )
     return None
 
 

@@ -106,6 +106,21 @@ def test_a_replay_of_something_else_says_so(
     assert "There is no video" in capsys.readouterr().err
 
 
+def test_a_picture_too_large_to_play_is_refused(
+    model: ModelFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("--scale", 1000, seconds=None) == 1
+    assert "208000x120000; choose 1 to 39" in capsys.readouterr().err
+
+
+def test_the_command_it_names_can_be_pasted(
+    model: ModelFolder, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("my dances").mkdir()
+    assert run("--out", "my dances/été.mp4", "--scale", 1) == 0
+    assert "--replay 'my dances/été.mp4' --model small" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("kind", ["mp4", "webm", "gif", "frames"])
 def test_every_format_is_written_and_says_its_seed(model: ModelFolder, kind: str) -> None:
     assert run("--format", kind, "--seed", 11) == 0

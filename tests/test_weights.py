@@ -170,8 +170,11 @@ def test_an_unknown_name_lists_those_there_are(home):
 
 def test_a_folder_without_a_configuration_is_no_model(home):
     (home / "work" / "pictures" / "a").mkdir(parents=True)
-    with pytest.raises(UserError, match="pictures/a is not a model: it has no config.json"):
+    with pytest.raises(UserError, match="pictures/a is not a whole model: it has no config.json"):
         weights.find_model("pictures/a")
+    (home / "work" / "salsa").mkdir()
+    with pytest.raises(UserError, match="salsa is not a whole model: it has no config.json"):
+        weights.find_model("salsa")
 
 
 def test_a_model_that_is_not_here_yet_says_how_to_fetch_it(home, site):

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from dancenet.data.frames import HEIGHT, WIDTH
 from dancenet.errors import UserError
 
 EDGE_WIDTH = 1.8  # output pixels from colour to colour at the outline's mean slope; 1 to 1.5 show
@@ -17,6 +18,8 @@ SPECK_AREA = 12  # source pixels; a smaller detached spot is noise
 PINHOLE_AREA = 4  # source pixels; a smaller hole in the body is noise, not a bent arm
 MIN_SLOPE = 0.04  # whiteness per source pixel; below this an area is flat and has no edge
 SMOOTHING = 0.6  # source pixels; takes the steps off binary outlines and keeps thin limbs
+
+MAX_WIDTH = 8192  # output pixels; players and encoders know nothing wider
 
 BLACK_ON_WHITE = ((0, 0, 0), (255, 255, 255))
 Color = tuple[int, int, int]
@@ -31,11 +34,23 @@ class Look:
     foreground: Color = BLACK_ON_WHITE[0]  # the dancer, RGB
     background: Color = BLACK_ON_WHITE[1]
 
+    def __post_init__(self) -> None:
+        check_scale(self.scale)
+
     @property
     def palette(self) -> tuple[Color, Color]:
         """The colours that levels 0 (dancer) and 255 (background) are shown in."""
         pair = (self.foreground, self.background)
         return (pair[1], pair[0]) if self.invert else pair
+
+
+def check_scale(scale: int) -> None:
+    """Raises UserError unless pictures of this scale can be drawn and played."""
+    if not 1 <= scale <= MAX_WIDTH // WIDTH:
+        raise UserError(
+            f"--scale {scale} makes pictures of {scale * WIDTH}x{scale * HEIGHT}; choose 1 to "
+            f"{MAX_WIDTH // WIDTH}."
+        )
 
 
 def parse_colors(text: str) -> tuple[Color, Color]:
