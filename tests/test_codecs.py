@@ -167,3 +167,19 @@ def test_smoothing_weakens_a_wave_as_a_gaussian_does():
 def test_no_smoothing_changes_nothing():
     vectors = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
     assert np.array_equal(smooth(vectors, [range(30)], 0.0), vectors)
+
+
+def test_settling_walks_the_picture_through_encoder_and_decoder():
+    # A decoder that adds 1 and an encoder that doubles: 3 -> 4 -> 2 * 4 + 1 = 9 -> 2 * 9 + 1 = 19.
+    def encoder(frames):
+        return 2 * frames[:, :, 0, 0], frames[:, :, 0, 0]
+
+    def decoder(latents):
+        return latents[:, :, None] + 1
+
+    scaler = Scaler(np.zeros(1, np.float32), np.eye(1, dtype=np.float32), np.ones(1, np.float32))
+    codec = SilhouetteCodec(encoder, decoder, scaler, 30.0)
+    three = np.full((1, 1), 3.0, np.float32)
+    assert [codec.decode(three, times).item() for times in (0, 1, 2)] == [4.0, 9.0, 19.0]
+    with pytest.raises(ValueError, match="needs an encoder"):
+        SilhouetteCodec(None, decoder, scaler, 30.0).decode(three, 1)
