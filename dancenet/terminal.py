@@ -6,7 +6,8 @@ import argparse
 import errno
 import os
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from dancenet.errors import UserError
@@ -61,6 +62,24 @@ def run(
             )
         say_error(parser.prog, message)
         return 1
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keeps what a library writes to standard error while it is imported off the terminal.
+
+    TensorFlow's C++ part greets through the file descriptor before its log level is read.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def say(message: str) -> None:

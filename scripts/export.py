@@ -40,7 +40,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             "`python scripts/train_vae.py`."
         )
     try:
-        from dancenet.nets import export
+        with terminal.quiet_import():
+            from dancenet.nets import export
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
     report: list[export.Parity] = []

@@ -88,8 +88,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         )
     latents = Latents.load(arguments.latents)
     try:
-        import keras  # noqa: F401
-        import keras_mdn_layer  # noqa: F401
+        with terminal.quiet_import():
+            import keras  # noqa: F401
+            import keras_mdn_layer  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Training", "train", error.name or "keras") from error
     from dancenet.nets.train import TrainOptions

@@ -77,7 +77,8 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     frames = FrameFolder.open(arguments.frames)
     try:
-        import keras  # noqa: F401
+        with terminal.quiet_import():
+            import keras  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Training", "train", "keras") from error
     from dancenet.nets.train import TrainOptions

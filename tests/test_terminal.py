@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import errno
+import os
 
 import pytest
 
@@ -74,3 +75,10 @@ def test_positive_and_not_negative_accept():
 )
 def test_times_are_written_for_people(seconds, text):
     assert terminal.format_seconds(seconds) == text
+
+
+def test_what_a_library_says_while_it_is_imported_is_not_shown(capfd):
+    with terminal.quiet_import():
+        os.write(2, b"I0000 greetings")
+    os.write(2, b"an error")
+    assert capfd.readouterr().err == "an error"

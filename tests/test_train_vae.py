@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +119,15 @@ def test_a_model_that_cannot_be_begun_with_costs_nothing(frames: Path, tmp_path:
             frames, tmp_path / "model", overwrite=True, start_from=ModelFolder(tmp_path / "none")
         )
     assert files.sha256_of(tmp_path / "model" / "vae.weights.h5") == before
+
+
+def test_an_unreadable_picture_leaves_no_begun_model(frames: Path, tmp_path: Path) -> None:
+    damaged = tmp_path / "imgs"
+    shutil.copytree(frames, damaged, ignore=shutil.ignore_patterns(".*"))
+    (damaged / "2.jpg").write_bytes(b"")
+    with pytest.raises(UserError, match="2.jpg .* is not a readable picture"):
+        train_tiny(damaged, tmp_path / "tiny")
+    assert not (tmp_path / "tiny").exists()
 
 
 def test_the_same_seed_trains_the_same_network(frames: Path, tmp_path: Path) -> None:

@@ -129,13 +129,13 @@ def train_vae(
     else:
         weights = start_from.require(VAE_WEIGHTS, "python scripts/train_vae.py")
         encoder, decoder = load_vae(vae_config, weights)
+    packed = PackedFrames.open(frames)  # an unreadable picture is told before a folder is made
     # Only now: what it replaces may be what it starts from.
     config = _prepare(frames, folder, options, train_options, resume, overwrite)
     vae = join(encoder, decoder)
     trainer = VaeTrainer(encoder, decoder, options.free_bits, options.edge_weight)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
 
-    packed = PackedFrames.open(frames)
     batch_size = min(options.batch_size, len(train_rows))
     operations = (multiply_adds(encoder) + multiply_adds(decoder)) / 1e6
     terminal.say(
