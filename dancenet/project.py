@@ -250,9 +250,10 @@ class _Project:
         # What a killed run left of this clip would be there twice.
         kept = max([clip["clips_after"] for clip in self._extracted().values()], default=0)
         FrameWriter(self.frames).keep(kept)
+        # The rate in full: rounded up, it could pass that of one clip and fit the others.
         seconds = self._call(
             "extract-frames",
-            [source.path, "--out", str(self.frames), "--fps", f"{self.fps:g}",
+            [source.path, "--out", str(self.frames), "--fps", repr(self.fps),
              "--method", self.settings.method,
              "--report", str(self.folder / "reports" / f"footage_{index}")],
         )
