@@ -66,8 +66,9 @@ def split_clips(
     the pictures just before a held-out block look almost the same.
 
     Returns:
-        Two lists of 0-based row ranges. The validation list is empty only if every
-        clip is marked "train" or too short to give a block of at least one second.
+        Two lists of 0-based row ranges. A block is at least one second long, unless no clip
+        is marked and none is long enough; then the longest clip gives its end. Without that
+        the validation list may be empty.
     """
     train: list[range] = []
     validation: list[range] = []
