@@ -87,8 +87,9 @@ class WindowData:
             found += [(int(start), length) for start in starts]
         if not found:
             longest = max((len(clip) for clip in clips), default=0)
+            part = "held out to validate on" if rng is None else "to learn from"
             raise UserError(
-                f"The clips are too short to learn from: the longest has {longest} frames, and "
+                f"The clips are too short: the longest stretch {part} has {longest} frames, and "
                 f"{min(self.options.warm_up + 2, full)} are needed. Film longer clips."
             )
         return np.array(found, np.int64)
