@@ -175,6 +175,11 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
             f"The model {config.name} dances in the space {config.space!r}; "
             "videos are made in 'silhouette'."
         )
+    if config.dancer is None:
+        raise UserError(
+            f"The model {config.name} has a VAE and no dancer yet; train one with "
+            f"`python scripts/train_dancer.py --name {config.name}`."
+        )
     made_by = {
         model_folder.ENCODER_GRAPH: "python scripts/export.py",
         model_folder.DECODER_GRAPH: "python scripts/export.py",
@@ -183,11 +188,6 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         model_folder.SEEDS: "python scripts/train_dancer.py",
     }
     paths = {name: folder.require(name, command) for name, command in made_by.items()}
-    if config.dancer is None:
-        raise UserError(
-            f"{folder / model_folder.CONFIG} describes no dancer; train one with "
-            "`python scripts/train_dancer.py`."
-        )
     folder.check((model_folder.CONFIG, *made_by))
     scaler = Scaler.load(paths[model_folder.SCALER])
     decoder = OnnxDecoder(paths[model_folder.DECODER_GRAPH], threads)

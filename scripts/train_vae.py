@@ -48,13 +48,15 @@ def build_parser() -> argparse.ArgumentParser:
                         help="the largest norm of the gradient, in nats")
     parser.add_argument("--patience", type=terminal.positive(int), default=None,
                         help="stop after this many epochs without a better validation")
-    parser.add_argument("--seed", type=int, default=0, help="of all that is random")
-    parser.add_argument("--resume", action="store_true",
-                        help="continue a training that was stopped, with the same options")
-    parser.add_argument("--overwrite", action="store_true",
-                        help="replace the model of that name")
+    parser.add_argument("--seed", type=terminal.not_negative(int), default=0,
+                        help="of all that is random")
+    begun = parser.add_mutually_exclusive_group()
+    begun.add_argument("--resume", action="store_true",
+                       help="continue a training that was stopped, with the same options")
+    begun.add_argument("--overwrite", action="store_true",
+                       help="replace the model of that name")
     parser.add_argument("--tensorboard", action="store_true",
-                        help="write TensorBoard logs to weights/NAME/training/tensorboard")
+                        help="write TensorBoard logs to weights/NAME/training/vae/tensorboard")
     return parser
 
 

@@ -130,6 +130,21 @@ def test_an_unreadable_picture_leaves_no_begun_model(frames: Path, tmp_path: Pat
     assert not (tmp_path / "tiny").exists()
 
 
+def test_a_vae_whose_dancer_is_trained_is_not_trained_on(frames: Path, tmp_path: Path) -> None:
+    train_tiny(frames, tmp_path / "model")
+    (tmp_path / "model" / "dancer.weights.h5").write_bytes(b"a dancer")
+    before = files.sha256_of(tmp_path / "model" / "vae.weights.h5")
+    with pytest.raises(UserError, match="has a dancer"):
+        train_tiny(frames, tmp_path / "model", resume=True)
+    assert files.sha256_of(tmp_path / "model" / "vae.weights.h5") == before
+
+
+@pytest.mark.parametrize("options", [["--resume", "--overwrite"], ["--seed", "-1"]])
+def test_what_contradicts_itself_is_a_usage_error(options: list[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(["--name", "tiny", *options])
+
+
 def test_the_same_seed_trains_the_same_network(frames: Path, tmp_path: Path) -> None:
     for name in ("first", "second"):
         train_tiny(frames, tmp_path / name)

@@ -364,6 +364,12 @@ class _Loop:
     def _end_epoch(self, figures: dict[str, float], step_seconds: float) -> None:
         state, options = self.state, self.options
         validation = self.validate()
+        if not math.isfinite(validation[options.monitor]):
+            raise UserError(
+                f"The {options.monitor} is {validation[options.monitor]} after epoch "
+                f"{state.epochs + 1}: training has diverged. The last good state is kept in "
+                f"{self.folder}; try again with a smaller --learning-rate."
+            )
         state.epochs += 1
         state.epoch_steps = 0
         value = validation[options.monitor]

@@ -54,6 +54,7 @@ _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
 _LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
 _TRIAL_DANCES = 16
 _TRIAL_SECONDS = 20.0
+_RUNS_AWAY = 4.0  # times the real energy at the end of a trial dance
 
 DENSITY_NOTE = (
     "The loss is the negative logarithm of a density, in nats per dimension: smaller is better, "
@@ -212,7 +213,8 @@ def train_dancer(
         board.close()
     save_weights(network.model, folder / DANCER_WEIGHTS)
     logs.write_curves(place / CURVES, result.history, ("loss",))
-    dance = try_dancing(network, vectors, held_out_clips, latents.fps)
+    with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
+        dance = try_dancing(network, vectors, held_out_clips, latents.fps)
     folder.write_config(
         _with_training(
             config,
@@ -240,6 +242,11 @@ def train_dancer(
         f"the last quarter), stands still {dance['still']:.0%} of the time (real: "
         f"{dance['still_real']:.0%}), and is {dance['spread']:.0%} as widely spread."
     )
+    if not dance["energy_at_end"] < _RUNS_AWAY:
+        terminal.warn(
+            "left alone, this dancer runs away from what it has seen; train it longer, give it "
+            "more material, or generate with a --temperature below 1."
+        )
     return result
 
 

@@ -247,6 +247,12 @@ def _prepare(
                 "--resume to continue its training, --overwrite to replace it, or choose another "
                 "--name."
             )
+        if (folder / DANCER_WEIGHTS).exists():
+            raise UserError(
+                f"The model in {folder.path} has a dancer, which knows the latents of this VAE "
+                "only; train a further one under another --name with --start-from "
+                f"{folder.path.name}, or say --overwrite to begin both anew."
+            )
         found = folder.read_config()
         if found.vae != config.vae:
             raise UserError(
