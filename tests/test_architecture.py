@@ -29,7 +29,6 @@ LAYERS = [
     ["data"],
     ["codecs"],
     ["sequence"],
-    ["metrics"],
     ["runtime"],
     ["nets"],
     ["weights"],

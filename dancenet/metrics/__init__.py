@@ -1,1 +1,0 @@
-"""Is it a dance? Figures that need no network."""
