@@ -17,11 +17,10 @@ from dancenet.data.frames import FrameFolder, FrameWriter  # noqa: E402
 from dancenet.errors import UserError  # noqa: E402
 from dancenet.folder import ModelFolder  # noqa: E402
 from dancenet.nets import logs  # noqa: E402
-from dancenet.nets.train import TrainOptions  # noqa: E402
+from dancenet.nets.train import TrainOptions, spread  # noqa: E402
 from dancenet.nets.train_vae import (  # noqa: E402
     VaeOptions,
     _shuffled,
-    _spread,
     train_vae,
     training_folder,
 )
@@ -201,8 +200,8 @@ def test_no_frame_comes_twice_before_all_came_once() -> None:
 
 
 def test_validation_frames_are_spread_over_all_that_is_held_out() -> None:
-    assert list(_spread(np.arange(100), 3)) == [0, 50, 99]
-    assert list(_spread(np.arange(2), 3)) == [0, 1]
+    assert list(spread(np.arange(100), 3)) == [0, 50, 99]
+    assert list(spread(np.arange(2), 3)) == [0, 1]
 
 
 def test_the_contact_sheet_has_originals_above_reconstructions(tmp_path: Path) -> None:

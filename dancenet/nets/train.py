@@ -124,6 +124,16 @@ class _State:
     stopped_early: bool = False
 
 
+def describe(options: Any, train_options: TrainOptions) -> dict[str, object]:
+    """Returns how a network is trained, for `config.json`; `options` is its own dataclass."""
+    return {**dataclasses.asdict(options), **dataclasses.asdict(train_options)}
+
+
+def spread(rows: np.ndarray, count: int) -> np.ndarray:
+    """Returns `count` of the rows (N, …), or all if there are fewer, from first to last evenly."""
+    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
+
+
 def make_optimizer(options: TrainOptions) -> keras.optimizers.Optimizer:
     """Returns Adam with the gradient clipped by its global norm."""
     return keras.optimizers.Adam(

@@ -41,7 +41,9 @@ from dancenet.nets.train import (
     TrainResult,
     jit_compile,
     make_optimizer,
+    describe,
     save_weights,
+    spread,
     train,
 )
 from dancenet.sequence.generate import generate
@@ -159,7 +161,7 @@ def train_dancer(
         ),
     )
     num_windows = len(data.windows(train_clips, options.stride))
-    held_out = _spread(
+    held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
@@ -219,7 +221,7 @@ def train_dancer(
         _with_training(
             config,
             {
-                **_describe(options, train_options),
+                **describe(options, train_options),
                 "frames": sum(map(len, train_clips)),
                 "held_out_frames": sum(map(len, held_out_clips)),
                 "epochs": result.epochs,
@@ -361,7 +363,7 @@ def _prepare(
         shutil.rmtree(place)
     place.mkdir(parents=True)
     config = _with_training(
-        dataclasses.replace(found, dancer=wanted, fps=fps), _describe(options, train_options)
+        dataclasses.replace(found, dancer=wanted, fps=fps), describe(options, train_options)
     )
     folder.write_config(config)
     folder.seal()
@@ -370,10 +372,6 @@ def _prepare(
 
 def _with_training(config: ModelConfig, record: dict[str, object]) -> ModelConfig:
     return dataclasses.replace(config, training={**config.training, "dancer": record})
-
-
-def _describe(options: DancerOptions, train_options: TrainOptions) -> dict[str, object]:
-    return {**dataclasses.asdict(options), **dataclasses.asdict(train_options)}
 
 
 def _introduce(
@@ -397,8 +395,3 @@ def _introduce(
         f"{floors['pose']:.3f} nats per dimension, staying in place {floors['stay']:.3f}, "
         f"repeating the last step {floors['repeat']:.3f}."
     )
-
-
-def _spread(windows: np.ndarray, count: int) -> np.ndarray:
-    chosen = np.linspace(0, len(windows) - 1, min(count, len(windows))).round().astype(int)
-    return windows[chosen]

@@ -36,7 +36,9 @@ from dancenet.nets.train import (
     TrainResult,
     jit_compile,
     make_optimizer,
+    describe,
     save_weights,
+    spread,
     train,
 )
 from dancenet.nets.vae import (
@@ -154,8 +156,8 @@ def train_vae(
             beta = options.beta * min(1.0, step / warm_up)
             yield draw_batch(packed.read(chosen), epoch.rng, beta, latent_dim)
 
-    held_out = _spread(held_out_rows, options.max_validation_frames)
-    shown = _spread(held_out_rows, _SHEET_FRAMES)
+    held_out = spread(held_out_rows, options.max_validation_frames)
+    shown = spread(held_out_rows, _SHEET_FRAMES)
     noise = np.random.default_rng(train_options.seed).standard_normal(
         (len(held_out), latent_dim), dtype=np.float32
     )
@@ -202,7 +204,7 @@ def train_vae(
             training={
                 **config.training,
                 "vae": {
-                    **_describe(options, train_options),
+                    **describe(options, train_options),
                     "start_from": start_from.path.name if start_from else None,
                     "frames": len(train_rows),
                     "held_out_frames": len(held_out_rows),
@@ -237,7 +239,7 @@ def _prepare(
         name=folder.path.name,
         fps=frames.fps,
         vae=VaeConfig(network=options.network),
-        training={"vae": _describe(options, train_options)},
+        training={"vae": describe(options, train_options)},
     )
     if folder.exists() and not overwrite:
         if not resume:
@@ -275,10 +277,6 @@ def _prepare(
     return config
 
 
-def _describe(options: VaeOptions, train_options: TrainOptions) -> dict[str, object]:
-    return {**dataclasses.asdict(options), **dataclasses.asdict(train_options)}
-
-
 def _rows(ranges: list[range]) -> np.ndarray:
     return np.array([row for rows in ranges for row in rows], dtype=np.int64)
 
@@ -287,10 +285,6 @@ def _shuffled(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndar
     """Returns `count` of the rows in random order; none twice before all were there once."""
     rounds = [rng.permutation(rows) for _ in range(-(-count // len(rows)))]
     return np.concatenate(rounds)[:count]
-
-
-def _spread(rows: np.ndarray, count: int) -> np.ndarray:
-    return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
 def _validate(
