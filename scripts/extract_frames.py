@@ -83,6 +83,11 @@ def build_parser() -> argparse.ArgumentParser:
         "held out)",
     )
     parser.add_argument(
+        "--mirror",
+        action="store_true",
+        help="write each clip once more with left and right swapped: twice as much to learn from",
+    )
+    parser.add_argument(
         "--report",
         metavar="PATH",
         help="the footage report, PATH.txt and PATH.png (default: OUT/report/footage)",
@@ -132,10 +137,14 @@ def work(arguments: argparse.Namespace) -> int | None:
                 # Made once there is something to write, so a mistyped name leaves no folder.
                 writer = writer or FrameWriter(arguments.out, arguments.overwrite)
                 total = opened.expected_seconds and round(opened.expected_seconds * opened.fps)
+                before = len(writer.clips)
                 with terminal.progress(total=total, description=Path(source).name) as bar:
                     reports.append(
                         extraction.extract(opened, writer, settings, load_network, bar.update)
                     )
+                if arguments.mirror:
+                    for clip in writer.clips[before:]:
+                        writer.add_mirrored(clip)
             except UserError as error:
                 if len(arguments.videos) == 1:
                     raise
@@ -192,8 +201,9 @@ def _finish(reports: Any, writer: Any, report: str | None) -> None:
             f"{writer.path} now holds clips of {', '.join(f'{rate:g}' for rate in rates)} frames "
             f"a second, and a dance has one rate; extract them all again with --fps {rates[0]:g}."
         )
+    count = len(writer.clips)
     terminal.say(
-        f"{writer.path} holds {writer.clips[-1].last} frames in {len(writer.clips)} clips."
+        f"{writer.path} holds {writer.clips[-1].last} frames in {count} clip{'s' * (count > 1)}."
     )
 
 

@@ -44,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="nats of KL divergence that each dimension may use at no cost")
     parser.add_argument("--edge-weight", type=terminal.not_negative(float), default=0.0,
                         help="extra weight of the pixels beside the outline")
+    parser.add_argument("--augment", type=terminal.not_negative(float), default=1.0,
+                        help="how much the frames are moved, turned, scaled and mirrored at "
+                        "random; 0 takes them as they are")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=300.0,
                         help="the largest norm of the gradient, in nats")
     parser.add_argument("--patience", type=terminal.positive(int), default=None,
@@ -101,6 +104,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             beta_steps=arguments.beta_steps,
             free_bits=arguments.free_bits,
             edge_weight=arguments.edge_weight,
+            augment=arguments.augment,
             tensorboard=arguments.tensorboard,
         ),
         TrainOptions(

@@ -322,6 +322,20 @@ class FrameWriter:
                 with contextlib.suppress(OSError):  # somebody else may have put something there
                     self.path.rmdir()
 
+    def add_mirrored(self, clip: Clip) -> Clip:
+        """Writes a clip of this folder once more, with left and right swapped."""
+        return self.add_clip(
+            (
+                read_picture(self.path / f"{number}.jpg")[:, ::-1]
+                for number in range(clip.first, clip.last + 1)
+            ),
+            source=clip.source,
+            fps=clip.fps,
+            method=clip.method,
+            split=clip.split,
+            details={**(clip.details or {}), "mirror": True},
+        )
+
     def keep(self, num_clips: int) -> None:
         """Removes every clip after the first `num_clips`."""
         kept = self.clips[:num_clips]

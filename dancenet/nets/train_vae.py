@@ -14,6 +14,7 @@ import numpy as np
 
 from dancenet import terminal
 from dancenet.config import ModelConfig, VaeConfig
+from dancenet.data.augment import augment
 from dancenet.data.frames import FrameFolder, PackedFrames, split_clips
 from dancenet.errors import UserError
 from dancenet.folder import (
@@ -74,6 +75,7 @@ class VaeOptions:
     beta_steps: int = 2000  # over which it grows from 0; a tenth of the training at most
     free_bits: float = 0.0  # nats a dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
+    augment: float = 1.0  # strength of `data.augment`, 0 for the frames as they are
     max_validation_frames: int = 1024  # spread evenly over all that is held out
     sheet_epochs: int = 5  # between two contact sheets
     tensorboard: bool = False
@@ -154,7 +156,10 @@ def train_vae(
             chosen = rows[index * batch_size : (index + 1) * batch_size]
             step = epoch.first_step + index + 1
             beta = options.beta * min(1.0, step / warm_up)
-            yield draw_batch(packed.read(chosen), epoch.rng, beta, latent_dim)
+            pictures = packed.read(chosen)
+            if options.augment:
+                pictures = augment(pictures, epoch.rng, options.augment)
+            yield draw_batch(pictures, epoch.rng, beta, latent_dim)
 
     held_out = spread(held_out_rows, options.max_validation_frames)
     shown = spread(held_out_rows, _SHEET_FRAMES)
