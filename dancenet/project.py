@@ -33,11 +33,11 @@ from dancenet.data.frames import FrameWriter
 from dancenet.data.video import camera_index, open_footage
 from dancenet.data.video_writer import check_output, choose_format
 from dancenet.errors import MissingExtra, UserError
-from dancenet.folder import TRAINING, VAE_WEIGHTS, ModelFolder
+from dancenet.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder
 
 STATE = "project.json"
 LOCK = ".lock"
-BUNDLED = "silhouette_v0"  # its VAE has seen many bodies; beginning with it saves most of the time
+BUNDLED = "silhouette_v0"  # it has seen many bodies move; beginning with it saves most of the time
 
 _FORMAT = 1
 _HIGHEST_FPS = 30.0
@@ -164,7 +164,7 @@ class _Project:
             ["--frames", str(self.frames), "--model", str(self.model.path),
              "--out", str(self.latents), "--overwrite"],
         )
-        self._train("train-dancer", ["--latents", self.latents.name])
+        self._train("train-dancer", ["--latents", self.latents.name, *_start_from()])
         self._generate()
         terminal.say(
             f"{self.out} is finished, after {terminal.format_seconds(time.monotonic() - began)}. "
@@ -208,7 +208,7 @@ class _Project:
         return self._encode_seconds() + self._generate_seconds() + 2 * _START_SECONDS
 
     def _encode_seconds(self) -> float:
-        frames = sum(source.seconds * self.fps for source in self.sources)
+        frames = 2 * sum(source.seconds * self.fps for source in self.sources)  # mirrored, too
         return frames / _ENCODED_PER_SECOND + _START_SECONDS
 
     def _generate_seconds(self) -> float:
@@ -254,7 +254,7 @@ class _Project:
         seconds = self._call(
             "extract-frames",
             [source.path, "--out", str(self.frames), "--fps", repr(self.fps),
-             "--method", self.settings.method,
+             "--method", self.settings.method, "--mirror",
              "--report", str(self.folder / "reports" / f"footage_{index}")],
         )
         self._extracted()[source.key] = {
@@ -432,12 +432,13 @@ def _training_folder(model: ModelFolder, stage: str) -> Path:
 
 
 def _start_from() -> list[str]:
-    """Returns the flags that begin with the bundled VAE, if it is there with its weights."""
+    """Returns the flags that begin with the bundled model, if it is there with its weights."""
     try:
         path = weights.find_model(BUNDLED)
     except UserError:
         return []
-    return ["--start-from", str(path.absolute())] if (path / VAE_WEIGHTS).is_file() else []
+    whole = all((path / name).is_file() for name in (VAE_WEIGHTS, DANCER_WEIGHTS))
+    return ["--start-from", str(path.absolute())] if whole else []
 
 
 def _trained_seconds(model: ModelFolder, stage: str) -> float:

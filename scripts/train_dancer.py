@@ -21,6 +21,10 @@ def build_parser() -> argparse.ArgumentParser:
                         help="name of the model whose VAE made them; a path is taken as its folder")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
                         help="lean, or the network of 2018")
+    parser.add_argument("--start-from", metavar="NAME", default=None,
+                        help="a model whose dancer is the beginning, instead of chance; the one "
+                        "that the VAE was started from. Network and smoothing are that "
+                        "model's. With little material the dance is far better for it")
     parser.add_argument("--units", type=terminal.positive(int), default=None,
                         help="of each LSTM layer; the network's own unless given")
     parser.add_argument("--layers", type=terminal.positive(int), default=None,
@@ -76,6 +80,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
+    from dancenet import weights
     from dancenet.codecs.latents import Latents
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
@@ -89,6 +94,9 @@ def work(arguments: argparse.Namespace) -> int | None:
             f"`python scripts/train_vae.py --name {arguments.name}`."
         )
     latents = Latents.load(arguments.latents)
+    start_from = None
+    if arguments.start_from:
+        start_from = ModelFolder(weights.find_model(arguments.start_from))
     try:
         with terminal.quiet_import():
             import keras  # noqa: F401
@@ -125,6 +133,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             patience=arguments.patience,
             seed=arguments.seed,
         ),
+        start_from=start_from,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
     )

@@ -47,6 +47,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--augment", type=terminal.not_negative(float), default=1.0,
                         help="how much the frames are moved, turned, scaled and mirrored at "
                         "random; 0 takes them as they are")
+    parser.add_argument("--rehearse", type=terminal.not_negative(float), default=0.5,
+                        help="share of each batch that the model of --start-from draws of what "
+                        "it has seen, so as not to forget it")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=300.0,
                         help="the largest norm of the gradient, in nats")
     parser.add_argument("--patience", type=terminal.positive(int), default=None,
@@ -105,6 +108,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             free_bits=arguments.free_bits,
             edge_weight=arguments.edge_weight,
             augment=arguments.augment,
+            rehearse=arguments.rehearse,
             tensorboard=arguments.tensorboard,
         ),
         TrainOptions(

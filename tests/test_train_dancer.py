@@ -198,3 +198,60 @@ def test_a_dancer_that_never_moves_is_told_from_a_dance() -> None:
     figures = try_dancing(network, vectors, [range(200)], 25.0, temperature=0.0, seconds=2.0)
     assert figures["energy"] == figures["jerk"] == 0.0
     assert figures["still"] == 1.0 and figures["still_real"] < 0.5
+
+
+def started_from(workplace: Path, name: str = "tiny") -> ModelFolder:
+    """A second model with the VAE of the first and no dancer, beside a first that has one."""
+    train_dancer(
+        Latents.load("latents.npz"), ModelFolder(workplace / "weights" / name), OPTIONS, EPOCHS
+    )
+    second = ModelFolder(workplace / "weights" / "second")
+    second.create()
+    second.write_config(ModelConfig("second", vae=VaeConfig(latent_dim=4)))
+    (second / "encoder.onnx").write_bytes(b"an encoder")
+    return second
+
+
+def test_a_dancer_goes_on_from_another_in_the_other_ones_units(workplace: Path) -> None:
+    second = started_from(workplace)
+    first = ModelFolder(workplace / "weights" / "tiny")
+    still = dataclasses.replace(EPOCHS, epochs=1, learning_rate=1e-12)
+    other = dataclasses.replace(OPTIONS, smoothing=0.3)
+    train_dancer(Latents.load("latents.npz"), second, other, still, start_from=first)
+    assert second.read_config().dancer == first.read_config().dancer
+    record = second.read_config().training["dancer"]
+    assert record["start_from"] == "tiny" and record["smoothing"] == OPTIONS.smoothing
+    config = first.read_config().dancer
+    assert config is not None
+    networks = [load_dancer(config, folder / "dancer.weights.h5") for folder in (first, second)]
+    for before, after in zip(*(network.model.get_weights() for network in networks)):
+        np.testing.assert_allclose(after, before, atol=1e-7)
+    scalers = [Scaler.load(folder / "scaler.npz") for folder in (first, second)]
+    assert (scalers[0].scale == scalers[1].scale).all()
+    assert (scalers[0].basis == scalers[1].basis).all()
+
+
+def test_what_contradicts_the_dancer_to_start_from_is_named(workplace: Path) -> None:
+    second = started_from(workplace)
+    first = ModelFolder(workplace / "weights" / "tiny")
+    latents = Latents.load("latents.npz")
+    with pytest.raises(UserError, match=r"has units 16, num_mixtures 2; leave --units and --mix"):
+        train_dancer(
+            latents, second, dataclasses.replace(OPTIONS, units=8, num_mixtures=3), EPOCHS,
+            start_from=first,
+        )
+    with pytest.raises(UserError, match="has no dancer to start from"):
+        train_dancer(latents, second, OPTIONS, EPOCHS, start_from=second)
+    assert second.read_config().dancer is None
+
+
+def test_a_training_that_started_from_another_is_resumed_from_it_only(workplace: Path) -> None:
+    second = started_from(workplace)
+    first = ModelFolder(workplace / "weights" / "tiny")
+    latents = Latents.load("latents.npz")
+    train_dancer(latents, second, OPTIONS, EPOCHS, start_from=first)
+    with pytest.raises(UserError, match="started from tiny"):
+        train_dancer(latents, second, OPTIONS, EPOCHS, resume=True)
+    longer = dataclasses.replace(EPOCHS, epochs=3)
+    result = train_dancer(latents, second, OPTIONS, longer, start_from=first, resume=True)
+    assert result.epochs == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
 from dancenet import files  # noqa: E402
+from dancenet.codecs.base import Scaler  # noqa: E402
 from dancenet.data.frames import FrameFolder, FrameWriter  # noqa: E402
 from dancenet.errors import UserError  # noqa: E402
 from dancenet.folder import ModelFolder  # noqa: E402
@@ -108,6 +110,40 @@ def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Pat
     )
     after = load_vae(config.vae, second / "vae.weights.h5")[1]
     assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], abs=1e-9)
+
+
+def with_stretches(folder: ModelFolder) -> None:
+    """Gives a model that has no dancer something to remember: its prior, 30 frames."""
+    eye = np.eye(128, dtype=np.float32)
+    Scaler(np.zeros(128, np.float32), eye, np.ones(128, np.float32)).save(folder / "scaler.npz")
+    vectors = np.random.default_rng(0).normal(size=(3, 10, 128)).astype(np.float32)
+    files.write_npz(folder / "seeds.npz", vectors=vectors)
+
+
+def val_losses(folder: ModelFolder) -> list[float]:
+    lines = (training_folder(folder) / "log.jsonl").read_text().splitlines()
+    return [json.loads(line)["val_loss"] for line in lines]
+
+
+def test_what_the_first_model_saw_is_rehearsed_and_still_is_after_resuming(
+    frames: Path, tmp_path: Path
+) -> None:
+    first, second, third = (ModelFolder(tmp_path / name) for name in ("first", "second", "third"))
+    train_tiny(frames, first.path)
+    with_stretches(first)
+    opened, options = FrameFolder.open(frames), VaeOptions(batch_size=13)
+    one, two = (TrainOptions(epochs=count, warm_up_steps=1) for count in (1, 2))
+    alone = dataclasses.replace(options, rehearse=0.0)
+    train_vae(opened, third, alone, one, start_from=first)
+    assert not (training_folder(third) / "remembered.npz").exists()
+    train_vae(opened, second, options, one, start_from=first)
+    assert val_losses(second) != val_losses(third)
+    shutil.rmtree(third.path)
+    shutil.copytree(second.path, third.path)
+    train_vae(opened, second, options, two, start_from=first, resume=True)
+    shutil.rmtree(first.path)  # what is rehearsed lies with the checkpoint
+    train_vae(opened, third, options, two, resume=True)
+    assert val_losses(second) == val_losses(third) and len(val_losses(third)) == 2
 
 
 def test_a_model_that_cannot_be_begun_with_costs_nothing(frames: Path, tmp_path: Path) -> None:

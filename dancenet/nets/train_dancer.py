@@ -6,6 +6,7 @@ import dataclasses
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -32,6 +33,7 @@ from dancenet.nets.dancer import (
     KerasStepModel,
     begin_linear,
     build_dancer,
+    load_dancer,
 )
 from dancenet.nets.train import (
     CHECKPOINT,
@@ -53,6 +55,7 @@ CURVES = "loss.png"
 _REPLACED = (CHECKSUMS, SCALER, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
 _VALIDATION_BATCH = 128
 _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
+_LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judge it by
 _LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
 _TRIAL_DANCES = 16
 _TRIAL_SECONDS = 20.0
@@ -98,12 +101,15 @@ class DancerOptions:
                 network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing,
                 steps_seen=2,
             )
-        asked = {
+        return dataclasses.replace(config, **self.asked())
+
+    def asked(self) -> dict[str, Any]:
+        """Returns what was asked for of the network instead of its own."""
+        return {
             name: getattr(self, name)
             for name in ("units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
             if getattr(self, name) is not None
         }
-        return dataclasses.replace(config, **asked)
 
 
 def train_dancer(
@@ -112,6 +118,7 @@ def train_dancer(
     options: DancerOptions,
     train_options: TrainOptions,
     *,
+    start_from: ModelFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> TrainResult:
@@ -125,6 +132,9 @@ def train_dancer(
         folder: the model's folder, with a trained VAE.
         options: of the dancer.
         train_options: of the loop.
+        start_from: a model whose dancer is the beginning, instead of chance. Its scaler is taken
+            over, so the VAE in `folder` should have begun with that model's VAE; so are its
+            network and its smoothing.
         resume: continue a training that was stopped.
         overwrite: replace the dancer in `folder`.
 
@@ -146,13 +156,25 @@ def train_dancer(
             f"The latents have {len(train_clips)} clips to train on and {len(held_out_clips)} to "
             "validate on; both are needed. Add more clips."
         )
+    begun = None
+    if start_from is not None:
+        begun = _read_beginning(start_from, options, latents.z_mean.shape[1])
+        known = begun.network.config
+        options = dataclasses.replace(
+            options, network=known.network, smoothing=known.smoothing
+        )
     z_mean = smooth(latents.z_mean, latents.clips, options.smoothing)
-    scaler = (
-        Scaler.load(folder / SCALER) if resume
-        else dance_data.fit_scaler(z_mean, train_clips, options.network)
-    )
+    if resume:
+        scaler = Scaler.load(folder / SCALER)
+    elif begun is not None:
+        scaler = begun.scaler
+    else:
+        scaler = dance_data.fit_scaler(z_mean, train_clips, options.network)
     vectors = scaler.to_model(z_mean)
-    step_scale = dance_data.fit_step_scale(vectors, train_clips)
+    step_scale = (
+        dance_data.fit_step_scale(vectors, train_clips) if begun is None
+        else begun.network.step_scale
+    )
     data = WindowData(
         latents, scaler, step_scale,
         BatchOptions(
@@ -165,7 +187,12 @@ def train_dancer(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
-    config = _prepare(folder, options, train_options, scaler, latents.fps, resume)
+    wanted = options.config(scaler.dim) if begun is None else begun.network.config
+    record = {
+        **describe(options, train_options),
+        "start_from": start_from.path.name if start_from else None,
+    }
+    config = _prepare(folder, wanted, record, latents.fps, resume)
     assert config.dancer is not None
     if not resume:
         scaler.save(folder / SCALER)
@@ -174,9 +201,13 @@ def train_dancer(
         )
         files.write_npz(folder / SEEDS, vectors=seeds, names=names)
     keras.utils.set_random_seed(train_options.seed)
-    network = build_dancer(config.dancer)
-    network.set_step_scale(step_scale)
-    if network.motion is not None and network.config.predict == "step" and not resume:
+    if begun is not None:
+        network = begun.network
+    else:
+        network = build_dancer(config.dancer)
+        network.set_step_scale(step_scale)
+    is_new = begun is None and not resume
+    if is_new and network.motion is not None and network.config.predict == "step":
         rng = np.random.default_rng(train_options.seed)
         windows = data.windows(train_clips, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
@@ -205,7 +236,7 @@ def train_dancer(
         validate,
         place,
         train_options,
-        steps_per_epoch=max(1, num_windows // batch_size),
+        steps_per_epoch=max(_LEAST_STEPS, num_windows // batch_size),
         items_per_step=batch_size * options.look_back,
         unit="vector",
         resume=resume,
@@ -221,7 +252,7 @@ def train_dancer(
         _with_training(
             config,
             {
-                **describe(options, train_options),
+                **record,
                 "frames": sum(map(len, train_clips)),
                 "held_out_frames": sum(map(len, held_out_clips)),
                 "epochs": result.epochs,
@@ -339,21 +370,61 @@ def _check(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
     return False
 
 
+@dataclass(frozen=True)
+class _Beginning:
+    """A trained dancer to go on from, and the scaler of the units it moves in."""
+
+    network: DancerNetwork
+    scaler: Scaler
+
+
+def _read_beginning(
+    model: ModelFolder, options: DancerOptions, latent_dim: int
+) -> _Beginning:
+    config = model.read_config().dancer
+    if config is None:
+        raise UserError(
+            f"The model {model.path} has no dancer to start from; choose another, or leave "
+            "--start-from out."
+        )
+    weights = model.require(DANCER_WEIGHTS, "python scripts/train_dancer.py")
+    scaler = Scaler.load(model.require(SCALER, "python scripts/train_dancer.py"))
+    if scaler.latent_dim != latent_dim:
+        raise UserError(
+            f"The dancer of {model.path} knows latents of {scaler.latent_dim} dimensions; these "
+            f"have {latent_dim}. Start from a model with the same VAE, or leave --start-from out."
+        )
+    different = [
+        name for name, value in options.asked().items() if getattr(config, name) != value
+    ]
+    if different:
+        raise UserError(
+            f"The dancer of {model.path} has "
+            + ", ".join(f"{name} {getattr(config, name)}" for name in different)
+            + "; leave "
+            + " and ".join(f"--{name.replace('num_', '').replace('_', '-')}" for name in different)
+            + " out, or --start-from."
+        )
+    # The only thing that the weights do not depend on.
+    config = dataclasses.replace(config, look_back=options.look_back)
+    return _Beginning(load_dancer(config, weights), scaler)
+
+
 def _prepare(
     folder: ModelFolder,
-    options: DancerOptions,
-    train_options: TrainOptions,
-    scaler: Scaler,
+    wanted: DancerConfig,
+    record: dict[str, object],
     fps: float,
     resume: bool,
 ) -> ModelConfig:
     found = folder.read_config()
-    wanted = options.config(scaler.dim)
     if resume:
-        if found.dancer != wanted:
+        begun = found.training.get("dancer", {}).get("start_from")
+        if found.dancer != wanted or begun != record["start_from"]:
+            source = f"started from {begun}" if begun else "started from chance"
             raise UserError(
-                f"The model in {folder.path} has another dancer ({found.dancer}); resume it with "
-                "the options it was begun with."
+                f"The model in {folder.path} has another dancer ({found.dancer}, {source}); "
+                "resume it with the options it was begun with."
             )
         return found
     for name in _REPLACED:
@@ -362,9 +433,7 @@ def _prepare(
     if place.exists():
         shutil.rmtree(place)
     place.mkdir(parents=True)
-    config = _with_training(
-        dataclasses.replace(found, dancer=wanted, fps=fps), describe(options, train_options)
-    )
+    config = _with_training(dataclasses.replace(found, dancer=wanted, fps=fps), record)
     folder.write_config(config)
     folder.seal()
     return config

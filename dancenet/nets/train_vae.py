@@ -28,7 +28,7 @@ from dancenet.folder import (
     VAE_WEIGHTS,
     ModelFolder,
 )
-from dancenet.nets import logs
+from dancenet.nets import logs, rehearsal
 from dancenet.nets.train import (
     CHECKPOINT,
     Batch,
@@ -54,6 +54,7 @@ from dancenet.nets.vae import (
 )
 
 CURVES = "loss.png"
+REMEMBERED = "remembered.npz"
 RECONSTRUCTIONS = "reconstructions.png"
 
 _REPLACED = (
@@ -76,9 +77,15 @@ class VaeOptions:
     free_bits: float = 0.0  # nats a dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
     augment: float = 1.0  # strength of `data.augment`, 0 for the frames as they are
+    # Share of each batch that the model training starts from draws of what it has seen.
+    rehearse: float = 0.5
     max_validation_frames: int = 1024  # spread evenly over all that is held out
     sheet_epochs: int = 5  # between two contact sheets
     tensorboard: bool = False
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rehearse < 1:
+            raise UserError(f"rehearse must be at least 0 and below 1; received {self.rehearse}.")
 
 
 def training_folder(folder: ModelFolder) -> Path:
@@ -128,19 +135,29 @@ def train_vae(
         )
     vae_config = VaeConfig(network=options.network)
     keras.utils.set_random_seed(train_options.seed)
+    old = None
     if start_from is None:
         encoder, decoder = build_encoder(vae_config), build_decoder(vae_config)
     else:
         weights = start_from.require(VAE_WEIGHTS, "python scripts/train_vae.py")
         encoder, decoder = load_vae(vae_config, weights)
+        if options.rehearse and not resume:
+            old = rehearsal.remember(encoder, decoder, start_from)
     packed = PackedFrames.open(frames)  # an unreadable picture is told before a folder is made
     # Only now: what it replaces may be what it starts from.
     config = _prepare(frames, folder, options, train_options, resume, overwrite)
+    remembered = place / REMEMBERED
+    if old is not None:
+        rehearsal.save(remembered, old)
+    elif resume and remembered.exists():
+        old = rehearsal.load(remembered)
     vae = join(encoder, decoder)
     trainer = VaeTrainer(encoder, decoder, options.free_bits, options.edge_weight)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
 
     batch_size = min(options.batch_size, len(train_rows))
+    num_old = 0 if old is None else round(options.rehearse * batch_size)
+    num_new = batch_size - num_old
     operations = (multiply_adds(encoder) + multiply_adds(decoder)) / 1e6
     terminal.say(
         f"Training the VAE {vae_config.network!r} ({vae.count_params():,} weights, "
@@ -150,13 +167,16 @@ def train_vae(
     latent_dim = vae_config.latent_dim
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
-        rows = _shuffled(train_rows, epoch.num_steps * batch_size, epoch.rng)
+        rows = _shuffled(train_rows, epoch.num_steps * num_new, epoch.rng)
         warm_up = max(1.0, min(options.beta_steps, _MAX_WARM_UP * epoch.total_steps))
         for index in range(epoch.num_steps):
-            chosen = rows[index * batch_size : (index + 1) * batch_size]
+            chosen = rows[index * num_new : (index + 1) * num_new]
             step = epoch.first_step + index + 1
             beta = options.beta * min(1.0, step / warm_up)
             pictures = packed.read(chosen)
+            if old is not None:
+                again = old[epoch.rng.integers(len(old), size=num_old)]
+                pictures = np.concatenate([pictures, again])
             if options.augment:
                 pictures = augment(pictures, epoch.rng, options.augment)
             yield draw_batch(pictures, epoch.rng, beta, latent_dim)
@@ -189,7 +209,7 @@ def train_vae(
         validate,
         place,
         train_options,
-        steps_per_epoch=max(1, min(len(train_rows), options.frames_per_epoch) // batch_size),
+        steps_per_epoch=max(1, min(len(train_rows), options.frames_per_epoch) // num_new),
         items_per_step=batch_size,
         resume=resume and (place / CHECKPOINT).exists(),
         after_epoch=after_epoch,
