@@ -63,6 +63,7 @@ class Settings:
 
     minutes: float = 30.0  # for everything
     method: str = "auto"  # of extraction
+    model_file: Path | None = None  # the person network; None for the user's cache
     seconds: float = 16.0  # of the dance
     seed: int | None = None  # of the dance; None draws one
     overwrite: bool = False  # begin anew, and replace a foreign file
@@ -116,6 +117,8 @@ def make_dance(
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
     check_training()
+    if settings.model_file is not None and not settings.model_file.is_file():
+        raise UserError(f"There is no segmentation network at {settings.model_file}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     sources = [_identify(clip) for clip in clips]
     with _lock(folder) as lock:
@@ -251,11 +254,13 @@ class _Project:
         kept = max([clip["clips_after"] for clip in self._extracted().values()], default=0)
         FrameWriter(self.frames).keep(kept)
         # The rate in full: rounded up, it could pass that of one clip and fit the others.
+        network = self.settings.model_file
         seconds = self._call(
             "extract-frames",
             [source.path, "--out", str(self.frames), "--fps", repr(self.fps),
              "--method", self.settings.method, "--mirror",
-             "--report", str(self.folder / "reports" / f"footage_{index}")],
+             "--report", str(self.folder / "reports" / f"footage_{index}"),
+             *(["--model-file", str(network)] if network else [])],
         )
         self._extracted()[source.key] = {
             "path": source.path,

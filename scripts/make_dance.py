@@ -30,6 +30,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--method", choices=("auto", "threshold", "background", "person"),
                         default="auto",
                         help="how the dancer is found, see extract_frames.py (default: auto)")
+    parser.add_argument("--model-file", type=Path, metavar="FILE",
+                        help="the person network as a .tflite file (default: downloaded once, "
+                        "250 KB)")
     parser.add_argument("--seconds", type=terminal.positive(float), default=16.0,
                         help="length of the dance in seconds (default: 16)")
     parser.add_argument("--seed", type=terminal.not_negative(int),
@@ -46,7 +49,8 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     folder = arguments.project or Path(f"{Path(arguments.clips[0]).stem}_project")
     settings = project.Settings(
-        arguments.minutes, arguments.method, arguments.seconds, arguments.seed, arguments.overwrite
+        minutes=arguments.minutes, method=arguments.method, model_file=arguments.model_file,
+        seconds=arguments.seconds, seed=arguments.seed, overwrite=arguments.overwrite,
     )
     project.make_dance(arguments.clips, arguments.out, folder, settings)
     return 0

@@ -100,6 +100,22 @@ def test_the_stages_run_in_the_order_of_the_path(stages, clips):
     assert Path("dance.gif").exists()
 
 
+def test_a_network_that_is_given_is_passed_on_and_one_that_is_not_there_is_told(stages, clips):
+    with pytest.raises(UserError, match="There is no segmentation network at none.tflite"):
+        make(stages, clips, model_file=Path("none.tflite"))
+    assert stages.calls == [] and not Path("dance_project").exists()
+    Path("network.tflite").touch()
+    make(stages, clips, model_file=Path("network.tflite"))
+    assert stages.value("extract-frames", "--model-file") == "network.tflite"
+
+
+def test_both_networks_begin_with_the_bundled_model_and_the_clips_are_mirrored(stages, clips):
+    make(stages, clips)
+    assert "--mirror" in stages.arguments("extract-frames")
+    for stage in ("train-vae", "train-dancer"):
+        assert Path(stages.value(stage, "--start-from")).name == project.BUNDLED
+
+
 def test_a_finished_project_does_nothing_more(stages, clips, capsys):
     make(stages, clips)
     stages.calls.clear()
