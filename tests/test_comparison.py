@@ -51,6 +51,14 @@ def test_of_one_component_the_cost_is_that_of_two_gaussians() -> None:
     assert comparison.nats_lost(expected, received) == pytest.approx(np.log(1.5) + 5 / 18 - 0.5)
 
 
+def test_blurred_mixtures_have_the_variances_of_both() -> None:
+    mu = np.zeros((1, 1, 2))
+    expected = Mixture(np.zeros((1, 1)), mu, np.full_like(mu, 3.0))
+    received = Mixture(np.zeros((1, 1)), mu + 1, np.full_like(mu, 3.0))
+    blurred = comparison.nats_lost(expected, received, np.array([4.0, 4.0]))
+    assert blurred == pytest.approx(0.5 / (3**2 + 4**2))
+
+
 def test_other_weights_cost_their_divergence() -> None:
     mu, sigma = np.zeros((1, 2, 3)), np.ones((1, 2, 3))
     expected = Mixture(np.log([[0.5, 0.5]]), mu, sigma)

@@ -121,6 +121,14 @@ class Networks:
         return _predict(self.vae[1], latents)[0][..., 0]
 
     @property
+    def usual_step(self) -> np.ndarray:
+        """(D,) root mean square of the steps of the model's real stretches, in model units."""
+        if self.seeds is not None and self.seeds.shape[1] > 1:
+            return np.sqrt(np.square(np.diff(self.seeds, axis=1)).mean((0, 1)))
+        assert self.dancer is not None
+        return self.dancer.step_scale
+
+    @property
     def state_names(self) -> list[str]:
         """The names of the dancer's state in order: h0, c0, …, last1, …."""
         assert self.config.dancer is not None
@@ -207,12 +215,20 @@ def outline_shift(expected: np.ndarray, received: np.ndarray) -> tuple[float, fl
     return float((first != second).sum()) / length, float(iou.mean())
 
 
-def nats_lost(expected: Mixture, received: Mixture) -> float:
-    """Returns what one takes `received` for `expected` costs, in nats per dimension.
+def nats_lost(
+    expected: Mixture, received: Mixture, blur: np.ndarray | float = 0.0
+) -> float:
+    """Returns what it costs to take one mixture for another, in nats per dimension.
 
     The mean over B of an upper bound of the Kullback-Leibler divergence of two mixtures with
     like components, by its chain rule (Cover and Thomas 2006, theorem 2.5.3):
     KL(pi || pi') + sum_k pi_k KL(N_k || N'_k).
+
+    Args:
+        expected: B mixtures.
+        received: the same, slightly different.
+        blur: deviation, (D,) or a number, of a Gaussian that both are convolved with first: where
+            sigma is far below what can be seen, so is most of what differs.
     """
     log_pi, other_log_pi = (
         logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
@@ -220,8 +236,11 @@ def nats_lost(expected: Mixture, received: Mixture) -> float:
             expected.pi_logits.astype(np.float64), received.pi_logits.astype(np.float64)
         )
     )
-    ratio = expected.sigma.astype(np.float64) / received.sigma
-    shift = (expected.mu.astype(np.float64) - received.mu) / received.sigma
+    sigma, other_sigma = (
+        np.hypot(value.astype(np.float64), blur) for value in (expected.sigma, received.sigma)
+    )
+    ratio = sigma / other_sigma
+    shift = (expected.mu.astype(np.float64) - received.mu) / other_sigma
     gaussians = (-np.log(ratio) + (np.square(ratio) + np.square(shift) - 1) / 2).sum(2)
     costs = (np.exp(log_pi) * (log_pi - other_log_pi + gaussians)).sum(1)
     return float(costs.mean()) / expected.mu.shape[2]
