@@ -18,7 +18,7 @@ from keras import layers
 
 from dancenet.codecs.base import Scaler
 from dancenet.nets import dancer, vae
-from dancenet.nets.graphs import fold_upsampling
+from dancenet.nets.graphs import _input_of, _output_of, _require, _weights, fold_upsampling
 
 _ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "linear": lambda x: x}
 
@@ -44,25 +44,24 @@ class PlainModel:
         self.variables: list[tf.Variable] = []
         self._names = list(names)
         self._calls: list[tuple[str, str, Callable[[Any], Any]]] = []  # source, layer, what it does
-        makers = {}
-        consumers: dict[str, list[layers.Layer]] = {}
+        makers: dict[int, str] = {}  # of each tensor
+        doubled: set[str] = set()  # layers that leave their doubling to the next
         for layer in model.layers:
             if isinstance(layer, layers.InputLayer):
                 makers[id(layer.output)] = self._input = layer.name
                 continue
-            source = makers[id(layer._inbound_nodes[0].input_tensors[0])]
-            makers[id(layer._inbound_nodes[0].output_tensors[0])] = layer.name
-            consumers.setdefault(source, []).append(layer)
-        for source, those in consumers.items():
-            for layer in those:
-                before = model.get_layer(source)
-                if _takes_doubling(before, consumers):
-                    call = self._doubled_convolution(layer)
-                elif _takes_doubling(layer, consumers):
-                    call = _ACTIVATIONS["linear"]
-                else:
-                    call = self._layer(layer)
-                self._calls.append((source, layer.name, call))
+            source = makers[id(_input_of(layer))]
+            makers[id(_output_of(layer))] = layer.name
+            if isinstance(layer, layers.UpSampling2D):
+                _require(layer, layer.interpolation == "nearest", "interpolation")
+                _require(layer, tuple(layer.size) == (2, 2), "size")
+                doubled.add(layer.name)
+                call = _ACTIVATIONS["linear"]
+            elif source in doubled:
+                call = self._doubled_convolution(layer)
+            else:
+                call = self._layer(layer)
+            self._calls.append((source, layer.name, call))
 
     def __call__(self, x: Any) -> list[Any]:
         """Takes a batch; returns the wanted outputs."""
@@ -76,14 +75,16 @@ class PlainModel:
         self.variables.append(variable)
         return variable
 
-    def _bias(self, layer: Any, size: int) -> tf.Variable:
-        return self._weight(f"{layer.name}/bias", layer.bias if layer.use_bias else np.zeros(size))
+    def _kernel_and_bias(self, layer: Any) -> tuple[tf.Variable, tf.Variable]:
+        kernel, bias = _weights(layer)
+        return (
+            self._weight(f"{layer.name}/kernel", kernel), self._weight(f"{layer.name}/bias", bias)
+        )
 
     def _layer(self, layer: Any) -> Callable[[Any], Any]:
         if isinstance(layer, layers.Conv2DTranspose):
             _require(layer, getattr(layer, "output_padding", None) is None, "output_padding")
-            kernel = _array(layer.kernel)  # (KH, KW, O, I)
-            return self._transposed(layer, kernel, tuple(layer.strides))
+            return self._transposed(layer, _weights(layer)[0], tuple(layer.strides))
         if isinstance(layer, layers.Conv2D):
             return self._convolution(layer)
         if isinstance(layer, layers.Dense):
@@ -102,13 +103,18 @@ class PlainModel:
         _require(layer, layer.groups == 1, "groups")
         _require(layer, layer.padding in ("same", "valid"), "padding")
         _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
-        kernel = self._weight(f"{layer.name}/kernel", layer.kernel)
-        bias, activate = self._bias(layer, layer.filters), _activation(layer)
+        (kernel, bias), activate = self._kernel_and_bias(layer), _activation(layer)
         strides, padding = layer.strides, layer.padding.upper()
         return lambda x: activate(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, padding), bias))
 
     def _doubled_convolution(self, layer: Any) -> Callable[[Any], Any]:
-        folded = fold_upsampling(_array(layer.kernel))  # (4, 4, I, O)
+        if not isinstance(layer, layers.Conv2D) or isinstance(layer, layers.Conv2DTranspose):
+            raise NotImplementedError(
+                f"A doubling of the picture before a {type(layer).__name__} is not exported."
+            )
+        _require(layer, tuple(layer.kernel_size) == (3, 3), "kernel_size")
+        _require(layer, tuple(layer.strides) == (1, 1), "strides")
+        folded = fold_upsampling(_weights(layer)[0])  # (4, 4, I, O)
         return self._transposed(layer, folded.transpose(0, 1, 3, 2), (2, 2))
 
     def _transposed(
@@ -118,7 +124,7 @@ class PlainModel:
         _require(layer, layer.padding == "same", "padding")
         _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
         weight = self._weight(f"{layer.name}/kernel", kernel)
-        bias, activate = self._bias(layer, layer.filters), _activation(layer)
+        bias, activate = self._weight(f"{layer.name}/bias", _weights(layer)[1]), _activation(layer)
 
         def call(x: Any) -> Any:
             _, height, width, _ = x.shape
@@ -130,13 +136,14 @@ class PlainModel:
         return call
 
     def _dense(self, layer: Any) -> Callable[[Any], Any]:
-        kernel = _array(layer.kernel)
-        bias, activate = self._bias(layer, layer.units), _activation(layer)
-        if len(layer.output.shape) == 4:  # every pixel by itself
-            pixelwise = self._weight(f"{layer.name}/kernel", kernel[None, None])
-            return lambda x: activate(tf.nn.bias_add(tf.nn.conv2d(x, pixelwise, 1, "VALID"), bias))
-        weight = self._weight(f"{layer.name}/kernel", kernel)
-        return lambda x: activate(tf.matmul(x, weight) + bias)
+        kernel, bias = self._kernel_and_bias(layer)
+        activate = _activation(layer)
+        if len(layer.output.shape) == 2:
+            return lambda x: activate(tf.matmul(x, kernel) + bias)
+        # Every pixel by itself.
+        return lambda x: activate(
+            tf.nn.bias_add(tf.nn.conv2d(x, kernel[None, None], 1, "VALID"), bias)
+        )
 
 
 class Encoder:
@@ -311,21 +318,6 @@ class Units:
         return tf.gather(self.seeds, number)
 
 
-def _takes_doubling(layer: Any, consumers: dict[str, list[layers.Layer]]) -> bool:
-    """Tells whether a layer doubles the picture for one 3x3 convolution, which then does it."""
-    if not isinstance(layer, layers.UpSampling2D):
-        return False
-    _require(layer, layer.interpolation == "nearest", "interpolation")
-    _require(layer, tuple(layer.size) == (2, 2), "size")
-    (after,) = consumers[layer.name]
-    fits = (
-        type(after) is layers.Conv2D and tuple(after.kernel_size) == (3, 3)
-        and tuple(after.strides) == (1, 1) and after.padding == "same"
-    )
-    _require(layer, fits, "name")
-    return True
-
-
 def _activation(layer: Any) -> Callable[[Any], Any]:
     kind = getattr(layer.activation, "__name__", str(layer.activation))
     if kind not in _ACTIVATIONS:
@@ -335,11 +327,3 @@ def _activation(layer: Any) -> Callable[[Any], Any]:
 
 def _array(value: Any) -> np.ndarray:
     return np.asarray(keras.ops.convert_to_numpy(value), np.float32)
-
-
-def _require(layer: Any, fits: bool, setting: str) -> None:
-    if not fits:
-        raise NotImplementedError(
-            f"{type(layer).__name__} {layer.name!r} with {setting}={getattr(layer, setting)!r} "
-            "is not exported."
-        )
