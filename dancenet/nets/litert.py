@@ -112,7 +112,7 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
         (part, precision): "scaler.tflite" if part == "scaler" else f"{part}_{precision}.tflite"
         for part, precision in wanted
     }
-    for name in names.values():
+    for name in (*names.values(), signatures.FILE):
         files.check_overwrite(to / name, overwrite)
     files.make_folder(to)
     try:
