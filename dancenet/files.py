@@ -81,6 +81,20 @@ def check_parent(path: str | os.PathLike[str]) -> None:
         raise UserError(f"The folder {parent} cannot be written; choose another output.")
 
 
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Makes a folder, and those above it, if they are not there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The folder {path} cannot be made ({error.strerror}); choose another output."
+        ) from error
+
+
 def check_overwrite(
     path: str | os.PathLike[str],
     overwrite: bool,

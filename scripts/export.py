@@ -1,4 +1,4 @@
-"""Writes the ONNX graphs of a model that generation runs on, and checks each against Keras."""
+"""Writes a model for other runtimes, ONNX, LiteRT or SavedModel, and checks each against Keras."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import sys
 from collections.abc import Sequence
 
 from dancenet import terminal
+
+FORMATS = ("onnx", "litert", "saved_model")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -20,14 +22,46 @@ def build_parser() -> argparse.ArgumentParser:
         "--only", choices=("vae", "dancer"),
         help="export one of the two networks (default: those whose weights are there)",
     )
+    parser.add_argument(
+        "--format", type=_formats, action="extend", metavar="FORMAT",
+        help="onnx (the graphs that generation runs on), litert (phones, browsers; float32, "
+             "float16 and int8), saved_model (TF Serving); several with commas (default: onnx)",
+    )
+    parser.add_argument(
+        "--out", metavar="FOLDER",
+        help="where the folders litert and saved_model go (default: the model's folder)",
+    )
+    parser.add_argument(
+        "--overwrite", action="store_true",
+        help="replace LiteRT files in --out; a SavedModel is always a new version",
+    )
     return parser
 
 
+def _formats(text: str) -> list[str]:
+    names = [name.strip() for name in text.split(",")]
+    for name in names:
+        if name not in FORMATS:
+            raise argparse.ArgumentTypeError(f"{name!r} is none of {', '.join(FORMATS)}")
+    return names
+
+
 def work(arguments: argparse.Namespace) -> int | None:
-    """Exports, and prints a table of sizes and differences."""
+    """Exports, and prints tables of sizes, differences and speeds."""
+    from pathlib import Path
+
     from dancenet import folder as model_folder, pipeline
     from dancenet.errors import MissingExtra, UserError
 
+    formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
+    if arguments.out is not None and formats == ["onnx"]:
+        raise UserError(
+            "--out is for litert and saved_model; the ONNX graphs belong in the model's folder."
+        )
+    if arguments.only == "dancer" and "saved_model" in formats:
+        raise UserError(
+            "A SavedModel holds pictures and dance; leave out --only, or say --only vae."
+        )
     folder = model_folder.ModelFolder(pipeline.find_model(arguments.name))
     there = {
         "vae": (folder / model_folder.VAE_WEIGHTS).exists(),
@@ -42,13 +76,40 @@ def work(arguments: argparse.Namespace) -> int | None:
     try:
         with terminal.quiet_import():
             from dancenet.nets import export
+            if formats != ["onnx"]:
+                from dancenet.nets import comparison, litert, saved_model
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
-    report: list[export.Parity] = []
-    for part in wanted:
-        report += export.export_vae(folder) if part == "vae" else export.export_dancer(folder)
-    terminal.say(export.format_report(report))
-    terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
+    if "litert" in formats:
+        litert.require_litert()
+    if wanted == ["vae"] and not arguments.only:
+        terminal.say(f"{folder.path} has no dancer yet: its picture network is exported alone.")
+    if "onnx" in formats:
+        report: list[export.Parity] = []
+        for part in wanted:
+            report += export.export_vae(folder) if part == "vae" else export.export_dancer(folder)
+        terminal.say(export.format_report(report))
+        terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
+    if formats == ["onnx"]:
+        return None
+    networks = comparison.Networks.load(folder, wanted)
+    out = folder.path if arguments.out is None else Path(arguments.out)
+    if "litert" in formats:
+        # What lies in the model's own folder was made from the model, and follows it.
+        to = out / "litert"
+        made = litert.export_litert(networks, to, arguments.out is None or arguments.overwrite)
+        terminal.say(comparison.format_comparisons([*made.written, *made.left_out]))
+        for row in made.left_out:
+            terminal.warn(f"{row.name} changes the result too much and was left out.")
+        terminal.say(f"Written to {to}; {litert.signatures.FILE} there has names and units.")
+    if "saved_model" in formats:
+        version, rows = saved_model.export_saved_model(networks, out / "saved_model")
+        size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+        terminal.say(comparison.format_comparisons(rows))
+        terminal.say(
+            f"Written to {version} ({size / 1e6:.1f} MB); {saved_model.DESCRIPTION} there has "
+            "names and units."
+        )
     return None
 
 

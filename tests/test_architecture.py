@@ -103,6 +103,14 @@ def test_only_nets_names_keras(path):
         assert not {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} & KERAS
 
 
+def test_training_leaves_the_backend_to_keras():
+    named = {
+        path.name for path in (PACKAGE / "nets").glob("*.py")
+        if "tensorflow" in {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}
+    }
+    assert named == {"tensorflow_graphs.py", "litert.py", "saved_model.py"}
+
+
 def test_the_sequence_needs_numpy_only():
     for path in (PACKAGE / "sequence").glob("*.py"):
         assert {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} <= NUMPY_ONLY

@@ -1,0 +1,102 @@
+"""What the values of exported functions mean, written beside them for who calls them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from dancenet.config import ModelConfig
+
+FILE = "signatures.md"
+
+# In the order in which they are listed.
+_MEANINGS = {
+    "stretch": "which of the model's own stretches of real motion to go on from; -1 draws one",
+    "number": "which of the model's own stretches of real motion, from 0",
+    "frames": "whiteness of every pixel, 0 dancer to 1 background; rows from the top",
+    "latents": "the picture network's own vector, in its own units",
+    "z_mean": "latents: the mean of what the encoder makes of a frame",
+    "z_log_var": "natural logarithm of the variance around `z_mean`",
+    "vectors": "poses in model units: latents on their principal axes, each scaled to about 1",
+    "pi_logits": "logarithms of the components' weights, not normalised",
+    "mu": "mean of the next vector by each component, model units",
+    "sigma": "standard deviation of the next vector by each component, model units, > 0",
+    "num_frames": "frames to make, 1 or more",
+    "temperature": "0 always takes the likeliest way on, 1 is as the data vary",
+    "seed": "the same whole number gives the same dance",
+    "settle": "how often each picture is encoded and decoded again, 0 or more; 2 keeps limbs on",
+}
+_STATE = "state of the dancer: zeros before the first vector, then the `next_…` of the step before"
+_NEXT = "the state to give to the next step"
+DOINGS = {
+    "encode": "Frames to latents.",
+    "decode": "Poses to frames.",
+    "step": "One pose to a mixture of Gaussians for the next. Draw a component k from "
+            "softmax(pi_logits / temperature), then the vector mu[k] + sqrt(temperature) sigma[k] "
+            "n with n standard normal, and give it to the next step. Begin with a stretch of real "
+            "motion, one vector after the other.",
+    "to_latents": "Poses in model units to latents.",
+    "to_model": "Latents to poses in model units.",
+    "stretch": "Real motion to start from.",
+    "generate": "A new dance that goes on from one of the model's own stretches.",
+    "generate_from": "New dances, each going on from a stretch of motion in `vectors`.",
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """An input or output."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]  # None or -1 is any number
+
+
+@dataclass(frozen=True)
+class Section:
+    """One function."""
+
+    signature: str
+    file: str
+    inputs: Sequence[Value]
+    outputs: Sequence[Value]
+
+
+def describe(title: str, config: ModelConfig, sections: Sequence[Section]) -> str:
+    """Returns a page of Markdown with the functions of an exported model.
+
+    Args:
+        title: the format.
+        config: of the model.
+        sections: the functions in order.
+    """
+    lines = [
+        f"# {config.name} for {title}",
+        "",
+        f"{config.fps:g} frames per second of dance. A shape's `?` is any number.",
+    ]
+    for section in sections:
+        lines += [
+            "", f"## `{section.signature}`" + (f" in {section.file}" if section.file else ""), "",
+            DOINGS[section.signature], "", "| | name | type | meaning |", "|---|---|---|---|",
+        ]
+        for way, values in (("in", section.inputs), ("out", section.outputs)):
+            for value in sorted(values, key=_order):
+                sizes = ", ".join("?" if size in (None, -1) else str(size) for size in value.shape)
+                lines.append(
+                    f"| {way} | `{value.name}` | {value.dtype} ({sizes}) | {_meaning(value.name)} |"
+                )
+    return "\n".join(lines) + "\n"
+
+
+def _order(value: Value) -> tuple[int, str]:
+    """Formats keep inputs and outputs in no order of their own."""
+    names = list(_MEANINGS)
+    return (names.index(value.name) if value.name in names else len(names), value.name)
+
+
+def _meaning(name: str) -> str:
+    if name.startswith("next_"):
+        return _NEXT
+    return _STATE if re.fullmatch(r"(h|c|last)\d+", name) else _MEANINGS[name]
