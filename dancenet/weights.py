@@ -213,7 +213,7 @@ def fetch(name: str) -> Path:
             shutil.rmtree(staging)
             raise
     ModelFolder(whole).check()
-    _replace_folder(whole, target)
+    files.replace_folder(whole, target)
     shutil.rmtree(staging, ignore_errors=True)
     return target
 
@@ -491,12 +491,3 @@ def _reason(error: Exception) -> str:
             type(error).__name__, f"no connection ({type(error).__name__})"
         )
     return str(error)
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    source.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
