@@ -42,10 +42,13 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
+    folder = ModelFolder(Path("weights") / arguments.name)
+    target = folder.path
     if arguments.latents is None:
         raise UserError(WHY_LATENTS)
-    target = Path("weights") / arguments.name
     files.check_overwrite(target, arguments.overwrite)
+    if target.exists() and not folder.exists():
+        raise UserError(f"{target} is no model, so it is not replaced; choose another --name.")
     try:
         with terminal.quiet_import():
             from dancenet.nets import import_legacy
@@ -63,9 +66,10 @@ def work(arguments: argparse.Namespace) -> int | None:
         f"{imported.nats_per_dimension:.2f} nats per dimension; one Gaussian for every frame has "
         f"{imported.pose_nats:.2f}."
     )
+    model = target.name if target.parent == Path("weights") else target
     terminal.say(
         f"The model is in {target}; make it dance with "
-        f"`python scripts/generate_video.py --model {arguments.name}`, or as in 2018 with --legacy."
+        f"`python scripts/generate_video.py --model {model}`, or as in 2018 with --legacy."
     )
     return None
 

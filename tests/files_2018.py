@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pytest
 
+from dancenet.config import VaeConfig
 from dancenet.nets import legacy
 
 VAE = dataclasses.replace(legacy.VAE_2018, height=16, width=24, latent_dim=4)
@@ -204,3 +205,22 @@ def write_all(folder: Path, full: bool = True) -> tuple[Path, Path, Path]:
         write(folder / "gendance.h5", dancer_groups(), full=full),
         write_latents(folder / "lv.npy"),
     )
+
+
+def accept(patch: pytest.MonkeyPatch, vae_config: VaeConfig) -> None:
+    """Lets the scripts take files of a small network for those of 2018.
+
+    Args:
+        patch: undone after the test.
+        vae_config: what `write_all` writes from here on.
+    """
+    from dancenet.nets import import_legacy
+
+    patch.setitem(globals(), "VAE", vae_config)
+    patch.setattr(legacy.read_vae, "__defaults__", (vae_config,))
+    patch.setattr(legacy.read_dancer, "__defaults__", (DANCER,))
+    patch.setattr(legacy.tell_kind, "__defaults__", (vae_config, DANCER))
+    patch.setattr(legacy.read_latents, "__defaults__", (vae_config.latent_dim,))
+    defaults = import_legacy.import_model.__kwdefaults__
+    patch.setitem(defaults, "vae_config", vae_config)
+    patch.setitem(defaults, "dancer_config", DANCER)

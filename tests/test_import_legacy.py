@@ -34,20 +34,10 @@ from scripts import (  # noqa: E402
 )
 
 
-def accept(patch, vae_config):
-    """Lets the script take files of a small network for those of 2018."""
-    patch.setattr(old, "VAE", vae_config)
-    patch.setattr(legacy.read_vae, "__defaults__", (vae_config,))
-    patch.setattr(legacy.read_dancer, "__defaults__", (old.DANCER,))
-    defaults = importer.import_model.__kwdefaults__
-    patch.setitem(defaults, "vae_config", vae_config)
-    patch.setitem(defaults, "dancer_config", old.DANCER)
-
-
 @pytest.fixture
 def small(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    accept(monkeypatch, old.VAE)
+    old.accept(monkeypatch, old.VAE)
     return tmp_path
 
 
@@ -96,7 +86,7 @@ def test_the_scaler_and_the_seeds_are_those_of_the_latents(small):
 
 
 def test_every_script_takes_an_imported_model(small, capsys, monkeypatch):
-    accept(monkeypatch, dataclasses.replace(old.VAE, height=120, width=208))
+    old.accept(monkeypatch, dataclasses.replace(old.VAE, height=120, width=208))
     assert run(*old.write_all(small), "--fps", "12") == 0
     frames = np.where(np.random.default_rng(0).random((4, 120, 208)) < 0.3, 0, 255)
     FrameWriter(small / "frames").add_clip(
@@ -164,6 +154,15 @@ def test_a_model_of_that_name_is_not_replaced_unless_it_is_said(small, capsys):
     (small / "weights" / "old" / "stale.txt").write_text("of the model before")
     assert run(*paths, "--overwrite") == 0
     assert not (small / "weights" / "old" / "stale.txt").exists()
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "pictures"])
+def test_what_is_no_model_is_not_replaced_at_all(small, capsys, name):
+    paths = old.write_all(small)
+    (small / "weights" / "pictures").mkdir(parents=True)
+    assert import_legacy.main([*map(str, paths), "--overwrite", "--name", name]) == 1
+    assert "is no model, so it is not replaced" in capsys.readouterr().err
+    assert (small / "weights" / "pictures").is_dir()
 
 
 def test_what_does_not_belong_together_is_said():
