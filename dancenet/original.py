@@ -67,12 +67,6 @@ def fetch(sha256: str | None = None) -> Path:
     found = files.sha256_of(archive)
     try:
         _check_hash(found, sha256, kept, record)
-        if not sha256 and not kept:
-            terminal.say(
-                "Nobody has published a SHA-256 of this archive, so it cannot be told whether it "
-                f"is the original. This one's is {found}; it is kept, and the next download must "
-                "have the same."
-            )
         with tempfile.TemporaryDirectory(prefix="unpacked.", dir=staging) as folder:
             weights.unpack(archive, Path(folder))
             paths = find_files(Path(folder))
@@ -82,6 +76,12 @@ def fetch(sha256: str | None = None) -> Path:
         # Whatever came of it: what is whole and wrong is no beginning to go on from.
         shutil.rmtree(staging, ignore_errors=True)
     files.write_json(record, {**known, ORIGINAL: found})
+    if not sha256 and not kept:
+        terminal.say(
+            "Nobody has published a SHA-256 of this archive, so it cannot be told whether it is "
+            f"the original. This one's is {found}; it is kept, and the next download must have "
+            "the same."
+        )
     return target
 
 

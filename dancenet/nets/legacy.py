@@ -233,7 +233,8 @@ class _Reader:
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
         self._file.close()
         # What h5py raises for damaged structures and for data that were cut off.
-        if isinstance(error, (OSError, RuntimeError, KeyError, TypeError, AttributeError)):
+        damage = (OSError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
+        if isinstance(error, damage) and not isinstance(error, UserError):
             raise UserError(f"{self.path} is a damaged HDF5 file: {error}.") from error
 
     def refuse(self, expected: str, found: str) -> UserError:
