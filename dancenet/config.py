@@ -42,13 +42,27 @@ class DancerConfig:
     predict: str = "step"  # "step" (difference to the next vector) or "place" (the next vector)
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
-    look_back: int = 64  # vectors of context in training
+    look_back: int = 64  # vectors of context in training; with 1 it learns nothing of its state
     smoothing: float = 0.0  # of the trajectories before all else: see `codecs.base.smooth`, frames
 
     def __post_init__(self) -> None:
         _check_network(self.network)
         if self.predict not in ("step", "place"):
             raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
+        if self.steps_seen >= self.look_back:
+            raise ValueError(
+                f"a dancer that looks back {self.look_back} vectors can be shown at most "
+                f"{self.look_back - 1} steps; received {self.steps_seen}."
+            )
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a dance carries the state from step to step.
+
+        Training on single vectors, as in 2018, never shows the network a state other than zero
+        and leaves the recurrent kernels as they were drawn; it must dance in the same way.
+        """
+        return self.look_back > 1
 
 
 @dataclass(frozen=True)

@@ -34,6 +34,7 @@ from dancenet.data.video_writer import VideoWriter, check_output, choose_format,
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
+from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 
 # Vectors decoded at once: enough to fill the cores, few enough for the first frame to come soon.
@@ -75,6 +76,7 @@ class DanceSettings:
     scale: int = 4  # picture pixels per frame pixel
     invert: bool = False
     colors: str | None = None  # "FG,BG" in hexadecimal, None for black on white
+    legacy: bool = False  # with the faults of 2018: see `sequence.legacy`
 
     def __post_init__(self) -> None:
         for name, fits in (
@@ -327,11 +329,33 @@ def trajectories(
     needed = math.ceil((num_frames - 1) * ratio) + 3  # two to come for the last interpolation
     if ratio == 1:
         needed = num_frames
-    vectors = generate(dancer.step_model, stretches, needed, rngs, settings.temperature)
+    if settings.legacy:
+        vectors = _generate_legacy(dancer, stretches, needed, rngs, settings.temperature)
+    else:
+        vectors = generate(dancer.step_model, stretches, needed, rngs, settings.temperature)
     try:
         yield from resample(vectors, ratio, num_frames)
     except ValueError as error:
         raise UserError(f"The model {dancer.name} cannot go on: {error}") from error
+
+
+def _generate_legacy(
+    dancer: Dancer,
+    stretches: np.ndarray,
+    num_frames: int,
+    rngs: list[np.random.Generator],
+    temperature: float,
+) -> Iterator[np.ndarray]:
+    scaler = dancer.codec.scaler
+    if scaler.dim != scaler.latent_dim:
+        raise UserError(
+            f"--legacy feeds the dancer its latents as they come, and {dancer.name} dances in "
+            f"{scaler.dim} of their {scaler.latent_dim} dimensions. Give it a model of 2018 "
+            "(`python scripts/import_legacy.py`), or one trained with --network dancenet."
+        )
+    return legacy.generate(
+        dancer.step_model, stretches, num_frames, rngs, temperature, scaler.to_latents
+    )
 
 
 def resample(

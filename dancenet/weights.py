@@ -22,11 +22,12 @@ from dancenet.folder import CARD, CHECKSUMS, CONFIG, ModelFolder
 
 REGISTRY = "registry.json"
 URL_VARIABLE = "DANCENET_WEIGHTS_URL"
+ORIGINAL = "dancenet-2018"  # the published network of 2018; `dancenet.original` fetches it
 LOCAL_FOLDER = Path("weights")  # of the working directory; where the training scripts write
 
 _FORMAT = 1
-_CHUNK = 1 << 13  # bytes; what a broken connection loses at most
-_TIMEOUT = 30  # seconds without an answer
+CHUNK = 1 << 13  # bytes; what a broken connection loses at most
+TIMEOUT = 30  # seconds without an answer
 # Weights hardly shrink when packed, so an archive that grows more than this is not one of ours.
 _LARGEST_RATIO = 10
 _SMALLEST_LIMIT = 1 << 20  # bytes
@@ -150,12 +151,12 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     if found is not None:
         return found
     release = read_registry().get(name)
+    if name == ORIGINAL or release is not None and _has_addresses(release):
+        raise UserError(
+            f"The model {name!r} is not on this machine yet; fetch it with "
+            f"`python scripts/download_weights.py {name}`."
+        )
     if release is not None:
-        if _has_addresses(release):
-            raise UserError(
-                f"The model {name!r} is not on this machine yet; fetch it with "
-                f"`python scripts/download_weights.py {name}`."
-            )
         raise UserError(_nowhere(release))
     if given.is_dir():
         raise UserError(_no_model(given))
@@ -213,7 +214,7 @@ def fetch(name: str) -> Path:
             shutil.rmtree(staging)
             raise
     ModelFolder(whole).check()
-    _replace_folder(whole, target)
+    files.replace_folder(whole, target)
     shutil.rmtree(staging, ignore_errors=True)
     return target
 
@@ -259,7 +260,7 @@ def unpack(archive: Path, folder: Path) -> None:
                 destination.parent.mkdir(parents=True, exist_ok=True)
                 # The size in the header may lie, so what comes out is counted.
                 with file.open(member) as source, open(destination, "xb") as sink:
-                    while chunk := source.read(_CHUNK):
+                    while chunk := source.read(CHUNK):
                         left -= len(chunk)
                         if left < 0:
                             raise ValueError("it unpacks to far more than a model has")
@@ -412,7 +413,7 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
             if getattr(error, "errno", None) == errno.ENOSPC:
                 raise
-            reasons.append(f"{url}: {_reason(error)}")
+            reasons.append(f"{url}: {explain(error)}")
     raise UserError(
         f"{file.path} could not be fetched. {'; '.join(reasons)}. Run this again to continue "
         f"where it stopped, or name another place with {URL_VARIABLE}."
@@ -446,7 +447,7 @@ class _Resumer:
 
     def _copy(self, url: str) -> int:
         with open(url2pathname(urlsplit(url).path), "rb") as source:
-            return self._write(iter(lambda: source.read(_CHUNK), b""), 0)
+            return self._write(iter(lambda: source.read(CHUNK), b""), 0)
 
     def _request(self, url: str, present: int) -> int:
         import requests
@@ -455,12 +456,12 @@ class _Resumer:
         headers = {"Accept-Encoding": "identity"}
         if present:
             headers["Range"] = f"bytes={present}-"
-        with requests.get(url, headers=headers, stream=True, timeout=_TIMEOUT) as response:
+        with requests.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
             response.raise_for_status()
             follows = response.headers.get("Content-Range", "").startswith(f"bytes {present}-")
             # A server that knows no ranges sends everything once more.
             start = present if response.status_code == 206 and follows else 0
-            return self._write(response.iter_content(_CHUNK), start)
+            return self._write(response.iter_content(CHUNK), start)
 
     def _write(self, chunks: Any, start: int) -> int:
         count = start
@@ -478,7 +479,8 @@ class _Resumer:
         return count
 
 
-def _reason(error: Exception) -> str:
+def explain(error: Exception) -> str:
+    """Returns why a download failed, in a few words."""
     response = getattr(error, "response", None)
     if response is not None:
         return f"{response.status_code} {response.reason}"
@@ -491,12 +493,3 @@ def _reason(error: Exception) -> str:
             type(error).__name__, f"no connection ({type(error).__name__})"
         )
     return str(error)
-
-
-def _replace_folder(source: Path, target: Path) -> None:
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
-    if target.exists():
-        target.rename(old)
-    source.rename(target)
-    shutil.rmtree(old, ignore_errors=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "silhouette_v0"
 FORMATS = ("mp4", "gif", "webm", "frames")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
-DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count")
+DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "legacy")
 PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors")
 
 
@@ -38,6 +38,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--temperature", type=terminal.not_negative(float),
         help="how daring: 0 always takes the likeliest way on, 1 varies as the data do "
         "(default: 1)",
+    )
+    dance.add_argument(
+        "--legacy", action="store_true", default=None,
+        help="for a model of 2018: its sampler, with sigma taken for a variance, and its feedback "
+        "of unscaled latents, for those who want that look; with a --temperature of 0.01 and "
+        "--settle 0 unless given (default: the same weights, used rightly)",
     )
     dance.add_argument(
         "--model", metavar="NAME",
@@ -152,6 +158,8 @@ def choose_settings(
     }
     if recipe is None:
         given.setdefault("seed", pipeline.draw_seed())
+        if given.get("legacy"):
+            given = {"temperature": pipeline.legacy.TEMPERATURE, "settle": 0, **given}
         return pipeline.DanceSettings(**given)
     clash = [f"--{name}" for name in DANCE_FLAGS if name in given]
     if clash:

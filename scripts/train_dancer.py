@@ -38,7 +38,8 @@ def build_parser() -> argparse.ArgumentParser:
                         help="smallest standard deviation, in units of a usual step (lean) or of "
                         "the scaled data (dancenet); the network's own unless given")
     parser.add_argument("--look-back", type=terminal.positive(int), default=64,
-                        help="frames seen before a prediction")
+                        help="frames seen before a prediction; 1 learns and dances as in 2018, "
+                        "without a memory")
     parser.add_argument("--stride", type=terminal.positive(int), default=16,
                         help="frames between the starts of two windows; they are moved by less "
                         "than that in every epoch")

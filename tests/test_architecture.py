@@ -32,6 +32,7 @@ LAYERS = [
     ["runtime"],
     ["nets"],
     ["weights"],
+    ["original"],
     ["pipeline"],
     ["project"],
     ["cli"],

@@ -140,10 +140,18 @@ def test_the_scaler_sees_training_clips_only():
     latents = make_latents()
     changed = latents.z_mean.copy()
     changed[57:] += 1e3
-    for network in ("lean", "dancenet"):
-        first = dance_data.fit_scaler(latents.z_mean, CLIPS[:2], network)
-        second = dance_data.fit_scaler(changed, CLIPS[:2], network)
+    for kind in (("lean", 64), ("dancenet", 64), ("dancenet", 1)):
+        first = dance_data.fit_scaler(latents.z_mean, CLIPS[:2], *kind)
+        second = dance_data.fit_scaler(changed, CLIPS[:2], *kind)
         assert np.array_equal(first.to_model(latents.z_mean), second.to_model(latents.z_mean))
+
+
+def test_the_network_of_2018_sees_vectors_between_0_and_1():
+    latents = make_latents()
+    vectors = dance_data.fit_scaler(latents.z_mean, CLIPS[:1], "dancenet", 1).to_model(
+        latents.z_mean[CLIPS[0].start : CLIPS[0].stop]
+    )
+    assert vectors.min(axis=0) == pytest.approx(0) and vectors.max(axis=0) == pytest.approx(1)
 
 
 def test_the_step_scale_does_not_count_the_cut_between_two_clips():

@@ -40,6 +40,9 @@ PLACES = dataclasses.replace(
 )
 
 
+FORGETFUL = dataclasses.replace(PLACES, look_back=1)
+
+
 @pytest.fixture(params=[SMALL, STEPS_SEEN, PLACES], ids=["step", "steps seen", "place"])
 def network(request):
     keras.utils.set_random_seed(3)
@@ -149,6 +152,58 @@ def test_the_whole_sequence_and_step_by_step_are_the_same(network):
         expected = split_params(whole[:, index], 4, 3)
         for received, part in zip(mixture, expected):
             assert received == pytest.approx(numpy_of(part), abs=1e-5)
+
+
+def test_a_network_that_looks_back_one_vector_sees_each_as_the_first():
+    vectors = some_vectors(3, 7, 4)
+    keras.utils.set_random_seed(3)
+    network = build_dancer(FORGETFUL)
+    model = KerasStepModel(network)
+    state = model.initial_state(3)
+    for index in range(7):
+        mixture, state = model.step(vectors[:, index], state)
+        expected = split_params(network.model.predict_on_batch(vectors[:, index : index + 1]), 4, 3)
+        for received, part in zip(mixture, expected):
+            assert received == pytest.approx(numpy_of(part)[:, 0], abs=1e-5)
+    assert state == ()
+
+
+def test_a_network_of_single_vectors_and_one_of_sequences_have_the_same_weights(tmp_path):
+    path = tmp_path / "dancer.weights.h5"
+    for trained, other in ((FORGETFUL, PLACES), (PLACES, FORGETFUL)):
+        network = build_dancer(trained)
+        save_weights(network.model, path)
+        loaded = load_dancer(other, path)
+        assert [w.path for w in loaded.model.weights] == [w.path for w in network.model.weights]
+        vectors = some_vectors(2, 5, 4)
+        assert np.array_equal(
+            loaded.model.predict_on_batch(vectors), network.model.predict_on_batch(vectors)
+        )
+
+
+def test_training_on_single_vectors_leaves_the_recurrent_kernels_as_they_were_drawn():
+    def kernels(look_back):
+        keras.utils.set_random_seed(3)
+        network = build_dancer(dataclasses.replace(PLACES, look_back=look_back))
+        before = [numpy_of(lstm.cell.recurrent_kernel).copy() for lstm in network.lstms]
+        trainer = DancerTrainer(network)
+        trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+        vectors = some_vectors(8, look_back + 1, 4)
+        mask = np.ones((8, look_back), np.float32)
+        trainer.train_on_batch(
+            {"inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": mask}
+        )
+        after = [numpy_of(lstm.cell.recurrent_kernel) for lstm in network.lstms]
+        return [np.array_equal(*pair) for pair in zip(before, after)]
+
+    assert all(kernels(1)) and not any(kernels(6))
+
+
+def test_more_steps_than_a_window_has_cannot_be_shown():
+    with pytest.raises(UserError, match="looks back 1 vectors can be shown at most 0 steps; rec"):
+        DancerOptions(look_back=1, steps_seen=1).config(4)
+    assert DancerOptions(look_back=1).config(4).steps_seen == 0
+    assert DancerOptions(look_back=2).config(4).steps_seen == 1
 
 
 def test_the_network_is_shown_the_last_steps_in_usual_steps_and_cut_off():

@@ -59,8 +59,12 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
             network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
             dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
         ),
+        DancerConfig(
+            network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
+            predict="place", recurrent_activation="hard_sigmoid_2018", look_back=1,
+        ),
     ],
-    ids=["step", "steps seen", "place", "2018"],
+    ids=["step", "steps seen", "place", "2018, sequences", "2018"],
 )
 def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)
@@ -68,7 +72,7 @@ def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> 
     outputs = [row.output for row in report]
     assert outputs[:3] == ["pi_logits", "mu", "sigma"]
     assert outputs[3:] == [
-        *(f"next_{n}{i}" for i in range(config.layers) for n in "hc"),
+        *(f"next_{n}{i}" for i in range(config.layers if config.keeps_state else 0) for n in "hc"),
         *(f"next_last{i + 1}" for i in range(config.steps_seen)),
     ]
     assert all(row.passed for row in report)

@@ -25,6 +25,8 @@ from dancenet.nets.train_dancer import (  # noqa: E402
     train_dancer,
     try_dancing,
 )
+from dancenet.runtime.onnx import OnnxStepModel  # noqa: E402
+from dancenet.sequence.generate import generate  # noqa: E402
 from scripts.train_dancer import main  # noqa: E402
 
 OPTIONS = DancerOptions(units=16, num_mixtures=2, look_back=12, stride=6, batch_size=8)
@@ -255,3 +257,30 @@ def test_a_training_that_started_from_another_is_resumed_from_it_only(workplace:
     longer = dataclasses.replace(EPOCHS, epochs=3)
     result = train_dancer(latents, second, OPTIONS, longer, start_from=first, resume=True)
     assert result.epochs == 3
+
+
+@pytest.mark.parametrize("look_back", ["1", "5"])
+def test_the_network_of_2018_learns_from_single_vectors_and_from_sequences(
+    workplace: Path, look_back: str
+) -> None:
+    flags = ["--network", "dancenet", "--look-back", look_back, "--epochs", "2"]
+    small = ["--units", "8", "--mixtures", "2", "--stride", "6", "--batch-size", "8"]
+    assert main([*flags, *small, "--latents", "latents.npz", "--name", "tiny"]) == 0
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    config = folder.read_config().dancer
+    assert config is not None and config.keeps_state == (look_back != "1")
+    assert config.recurrent_activation == "hard_sigmoid_2018"
+    weights = load_dancer(config, folder / "dancer.weights.h5").model.weights
+    assert [weight.path for weight in weights] == [
+        *(f"lstm_{i}/lstm_cell/{role}" for i in range(3)
+          for role in ("kernel", "recurrent_kernel", "bias")),
+        "dense/kernel", "dense/bias",
+        *(f"mdn/{part}/{role}" for part in ("mdn_mus", "mdn_sigmas", "mdn_pi")
+          for role in ("kernel", "bias")),
+    ]
+    step_model = OnnxStepModel(folder / "step.onnx")
+    assert len(step_model.initial_state(1)) == (0 if look_back == "1" else 6)
+    seed = files.read_npz(folder / "seeds.npz", "seeds")["vectors"][:1]
+    rngs = [np.random.default_rng(0)]
+    dance = np.concatenate(list(generate(step_model, seed, 50, rngs)))
+    assert dance.shape == (50, 4) and np.isfinite(dance).all()

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import hashlib
-import http.server
 import json
 import stat
-import threading
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from loopback import Site, serving
 
 from dancenet import files, weights
 from dancenet.config import ModelConfig
@@ -19,58 +18,10 @@ from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 
 
-class Site(http.server.ThreadingHTTPServer):
-    """A site on the loopback that knows ranges and can misbehave."""
-
-    daemon_threads = False
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.pages: dict[str, bytes] = {}
-        self.cut_after: int | None = None  # bytes sent before the connection is closed
-        self.ranges = True
-        self.asked: list[tuple[str, str | None]] = []  # path and Range header
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
-
-
-class _Handler(http.server.BaseHTTPRequestHandler):
-    server: Site
-
-    def do_GET(self) -> None:
-        wanted = self.headers.get("Range")
-        self.server.asked.append((self.path, wanted))
-        page = self.server.pages.get(self.path)
-        if page is None:
-            self.send_error(404)
-            return
-        first = 0
-        if wanted and self.server.ranges:
-            first = int(wanted.removeprefix("bytes=").rstrip("-"))
-            self.send_response(206)
-            self.send_header("Content-Range", f"bytes {first}-{len(page) - 1}/{len(page)}")
-        else:
-            self.send_response(200)
-        body = page[first:]
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body if self.server.cut_after is None else body[: self.server.cut_after])
-
-    def log_message(self, *arguments: object) -> None:
-        pass
-
-
 @pytest.fixture
 def site():
-    server = Site()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield server
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
@@ -261,10 +212,7 @@ def test_a_page_longer_than_the_file_is_refused(home, site):
 
 
 def test_the_next_mirror_is_tried_and_every_failure_named(home, site):
-    other = Site()
-    thread = threading.Thread(target=other.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    try:
+    with serving() as other:
         contents = publish(home, other, site)
         other.pages.clear()
         assert (weights.fetch("far_v1") / "card.md").read_bytes() == contents["/card.md"]
@@ -272,10 +220,6 @@ def test_the_next_mirror_is_tried_and_every_failure_named(home, site):
         (home / "cache" / "models" / "far_v1" / "config.json").unlink()
         with pytest.raises(UserError, match=f"{other.url}/.*404 Not Found; {site.url}/.*404"):
             weights.fetch("far_v1")
-    finally:
-        other.shutdown()
-        thread.join()
-        other.server_close()
 
 
 def test_a_site_that_is_not_there_is_one_sentence(home, site):

@@ -70,6 +70,21 @@ class Scaler:
         )
 
     @classmethod
+    def fit_range(cls, latents: np.ndarray) -> Scaler:
+        """Moves each column to 0..1, as in 2018; a column that never moves keeps its own units.
+
+        Args:
+            latents: (T, L) float32.
+        """
+        low = latents.min(axis=0)
+        spread = latents.max(axis=0) - low
+        return cls(
+            low.astype(np.float32),
+            np.eye(latents.shape[1], dtype=np.float32),
+            np.where(spread > 0, spread, 1.0).astype(np.float32),
+        )
+
+    @classmethod
     def fit_pca(cls, latents: np.ndarray, variance: float = 0.99, max_dim: int = 64) -> Scaler:
         """Keeps the directions in which the latents move, each scaled to unit variance.
 

@@ -172,7 +172,9 @@ def rows_of(clips: Sequence[range]) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int64), *(np.arange(c.start, c.stop) for c in clips)])
 
 
-def fit_scaler(z_mean: np.ndarray, clips: Sequence[range], network: str) -> Scaler:
+def fit_scaler(
+    z_mean: np.ndarray, clips: Sequence[range], network: str, look_back: int
+) -> Scaler:
     """Fits the map into model units on the rows of some clips.
 
     Args:
@@ -180,9 +182,12 @@ def fit_scaler(z_mean: np.ndarray, clips: Sequence[range], network: str) -> Scal
         clips: the training clips.
         network: "lean" takes the principal components that move, each with unit variance;
             "dancenet" takes every dimension of the latent, standardised.
+        look_back: with 1, "dancenet" has them in 0..1, as in 2018.
     """
     known = z_mean[rows_of(clips)]
-    return Scaler.fit_columns(known) if network == "dancenet" else Scaler.fit_pca(known)
+    if network == "dancenet":
+        return Scaler.fit_range(known) if look_back == 1 else Scaler.fit_columns(known)
+    return Scaler.fit_pca(known)
 
 
 def fit_step_scale(vectors: np.ndarray, clips: Sequence[range]) -> np.ndarray:

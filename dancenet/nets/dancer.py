@@ -26,6 +26,8 @@ so the first x above is v, and what m, e and p are computed of is h' (or y), v. 
 training to tell a velocity from two places; on real latents a linear network that sees two steps
 has a held-out loss of -1.5 nats per dimension, and one that sees places only of -0.4.
 
+With a `look_back` of 1 there is no state: h and c are zero in every step, as they were in 2018.
+
 The output is flat, as keras-mdn-layer lays it out: K D of mu, K D of sigma, K of pi_logits, where
 component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 """
@@ -216,12 +218,15 @@ class DancerNetwork:
 
         Args:
             vectors: (B, D).
-            state: h0, c0, h1, c1, …, each (B, U), and last1, last2, …, each (B, D).
+            state: h0, c0, h1, c1, …, each (B, U), and last1, last2, …, each (B, D); nothing for
+                a network that keeps no state.
 
         Returns:
             The mixtures' parameters (B, P), and the next state, in the same order.
         """
         x = seen = vectors
+        if not self.config.keeps_state:
+            state = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
         places = [vectors, *state[2 * len(self.lstms) :]]
         if self.motion is not None:
             x = seen = self.motion(places)
@@ -229,7 +234,8 @@ class DancerNetwork:
         for index, lstm in enumerate(self.lstms):
             x, after = lstm.cell(x, list(state[2 * index : 2 * index + 2]))
             following += after
-        return self._head(x, seen, vectors), following + places[:-1]
+        params = self._head(x, seen, vectors)
+        return params, following + places[:-1] if self.config.keeps_state else []
 
     def _head(self, x: Any, seen: Any, vectors: Any) -> Any:
         if self.dense is not None:
@@ -418,8 +424,13 @@ class KerasStepModel:
         self._network = network
 
     def initial_state(self, batch: int) -> State:
-        """Returns zeros, (B, U) for h and c of each layer, (B, D) for each last vector."""
+        """Returns zeros, (B, U) for h and c of each layer, (B, D) for each last vector.
+
+        Nothing for a network that keeps no state.
+        """
         config = self._network.config
+        if not config.keeps_state:
+            return ()
         widths = [config.units] * (2 * config.layers) + [config.dim] * config.steps_seen
         return tuple(np.zeros((batch, width), np.float32) for width in widths)
 

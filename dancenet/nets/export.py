@@ -152,7 +152,8 @@ def decoder_graph(decoder: keras.Model) -> onnx.ModelProto:
 def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     """Returns the graph of one step: `vectors` (B, D) and the state to the mixture and the next.
 
-    What each node computes stands at the top of `nets/dancer.py`. The two products of a cell
+    What each node computes stands at the top of `nets/dancer.py`. A network that keeps no state
+    has none here, and what only a state could reach is left out. The two products of a cell
     are one, over the vector and h side by side; so are the three of the head, whose weights for
     the means have the step scale in them.
     """
@@ -162,11 +163,12 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     # Inputs are in the order of the state: h0, c0, …, then the last vectors.
     cells = [
         (graph.input(f"h{index}", (config.units,)), graph.input(f"c{index}", (config.units,)))
+        if config.keeps_state else None
         for index in range(config.layers)
     ]
     seen = x = _add_motion(graph, network, vectors)
-    for index, (lstm, (h, c)) in enumerate(zip(network.lstms, cells)):
-        x = _add_cell(graph, lstm, config.recurrent_activation, index, x, h, c)
+    for index, (lstm, state) in enumerate(zip(network.lstms, cells)):
+        x = _add_cell(graph, lstm, config.recurrent_activation, index, x, state)
     if network.dense is not None:
         kernel, bias = _values(network.dense.kernel, network.dense.bias)
         x = _add_gemm(graph, x, kernel, bias, "dense/linear")
@@ -177,7 +179,7 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     graph.output("pi_logits", (config.num_mixtures,))
     graph.output("mu", (config.num_mixtures, config.dim))
     graph.output("sigma", (config.num_mixtures, config.dim))
-    for index in range(config.layers):
+    for index in range(config.layers if config.keeps_state else 0):
         graph.output(f"next_h{index}", (config.units,))
         graph.output(f"next_c{index}", (config.units,))
     for back in range(1, config.steps_seen + 1):
@@ -210,24 +212,36 @@ def _add_cell(
     recurrent_activation: str,
     index: int,
     x: str,
-    h: str,
-    c: str,
+    state: tuple[str, str] | None,
 ) -> str:
     name = lstm.name
     kernel, recurrent, bias = _values(lstm.cell.kernel, lstm.cell.recurrent_kernel, lstm.cell.bias)
-    both = graph.add("Concat", [x, h], f"{name}/input_and_h", axis=1)
-    gates = _add_gemm(graph, both, np.concatenate([kernel, recurrent]), bias, f"{name}/gates")
-    parts = [f"{name}/{part}/linear" for part in ("i", "f", "g", "o")]
-    graph.add("Split", [gates], parts, axis=1)
-    i, f, o = (
-        _add_gate(graph, f"{name}/{part}", recurrent_activation) for part in ("i", "f", "o")
-    )
+    letters = "ifgo"
+    if state is None:
+        # A state of zero makes nothing of the recurrent kernel, nor of the forget gate.
+        letters = "igo"
+        kernel, bias = (
+            np.concatenate([i, g, o], axis=-1)
+            for i, _, g, o in (np.split(value, 4, axis=-1) for value in (kernel, bias))
+        )
+    else:
+        x = graph.add("Concat", [x, state[0]], f"{name}/input_and_h", axis=1)
+        kernel = np.concatenate([kernel, recurrent])
+    gates = _add_gemm(graph, x, kernel, bias, f"{name}/gates")
+    graph.add("Split", [gates], [f"{name}/{letter}/linear" for letter in letters], axis=1)
+    gate = {
+        letter: _add_gate(graph, f"{name}/{letter}", recurrent_activation)
+        for letter in letters if letter != "g"
+    }
     g = graph.add("Tanh", [f"{name}/g/linear"], f"{name}/g")
-    kept = graph.add("Mul", [f, c], f"{name}/kept")
-    new = graph.add("Mul", [i, g], f"{name}/new")
-    following = graph.add("Add", [kept, new], f"next_c{index}")
-    shown = graph.add("Tanh", [following], f"{name}/tanh_c")
-    return graph.add("Mul", [o, shown], f"next_h{index}")
+    if state is None:
+        c = graph.add("Mul", [gate["i"], g], f"{name}/c")
+    else:
+        kept = graph.add("Mul", [gate["f"], state[1]], f"{name}/kept")
+        new = graph.add("Mul", [gate["i"], g], f"{name}/new")
+        c = graph.add("Add", [kept, new], f"next_c{index}")
+    shown = graph.add("Tanh", [c], f"{name}/tanh_c")
+    return graph.add("Mul", [gate["o"], shown], f"next_h{index}" if state else f"{name}/h")
 
 
 def _add_gate(graph: GraphBuilder, name: str, recurrent_activation: str) -> str:
@@ -312,8 +326,8 @@ def compare_step(
         for x in vectors:
             expected, expected_state = expected_model.step(x, expected_state)
             received, received_state = received_model.step(x, received_state)
-            names = (*expected._fields, *(f"{n}{i}" for i in range(network.config.layers)
-                                          for n in ("next_h", "next_c")),
+            layers = range(network.config.layers if network.config.keeps_state else 0)
+            names = (*expected._fields, *(f"{n}{i}" for i in layers for n in ("next_h", "next_c")),
                      *(f"next_last{i + 1}" for i in range(network.config.steps_seen)))
             pairs = zip((*expected, *expected_state), (*received, *received_state))
             for name, pair in zip(names, pairs):

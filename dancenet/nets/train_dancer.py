@@ -70,7 +70,12 @@ DENSITY_NOTE = (
 
 @dataclass(frozen=True)
 class DancerOptions:
-    """What is particular to training the dancer; see `TrainOptions` for the rest."""
+    """What is particular to training the dancer; see `TrainOptions` for the rest.
+
+    `network="dancenet"` with a `look_back` of 1 learns and dances as in 2018, without a state and
+    with latents scaled to 0..1; with more it learns sequences. The weights and their names are
+    the same.
+    """
 
     network: str = "lean"  # "lean" or "dancenet"
     units: int | None = None  # of each LSTM layer; None for the network's own
@@ -93,15 +98,17 @@ class DancerOptions:
             config = DancerConfig(
                 network="dancenet", dim=dim, units=512, layers=3, num_mixtures=24,
                 dense_units=1000, dropout=0.4, predict="place",
-                recurrent_activation="hard_sigmoid_2018", sigma_floor=0.01,
+                recurrent_activation="hard_sigmoid_2018",
+                # A usual range is about ten standard deviations.
+                sigma_floor=0.001 if self.look_back == 1 else 0.01,
                 look_back=self.look_back, smoothing=self.smoothing,
             )
         else:
             config = DancerConfig(
                 network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing,
-                steps_seen=2,
+                steps_seen=min(2, self.look_back - 1),
             )
-        return dataclasses.replace(config, **self.asked())
+        return _changed(config, **self.asked())
 
     def asked(self) -> dict[str, Any]:
         """Returns what was asked for of the network instead of its own."""
@@ -169,7 +176,7 @@ def train_dancer(
     elif begun is not None:
         scaler = begun.scaler
     else:
-        scaler = dance_data.fit_scaler(z_mean, train_clips, options.network)
+        scaler = dance_data.fit_scaler(z_mean, train_clips, options.network, options.look_back)
     vectors = scaler.to_model(z_mean)
     step_scale = (
         dance_data.fit_step_scale(vectors, train_clips) if begun is None
@@ -406,8 +413,15 @@ def _read_beginning(
             + " out, or --start-from."
         )
     # The only thing that the weights do not depend on.
-    config = dataclasses.replace(config, look_back=options.look_back)
+    config = _changed(config, look_back=options.look_back)
     return _Beginning(load_dancer(config, weights), scaler)
+
+
+def _changed(config: DancerConfig, **changes: Any) -> DancerConfig:
+    try:
+        return dataclasses.replace(config, **changes)
+    except ValueError as error:
+        raise UserError(f"There is no such dancer: {error}") from error
 
 
 def _prepare(
