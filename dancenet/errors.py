@@ -18,3 +18,19 @@ class MissingExtra(UserError):
             f"install it with `pip install 'dancenet[{extra}]'` "
             f"(in a clone: `pip install -e '.[{extra}]'`)."
         )
+
+
+def why_not_fetched(error: Exception) -> str:
+    """Returns why a download failed, in a few words."""
+    response = getattr(error, "response", None)
+    if response is not None:
+        return f"{response.status_code} {response.reason}"
+    if "hash" in str(error):
+        return "its bytes are not the released ones (SHA-256 differs)"
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror
+    if type(error).__module__.startswith("requests"):
+        return {"ChunkedEncodingError": "the connection broke off"}.get(
+            type(error).__name__, f"no connection ({type(error).__name__})"
+        )
+    return str(error)

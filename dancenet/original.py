@@ -11,7 +11,7 @@ from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from dancenet import files, terminal, weights
-from dancenet.errors import MissingExtra, UserError
+from dancenet.errors import MissingExtra, UserError, why_not_fetched
 from dancenet.folder import CONFIG, ModelFolder
 from dancenet.weights import ORIGINAL
 
@@ -201,7 +201,7 @@ def _download(path: Path) -> None:
         if getattr(error, "errno", None):
             raise
         raise UserError(
-            f"The archive of 2018 could not be fetched: {weights.explain(error)}. Run this again "
+            f"The archive of 2018 could not be fetched: {why_not_fetched(error)}. Run this again "
             f"to go on, or fetch {ADDRESS}?id={FILE_ID} with a browser, unpack it, and name its "
             "files to `python scripts/import_legacy.py`."
         ) from error

@@ -17,7 +17,7 @@ from urllib.parse import quote, urlsplit
 from urllib.request import url2pathname
 
 from dancenet import files, terminal
-from dancenet.errors import UserError
+from dancenet.errors import UserError, why_not_fetched
 from dancenet.folder import CARD, CHECKSUMS, CONFIG, ModelFolder
 
 REGISTRY = "registry.json"
@@ -413,7 +413,7 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
             if getattr(error, "errno", None) == errno.ENOSPC:
                 raise
-            reasons.append(f"{url}: {explain(error)}")
+            reasons.append(f"{url}: {why_not_fetched(error)}")
     raise UserError(
         f"{file.path} could not be fetched. {'; '.join(reasons)}. Run this again to continue "
         f"where it stopped, or name another place with {URL_VARIABLE}."
@@ -477,19 +477,3 @@ class _Resumer:
             self._partial.unlink()
             raise ValueError(f"it has more than the {self._size:,} bytes expected")
         return count
-
-
-def explain(error: Exception) -> str:
-    """Returns why a download failed, in a few words."""
-    response = getattr(error, "response", None)
-    if response is not None:
-        return f"{response.status_code} {response.reason}"
-    if "hash" in str(error):
-        return "its bytes are not the released ones (SHA-256 differs)"
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror
-    if type(error).__module__.startswith("requests"):
-        return {"ChunkedEncodingError": "the connection broke off"}.get(
-            type(error).__name__, f"no connection ({type(error).__name__})"
-        )
-    return str(error)

@@ -73,6 +73,11 @@ def test_a_failed_download_says_where_and_what_to_do_instead(server, tmp_path):
         find_model(f"{server}/missing.tflite", SHA256, tmp_path)
 
 
+def test_a_download_without_a_connection_is_told_in_a_few_words(tmp_path):
+    with pytest.raises(UserError, match=r"m\.tflite \(no connection \(ConnectionError\)\)\. Check"):
+        find_model("http://127.0.0.1:9/m.tflite", SHA256, tmp_path)
+
+
 def test_the_cache_can_be_chosen_by_the_environment(server, tmp_path, monkeypatch):
     monkeypatch.setenv("DANCENET_CACHE", str(tmp_path))
     assert find_model(f"{server}/m", SHA256) == tmp_path / MODEL_NAME

@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dancenet.errors import MissingExtra, UserError
+from dancenet.errors import MissingExtra, UserError, why_not_fetched
 from dancenet.files import cache_folder, sha256_of
 
 MODEL_URL = (
@@ -122,11 +122,10 @@ def find_model(
         )
     except Exception as error:
         # pooch and requests share no base class; whatever failed, the way out is the same.
-        reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
         raise UserError(
-            f"The person segmentation network could not be downloaded from {url} ({reason}). "
-            "Check the connection, give a copy with --model-file, or use --method background "
-            "or threshold."
+            f"The person segmentation network could not be downloaded from {url} "
+            f"({why_not_fetched(error)}). Check the connection, give a copy with --model-file, or "
+            "use --method background or threshold."
         ) from error
     return path
 
