@@ -23,6 +23,11 @@ def count_cores() -> int:
     return os.cpu_count() or 1
 
 
+def count_threads() -> int:
+    """Returns how many threads compute best here: one for each core, up to 8."""
+    return min(count_cores(), _MOST_THREADS)
+
+
 def open_session(path: str | Path, threads: int | None = None) -> Any:
     """Opens an exported graph on the CPU.
 
@@ -45,7 +50,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
             "or fetch the model again with `python scripts/download_weights.py`."
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or min(count_cores(), _MOST_THREADS)
+    options.intra_op_num_threads = threads or count_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters is raised; the rest is noise at a terminal
     # Threads that spin while they wait take the cores from the video encoder.
