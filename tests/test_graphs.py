@@ -12,6 +12,7 @@ from keras import layers
 from dancenet.nets.graphs import (
     GraphBuilder,
     add_model,
+    fold_dense,
     fold_upsampling,
     same_padding,
     transposed_padding,
@@ -112,8 +113,48 @@ def test_reshape_keeps_the_order_of_keras() -> None:
     compare(line((24,), layers.Reshape((2, 4, 3)), layers.Conv2D(2, 1)), (24,))
 
 
-def test_a_dense_layer_on_a_picture_works_on_every_pixel() -> None:
-    compare(line((4, 5, 3), layers.Dense(6), layers.Conv2D(2, 3, padding="same")), (4, 5, 3))
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 1), (3, 2), (1, 1)])
+def test_a_linear_dense_layer_goes_into_the_convolution_and_the_border_is_exact(
+    padding: str, kernel: int, stride: int
+) -> None:
+    parts = [
+        layers.Dense(9), layers.Conv2D(2, kernel, stride, padding=padding, activation="relu")
+    ]
+    kinds = compare(line((6, 7, 3), *parts), (6, 7, 3))
+    assert kinds.count("Conv") == 1
+
+
+def test_a_dense_layer_after_upsampling_goes_into_the_convolution_too() -> None:
+    parts = [layers.UpSampling2D(2), layers.Dense(9), layers.Conv2D(2, 3, padding="same")]
+    kinds = compare(line((4, 5, 3), *parts), (4, 5, 3))
+    assert kinds.count("Conv") == 1
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [layers.Dense(6, activation="relu"), layers.Conv2D(2, 3, padding="same")],
+        [layers.Dense(6), layers.Conv2DTranspose(2, 4, strides=2, padding="same")],
+        [layers.Dense(6), layers.Dense(4), layers.Conv2D(2, 3, padding="same")],
+        [layers.Dense(1), layers.Conv2D(4, 3, padding="same")],
+    ],
+    ids=["not linear", "transposed", "two", "fewer multiplications apart"],
+)
+def test_any_other_dense_layer_on_a_picture_works_on_every_pixel(
+    parts: list[layers.Layer],
+) -> None:
+    kinds = compare(line((4, 5, 3), *parts), (4, 5, 3))
+    assert kinds.count("Conv") + kinds.count("ConvTranspose") >= 2
+
+
+def test_folding_a_dense_layer_without_a_bias_leaves_one_bias_everywhere() -> None:
+    rng = np.random.default_rng(0)
+    dense, kernel = rng.normal(size=(3, 9)), rng.normal(size=(3, 3, 9, 2))
+    _, offset = fold_dense(
+        (dense, np.zeros(9)), kernel, np.array([1.0, 2]), (4, 5), (1, 1), [(1, 1), (1, 1)]
+    )
+    np.testing.assert_array_equal(offset, np.broadcast_to([1, 2], (4, 5, 2)))
 
 
 def test_a_layer_without_a_bias_and_one_that_drops_out() -> None:
