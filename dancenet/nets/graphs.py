@@ -20,18 +20,28 @@ _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus"
 class GraphBuilder:
     """Collects nodes and weights under readable names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, outer: GraphBuilder | None = None) -> None:
+        """Begins a graph.
+
+        Args:
+            name: the graph's.
+            outer: for a branch, the graph it is part of, whose values it sees; see `branch`.
+        """
         self.name = name
         self._nodes: list[onnx.NodeProto] = []
-        self._weights: dict[str, onnx.TensorProto] = {}
+        self._weights: dict[str, onnx.TensorProto] = outer._weights if outer else {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
+    def switch(self, name: str) -> str:
+        """Declares an input that is one truth value."""
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.BOOL, []))
+        return name
+
     def input(self, name: str, shape: Sequence[int]) -> str:
-        """Declares a float32 input whose first axis is the batch, of any size."""
-        self._inputs.append(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-        )
+        """Declares a float32 input: one number for all, or with the batch, of any size, first."""
+        axes: list[str | int | None] = ["batch", *shape] if shape else []
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, axes))
         return name
 
     def output(self, name: str, shape: Sequence[int]) -> None:
@@ -60,6 +70,25 @@ class GraphBuilder:
             helper.make_node(kind, list(inputs), outputs, name=name or outputs[0], **attributes)
         )
         return outputs[0]
+
+    def branch(self, switch: str, then: GraphBuilder, outputs: Sequence[str]) -> None:
+        """Adds a graph that is computed only where a truth value is true.
+
+        Args:
+            switch: the truth value.
+            then: begun with this graph as `outer`; its outputs are declared.
+            outputs: what they are to be called here; of no rows where `switch` is false.
+        """
+        otherwise = GraphBuilder(f"{then.name}/not", self)
+        for value in then._outputs:
+            shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim[1:]]
+            empty = numpy_helper.from_array(np.zeros((0, *shape), np.float32))
+            otherwise.output(otherwise.add("Constant", [], f"{value.name}/not", value=empty), shape)
+        branches = (
+            helper.make_graph(part._nodes, part.name, [], part._outputs)
+            for part in (then, otherwise)
+        )
+        self.add("If", [switch], outputs, **dict(zip(("then_branch", "else_branch"), branches)))
 
     def reshape(self, value: str, shape: Sequence[int], output: str) -> str:
         """Reshapes all but the batch."""
@@ -312,7 +341,7 @@ def _add_convolution(
     pads = [(0, 0), (0, 0)]
     if layer.padding == "same":
         pads = [same_padding(source.shape[i], kernel.shape[i], strides[i]) for i in (0, 1)]
-    attributes = {
+    attributes: dict[str, Any] = {
         "kernel_shape": list(kernel.shape[:2]), "strides": strides,
         "pads": [pads[0][0], pads[1][0], pads[0][1], pads[1][1]],
     }
