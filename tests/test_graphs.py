@@ -19,12 +19,12 @@ from dancenet.nets.graphs import (
 )
 
 
-def compare(model: keras.Model, shape: tuple[int, ...]) -> list[str]:
+def compare(model: keras.Model, shape: tuple[int, ...], fold: bool = True) -> list[str]:
     """Runs a model on both runtimes; returns the kinds of nodes that were exported."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.normal(size=weight.shape) * 0.3)
-    graph = GraphBuilder("trial")
+    graph = GraphBuilder("trial", fold=fold)
     last = model.layers[-1].name
     value = add_model(graph, model, {last: last})[last]
     drawn = value.name
@@ -73,6 +73,17 @@ def test_upsampling_and_a_convolution_become_one_and_the_border_is_exact() -> No
     )
     assert "ConvTranspose" in kinds
     assert "Resize" not in kinds and "Conv" not in kinds
+
+
+def test_without_folding_every_layer_is_there_and_the_result_is_the_same() -> None:
+    parts = [
+        layers.Dense(9), layers.Conv2D(4, 3, padding="same", activation="relu"),
+        layers.UpSampling2D(2), layers.Conv2D(1, 3, padding="same"),
+    ]
+    model = line((5, 7, 3), *parts)
+    folded, plain = compare(model, (5, 7, 3)), compare(model, (5, 7, 3), fold=False)
+    assert [plain.count(kind) for kind in ("Conv", "ConvTranspose", "Resize")] == [3, 0, 1]
+    assert [folded.count(kind) for kind in ("Conv", "ConvTranspose", "Resize")] == [1, 1, 0]
 
 
 def test_folding_keeps_the_sum_of_the_taps_of_every_output_pixel() -> None:

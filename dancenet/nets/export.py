@@ -140,9 +140,9 @@ def encoder_graph(encoder: keras.Model) -> onnx.ModelProto:
     return graph.build()
 
 
-def decoder_graph(decoder: keras.Model) -> onnx.ModelProto:
+def decoder_graph(decoder: keras.Model, fold: bool = True) -> onnx.ModelProto:
     """Returns the graph from `latents` (B, L) to `frames` (B, H, W), whiteness in 0..1."""
-    graph = GraphBuilder("decoder")
+    graph = GraphBuilder("decoder", fold=fold)
     whiteness = add_model(graph, decoder, {"whiteness": "whiteness"})["whiteness"]
     height, width, _ = whiteness.shape
     graph.reshape(whiteness.name, (height, width), "frames")

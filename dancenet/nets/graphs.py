@@ -20,14 +20,18 @@ _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus"
 class GraphBuilder:
     """Collects nodes and weights under readable names."""
 
-    def __init__(self, name: str, outer: GraphBuilder | None = None) -> None:
+    def __init__(
+        self, name: str, outer: GraphBuilder | None = None, fold: bool = True
+    ) -> None:
         """Begins a graph.
 
         Args:
             name: the graph's.
             outer: for a branch, the graph it is part of, whose values it sees; see `branch`.
+            fold: let layers of Keras that one operation can do become one; False to compare.
         """
         self.name = name
+        self.fold = fold
         self._nodes: list[onnx.NodeProto] = []
         self._weights: dict[str, onnx.TensorProto] = outer._weights if outer else {}
         self._inputs: list[onnx.ValueInfoProto] = []
@@ -301,7 +305,8 @@ def _add_layer(
     if isinstance(layer, layers.UpSampling2D):
         _require(layer, layer.interpolation == "nearest", "interpolation")
         _require(layer, tuple(layer.size) == (2, 2), "size")
-        return _Value(source.name, shape, doubled=True)
+        doubled = _Value(source.name, shape, doubled=True)
+        return doubled if graph.fold else _at_full_size(graph, doubled)
     if isinstance(layer, layers.Flatten):
         if len(source.shape) != 3:
             return source
@@ -403,7 +408,7 @@ def _add_dense(
 ) -> _Value:
     kernel, bias = _weights(layer)
     if len(source.shape) == 3:  # every pixel by itself
-        if _is_folded(layer, kernel, consumers):
+        if graph.fold and _is_folded(layer, kernel, consumers):
             return _Value(source.name, shape, dense=(kernel, bias))
         inputs = [source.name, graph.weight(f"{layer.name}/kernel", kernel.T[:, :, None, None])]
         inputs.append(graph.weight(f"{layer.name}/bias", bias))
