@@ -344,6 +344,8 @@ def write_results(bench: Bench, load: Sequence[float], seconds: float) -> None:
         f"average {load[0]:.1f} before and {os.getloadavg()[0]:.1f} after. Medians; what is "
         "compared took turns.",
         "",
+        "What limits each, and what was tried: [README.md](README.md).",
+        "",
         "| figure | measured | bar | reached |",
         "|---|---|---|---|",
         *(f"| {' | '.join(cells)} |" for cells in rows(bench)),
@@ -366,11 +368,7 @@ def write_results(bench: Bench, load: Sequence[float], seconds: float) -> None:
         *(f"| {name} | {bench.spread(name)} |" for name in bench.figures),
         "",
     ]
-    notes = HERE / "NOTES.md"
     RESULTS.write_text("\n".join(lines), encoding="utf-8")
-    if notes.exists():
-        with open(RESULTS, "a", encoding="utf-8") as file:
-            file.write(notes.read_text(encoding="utf-8"))
 
 
 def _processor() -> str:
