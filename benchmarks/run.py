@@ -169,23 +169,28 @@ class Bench:
     def decoders(self) -> None:
         """Compares the folded decoder of 2018 with the one that is as Keras has it."""
         latents = np.random.default_rng(0).standard_normal((8, 128)).astype(np.float32)
-        folded = OnnxDecoder(self.model_2018 / "decoder.onnx")
-        unfolded = OnnxDecoder(self.model_2018 / "decoder_unfolded.onnx")
-        single = OnnxDecoder(self.model_2018 / "decoder.onnx", threads=1)
+        paths = {
+            "folded": self.model_2018 / "decoder.onnx",
+            "unfolded": self.model_2018 / "decoder_unfolded.onnx",
+        }
         cores = count_cores()
+        alone = {name: OnnxDecoder(path, threads=1) for name, path in paths.items()}
+        shared = {name: OnnxDecoder(path) for name, path in paths.items()}
 
-        def side_by_side() -> None:
-            with ordered_map(single, [latents] * 4 * cores, cores) as frames:
+        def decode(decoder: OnnxDecoder) -> None:
+            with ordered_map(decoder, [latents] * 2 * cores, cores) as frames:
                 for _ in frames:
                     pass
 
         for _ in range(4 * self.repeats):
-            matrix = matrix_rate()
-            self.add("folded", timed(lambda: folded(latents)) / 8)
-            self.add("unfolded", timed(lambda: unfolded(latents)) / 8)
-            rate = 4 * cores * 8 / timed(side_by_side)
-            self.add("folded, side by side", 1 / rate)
-            self.add("folded of the limit", rate * 2 * self.costs["folded"] / matrix)
+            for name in paths:
+                # As generation does it: each thread its own pictures.
+                seconds = timed(lambda: decode(alone[name])) / (2 * cores * len(latents))
+                self.add(name, seconds)
+                self.add(f"{name}, all threads on one batch",
+                         timed(lambda: shared[name](latents)) / len(latents))
+            self.add("folded of the limit", 2 * self.costs["folded"]
+                     / self.figures["folded"][-1] / matrix_rate())
 
     def steps(self) -> None:
         """Compares a step of the dancer of 2018 with reading its weights."""

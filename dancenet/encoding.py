@@ -20,7 +20,7 @@ from dancenet.folder import ModelFolder
 from dancenet.overlap import ordered_map
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, count_threads
 
-_BATCH = 16  # pictures that a thread reads, encodes or decodes at once
+_BATCH = 8  # pictures that a thread reads, encodes or decodes at once
 
 
 def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:

@@ -36,8 +36,9 @@ from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 
-# Vectors that a thread decodes at once: more are no faster, and the first frame comes later.
-_BATCH = 8
+# Vectors that a thread decodes at once: more are no faster, and the encoder of 2018 needs 26 MB a
+# picture.
+_BATCH = 4
 # What the latents of a dance, which are points, say of their spread: the least a VAE says.
 _POINT_LOG_VAR = -10.0
 
