@@ -1,5 +1,6 @@
 # make dance: writes dance.mp4, 16 seconds of a new dance, from a fresh clone.
 # make test:  installs everything and runs the whole test suite, flake8 and mypy.
+# make bench: measures what everything costs, ten minutes, and writes benchmarks/RESULTS.md.
 # make clean: removes what the other two installed.
 
 PYTHON ?= python3
@@ -8,7 +9,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SECONDS := 16
 
-.PHONY: dance test clean
+.PHONY: dance test bench clean
 .DELETE_ON_ERROR:
 
 dance: $(VENV)/.light
@@ -18,6 +19,9 @@ test: $(VENV)/.everything
 	$(BIN)/python -m flake8 dancenet scripts tests benchmarks
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q
+
+bench: $(VENV)/.everything
+	$(BIN)/python benchmarks/run.py
 
 clean:
 	rm -rf $(VENV) build dist dancenet.egg-info .mypy_cache .pytest_cache

@@ -11,35 +11,34 @@ from __future__ import annotations
 import dataclasses
 import math
 import secrets
-import signal
 import tempfile
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
+from itertools import chain, groupby
 from pathlib import Path
-from types import FrameType
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 
 from dancenet import files, folder as model_folder, terminal
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
-from dancenet.codecs.silhouette import SilhouetteCodec, to_network
+from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data import picture
-from dancenet.data.frames import BACKGROUND, DANCER, FrameFolder
 from dancenet.data.video_writer import VideoWriter, check_output, choose_format, read_settings
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
-from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
+from dancenet.overlap import ordered_map
+from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 
-# Vectors decoded at once: enough to fill the cores, few enough for the first frame to come soon.
-_BATCH = 16
-_READ = 256  # pictures read from a folder at once
+# Vectors that a thread decodes at once: more are no faster, and the encoder of 2018 needs 26 MB a
+# picture.
+_BATCH = 4
 # What the latents of a dance, which are points, say of their spread: the least a VAE says.
 _POINT_LOG_VAR = -10.0
 
@@ -54,6 +53,7 @@ class Dancer:
     codec: SilhouetteCodec
     step_model: StepModel
     seeds: np.ndarray  # (N, S, D) real stretches in model units
+    threads: int  # that decode and draw side by side
 
     @property
     def fps(self) -> float:
@@ -165,7 +165,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
 
     Args:
         name_or_path: a released model's name, or a model folder.
-        threads: how many the decoder computes with; by default one for each core.
+        threads: how many decode and draw pictures, each its own; by default one for each core.
 
     Raises:
         UserError: there is no such model, or a file of it is missing, cut or altered.
@@ -192,7 +192,8 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     paths = {name: folder.require(name, command) for name, command in made_by.items()}
     folder.check((model_folder.CONFIG, *made_by))
     scaler = Scaler.load(paths[model_folder.SCALER])
-    decoder = OnnxDecoder(paths[model_folder.DECODER_GRAPH], threads)
+    # Threads that share one picture wait for each other at every layer.
+    decoder = OnnxDecoder(paths[model_folder.DECODER_GRAPH], threads=1)
     step_model = OnnxStepModel(paths[model_folder.STEP_GRAPH])
     seeds = _read_seeds(paths[model_folder.SEEDS])
     if not step_model.dim == scaler.dim == seeds.shape[2]:
@@ -206,10 +207,11 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         folder.sha256,
         files.sha256_of(encoder),
         SilhouetteCodec(
-            OnnxEncoder(encoder, threads), decoder, scaler, config.fps, config.dancer.smoothing
+            OnnxEncoder(encoder, threads=1), decoder, scaler, config.fps, config.dancer.smoothing
         ),
         step_model,
         seeds,
+        threads or count_threads(),
     )
 
 
@@ -270,7 +272,7 @@ def write_dance(
     start_hash = start_sha256(settings)
     written: list[Written] = []
     with ExitStack() as stack:
-        stopped = stack.enter_context(finish_on_interrupt())
+        stopped = stack.enter_context(terminal.finish_on_interrupt())
         vectors = trajectories(dancer, settings, num_frames)
         if settings.count > 1:
             spool = stack.enter_context(_Spool(settings.count, dancer.step_model.dim))
@@ -281,21 +283,48 @@ def write_dance(
         bar = stack.enter_context(
             terminal.progress(total=num_frames * len(chosen), description="Dancing")
         )
-        for number, index in enumerate(chosen):
-            if stopped.is_set():
+
+        def batches() -> Iterator[tuple[int, np.ndarray]]:
+            for number, index in enumerate(chosen):
+                one = spool.read(index) if settings.count > 1 else (row[0] for row in vectors)
+                for batch in _batches(one, _BATCH):
+                    if stopped.is_set():
+                        return
+                    yield number, batch
+
+        def draw(item: tuple[int, np.ndarray]) -> _Drawn:
+            number, batch = item
+            frames = dancer.codec.decode(batch, settings.settle)
+            pictures = [picture.draw(frame, settings.look.scale) for frame in frames]
+            return _Drawn(number, batch, pictures)
+
+        stack.enter_context(picture.one_thread())
+        drawn = stack.enter_context(ordered_map(draw, batches(), dancer.threads))
+        for number, parts in groupby(drawn, lambda part: part.number):
+            if written and stopped.is_set():
                 break
-            one = spool.read(index) if settings.count > 1 else (row[0] for row in vectors)
             keep: list[np.ndarray] | None = [] if latents_outputs else None
-            recipe = Recipe(settings, dancer.name, dancer.sha256, index, start_hash)
-            count = _write_video(
-                dancer, one, outputs[number], format, fps, recipe, overwrite, keep, stopped,
-                bar.update,
-            )
+            recipe = Recipe(settings, dancer.name, dancer.sha256, chosen[number], start_hash)
+            first = next(parts)
+            height, width = first.pictures[0].shape
+            with VideoWriter(
+                outputs[number], fps=fps, size=(width, height), format=format,
+                colors=settings.look.palette, settings=recipe.to_json(), overwrite=overwrite,
+            ) as video:
+                for part in chain([first], parts):
+                    if keep is not None:
+                        keep.append(dancer.codec.scaler.to_latents(part.vectors))
+                    for one in part.pictures:
+                        video.write(one)
+                    bar.update(len(part.pictures))
+            count = video.num_frames
             if keep is not None:
                 _save_latents(dancer, np.concatenate(keep), fps, recipe, latents_outputs[number])
             written.append(
                 Written(outputs[number], count, count / fps, complete=count == num_frames)
             )
+    if not written:
+        raise KeyboardInterrupt("Nothing was written: there was not one frame yet.")
     return written
 
 
@@ -460,201 +489,17 @@ def start_sha256(settings: DanceSettings) -> str | None:
         raise UserError(f"The file of latents {path} cannot be read: {error.strerror}.") from error
 
 
-def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
-    """Encodes every frame of a folder, the last included.
-
-    Args:
-        folder: a model with an exported encoder.
-        frames: the pictures; they are read and encoded in batches.
-
-    Raises:
-        UserError: the encoder is missing, cut or altered, a picture cannot be read, or the
-            clips have different rates.
-    """
-    fps = frames.fps
-    path = folder.require(model_folder.ENCODER_GRAPH, "python scripts/export.py")
-    folder.check((model_folder.ENCODER_GRAPH,))
-    encoder = OnnxEncoder(path)
-    z_mean: list[np.ndarray] = []
-    z_log_var: list[np.ndarray] = []
-    with terminal.progress(total=frames.num_frames, description="Encoding") as bar:
-        for first in range(1, frames.num_frames + 1, _READ):
-            pictures = frames.read(first, min(first + _READ - 1, frames.num_frames))
-            for begin in range(0, len(pictures), _BATCH):
-                batch = pictures[begin : begin + _BATCH]
-                means, log_vars = encoder(to_network(batch))
-                z_mean.append(means)
-                z_log_var.append(log_vars)
-                bar.update(len(batch))
-    try:
-        return Latents.from_clips(
-            np.concatenate(z_mean), np.concatenate(z_log_var), frames.clips, fps,
-            files.sha256_of(path),
-        )
-    except ValueError as error:
-        raise UserError(f"The encoder of {folder.path} cannot be used: {error}.") from error
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """What came of decoding a file of latents."""
-
-    num_frames: int
-    iou: np.ndarray | None  # (T,) of the dancer in the source frame and in the decoded one
-
-
-def write_reconstruction(
-    folder: ModelFolder,
-    latents: Latents,
-    path: str | Path,
-    *,
-    frames: FrameFolder | None = None,
-    scale: int = 3,
-    rows: range | None = None,
-    format: str | None = None,
-    overwrite: bool = False,
-) -> Reconstruction:
-    """Decodes latents to a video, to the right of the frames they were made from if given.
-
-    Args:
-        folder: the model whose encoder made the latents.
-        latents: what to decode; `z_mean` is.
-        path: the video.
-        frames: the source frames.
-        scale: picture pixels per frame pixel.
-        rows: the rows to decode, contiguous; all by default.
-        format: mp4, gif, webm or frames; by default what the suffix of `path` says.
-        overwrite: replace a file that dancenet did not make.
-
-    Raises:
-        UserError: the latents are another encoder's, the frames are not theirs, or the
-            output cannot be written.
-    """
-    picture.check_scale(scale)
-    format = choose_format(path, format)
-    check_output(path, format, overwrite)
-    name = str(folder.path)
-    latents.require_encoder(
-        files.sha256_of(folder.require(model_folder.ENCODER_GRAPH, "python scripts/export.py")),
-        name,
-    )
-    if frames is not None and frames.num_frames != len(latents.z_mean):
-        raise UserError(
-            f"{frames.path} has {frames.num_frames} frames and there are {len(latents.z_mean)} "
-            "latents: they were not made from these frames."
-        )
-    graph = folder.require(model_folder.DECODER_GRAPH, "python scripts/export.py")
-    folder.check((model_folder.DECODER_GRAPH,))
-    decoder = OnnxDecoder(graph)
-    rows = range(len(latents.z_mean)) if rows is None else rows
-    if not rows:
-        raise UserError(
-            f"There are {len(latents.z_mean)} latents, and none in the part chosen; choose a "
-            f"--first from 0 to {len(latents.z_mean) - 1}."
-        )
-    iou: list[np.ndarray] = []
-    settings = {"kind": "reconstruction", "model": folder.read_config().name}
-    with ExitStack() as stack:
-        writer: VideoWriter | None = None
-        stopped = stack.enter_context(finish_on_interrupt())
-        bar = stack.enter_context(terminal.progress(total=len(rows), description="Decoding"))
-        for first in range(rows.start, rows.stop, _BATCH):
-            last = min(first + _BATCH, rows.stop)
-            decoded = decoder(latents.z_mean[first:last])
-            pictures = [picture.draw(frame, scale) for frame in decoded]
-            if frames is not None:
-                sources = frames.read(first + 1, last)
-                iou.append(_iou(sources == DANCER, decoded < 0.5))
-                pictures = [
-                    np.hstack([picture.draw(source / np.float32(BACKGROUND), scale), drawn])
-                    for source, drawn in zip(sources, pictures)
-                ]
-            if writer is None:
-                height, width = pictures[0].shape
-                writer = stack.enter_context(
-                    VideoWriter(path, fps=latents.fps, size=(width, height), format=format,
-                                settings=settings, overwrite=overwrite)
-                )
-            for drawn in pictures:
-                writer.write(drawn)
-            bar.update(len(pictures))
-            if stopped.is_set():
-                break
-        assert writer is not None
-    return Reconstruction(writer.num_frames, np.concatenate(iou) if iou else None)
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns intersection over union of (B, H, W) masks, 1 where both are empty."""
-    union = (first | second).sum(axis=(1, 2))
-    return np.where(union, (first & second).sum(axis=(1, 2)) / np.maximum(union, 1), 1.0)
-
-
 def draw_seed() -> int:
     """Returns a seed that nobody has chosen."""
     return secrets.randbits(32)
 
 
-@contextmanager
-def finish_on_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event, so that work in hand can be finished.
+class _Drawn(NamedTuple):
+    """Some frames of a dance, ready to be written."""
 
-    A second Ctrl-C raises KeyboardInterrupt as usual. Outside of the main thread, where
-    signals cannot be taken, nothing changes.
-    """
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
-
-    def stop(number: int, frame: FrameType | None) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
-
-    before = signal.signal(signal.SIGINT, stop)
-    try:
-        yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
-
-
-def _write_video(
-    dancer: Dancer,
-    vectors: Iterable[np.ndarray],
-    path: Path,
-    format: str,
-    fps: float,
-    recipe: Recipe,
-    overwrite: bool,
-    keep: list[np.ndarray] | None,
-    stopped: threading.Event,
-    advance: Callable[[int], Any],
-) -> int:
-    """Decodes, draws and writes one trajectory; returns how many frames it has."""
-    look = recipe.settings.look
-    writer: VideoWriter | None = None
-    with ExitStack() as stack:
-        for batch in _batches(vectors, _BATCH):
-            frames = dancer.codec.decode(batch, recipe.settings.settle)
-            if writer is None:
-                height, width = frames.shape[1] * look.scale, frames.shape[2] * look.scale
-                writer = stack.enter_context(
-                    VideoWriter(
-                        path, fps=fps, size=(width, height), format=format, colors=look.palette,
-                        settings=recipe.to_json(), overwrite=overwrite,
-                    )
-                )
-            if keep is not None:
-                keep.append(dancer.codec.scaler.to_latents(batch))
-            for frame in frames:
-                writer.write(picture.draw(frame, look.scale))
-            advance(len(frames))
-            if stopped.is_set():
-                break
-    if writer is None:
-        raise KeyboardInterrupt("Nothing was written: there was not one frame yet.")
-    return writer.num_frames
+    number: int  # of the dance, among those written
+    vectors: np.ndarray  # (B, D) in model units
+    pictures: list[np.ndarray]  # (H, W) uint8 each
 
 
 def _batches(vectors: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from types import FrameType
 from typing import Any, TypeVar
 
 from dancenet.errors import UserError
@@ -62,6 +65,30 @@ def run(
             )
         say_error(parser.prog, message)
         return 1
+
+
+@contextmanager
+def finish_on_interrupt() -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C into an event, so that work in hand can be finished.
+
+    A second Ctrl-C raises KeyboardInterrupt as usual. Outside of the main thread, where
+    signals cannot be taken, nothing changes.
+    """
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

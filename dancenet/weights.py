@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
-from urllib.request import url2pathname
 
 from dancenet import files, terminal
 from dancenet.errors import UserError, why_not_fetched
@@ -323,9 +322,10 @@ def _remote_file(entry: dict[str, Any]) -> RemoteFile:
 
 
 def _on_disk(name: str) -> Path | None:
-    for folder in (LOCAL_FOLDER, bundled_folder(), downloads_folder()):
-        if (folder / name / CONFIG).is_file():
-            return folder / name
+    # The last place takes imports to find that no dance by a bundled model should wait for.
+    for folder in (lambda: LOCAL_FOLDER, bundled_folder, downloads_folder):
+        if (folder() / name / CONFIG).is_file():
+            return folder() / name
     return None
 
 
@@ -446,6 +446,8 @@ class _Resumer:
         shutil.move(self._partial, output_file)
 
     def _copy(self, url: str) -> int:
+        from urllib.request import url2pathname
+
         with open(url2pathname(urlsplit(url).path), "rb") as source:
             return self._write(iter(lambda: source.read(CHUNK), b""), 0)
 

@@ -52,7 +52,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Decodes, and says where the result is and how good."""
-    from dancenet import pipeline
+    from dancenet import encoding, pipeline
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames import FrameFolder
     from dancenet.folder import ModelFolder
@@ -62,7 +62,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     if arguments.seconds is not None:
         stop = min(stop, arguments.first + max(1, round(arguments.seconds * latents.fps)))
     rows = range(arguments.first, stop)
-    made = pipeline.write_reconstruction(
+    made = encoding.write_reconstruction(
         ModelFolder(pipeline.find_model(arguments.model)), latents, arguments.out,
         frames=FrameFolder.open(arguments.frames) if arguments.frames else None,
         scale=arguments.scale, rows=rows, format=arguments.format, overwrite=arguments.overwrite,

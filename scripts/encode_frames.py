@@ -36,7 +36,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     import shlex
     import time
 
-    from dancenet import files, pipeline
+    from dancenet import encoding, files, pipeline
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames import FrameFolder
     from dancenet.folder import ModelFolder
@@ -47,7 +47,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     frames = FrameFolder.open(arguments.frames)
     folder = ModelFolder(pipeline.find_model(arguments.model))
     begin = time.perf_counter()
-    latents = pipeline.encode_frames(folder, frames)
+    latents = encoding.encode_frames(folder, frames)
     seconds = time.perf_counter() - begin
     latents.save(out)
     terminal.say(

@@ -73,7 +73,7 @@ def build_parser() -> argparse.ArgumentParser:
     look.add_argument(
         "--settle", type=terminal.not_negative(int), metavar="N",
         help="times each picture is encoded and decoded again, which mends limbs that came off; "
-        "each costs a third of the speed (default: 2)",
+        "each costs a fifth of the speed (default: 2)",
     )
     look.add_argument(
         "--invert", action=argparse.BooleanOptionalAction, default=None,

@@ -23,7 +23,7 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 LAYERS = [
     ["__init__"],
     ["errors"],
-    ["terminal", "files"],
+    ["terminal", "files", "overlap"],
     ["config"],
     ["folder"],
     ["data"],
@@ -33,6 +33,7 @@ LAYERS = [
     ["nets"],
     ["weights"],
     ["original"],
+    ["encoding"],
     ["pipeline"],
     ["project"],
     ["cli"],

@@ -1,6 +1,7 @@
 """The exported networks compute what Keras computes, or are not written."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,9 @@ from dancenet.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.nets import dancer, export, vae
-from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder
+from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
+from dancenet.sequence.generate import generate
+from dancenet.sequence.mixture import sample_from_draws
 
 SMALL_VAE = {"height": 16, "width": 24, "latent_dim": 6}
 
@@ -70,12 +73,74 @@ def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> 
     folder = make_folder(tmp_path / "model", dancer=config)
     report = export.export_dancer(folder)
     outputs = [row.output for row in report]
-    assert outputs[:3] == ["pi_logits", "mu", "sigma"]
-    assert outputs[3:] == [
+    assert outputs[:4] == ["pi_logits", "mu", "sigma", "next_vectors"]
+    assert outputs[4:] == [
         *(f"next_{n}{i}" for i in range(config.layers if config.keeps_state else 0) for n in "hc"),
         *(f"next_last{i + 1}" for i in range(config.steps_seen)),
     ]
     assert all(row.passed for row in report)
+
+
+def step_model(path: Path, **settings: object) -> OnnxStepModel:
+    """Exports an untrained dancer."""
+    config = DancerConfig(dim=5, units=8, num_mixtures=4, **settings)  # type: ignore[arg-type]
+    folder = make_folder(path, dancer=config)
+    export.export_dancer(folder)
+    return OnnxStepModel(folder / "step.onnx")
+
+
+class StepOnly:
+    """Hides that a step model can draw, so that NumPy does."""
+
+    def __init__(self, inner: OnnxStepModel) -> None:
+        self.dim, self.initial_state, self.step = inner.dim, inner.initial_state, inner.step
+
+
+@pytest.mark.parametrize("predict", ["step", "place"])
+@pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 4.0])
+def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
+    tmp_path: Path, predict: str, temperature: float
+) -> None:
+    model = step_model(tmp_path / "model", predict=predict)
+    rng = np.random.default_rng(1)
+    state = model.initial_state(64)
+    components = set()
+    for _ in range(4):
+        vectors = rng.normal(size=(64, 5)).astype(np.float32)
+        gumbel, normal = rng.gumbel(size=(64, 4)), rng.normal(size=(64, 5))
+        mixture, following = model.step(vectors, state)
+        drawn, state = model.sample(vectors, state, gumbel, normal, temperature)
+        expected = sample_from_draws(mixture, gumbel, normal, temperature)
+        np.testing.assert_allclose(drawn, expected, atol=1e-5)
+        for one, other in zip(state, following):
+            np.testing.assert_array_equal(one, other)
+        components |= set((mixture.pi_logits + temperature * gumbel).argmax(axis=1))
+    assert len(components) > 1, "there was something to choose"
+
+
+def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None:
+    model = step_model(tmp_path / "model")
+    feed = model._feed(np.zeros((3, 5), np.float32), model.initial_state(3))
+    zeros = {"gumbel": np.zeros((3, 4), np.float32), "normal": np.zeros((3, 5), np.float32)}
+    feed |= {**zeros, "temperature": np.zeros((), np.float32), "whole": np.array(False)}
+    mu, sigma, drawn = model._session.run(["mu", "sigma", "next_vectors"], feed)
+    assert (mu.shape, sigma.shape, drawn.shape) == ((0, 4, 5), (0, 4, 5), (3, 5))
+
+
+def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_whoever_is_beside(
+    tmp_path: Path,
+) -> None:
+    model = step_model(tmp_path / "model", steps_seen=1)
+    seed = np.random.default_rng(0).normal(size=(3, 6, 5)) * 0.1
+
+    def dance(of: Any, rows: list[int]) -> np.ndarray:
+        rngs = [np.random.default_rng((7, row)) for row in rows]
+        return np.stack(list(generate(of, seed[rows], 20, rngs)))
+
+    together = dance(model, [0, 1, 2])
+    np.testing.assert_array_equal(together, dance(model, [0, 1, 2]))
+    np.testing.assert_allclose(together, dance(StepOnly(model), [0, 1, 2]), atol=1e-4)
+    np.testing.assert_allclose(together[:, 1:2], dance(model, [1]), atol=1e-4)
 
 
 def test_log_variances_stay_in_the_range_they_were_trained_in(tmp_path: Path) -> None:

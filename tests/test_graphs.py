@@ -12,18 +12,19 @@ from keras import layers
 from dancenet.nets.graphs import (
     GraphBuilder,
     add_model,
+    fold_dense,
     fold_upsampling,
     same_padding,
     transposed_padding,
 )
 
 
-def compare(model: keras.Model, shape: tuple[int, ...]) -> list[str]:
+def compare(model: keras.Model, shape: tuple[int, ...], fold: bool = True) -> list[str]:
     """Runs a model on both runtimes; returns the kinds of nodes that were exported."""
     rng = np.random.default_rng(0)
     for weight in model.weights:
         weight.assign(rng.normal(size=weight.shape) * 0.3)
-    graph = GraphBuilder("trial")
+    graph = GraphBuilder("trial", fold=fold)
     last = model.layers[-1].name
     value = add_model(graph, model, {last: last})[last]
     drawn = value.name
@@ -74,6 +75,17 @@ def test_upsampling_and_a_convolution_become_one_and_the_border_is_exact() -> No
     assert "Resize" not in kinds and "Conv" not in kinds
 
 
+def test_without_folding_every_layer_is_there_and_the_result_is_the_same() -> None:
+    parts = [
+        layers.Dense(9), layers.Conv2D(4, 3, padding="same", activation="relu"),
+        layers.UpSampling2D(2), layers.Conv2D(1, 3, padding="same"),
+    ]
+    model = line((5, 7, 3), *parts)
+    folded, plain = compare(model, (5, 7, 3)), compare(model, (5, 7, 3), fold=False)
+    assert [plain.count(kind) for kind in ("Conv", "ConvTranspose", "Resize")] == [3, 0, 1]
+    assert [folded.count(kind) for kind in ("Conv", "ConvTranspose", "Resize")] == [1, 1, 0]
+
+
 def test_folding_keeps_the_sum_of_the_taps_of_every_output_pixel() -> None:
     kernel = np.random.default_rng(0).normal(size=(3, 3, 2, 5)).astype(np.float32)
     folded = fold_upsampling(kernel)
@@ -112,8 +124,48 @@ def test_reshape_keeps_the_order_of_keras() -> None:
     compare(line((24,), layers.Reshape((2, 4, 3)), layers.Conv2D(2, 1)), (24,))
 
 
-def test_a_dense_layer_on_a_picture_works_on_every_pixel() -> None:
-    compare(line((4, 5, 3), layers.Dense(6), layers.Conv2D(2, 3, padding="same")), (4, 5, 3))
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize(("kernel", "stride"), [(3, 1), (4, 1), (3, 2), (1, 1)])
+def test_a_linear_dense_layer_goes_into_the_convolution_and_the_border_is_exact(
+    padding: str, kernel: int, stride: int
+) -> None:
+    parts = [
+        layers.Dense(9), layers.Conv2D(2, kernel, stride, padding=padding, activation="relu")
+    ]
+    kinds = compare(line((6, 7, 3), *parts), (6, 7, 3))
+    assert kinds.count("Conv") == 1
+
+
+def test_a_dense_layer_after_upsampling_goes_into_the_convolution_too() -> None:
+    parts = [layers.UpSampling2D(2), layers.Dense(9), layers.Conv2D(2, 3, padding="same")]
+    kinds = compare(line((4, 5, 3), *parts), (4, 5, 3))
+    assert kinds.count("Conv") == 1
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        [layers.Dense(6, activation="relu"), layers.Conv2D(2, 3, padding="same")],
+        [layers.Dense(6), layers.Conv2DTranspose(2, 4, strides=2, padding="same")],
+        [layers.Dense(6), layers.Dense(4), layers.Conv2D(2, 3, padding="same")],
+        [layers.Dense(1), layers.Conv2D(4, 3, padding="same")],
+    ],
+    ids=["not linear", "transposed", "two", "fewer multiplications apart"],
+)
+def test_any_other_dense_layer_on_a_picture_works_on_every_pixel(
+    parts: list[layers.Layer],
+) -> None:
+    kinds = compare(line((4, 5, 3), *parts), (4, 5, 3))
+    assert kinds.count("Conv") + kinds.count("ConvTranspose") >= 2
+
+
+def test_folding_a_dense_layer_without_a_bias_leaves_one_bias_everywhere() -> None:
+    rng = np.random.default_rng(0)
+    dense, kernel = rng.normal(size=(3, 9)), rng.normal(size=(3, 3, 9, 2))
+    _, offset = fold_dense(
+        (dense, np.zeros(9)), kernel, np.array([1.0, 2]), (4, 5), (1, 1), [(1, 1), (1, 1)]
+    )
+    np.testing.assert_array_equal(offset, np.broadcast_to([1, 2], (4, 5, 2)))
 
 
 def test_a_layer_without_a_bias_and_one_that_drops_out() -> None:

@@ -8,6 +8,7 @@ from small_model import DIM, MIXTURES, write_small_model
 
 from dancenet.errors import UserError
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_cores
+from dancenet.sequence.mixture import sample_from_draws
 
 
 def test_decoder_and_encoder_have_the_shapes_of_the_contract(tmp_path: Path) -> None:
@@ -37,6 +38,18 @@ def test_a_trajectory_does_not_depend_on_its_neighbours_in_the_batch(tmp_path: P
     for index in range(16):
         alone, _ = model.step(vectors[index : index + 1], model.initial_state(1))
         np.testing.assert_allclose(alone.mu[0], together.mu[index], atol=1e-6)
+
+
+def test_a_graph_that_cannot_draw_is_drawn_from_in_numpy(tmp_path: Path) -> None:
+    model = OnnxStepModel(write_small_model(tmp_path / "model") / "step.onnx")
+    rng = np.random.default_rng(0)
+    vectors = rng.normal(size=(4, DIM)).astype(np.float32)
+    gumbel, normal = rng.gumbel(size=(4, MIXTURES)), rng.normal(size=(4, DIM))
+    mixture, following = model.step(vectors, model.initial_state(4))
+    drawn, state = model.sample(vectors, model.initial_state(4), gumbel, normal, 0.7)
+    np.testing.assert_array_equal(drawn, sample_from_draws(mixture, gumbel, normal, 0.7))
+    np.testing.assert_array_equal(state, following)
+    assert drawn.dtype == np.float32
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 0.99])

@@ -18,8 +18,8 @@ from small_model import DIM, STRETCH, write_small_model
 
 from dancenet import pipeline
 from dancenet.codecs.latents import Latents
-from dancenet.data.frames import FrameFolder, FrameWriter
-from dancenet.data.video_writer import read_settings
+from dancenet.codecs.silhouette import SilhouetteCodec
+from dancenet.data.video_writer import VideoWriter, read_settings
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.pipeline import DanceSettings, Dancer, Recipe, load_dancer, resample, write_dance
@@ -249,7 +249,63 @@ def test_memory_does_not_grow_with_length(tmp_path: Path, dancer: Dancer) -> Non
         return most
 
     peak(30)
-    assert peak(600) < 1.2 * peak(60)
+    # What the threads have in hand differs from run to run; what is written is ten times more.
+    assert peak(600) < 2 * peak(60)
+
+
+def test_the_dance_is_the_same_whatever_the_number_of_threads(
+    tmp_path: Path, dancer: Dancer
+) -> None:
+    for threads in (1, 3):
+        write_dance(
+            dataclasses.replace(dancer, threads=threads), tmp_path / f"{threads}", SHORT,
+            format="frames",
+        )
+    for number in range(1, 16):
+        name = f"{number:06d}.png"
+        assert (tmp_path / "1" / name).read_bytes() == (tmp_path / "3" / name).read_bytes()
+
+
+def test_what_fails_in_a_thread_reaches_the_caller_and_leaves_nothing(
+    tmp_path: Path, dancer: Dancer
+) -> None:
+    class Failing:
+        def __init__(self) -> None:
+            self.calls = 0
+
+        def __call__(self, latents: np.ndarray) -> np.ndarray:
+            self.calls += 1
+            if self.calls == 10:
+                raise UserError("the picture is torn")
+            return np.ones((len(latents), 120, 208), np.float32)
+
+    broken = dataclasses.replace(
+        dancer, codec=SilhouetteCodec(None, Failing(), dancer.codec.scaler, 30.0)
+    )
+    before = threading.active_count()
+    with pytest.raises(UserError, match="the picture is torn"):
+        write_dance(broken, tmp_path / "d.mp4", dataclasses.replace(SHORT, seconds=60, settle=0))
+    assert threading.active_count() == before
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(
+    tmp_path: Path, dancer: Dancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(VideoWriter):
+        def _feed(self, picture: np.ndarray) -> None:
+            assert self._messages is not None and self._encoder is not None
+            super()._feed(picture)
+            if self.num_frames == 20:
+                self._messages.write(b"av_interleaved_write_frame(): No space left on device\n")
+                self._encoder.kill()
+
+    monkeypatch.setattr(pipeline, "VideoWriter", Full)
+    before = threading.active_count()
+    with pytest.raises(UserError, match="The disk is full"):
+        write_dance(dancer, tmp_path / "d.mp4", dataclasses.replace(SHORT, seconds=60))
+    assert threading.active_count() == before
+    assert not list(tmp_path.iterdir())
 
 
 class Interrupting:
@@ -277,17 +333,6 @@ def test_ctrl_c_finishes_the_video_in_hand(tmp_path: Path, dancer: Dancer) -> No
     assert 80 <= written.num_frames <= 130
     assert [path.name for path in tmp_path.iterdir()] == ["d.mp4"]
     assert Recipe.read(tmp_path / "d.mp4").settings == settings
-
-
-@pytest.mark.skipif(sys.platform == "win32", reason="no signal to oneself there")
-def test_a_second_ctrl_c_gives_up() -> None:
-    with pytest.raises(KeyboardInterrupt):
-        with pipeline.finish_on_interrupt() as stopped:
-            os.kill(os.getpid(), signal.SIGINT)
-            assert stopped.wait(1)
-            os.kill(os.getpid(), signal.SIGINT)
-            threading.Event().wait(1)
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_a_network_that_gives_nan_is_one_sentence(tmp_path: Path, dancer: Dancer) -> None:
@@ -344,70 +389,6 @@ def test_files_of_two_models_do_not_mix(tmp_path: Path) -> None:
     folder.seal()
     with pytest.raises(UserError, match="does not hold stretches"):
         load_dancer(folder.path)
-
-
-def write_frames(path: Path, num_frames: int = 40, fps: float = 30.0) -> FrameFolder:
-    """Writes discs that travel, in two clips."""
-    rows, columns = np.mgrid[:120, :208]
-    frames = [
-        np.where(np.hypot(rows - 60, columns - 60 - index) < 20, 0, 255).astype(np.uint8)
-        for index in range(num_frames)
-    ]
-    writer = FrameWriter(path)
-    half = num_frames // 2
-    writer.add_clip(frames[:half], source="a", fps=fps, method="drawn", split="train")
-    writer.add_clip(frames[half:], source="b", fps=fps, method="drawn", split="val")
-    return FrameFolder.open(path)
-
-
-def test_every_frame_is_encoded_the_last_included(tmp_path: Path, model: ModelFolder) -> None:
-    frames = write_frames(tmp_path / "imgs")
-    latents = pipeline.encode_frames(model, frames)
-    assert latents.z_mean.shape == (40, DIM)
-    assert latents.clips == (range(0, 20), range(20, 40))
-    assert latents.splits == ("train", "val")
-    assert latents.fps == 30
-    # The small encoder's first output grows with the disc's column.
-    assert (np.diff(latents.z_mean[:, 0]) > 0).all()
-
-
-def test_latents_are_decoded_beside_their_frames(tmp_path: Path, model: ModelFolder) -> None:
-    frames = write_frames(tmp_path / "imgs")
-    latents = pipeline.encode_frames(model, frames)
-    made = pipeline.write_reconstruction(
-        model, latents, tmp_path / "both", frames=frames, scale=1, rows=range(5, 30),
-        format="frames",
-    )
-    assert made.num_frames == 25
-    assert made.iou is not None and made.iou.shape == (25,)
-    assert ((made.iou >= 0) & (made.iou <= 1)).all()
-    import cv2
-
-    picture = cv2.imread(str(tmp_path / "both" / "000001.png"), cv2.IMREAD_GRAYSCALE)
-    assert picture is not None and picture.shape == (120, 416)
-    left = frames.read(6, 6)[0]
-    assert ((picture[:, :208] < 128) == (left < 128)).mean() > 0.999, "the source is on the left"
-
-
-def test_the_overlap_of_equal_masks_is_one_and_of_disjoint_ones_zero() -> None:
-    mask = np.zeros((3, 4, 4), bool)
-    mask[0, :2] = mask[1, :2] = True
-    other = mask.copy()
-    other[1] = ~other[1]
-    np.testing.assert_allclose(pipeline._iou(mask, other), [1, 0, 1])
-
-
-def test_frames_that_are_not_the_latents_own_are_refused(
-    tmp_path: Path, model: ModelFolder
-) -> None:
-    frames = write_frames(tmp_path / "imgs")
-    latents = pipeline.encode_frames(model, frames)
-    others = write_frames(tmp_path / "others", 30)
-    with pytest.raises(UserError, match="30 frames and there are 40 latents"):
-        pipeline.write_reconstruction(model, latents, tmp_path / "d.mp4", frames=others)
-    foreign = dataclasses.replace(latents, encoder_sha256="0" * 64)
-    with pytest.raises(UserError, match="another encoder"):
-        pipeline.write_reconstruction(model, foreign, tmp_path / "d.mp4")
 
 
 def test_a_dance_needs_neither_keras_nor_tensorflow(tmp_path: Path, model: ModelFolder) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import argparse
 import errno
 import os
+import signal
+import sys
+import threading
 
 import pytest
 
@@ -82,3 +85,15 @@ def test_what_a_library_says_while_it_is_imported_is_not_shown(capfd):
         os.write(2, b"I0000 greetings")
     os.write(2, b"an error")
     assert capfd.readouterr().err == "an error"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal to oneself there")
+def test_a_second_ctrl_c_gives_up() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        with terminal.finish_on_interrupt() as stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stopped.wait(1)
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(1)
+    assert signal.getsignal(signal.SIGINT) is before

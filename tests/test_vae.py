@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -183,6 +184,30 @@ def test_an_exploding_log_variance_leaves_the_loss_finite() -> None:
     trainer.encoder.get_layer("z_log_var").bias.assign(np.full(4, 500.0, np.float32))
     batch = vae.draw_batch(squares(), np.random.default_rng(0), 1.0, 4)
     assert np.isfinite(trainer.train_on_batch(*batch, return_dict=True)["loss"])
+
+
+def test_a_training_step_computes_encoder_and_decoder_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    trainer = small_trainer()
+    trainer.compile(optimizer="sgd", run_eagerly=True)
+    calls: list[str] = []
+
+    def counted(part: keras.Model, name: str) -> None:
+        original = part.call
+
+        def call(*arguments: Any, **options: Any) -> Any:
+            calls.append(name)
+            return original(*arguments, **options)
+
+        monkeypatch.setattr(part, "call", call)
+
+    counted(trainer.encoder, "encoder")
+    counted(trainer.decoder_logits, "decoder")
+    frames = squares()
+    batch = vae.draw_batch(frames, np.random.default_rng(0), 1.0, SMALL.latent_dim)
+    trainer.train_on_batch(*batch)
+    assert calls == ["encoder", "decoder"]
 
 
 def test_training_draws_the_pictures_it_has_seen() -> None:

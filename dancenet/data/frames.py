@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ import numpy as np
 
 from dancenet import files, terminal
 from dancenet.errors import UserError
+from dancenet.overlap import ordered_map
 
 HEIGHT, WIDTH = 120, 208
 DANCER, BACKGROUND = 0, 255
@@ -203,8 +203,7 @@ class FrameFolder:
             UserError: a picture cannot be read or is not of the size of the first one.
         """
         paths = [self.path / f"{number}.jpg" for number in range(first, last + 1)]
-        with ThreadPoolExecutor(2) as pool:
-            pictures = list(pool.map(read_picture, paths))
+        pictures = [read_picture(path) for path in paths]
         for path, picture in zip(paths, pictures):
             if picture.shape != (HEIGHT, WIDTH):
                 raise UserError(
@@ -388,21 +387,24 @@ class PackedFrames:
 
     @staticmethod
     def _pack(folder: FrameFolder, path: Path) -> None:
-        chunk = 512
+        chunk, threads = 64, 2
+
+        def pack(first: int) -> tuple[int, np.ndarray]:
+            frames = folder.read(first, min(first + chunk - 1, folder.num_frames))
+            return first, np.packbits(frames.reshape(len(frames), -1) > 0, axis=1)
+
+        firsts = range(1, folder.num_frames + 1, chunk)
         with files.atomic_path(path) as temporary:
             bits = np.lib.format.open_memmap(
                 temporary, "w+", np.uint8, (folder.num_frames, HEIGHT * WIDTH // 8)
             )
-            with terminal.progress(
-                total=folder.num_frames, description="Reading frames"
-            ) as bar:
-                for first in range(1, folder.num_frames + 1, chunk):
-                    last = min(first + chunk - 1, folder.num_frames)
-                    frames = folder.read(first, last)
-                    bits[first - 1 : last] = np.packbits(
-                        frames.reshape(len(frames), -1) > 0, axis=1
-                    )
-                    bar.update(last - first + 1)
+            with (
+                terminal.progress(total=folder.num_frames, description="Reading frames") as bar,
+                ordered_map(pack, firsts, threads) as packed,
+            ):
+                for first, rows in packed:
+                    bits[first - 1 : first - 1 + len(rows)] = rows
+                    bar.update(len(rows))
             bits.flush()
             del bits
 

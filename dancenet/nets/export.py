@@ -31,6 +31,7 @@ from dancenet.folder import (
 from dancenet.nets import dancer, vae
 from dancenet.nets.graphs import GraphBuilder, add_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
+from dancenet.sequence.mixture import sample_from_draws
 
 # The largest difference to Keras that passes, times the output's largest value where that is > 1.
 TOLERANCE = 1e-5
@@ -139,9 +140,9 @@ def encoder_graph(encoder: keras.Model) -> onnx.ModelProto:
     return graph.build()
 
 
-def decoder_graph(decoder: keras.Model) -> onnx.ModelProto:
+def decoder_graph(decoder: keras.Model, fold: bool = True) -> onnx.ModelProto:
     """Returns the graph from `latents` (B, L) to `frames` (B, H, W), whiteness in 0..1."""
-    graph = GraphBuilder("decoder")
+    graph = GraphBuilder("decoder", fold=fold)
     whiteness = add_model(graph, decoder, {"whiteness": "whiteness"})["whiteness"]
     height, width, _ = whiteness.shape
     graph.reshape(whiteness.name, (height, width), "frames")
@@ -150,12 +151,17 @@ def decoder_graph(decoder: keras.Model) -> onnx.ModelProto:
 
 
 def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
-    """Returns the graph of one step: `vectors` (B, D) and the state to the mixture and the next.
+    """Returns the graph of one step: `vectors` (B, D) and the state to what comes next.
 
     What each node computes stands at the top of `nets/dancer.py`. A network that keeps no state
     has none here, and what only a state could reach is left out. The two products of a cell
-    are one, over the vector and h side by side; so are the three of the head, whose weights for
-    the means have the step scale in them.
+    are one, over the vector and h side by side; the head's weights lie component by component,
+    those for the means with the step scale in them.
+
+    `next_vectors` (B, D) is drawn with the inputs `gumbel` (B, K), `normal` (B, D) and
+    `temperature` as `mixture.sample_from_draws` draws: the component is chosen first, and no
+    other is computed. `mu` and `sigma` of all of them are there only if the input `whole` is
+    true. (ONNX Runtime computes outputs that nobody asks for, whatever its run options say.)
     """
     config = network.config
     graph = GraphBuilder("step")
@@ -179,6 +185,7 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     graph.output("pi_logits", (config.num_mixtures,))
     graph.output("mu", (config.num_mixtures, config.dim))
     graph.output("sigma", (config.num_mixtures, config.dim))
+    graph.output("next_vectors", (config.dim,))
     for index in range(config.layers if config.keeps_state else 0):
         graph.output(f"next_h{index}", (config.units,))
         graph.output(f"next_c{index}", (config.units,))
@@ -252,34 +259,72 @@ def _add_gate(graph: GraphBuilder, name: str, recurrent_activation: str) -> str:
 
 def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vectors: str) -> None:
     config, head, scale = network.config, network.mdn, network.step_scale
-    size = config.num_mixtures * config.dim
-    kernels, biases = zip(*(
-        _values(part.kernel, part.bias) for part in (head.mdn_mus, head.mdn_sigmas, head.mdn_pi)
-    ))
-    tiled = np.tile(scale, config.num_mixtures)
-    flat = _add_gemm(
-        graph, x,
-        np.concatenate([kernels[0] * tiled, *kernels[1:]], axis=1),
-        np.concatenate([biases[0] * tiled, *biases[1:]]),
-        "mdn",
+    count, dim = config.num_mixtures, config.dim
+
+    def by_component(means: Any, sigmas: Any) -> np.ndarray:
+        """Takes (I, K D) twice, or (K D); returns (K, I or 1, 2 D), the means first."""
+        parts = (_values(part)[0].reshape(-1, count, dim) for part in (means, sigmas))
+        both = np.concatenate([part * by for part, by in zip(parts, (scale, 1))], axis=2)
+        return both.transpose(1, 0, 2)
+
+    graph.weight("mdn/kernels", by_component(head.mdn_mus.kernel, head.mdn_sigmas.kernel))
+    graph.weight("mdn/biases", by_component(head.mdn_mus.bias, head.mdn_sigmas.bias)[:, 0])
+    kernel, bias = _values(head.mdn_pi.kernel, head.mdn_pi.bias)
+    _add_gemm(graph, x, kernel, bias, "pi_logits")
+
+    first, second = (graph.weight(f"axis{axis}", [axis], np.int64) for axis in (0, 1))
+
+    # All components: (1, B, I) times (K, I, 2 D).
+    whole = GraphBuilder("whole", graph)
+    products = whole.add(
+        "MatMul", [whole.add("Unsqueeze", [x, first], "whole/input"), "mdn/kernels"],
+        "whole/products",
     )
-    sizes = graph.weight("mdn/sizes", [size, size, config.num_mixtures], np.int64)
-    graph.add("Split", [flat, sizes], ["mdn/mu", "mdn/sigma", "pi_logits"], axis=1)
-    shape = (config.num_mixtures, config.dim)
+    biases = whole.add("Unsqueeze", ["mdn/biases", second], "whole/biases")
+    flat = whole.add("Add", [products, biases], "whole/by_component")
+    flat = whole.add("Transpose", [flat], "whole/mdn", perm=[1, 0, 2])
+    place = whole.add("Unsqueeze", [vectors, second], "whole/place")
+    _add_gaussians(whole, network, flat, place, "whole/mu", "whole/sigma")
+    for output in ("whole/mu", "whole/sigma"):
+        whole.output(output, (count, dim))
+    graph.branch(graph.switch("whole"), whole, ["mu", "sigma"])
+
+    # The one that is drawn: argmax of logits / t + gumbel, times t so that t = 0 is its limit.
+    temperature = graph.input("temperature", ())
+    hot = graph.add("Mul", [graph.input("gumbel", (count,)), temperature], "gumbel/hot")
+    chances = graph.add("Add", ["pi_logits", hot], "chances")
+    one = graph.add("ArgMax", [chances], "component", axis=1, keepdims=0)
+    products = graph.add(
+        "MatMul",
+        [graph.add("Unsqueeze", [x, second], "mdn/input/one"),
+         graph.add("Gather", ["mdn/kernels", one], "mdn/one/kernel")],
+        "mdn/one/product",
+    )
+    product = graph.reshape(products, (2 * dim,), "mdn/one/flat")
+    biases = graph.add("Gather", ["mdn/biases", one], "mdn/one/bias")
+    flat = graph.add("Add", [product, biases], "mdn/one")
+    _add_gaussians(graph, network, flat, vectors, "mdn/one/mu", "mdn/one/sigma")
+    spread = graph.add("Mul", ["mdn/one/sigma", graph.input("normal", (dim,))], "noise/cold")
+    noise = graph.add("Mul", [spread, graph.add("Sqrt", [temperature], "spread")], "noise")
+    graph.add("Add", ["mdn/one/mu", noise], "next_vectors")
+
+
+def _add_gaussians(
+    graph: GraphBuilder, network: dancer.DancerNetwork, flat: str, place: str, mu: str, sigma: str
+) -> None:
+    """Takes the head's (..., 2 D) and the vectors apart to means and standard deviations."""
+    config = network.config
+    parts = [f"{flat}/move" if config.predict == "step" else mu, f"{flat}/spread"]
+    graph.add("Split", [flat], parts, axis=-1)
     if config.predict == "step":
-        move = graph.reshape("mdn/mu", shape, "mdn/move")
-        place = graph.reshape(vectors, (1, config.dim), "place")
-        graph.add("Add", [place, move], "mu")
-    else:
-        graph.reshape("mdn/mu", shape, "mu")
+        graph.add("Add", [place, parts[0]], mu)
     # elu + 1 + 1e-7, as keras-mdn-layer has it, and then the floor.
-    elu = graph.add("Elu", ["mdn/sigma"], "mdn/sigma/elu")
+    elu = graph.add("Elu", [parts[1]], f"{sigma}/elu")
     one = graph.weight("mdn/sigma/one", np.float32(1) + np.float32(1e-7))
     floor = graph.weight("mdn/sigma/floor", config.sigma_floor)
-    positive = graph.add("Add", [elu, one], "mdn/sigma/positive")
-    floored = graph.add("Add", [positive, floor], "mdn/sigma/floored")
-    unscaled = graph.reshape(floored, shape, "mdn/sigma/unscaled")
-    graph.add("Mul", [unscaled, graph.weight("step_scale", scale)], "sigma")
+    positive = graph.add("Add", [elu, one], f"{sigma}/positive")
+    floored = graph.add("Add", [positive, floor], f"{sigma}/floored")
+    graph.add("Mul", [floored, graph.weight("step_scale", network.step_scale)], sigma)
 
 
 def _add_gemm(
@@ -316,7 +361,9 @@ def compare_step(
     """Lets an exported step and Keras walk over (S, B, D), first for one dance, then for all.
 
     Each carries its own state, so the differences are those of a dance and not of one step.
+    The vectors that the graph draws are compared with those that NumPy draws of Keras's mixture.
     """
+    rng = np.random.default_rng(0)
     expected_model = dancer.KerasStepModel(network)
     received_model = OnnxStepModel(path)
     worst: dict[str, Parity] = {}
@@ -325,11 +372,20 @@ def compare_step(
         received_state = received_model.initial_state(vectors.shape[1])
         for x in vectors:
             expected, expected_state = expected_model.step(x, expected_state)
+            gumbel = rng.gumbel(size=expected.pi_logits.shape)
+            # Ahead by so much that rounding cannot choose another.
+            gumbel[np.arange(len(x)), (expected.pi_logits + gumbel).argmax(axis=1)] += 1
+            normal = rng.standard_normal(x.shape)
+            drawn = received_model.sample(x, received_state, gumbel, normal, 1.0)[0]
             received, received_state = received_model.step(x, received_state)
             layers = range(network.config.layers if network.config.keeps_state else 0)
-            names = (*expected._fields, *(f"{n}{i}" for i in layers for n in ("next_h", "next_c")),
+            names = (*expected._fields, "next_vectors",
+                     *(f"{n}{i}" for i in layers for n in ("next_h", "next_c")),
                      *(f"next_last{i + 1}" for i in range(network.config.steps_seen)))
-            pairs = zip((*expected, *expected_state), (*received, *received_state))
+            pairs = zip(
+                (*expected, sample_from_draws(expected, gumbel, normal, 1.0), *expected_state),
+                (*received, drawn, *received_state),
+            )
             for name, pair in zip(names, pairs):
                 row = _compare(STEP_GRAPH, name, path, *pair)
                 before = worst.get(name, row)

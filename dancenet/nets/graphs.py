@@ -20,18 +20,32 @@ _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus"
 class GraphBuilder:
     """Collects nodes and weights under readable names."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self, name: str, outer: GraphBuilder | None = None, fold: bool = True
+    ) -> None:
+        """Begins a graph.
+
+        Args:
+            name: the graph's.
+            outer: for a branch, the graph it is part of, whose values it sees; see `branch`.
+            fold: let layers of Keras that one operation can do become one; False to compare.
+        """
         self.name = name
+        self.fold = fold
         self._nodes: list[onnx.NodeProto] = []
-        self._weights: dict[str, onnx.TensorProto] = {}
+        self._weights: dict[str, onnx.TensorProto] = outer._weights if outer else {}
         self._inputs: list[onnx.ValueInfoProto] = []
         self._outputs: list[onnx.ValueInfoProto] = []
 
+    def switch(self, name: str) -> str:
+        """Declares an input that is one truth value."""
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.BOOL, []))
+        return name
+
     def input(self, name: str, shape: Sequence[int]) -> str:
-        """Declares a float32 input whose first axis is the batch, of any size."""
-        self._inputs.append(
-            helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", *shape])
-        )
+        """Declares a float32 input: one number for all, or with the batch, of any size, first."""
+        axes: list[str | int | None] = ["batch", *shape] if shape else []
+        self._inputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, axes))
         return name
 
     def output(self, name: str, shape: Sequence[int]) -> None:
@@ -60,6 +74,25 @@ class GraphBuilder:
             helper.make_node(kind, list(inputs), outputs, name=name or outputs[0], **attributes)
         )
         return outputs[0]
+
+    def branch(self, switch: str, then: GraphBuilder, outputs: Sequence[str]) -> None:
+        """Adds a graph that is computed only where a truth value is true.
+
+        Args:
+            switch: the truth value.
+            then: begun with this graph as `outer`; its outputs are declared.
+            outputs: what they are to be called here; of no rows where `switch` is false.
+        """
+        otherwise = GraphBuilder(f"{then.name}/not", self)
+        for value in then._outputs:
+            shape = [axis.dim_value for axis in value.type.tensor_type.shape.dim[1:]]
+            empty = numpy_helper.from_array(np.zeros((0, *shape), np.float32))
+            otherwise.output(otherwise.add("Constant", [], f"{value.name}/not", value=empty), shape)
+        branches = (
+            helper.make_graph(part._nodes, part.name, [], part._outputs)
+            for part in (then, otherwise)
+        )
+        self.add("If", [switch], outputs, **dict(zip(("then_branch", "else_branch"), branches)))
 
     def reshape(self, value: str, shape: Sequence[int], output: str) -> str:
         """Reshapes all but the batch."""
@@ -121,6 +154,45 @@ def fold_upsampling(kernel: np.ndarray) -> np.ndarray:
     return kernel.astype(np.float32)
 
 
+def fold_dense(
+    dense: tuple[np.ndarray, np.ndarray],
+    kernel: np.ndarray,
+    bias: np.ndarray,
+    shape: Sequence[int],
+    strides: Sequence[int],
+    pads: Sequence[tuple[int, int]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns one convolution for 'a linear dense layer on every pixel, then a convolution'.
+
+    The kernels multiply. What the dense layer adds does not reach into the zeros around the
+    picture, so the sum of its bias over the taps is another at the border: a map, not a vector.
+
+    Args:
+        dense: kernel (I, M) and bias (M,) of the dense layer.
+        kernel: (KH, KW, M, O), as Keras stores it.
+        bias: (O,).
+        shape: H, W of the picture.
+        strides: down and across.
+        pads: zeros before and after, down and across.
+
+    Returns:
+        The kernel (KH, KW, I, O) and what is added to its convolution, (H', W', O).
+    """
+    kernel = kernel.astype(np.float64)
+    size = [
+        (shape[i] + sum(pads[i]) - kernel.shape[i]) // strides[i] + 1 for i in (0, 1)
+    ]
+    taps = dense[1].astype(np.float64) @ kernel  # (KH, KW, O)
+    offset = np.zeros((*size, kernel.shape[3])) + bias
+    for tap in np.ndindex(*kernel.shape[:2]):
+        inside = []
+        for i in (0, 1):
+            places = np.arange(size[i]) * strides[i] + tap[i] - pads[i][0]
+            inside.append((0 <= places) & (places < shape[i]))
+        offset += np.outer(*inside)[..., None] * taps[tap]
+    return (dense[0].astype(np.float64) @ kernel).astype(np.float32), offset.astype(np.float32)
+
+
 class _Value:
     """A tensor between two layers: its name in the graph and how its axes lie there."""
 
@@ -130,12 +202,15 @@ class _Value:
         shape: tuple[int, ...],
         picture: tuple[int, int, int] | None = None,
         doubled: bool = False,
+        dense: tuple[np.ndarray, np.ndarray] | None = None,
     ) -> None:
         self.name = name
         self.shape = shape  # without the batch, as Keras counts: (H, W, C) or (N,)
         # (H, W, C) of a vector that lies channel by channel, where Keras has pixel by pixel.
         self.picture = picture
         self.doubled = doubled  # a nearest-neighbour upsampling by 2 is still to be done
+        # Kernel and bias of a linear dense layer on every pixel that is still to be done.
+        self.dense = dense
 
 
 def add_model(
@@ -230,7 +305,8 @@ def _add_layer(
     if isinstance(layer, layers.UpSampling2D):
         _require(layer, layer.interpolation == "nearest", "interpolation")
         _require(layer, tuple(layer.size) == (2, 2), "size")
-        return _Value(source.name, shape, doubled=True)
+        doubled = _Value(source.name, shape, doubled=True)
+        return doubled if graph.fold else _at_full_size(graph, doubled)
     if isinstance(layer, layers.Flatten):
         if len(source.shape) != 3:
             return source
@@ -270,13 +346,19 @@ def _add_convolution(
     pads = [(0, 0), (0, 0)]
     if layer.padding == "same":
         pads = [same_padding(source.shape[i], kernel.shape[i], strides[i]) for i in (0, 1)]
+    attributes: dict[str, Any] = {
+        "kernel_shape": list(kernel.shape[:2]), "strides": strides,
+        "pads": [pads[0][0], pads[1][0], pads[0][1], pads[1][1]],
+    }
+    if source.dense is None:
+        inputs = [source.name, graph.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1))]
+        inputs.append(graph.weight(f"{layer.name}/bias", bias))
+        return _with_activation(graph, layer, output, shape, "Conv", inputs, **attributes)
+    kernel, offset = fold_dense(source.dense, kernel, bias, source.shape, strides, pads)
     inputs = [source.name, graph.weight(f"{layer.name}/kernel", kernel.transpose(3, 2, 0, 1))]
-    inputs.append(graph.weight(f"{layer.name}/bias", bias))
-    return _with_activation(
-        graph, layer, output, shape, "Conv", inputs,
-        kernel_shape=list(kernel.shape[:2]), strides=strides,
-        pads=[pads[0][0], pads[1][0], pads[0][1], pads[1][1]],
-    )
+    name = graph.add("Conv", inputs, f"{output}/product", **attributes)
+    offset_name = graph.weight(f"{layer.name}/offset", offset.transpose(2, 0, 1)[None])
+    return _with_activation(graph, layer, output, shape, "Add", [name, offset_name])
 
 
 def _add_transposed(
@@ -326,6 +408,8 @@ def _add_dense(
 ) -> _Value:
     kernel, bias = _weights(layer)
     if len(source.shape) == 3:  # every pixel by itself
+        if graph.fold and _is_folded(layer, kernel, consumers):
+            return _Value(source.name, shape, dense=(kernel, bias))
         inputs = [source.name, graph.weight(f"{layer.name}/kernel", kernel.T[:, :, None, None])]
         inputs.append(graph.weight(f"{layer.name}/bias", bias))
         return _with_activation(graph, layer, output, shape, "Conv", inputs, kernel_shape=[1, 1])
@@ -343,6 +427,23 @@ def _add_dense(
     value = _with_activation(graph, layer, output, shape, "Gemm", inputs)
     value.picture = picture
     return value
+
+
+def _is_folded(
+    layer: layers.Dense, kernel: np.ndarray, consumers: list[layers.Layer]
+) -> bool:
+    """Tells whether the convolution after a dense layer takes it in, and it is worth it."""
+    if layer.activation is not keras.activations.linear or len(consumers) != 1:
+        return False
+    after = consumers[0]
+    if not isinstance(after, layers.Conv2D) or isinstance(after, layers.Conv2DTranspose):
+        return False
+    if after.padding not in ("same", "valid"):
+        return False
+    # Weights are multiplications of a pixel, but for strides, which would spare the convolution's.
+    height, width, _, filters = after.kernel.shape
+    apart = kernel.size + height * width * kernel.shape[1] * filters
+    return height * width * kernel.shape[0] * filters <= apart
 
 
 def _channels_first(shape: tuple[int, int, int]) -> np.ndarray:

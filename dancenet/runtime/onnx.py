@@ -11,8 +11,9 @@ import numpy as np
 
 from dancenet.errors import UserError
 from dancenet.sequence.generate import State
-from dancenet.sequence.mixture import Mixture
+from dancenet.sequence.mixture import Mixture, sample_from_draws
 
+_ZERO = np.zeros((), np.float32)
 _MOST_THREADS = 8  # these networks are too small to feed more
 
 
@@ -21,6 +22,11 @@ def count_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def count_threads() -> int:
+    """Returns how many threads compute best here: one for each core, up to 8."""
+    return min(count_cores(), _MOST_THREADS)
 
 
 def open_session(path: str | Path, threads: int | None = None) -> Any:
@@ -45,7 +51,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
             "or fetch the model again with `python scripts/download_weights.py`."
         )
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or min(count_cores(), _MOST_THREADS)
+    options.intra_op_num_threads = threads or count_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 4  # what matters is raised; the rest is noise at a terminal
     # Threads that spin while they wait take the cores from the video encoder.
@@ -100,7 +106,7 @@ class OnnxDecoder:
 
 
 class OnnxStepModel:
-    """The dancer, one step at a time. See `sequence.generate.StepModel`."""
+    """The dancer, one step at a time. See `sequence.generate.DrawingStepModel`."""
 
     def __init__(self, path: str | Path, threads: int | None = 1) -> None:
         """Opens `step.onnx`.
@@ -115,10 +121,16 @@ class OnnxStepModel:
         self._session = open_session(path, threads)
         require_values(self._session, path, ("vectors", "pi_logits", "mu", "sigma"))
         inputs = {value.name: value.shape for value in self._session.get_inputs()}
+        outputs = {value.name: value.shape for value in self._session.get_outputs()}
         self.dim = int(inputs.pop("vectors")[1])
+        self.num_mixtures = int(outputs["pi_logits"][1])
+        # Graphs of silhouette_v0's time do not draw.
+        self._draws = "next_vectors" in outputs
+        for name in ("gumbel", "normal", "temperature", "whole"):
+            inputs.pop(name, None)
         self._states = {name: int(shape[1]) for name, shape in inputs.items()}
-        self._outputs = ["pi_logits", "mu", "sigma", *(f"next_{name}" for name in self._states)]
-        require_values(self._session, path, self._outputs)
+        self._following = [f"next_{name}" for name in self._states]
+        require_values(self._session, path, self._following)
 
     def initial_state(self, batch: int) -> State:
         """Returns zeros, (B, U) for each state in the graph's order."""
@@ -126,7 +138,36 @@ class OnnxStepModel:
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
         """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""
-        feed = dict(zip(self._states, state))
-        feed["vectors"] = np.ascontiguousarray(vectors, np.float32)
-        pi_logits, mu, sigma, *following = self._session.run(self._outputs, feed)
+        outputs = ["pi_logits", "mu", "sigma", *self._following]
+        feed = self._feed(vectors, state)
+        if self._draws:  # what is drawn is left
+            gumbel = np.zeros((len(vectors), self.num_mixtures), np.float32)
+            feed |= {"gumbel": gumbel, "normal": feed["vectors"], "temperature": _ZERO}
+            feed["whole"] = np.array(True)
+        pi_logits, mu, sigma, *following = self._session.run(outputs, feed)
         return Mixture(pi_logits, mu, sigma), tuple(following)
+
+    def sample(
+        self,
+        vectors: np.ndarray,
+        state: State,
+        gumbel: np.ndarray,
+        normal: np.ndarray,
+        temperature: float,
+    ) -> tuple[np.ndarray, State]:
+        """Takes one step and draws; in NumPy where the graph cannot. See `DrawingStepModel`."""
+        if not self._draws:
+            mixture, state = self.step(vectors, state)
+            return sample_from_draws(mixture, gumbel, normal, temperature), state
+        feed = self._feed(vectors, state)
+        feed["gumbel"] = np.ascontiguousarray(gumbel, np.float32)
+        feed["normal"] = np.ascontiguousarray(normal, np.float32)
+        feed["temperature"] = np.array(temperature, np.float32)
+        feed["whole"] = np.array(False)
+        drawn, *following = self._session.run(["next_vectors", *self._following], feed)
+        return drawn, tuple(following)
+
+    def _feed(self, vectors: np.ndarray, state: State) -> dict[str, np.ndarray]:
+        return {
+            **dict(zip(self._states, state)), "vectors": np.ascontiguousarray(vectors, np.float32)
+        }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 
@@ -23,6 +23,35 @@ class StepModel(Protocol):
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
         """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""
+        ...
+
+
+@runtime_checkable
+class DrawingStepModel(StepModel, Protocol):
+    """A step model that draws the next vectors itself, and need not compute all of a mixture."""
+
+    num_mixtures: int  # K
+
+    def sample(
+        self,
+        vectors: np.ndarray,
+        state: State,
+        gumbel: np.ndarray,
+        normal: np.ndarray,
+        temperature: float,
+    ) -> tuple[np.ndarray, State]:
+        """Takes one step and draws from the mixture, as `mixture.sample_from_draws` does.
+
+        Args:
+            vectors: (B, D) float32.
+            state: as the last step gave it.
+            gumbel: (B, K) draws.
+            normal: (B, D) draws.
+            temperature: >= 0.
+
+        Returns:
+            The next vectors, (B, D) float32, and the next state.
+        """
         ...
 
 
@@ -58,14 +87,25 @@ def generate(
     if len(rngs) != len(seed):
         raise ValueError(f"{len(seed)} trajectories need as many generators, not {len(rngs)}.")
     state = step_model.initial_state(len(seed))
-    for vectors in np.moveaxis(seed.astype(np.float32), 1, 0):
-        mixture, state = step_model.step(vectors, state)
-    batch, num_mixtures = mixture.pi_logits.shape
+    *before, vectors = np.moveaxis(seed.astype(np.float32), 1, 0)
+    for known in before:
+        _, state = step_model.step(known, state)
     for index in range(num_frames):
-        gumbel = np.stack([rng.gumbel(size=num_mixtures) for rng in rngs])
-        normal = np.stack([rng.standard_normal(step_model.dim) for rng in rngs])
-        vectors = sample_from_draws(mixture, gumbel, normal, temperature).astype(np.float32)
+        if isinstance(step_model, DrawingStepModel):
+            draws = _draw(rngs, step_model.num_mixtures, step_model.dim)
+            vectors, state = step_model.sample(vectors, state, *draws, temperature)
+        else:
+            mixture, state = step_model.step(vectors, state)
+            draws = _draw(rngs, mixture.pi_logits.shape[1], step_model.dim)
+            vectors = sample_from_draws(mixture, *draws, temperature).astype(np.float32)
         if not np.isfinite(vectors).all():
             raise ValueError(f"The network gave a value that is not finite at frame {index}.")
         yield vectors
-        mixture, state = step_model.step(vectors, state)
+
+
+def _draw(
+    rngs: Sequence[np.random.Generator], num_mixtures: int, dim: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what one step needs: (B, K) Gumbel and (B, D) normal draws."""
+    gumbel = np.stack([rng.gumbel(size=num_mixtures) for rng in rngs])
+    return gumbel, np.stack([rng.standard_normal(dim) for rng in rngs])
