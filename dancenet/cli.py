@@ -21,6 +21,7 @@ COMMANDS = {
     "decode-latents": "latents back to a video, beside the source frames",
     "train-dancer": "latents to a network that dances",
     "generate-video": "a trained model to a new dance",
+    "evaluate": "is it a dance? a model measured beside real dances",
     "export": "trained networks to the ONNX graphs that generation runs on",
     "download-weights": "lists the released models, or fetches one",
     "make": "all of it: clips of a dancer to a new dance, in one project folder",
