@@ -58,6 +58,12 @@ class RealDances:
                 f"{frames.path} has {len(train)} stretches to train on and {len(held_out)} held "
                 "out; an evaluation needs both. Film longer, or mark whole clips for either side."
             )
+        blocks, groups, by_recording = split_blocks(latents, [*train, *held_out])
+        if len(set(groups)) < 2:
+            raise UserError(
+                f"{frames.path} has {len(set(groups))} stretches of a second or more; an "
+                "evaluation compares two halves. Film longer."
+            )
         vectors = dancer.codec.trajectory(latents.z_mean, latents.clips)
         step = max(1, round(dancer.fps / PICTURE_FPS))
         yardstick = Yardstick.fit(
@@ -65,7 +71,6 @@ class RealDances:
             [vectors[rows.start : rows.stop] for rows in held_out],
             dancer.fps, dancer.fps / step,
         )
-        blocks, groups, by_recording = _blocks(latents, [*train, *held_out])
         return cls(
             frames, latents, vectors, train, held_out, blocks, groups, by_recording, step,
             yardstick,
@@ -127,11 +132,6 @@ class RealDances:
         """Returns one half of the real dances as the standard, the other as material."""
         lengths = [len(rows) for rows in self.blocks]
         one, other = measures.split_halves(self.groups, lengths, rng)
-        if not other:
-            raise UserError(
-                f"{self.frames.path} has {len(self.blocks)} stretch of frames to compare; film "
-                "longer, for an evaluation needs two halves."
-            )
         runs = [self.vectors[rows.start : rows.stop] for rows in self.blocks]
         half = Material((tuple(runs[i] for i in one),), tuple(scores[i] for i in one))
         dealt = measures.deal([lengths[i] for i in other], num_frames, most, self.step)
@@ -150,7 +150,7 @@ class RealDances:
         return Standard.of(half, rest, self.yardstick), rest
 
 
-def _blocks(
+def split_blocks(
     latents: Latents, ranges: Sequence[range]
 ) -> tuple[list[range], list[str], bool]:
     """Returns the stretches that real dances are measured on, and the group of each."""

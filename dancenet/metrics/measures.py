@@ -235,7 +235,8 @@ def paths(runs: Sequence[np.ndarray], fps: float, stride: int | None = None) -> 
     length = round(WINDOW_SECONDS * fps)
     step = max(1, round(fps / PATH_RATE))
     thin = windows([run.astype(np.float32) for run in runs], length, stride or length, step)
-    return (thin.reshape(len(thin), -1) / np.sqrt(thin.shape[1])).astype(np.float32)
+    flat = thin.reshape(len(thin), thin.shape[1] * thin.shape[2])
+    return (flat / np.sqrt(thin.shape[1])).astype(np.float32)
 
 
 def _distances(material: Material, yardstick: Yardstick, standard: Standard) -> Values:
