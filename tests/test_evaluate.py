@@ -221,7 +221,10 @@ def test_latents_that_are_no_numbers_are_refused(model, frames, capsys):
     assert "NaN or infinity" in complain(capsys, "--frames", str(frames))
 
 
-def test_seeds_that_repeat_are_refused(model, frames, capsys):
+def test_options_that_cannot_be_are_refused(model, frames, capsys):
+    assert "too short to be measured" in complain(
+        capsys, "--frames", str(frames), "--seconds", "0.03"
+    )
     assert "different numbers" in complain(capsys, "--frames", str(frames), "--seeds", "1", "1")
 
 

@@ -61,8 +61,8 @@ class RealDances:
         blocks, groups, by_recording = split_blocks(latents, [*train, *held_out])
         if len(set(groups)) < 2:
             raise UserError(
-                f"{frames.path} has {len(set(groups))} stretches of a second or more; an "
-                "evaluation compares two halves. Film longer."
+                "An evaluation compares two halves of the real dances, and "
+                f"{frames.path} holds less than two stretches of a second. Film longer."
             )
         vectors = dancer.codec.trajectory(latents.z_mean, latents.clips)
         step = max(1, round(dancer.fps / PICTURE_FPS))

@@ -35,6 +35,7 @@ from dancenet.pipeline import Dancer, DanceSettings
 from dancenet.runtime.onnx import OnnxDecoder
 
 JSON, PAGE = "report.json", "report.html"
+LEAST_SECONDS = 1.0  # of a dance
 OWN_DANCE_SECONDS = 30.0  # of each dance, that the network is shown again
 
 
@@ -54,6 +55,11 @@ class Options:
         if not self.seeds or len(set(self.seeds)) < len(self.seeds):
             raise UserError(
                 f"Seeds must be different numbers; received {', '.join(map(str, self.seeds))}."
+            )
+        if not self.seconds >= LEAST_SECONDS:
+            raise UserError(
+                f"A dance of {self.seconds:g} s is too short to be measured; make it "
+                f"{LEAST_SECONDS:g} s or longer, best 120."
             )
         self.settings(self.seeds[0])  # refuses what a dance cannot have
 
