@@ -209,6 +209,15 @@ def test_a_short_film_is_measured_as_far_as_it_goes(model, capsys):
     assert json.loads(Path("report/report.json").read_text())["frames"]["halves"].startswith("bl")
 
 
+def test_a_film_of_three_seconds_has_hardly_a_figure_and_no_traceback(model, capsys):
+    write_frames(Path("tiny"), clips=2, seconds=1.5, held_out=0)
+    assert run("--frames", "tiny", "--seeds", "1", "--dances", "1", "--seconds", "1") == 0
+    record = json.loads(Path("report/report.json").read_text())
+    foretold = next(one for one in record["measures"] if one["key"] == "foretold")
+    assert foretold["columns"][MODEL]["reason"] == "what is held out is too short"
+    assert foretold["passed"] is None
+
+
 def test_latents_that_are_no_numbers_are_refused(model, frames, capsys):
     graph = onnx.load(model / "encoder.onnx")
     for tensor in graph.graph.initializer:

@@ -147,8 +147,12 @@ def evaluate(
     return report
 
 
-def _foretold(dancer: Dancer, data: RealDances, chain: FirstOrder) -> dict[str, float]:
+def _foretold(
+    dancer: Dancer, data: RealDances, chain: FirstOrder
+) -> dict[str, measures.Value]:
     """Returns by column how well the held-out dances are foretold, all on the same steps."""
+    if max(map(len, data.held_out)) <= likelihood.WARM_UP + 1:
+        return dict.fromkeys((MODEL, AR1, GAUSSIAN), "what is held out is too short")
     warm = [run[likelihood.WARM_UP + 1 :] for run in data.held_out_runs]
     everything = Gaussian.fit(np.concatenate(data.train_runs))
     return {
