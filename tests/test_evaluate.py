@@ -293,6 +293,16 @@ def test_few_recordings_are_cut_into_blocks_with_gaps_between():
     assert all(b.start - a.stop == 30 for a, b in zip(blocks, blocks[1:]))
 
 
+def test_what_few_recordings_show_at_one_time_stays_on_one_side():
+    # Two recordings, each drawn from three sides.
+    latents = make_latents(6, 60, sources=2)
+    blocks, groups, by_recording = real.split_blocks(latents, latents.clips)
+    assert not by_recording and len(blocks) == 24
+    for block, group in zip(blocks, groups):
+        clip = block.start // 1800
+        assert group == f"{clip % 2}, {block.start % 1800}"
+
+
 def test_many_frames_are_thinned_out_evenly(monkeypatch):
     monkeypatch.setattr(real, "MAX_REAL_FRAMES", 3000)
     latents = make_latents(20, 40, sources=10)

@@ -153,19 +153,31 @@ class RealDances:
 def split_blocks(
     latents: Latents, ranges: Sequence[range]
 ) -> tuple[list[range], list[str], bool]:
-    """Returns the stretches that real dances are measured on, and the group of each."""
-    sources = {
-        rows: source
+    """Returns the stretches that real dances are measured on, the group of each, and its kind.
+
+    A group is a recording, whatever it was drawn from; or, with few recordings, what they show
+    at one time.
+
+    Args:
+        latents: with the clips and their sources.
+        ranges: rows to take stretches from, each inside a clip.
+
+    Returns:
+        Row ranges of a second or more, names, and whether groups are whole recordings.
+    """
+    whole = {
+        rows: (clip.start, source)
         for rows in ranges
         for clip, source in zip(latents.clips, latents.sources)
         if clip.start <= rows.start < clip.stop
     }
-    by_recording = len(set(sources.values())) >= LEAST_RECORDINGS
+    by_recording = len({source for _, source in whole.values()}) >= LEAST_RECORDINGS
     total = sum(map(len, ranges))
     size, gap = round(BLOCK_SECONDS * latents.fps), round(GAP_SECONDS * latents.fps)
     blocks: list[range] = []
     groups: list[str] = []
     for rows in ranges:
+        start, source = whole[rows]
         if by_recording and total <= MAX_REAL_FRAMES:
             cut = [rows]
         else:
@@ -177,7 +189,7 @@ def split_blocks(
         for block in cut:
             if len(block) >= latents.fps:
                 blocks.append(block)
-                groups.append(sources[rows] if by_recording else str(block.start))
+                groups.append(source if by_recording else f"{source}, {block.start - start}")
     kept = sum(map(len, blocks))
     if kept > MAX_REAL_FRAMES:
         count = max(2, len(blocks) * MAX_REAL_FRAMES // kept)

@@ -18,7 +18,8 @@ from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.motion import Gaussian
 
 WINDOW_SECONDS = 2.0
-# Means and covariances use what windows overlap; neighbours must not be each other's halves.
+# Means and covariances gain by windows that overlap. Nearest neighbours would be lost: those of a
+# window would be itself, half a second later.
 FRECHET_STRIDE_SECONDS = 0.5
 PATH_RATE = 10.0  # vectors a second of a window that is looked for among the training dances
 MAX_TRAINING_WINDOWS = 20_000  # that a window is looked for in; more are thinned out evenly
