@@ -124,6 +124,14 @@ def test_dots_keep_their_order_on_either_axis():
         assert places == sorted(places) and len(set(places)) == 3
 
 
+def test_a_column_has_one_colour_in_all_plots():
+    series = {"energy": {AR1: [[1.0, 2.0]]}}
+    found = report.Report.of("me", {AR1: {"soft": [0.1]}}, {}, series=series)
+    page = found.to_html()
+    dot = page.split("<circle")[1].split("fill='")[1].split("'")[0]
+    assert f"stroke='{dot}'" in page.split("<polyline")[1]
+
+
 def test_a_curve_has_a_point_for_each_bin():
     drawn = plots.lines("energy", {"model": [[1.0, 2.0, 1.5]], "AR(1)": [[1.0, 1.0, 1.0]]}, "s", 10)
     assert drawn.count("<polyline") == 2 and "30 s" in drawn

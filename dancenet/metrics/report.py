@@ -363,7 +363,8 @@ class Report:
             "<h2>Over time</h2><p>In bins of ten seconds; one line is one seed.</p>",
             "<div class=plots>" + "".join(
                 plots.lines(
-                    title, {COLUMNS[name]: found for name, found in columns.items()}, "seconds", 10
+                    title, {words: columns.get(name, []) for name, words in COLUMNS.items()},
+                    "seconds", 10,
                 )
                 for title, columns in self.series.items()
             ) + "</div>",
