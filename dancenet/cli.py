@@ -21,6 +21,7 @@ COMMANDS = {
     "decode-latents": "latents back to a video, beside the source frames",
     "train-dancer": "latents to a network that dances",
     "generate-video": "a trained model to a new dance",
+    "evaluate": "is it a dance? a model measured beside real dances",
     "import-legacy": "weights of the 2018 DanceNet to a model",
     "export": "trained networks to ONNX, LiteRT or a SavedModel",
     "download-weights": "lists the released models, or fetches one",

@@ -29,12 +29,14 @@ LAYERS = [
     ["data"],
     ["codecs"],
     ["sequence"],
+    ["metrics"],
     ["runtime"],
     ["nets"],
     ["weights"],
     ["original"],
     ["encoding"],
     ["pipeline"],
+    ["evaluation"],
     ["project"],
     ["cli"],
     ["__main__"],
@@ -116,6 +118,12 @@ def test_training_leaves_the_backend_to_keras():
 def test_the_sequence_needs_numpy_only():
     for path in (PACKAGE / "sequence").glob("*.py"):
         assert {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} <= NUMPY_ONLY
+
+
+def test_the_measures_need_numpy_and_opencv_only():
+    for path in (PACKAGE / "metrics").glob("*.py"):
+        found = {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}
+        assert found <= NUMPY_ONLY | {"cv2"}, path
 
 
 def test_every_module_has_its_place_in_the_order():

@@ -1,0 +1,1 @@
+"""A model measured on a folder of frames, beside five references on the same frames."""

@@ -1,0 +1,280 @@
+"""Measures a model and writes the report.
+
+    report = evaluate("silhouette_v0", "imgs", "report", Options())
+    print(report.to_table())
+
+Neither Keras nor TensorFlow is needed, unless the network of 2018 is to be trained too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dancenet import files, folder as model_folder, pipeline, terminal
+from dancenet.data.frames import FrameFolder
+from dancenet.encoding import encode_frames
+from dancenet.errors import UserError
+from dancenet.evaluation.dances import Drawn, make_makers
+from dancenet.evaluation.looks import look, over_time
+from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
+from dancenet.evaluation.recipe_2018 import load_recipe, trained_recipe
+from dancenet.evaluation.real import BLOCK_SECONDS, GAP_SECONDS, MAX_REAL_FRAMES, RealDances
+from dancenet.folder import ModelFolder
+from dancenet.metrics import likelihood, measures
+from dancenet.metrics import report as reports
+from dancenet.metrics.likelihood import FirstOrder
+from dancenet.metrics.measures import Values
+from dancenet.metrics.motion import Gaussian
+from dancenet.metrics.report import AR1, COPY, GAUSSIAN, MODEL, REAL
+from dancenet.pipeline import Dancer, DanceSettings
+from dancenet.runtime.onnx import OnnxDecoder
+
+JSON, PAGE = "report.json", "report.html"
+LEAST_SECONDS = 1.0  # of a dance
+OWN_DANCE_SECONDS = 30.0  # of each dance, that the network is shown again
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a model is measured."""
+
+    seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
+    dances: int = 4  # for each seed; the first of them is drawn
+    seconds: float = 120.0  # of each dance
+    temperature: float = 1.0
+    settle: int = 2  # as in `DanceSettings`
+    recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
+    recipe_minutes: float | None = None  # train one for so long, if none is there yet
+
+    def __post_init__(self) -> None:
+        if not self.seeds or len(set(self.seeds)) < len(self.seeds):
+            raise UserError(
+                f"Seeds must be different numbers; received {', '.join(map(str, self.seeds))}."
+            )
+        if not self.seconds >= LEAST_SECONDS:
+            raise UserError(
+                f"A dance of {self.seconds:g} s is too short to be measured; make it "
+                f"{LEAST_SECONDS:g} s or longer, best 120."
+            )
+        self.settings(self.seeds[0])  # refuses what a dance cannot have
+
+    def settings(self, seed: int) -> DanceSettings:
+        """Returns what the dances of a seed are made with."""
+        return DanceSettings(
+            seconds=self.seconds, seed=seed, temperature=self.temperature, count=self.dances,
+            settle=self.settle,
+        )
+
+
+def evaluate(
+    model: str | Path, frames_path: str | Path, out: str | Path, options: Options = Options()
+) -> reports.Report:
+    """Measures a model, and writes `report.json` and `report.html`.
+
+    What the trainers hold out of such a folder (`data.frames.split_clips`) is held out here.
+
+    Args:
+        model: a released model's name, or a model folder, with a dancer.
+        frames_path: the frames; best those the model was trained on.
+        out: the folder for the report; made if its parent exists.
+        options: how.
+
+    Raises:
+        UserError: the model or the frames cannot be used, nothing is held out, or `out` holds
+            something else.
+    """
+    began = time.perf_counter()
+    out = Path(out)
+    check_output(out)
+    dancer = pipeline.load_dancer(model)
+    source = ModelFolder(pipeline.find_model(model))
+    frames = FrameFolder.open(frames_path)
+    recipe = None if options.recipe_2018 is None else load_recipe(options.recipe_2018, dancer)
+    latents = encode_frames(source, frames)
+    data = RealDances.prepare(dancer, frames, latents)
+    if recipe is None and options.recipe_minutes is not None:
+        recipe = load_recipe(
+            trained_recipe(source, latents, out, options.recipe_minutes), dancer
+        )
+    columns: dict[str, dict[str, list[measures.Value]]] = {}
+
+    def note(column: str, values: Values) -> None:
+        for key, value in values.items():
+            columns.setdefault(column, {}).setdefault(key, []).append(value)
+
+    decoder = OnnxDecoder(source / model_folder.DECODER_GRAPH)
+    note(MODEL, data.reconstruction(decoder, data.held_out, "Held-out frames"))
+    note(COPY, data.reconstruction(decoder, data.train, "Training frames"))
+    chain = FirstOrder.fit(data.train_runs)
+    for column, nats in _foretold(dancer, data, chain).items():
+        note(column, {"foretold": nats})
+    real = data.score_real()
+    shown: dict[str, list[Drawn]] = {}
+    num_frames = max(1, round(options.seconds * dancer.fps))
+    makers = make_makers(dancer, recipe, data, chain, options.settings, num_frames)
+    pictures = -(-num_frames // data.step) * len(options.seeds) * (len(makers) - 1)
+    standards = []
+    with terminal.progress(total=pictures, description="Drawing dances") as bar:
+        for number, seed in enumerate(options.seeds):
+            terminal.say(f"Seed {seed} ({number + 1} of {len(options.seeds)})")
+            rng = np.random.default_rng([seed, 0])
+            standard, half = data.split(real, rng, num_frames, options.dances)
+            standards.append(standard)
+            values = measures.measure(half, data.yardstick, standard, is_training=True)
+            note(REAL, values | measures.novelty_of_halves(data.yardstick, rng))
+            for column, maker in makers.items():
+                made = maker(seed, bar.update)
+                shown.setdefault(column, []).append(made)
+                found = measures.measure(made.material, data.yardstick, standard)
+                if column == MODEL:
+                    own = round(OWN_DANCE_SECONDS * dancer.fps)
+                    found["free_running"] = likelihood.foretold_nats(
+                        dancer.step_model, [run[:own] for run in made.material.runs]
+                    )
+                note(column, found)
+    report = reports.Report.of(
+        dancer.name, columns, _facts(dancer, source, data, options, recipe, began),
+        notes=_notes(dancer, data, options, recipe),
+        series=over_time(shown, data, standards),
+        pictures=tuple(look(shown, data, options.seeds)),
+    )
+    _write(out, report)
+    return report
+
+
+def _foretold(
+    dancer: Dancer, data: RealDances, chain: FirstOrder
+) -> dict[str, measures.Value]:
+    """Returns by column how well the held-out dances are foretold, all on the same steps."""
+    if max(map(len, data.held_out)) <= likelihood.WARM_UP + 1:
+        return dict.fromkeys((MODEL, AR1, GAUSSIAN), "what is held out is too short")
+    warm = [run[likelihood.WARM_UP + 1 :] for run in data.held_out_runs]
+    everything = Gaussian.fit(np.concatenate(data.train_runs))
+    return {
+        MODEL: likelihood.foretold_nats(dancer.step_model, data.held_out_runs),
+        AR1: chain.nats(data.held_out_runs),
+        GAUSSIAN: everything.nats(np.concatenate(warm)),
+    }
+
+
+def check_output(out: Path) -> None:
+    """Raises UserError unless a report may be written to a folder."""
+    if not out.exists():
+        files.check_parent(out)
+    elif not out.is_dir():
+        raise UserError(f"{out} is a file; name a folder for the report.")
+    elif any(out.iterdir()) and not is_report(out) and not _holds_recipe_alone(out):
+        raise UserError(
+            f"{out} holds something that is no report of dancenet; choose another folder."
+        )
+    else:
+        files.check_parent(out / JSON)
+
+
+def is_report(out: Path) -> bool:
+    """Tells whether a folder holds a report."""
+    try:
+        content = files.read_json(out / JSON, "report")
+    except UserError:
+        return False
+    return isinstance(content, dict) and content.get("kind") == reports.KIND
+
+
+def _holds_recipe_alone(out: Path) -> bool:
+    # What a run that was stopped leaves: the network of 2018 is worth keeping.
+    return [path.name for path in out.iterdir()] == [RECIPE_FOLDER]
+
+
+def _write(out: Path, report: reports.Report) -> None:
+    out.mkdir(exist_ok=True)
+    files.write_text(out / PAGE, report.to_html())
+    files.write_json(out / JSON, report.to_json())
+
+
+def _facts(
+    dancer: Dancer,
+    source: ModelFolder,
+    data: RealDances,
+    options: Options,
+    recipe: Dancer | None,
+    began: float,
+) -> dict[str, Any]:
+    config = source.read_config()
+    trained = {
+        part: record.get("frames")
+        for part, record in config.training.items() if isinstance(record, dict)
+    }
+    return {
+        "model_sha256": dancer.sha256,
+        "frames": {
+            "folder": str(data.frames.path),
+            "frames": data.frames.num_frames,
+            "clips": len(data.frames.clips),
+            "fps": dancer.fps,
+            "training_frames": sum(map(len, data.train)),
+            "held_out_frames": sum(map(len, data.held_out)),
+            "held_out_clips": sorted({
+                clip.source for clip in data.frames.clips
+                for rows in data.held_out if rows.start in clip.rows
+            }),
+            "model_trained_on_frames": trained,
+            "measured_frames": sum(map(len, data.blocks)),
+            "halves": "whole recordings" if data.by_recording
+            else f"blocks of {BLOCK_SECONDS:g} s, {GAP_SECONDS:g} s apart",
+        },
+        "settings": {
+            **dataclasses.asdict(options), "seeds": list(options.seeds),
+            "picture_fps": data.yardstick.picture_fps,
+            "smoothing_frames": dancer.codec.smoothing,
+            "window_seconds": measures.WINDOW_SECONDS,
+        },
+        "windows": {
+            "training": len(data.yardstick.paths), "held_out": len(data.yardstick.held_out),
+        },
+        "recipe_2018": None if recipe is None else {
+            "name": recipe.name, "sha256": recipe.sha256,
+        },
+        "seconds": round(time.perf_counter() - began),
+    }
+
+
+def _notes(
+    dancer: Dancer, data: RealDances, options: Options, recipe: Dancer | None
+) -> tuple[str, ...]:
+    notes = [
+        f"{len(options.seeds)} seeds of {options.dances} dances of {options.seconds:g} s at "
+        f"temperature {options.temperature:g}; pictures of the first dance of each, "
+        f"{data.yardstick.picture_fps:g} a second. Figures are means over the seeds, ± standard "
+        "deviation.",
+        "Real is the dance as the dancer learns it: latents of the frames, smoothed over "
+        f"{dancer.codec.smoothing:g} frames. Real pictures are the frames themselves, which are "
+        "never soft; what the picture network makes of real dances is in the column 'copy'.",
+        "Every seed splits the real dances into two halves, by "
+        + ("recording" if data.by_recording else f"block of {BLOCK_SECONDS:g} s")
+        + "; all columns are compared with the one half, and 'real' is the other.",
+        f"Held out: {sum(map(len, data.held_out)):,} of {data.frames.num_frames:,} frames, as "
+        "train_vae.py and train_dancer.py split such a folder. They are new to the model only if "
+        "it was trained on this folder, or on one with the same split.",
+    ]
+    measured = sum(map(len, data.blocks))
+    everything = sum(map(len, data.train)) + sum(map(len, data.held_out))
+    if everything > MAX_REAL_FRAMES:
+        notes.append(
+            f"Of {everything:,} real frames {measured:,} are measured, in blocks spread evenly."
+        )
+    if recipe is None:
+        notes.append(
+            "The 2018 recipe is not given: name a model with --recipe-2018, or let one be trained "
+            "with --recipe-minutes. Its bar is left out."
+        )
+    else:
+        notes.append(
+            "The 2018 recipe foretells in other units; its likelihood cannot be compared."
+        )
+    return tuple(notes)

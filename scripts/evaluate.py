@@ -1,0 +1,83 @@
+"""Measures how good a model's dances are, beside real ones and four other references."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from dancenet import terminal
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """Returns the parser of the command line."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    parser.add_argument("--model", "--name", required=True, metavar="NAME",
+                        help="the model: its name, or its folder")
+    parser.add_argument("--frames", type=Path, default=Path("imgs"), metavar="FOLDER",
+                        help="the frames it was trained on; what the trainers hold out of them is "
+                        "held out here too")
+    parser.add_argument("-o", "--out", type=Path, default=Path("report"), metavar="FOLDER",
+                        help="where report.json and report.html are written; an older report "
+                        "there is replaced")
+    parser.add_argument("--seeds", type=terminal.not_negative(int), nargs="+",
+                        default=[1, 2, 3, 4, 5], metavar="SEED",
+                        help="of the dances, and of how the real ones are split in halves")
+    parser.add_argument("--dances", type=terminal.positive(int), default=4,
+                        help="made for each seed; the first of them is drawn")
+    parser.add_argument("--seconds", type=terminal.positive(float), default=120.0,
+                        help="of each dance; drift and Fréchet distances need the 120")
+    parser.add_argument("--temperature", type=terminal.not_negative(float), default=1.0,
+                        help="as of generate_video.py")
+    parser.add_argument("--settle", type=terminal.not_negative(int), default=2,
+                        help="as of generate_video.py")
+    recipe = parser.add_mutually_exclusive_group()
+    recipe.add_argument("--recipe-2018", metavar="NAME", default=None,
+                        help="a model with the same VAE whose dancer was trained as in 2018: "
+                        "train_dancer.py --network dancenet --look-back 1 --smoothing 0 "
+                        "--input-noise 0 --noise-memory 0")
+    recipe.add_argument("--recipe-minutes", type=terminal.positive(float), default=None,
+                        metavar="MINUTES",
+                        help="train that dancer for so long, into the folder of the report, where "
+                        "it is found the next time (needs the extra 'train')")
+    return parser
+
+
+def work(arguments: argparse.Namespace) -> int | None:
+    """Measures, and prints the table."""
+    from dancenet.evaluation.run import JSON, PAGE, Options, evaluate
+
+    report = evaluate(
+        arguments.model,
+        arguments.frames,
+        arguments.out,
+        Options(
+            seeds=tuple(arguments.seeds),
+            dances=arguments.dances,
+            seconds=arguments.seconds,
+            temperature=arguments.temperature,
+            settle=arguments.settle,
+            recipe_2018=arguments.recipe_2018,
+            recipe_minutes=arguments.recipe_minutes,
+        ),
+    )
+    terminal.say(report.to_table())
+    passed, failed, unknown = report.counts
+    terminal.say(
+        f"{passed} of {passed + failed + unknown} bars passed, {failed} failed, {unknown} not "
+        f"judged. Look at {arguments.out / PAGE}; every figure is in "
+        f"{arguments.out / JSON}."
+    )
+    return None
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs the script; returns its exit status."""
+    return terminal.run(build_parser(), work, argv)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
