@@ -35,6 +35,7 @@ from dancenet.overlap import ordered_map
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
+from dancenet.sequence.guard import Guard
 
 # Vectors that a thread decodes at once: more are no faster, and the encoder of 2018 needs 26 MB a
 # picture.
@@ -71,6 +72,7 @@ class DanceSettings:
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
+    guard: float = 0.1  # how firmly it is led back to real motion: see `sequence.guard`
     settle: int = 2  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
     fps: float | None = None  # frames per second of the video; None for the model's
     scale: int = 4  # picture pixels per frame pixel
@@ -83,6 +85,7 @@ class DanceSettings:
             ("seconds", 0 < self.seconds < math.inf),
             ("temperature", 0 <= self.temperature < math.inf),
             ("count", self.count >= 1),
+            ("guard", 0 <= self.guard <= 1),
             ("fps", self.fps is None or 0 < self.fps < math.inf),
             ("scale", self.scale >= 1),
             ("settle", self.settle >= 0),
@@ -121,7 +124,8 @@ class Recipe:
         if content.get("kind") != "dance":
             raise UserError(f"{path} was made by dancenet, but it is not a dance.")
         try:
-            settings = DanceSettings(**content["settings"])
+            # Before there was a guard, dances went where they would.
+            settings = DanceSettings(**{"guard": 0.0, **content["settings"]})
             return cls(
                 settings, str(content["model"]), str(content["model_sha256"]),
                 int(content["index"]), content["start_sha256"],
@@ -361,11 +365,22 @@ def trajectories(
     if settings.legacy:
         vectors = _generate_legacy(dancer, stretches, needed, rngs, settings.temperature)
     else:
-        vectors = generate(dancer.step_model, stretches, needed, rngs, settings.temperature)
+        vectors = generate(
+            dancer.step_model, stretches, needed, rngs, settings.temperature,
+            _guard(dancer, settings.guard),
+        )
     try:
         yield from resample(vectors, ratio, num_frames)
     except ValueError as error:
         raise UserError(f"The model {dancer.name} cannot go on: {error}") from error
+
+
+def _guard(dancer: Dancer, strength: float) -> Guard | None:
+    """Returns the guard of a model's own stretches, or None if it would do nothing."""
+    # Single vectors, as an imported model of 2018 has, are no motion to be led back to.
+    if not strength or dancer.seeds.shape[1] < 2:
+        return None
+    return Guard(dancer.seeds, dancer.codec.scaler.scale, strength)
 
 
 def _generate_legacy(

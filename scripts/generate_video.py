@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "silhouette_v0"
 FORMATS = ("mp4", "gif", "webm", "frames")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
-DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "legacy")
+DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "guard", "legacy")
 PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors")
 
 
@@ -53,6 +53,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--start", metavar="N|FILE:ROW",
         help="where to start: the number of one of the model's own stretches, from 0, or a row "
         "of a file of latents, such as latents.npz:120 (default: a stretch drawn by the seed)",
+    )
+    dance.add_argument(
+        "--guard", type=terminal.not_negative(float), metavar="SHARE",
+        help="how firmly a dance that leaves all real motion is led back to it, from 0, not at "
+        "all, to 1 (default: 0.1)",
     )
     dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
@@ -159,7 +164,7 @@ def choose_settings(
     if recipe is None:
         given.setdefault("seed", pipeline.draw_seed())
         if given.get("legacy"):
-            given = {"temperature": pipeline.legacy.TEMPERATURE, "settle": 0, **given}
+            given = {"temperature": pipeline.legacy.TEMPERATURE, "settle": 0, "guard": 0.0, **given}
         return pipeline.DanceSettings(**given)
     clash = [f"--{name}" for name in DANCE_FLAGS if name in given]
     if clash:

@@ -23,6 +23,7 @@ from dancenet.data.video_writer import VideoWriter, read_settings
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.pipeline import DanceSettings, Dancer, Recipe, load_dancer, resample, write_dance
+from dancenet.sequence.guard import Guard
 
 SHORT = DanceSettings(seconds=0.5, seed=7, scale=1)
 
@@ -64,6 +65,27 @@ def test_a_dance_does_not_depend_on_those_beside_it(dancer: Dancer) -> None:
 def test_temperature_zero_has_no_chance_in_it_but_the_start(dancer: Dancer) -> None:
     first = dance(dancer, temperature=0, start="1", seed=1)
     np.testing.assert_array_equal(first, dance(dancer, temperature=0, start="1", seed=2))
+
+
+def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
+    measure = Guard(dancer.seeds, dancer.codec.scaler.scale, 0.0)
+
+    def distance(strength: float) -> float:
+        path = dance(dancer, 200, temperature=20.0, guard=strength)[:, 0]
+        return float(np.mean([measure.distance(vector) for vector in path]))
+
+    assert distance(0.5) < 0.8 * distance(0.0)
+
+
+def test_a_dance_from_before_there_was_a_guard_is_replayed_without(
+    dancer: Dancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dance(dancer, tmp_path / "old.gif", SHORT)
+    assert Recipe.read(tmp_path / "old.gif").settings.guard == DanceSettings().guard
+    content = read_settings(tmp_path / "old.gif")
+    del content["settings"]["guard"]
+    monkeypatch.setattr(pipeline, "read_settings", lambda path: content)
+    assert Recipe.read(tmp_path / "old.gif").settings.guard == 0
 
 
 def test_a_start_changes_the_dance_and_not_the_draws(dancer: Dancer) -> None:

@@ -48,7 +48,8 @@ class Options:
     dances: int = 4  # for each seed; the first of them is drawn
     seconds: float = 120.0  # of each dance
     temperature: float = 1.0
-    settle: int = 2  # as in `DanceSettings`
+    guard: float = 0.1  # as in `DanceSettings`, as is the next
+    settle: int = 2
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
     recipe_minutes: float | None = None  # train one for so long, if none is there yet
 
@@ -68,7 +69,7 @@ class Options:
         """Returns what the dances of a seed are made with."""
         return DanceSettings(
             seconds=self.seconds, seed=seed, temperature=self.temperature, count=self.dances,
-            settle=self.settle,
+            guard=self.guard, settle=self.settle,
         )
 
 
@@ -249,9 +250,9 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [
         f"{len(options.seeds)} seeds of {options.dances} dances of {options.seconds:g} s at "
-        f"temperature {options.temperature:g}; pictures of the first dance of each, "
-        f"{data.yardstick.picture_fps:g} a second. Figures are means over the seeds, ± standard "
-        "deviation.",
+        f"temperature {options.temperature:g} and guard {options.guard:g}; pictures of the first "
+        f"dance of each, {data.yardstick.picture_fps:g} a second. Figures are means over the "
+        "seeds, ± standard deviation.",
         "Real is the dance as the dancer learns it: latents of the frames, smoothed over "
         f"{dancer.codec.smoothing:g} frames. Real pictures are the frames themselves, which are "
         "never soft; what the picture network makes of real dances is in the column 'copy'.",

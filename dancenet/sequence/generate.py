@@ -7,6 +7,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
+from dancenet.sequence.guard import Guard
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 
 State = tuple[np.ndarray, ...]
@@ -61,6 +62,7 @@ def generate(
     num_frames: int,
     rngs: Sequence[np.random.Generator],
     temperature: float = 1.0,
+    guard: Guard | None = None,
 ) -> Iterator[np.ndarray]:
     """Continues B stretches of real motion, carrying the state from step to step.
 
@@ -73,6 +75,7 @@ def generate(
         num_frames: how many vectors to make.
         rngs: B generators.
         temperature: >= 0, as in `sequence.mixture.sample`.
+        guard: leads each vector that has left real motion back before it is fed on.
 
     Yields:
         (B, D) float32, `num_frames` times; the first follows the end of `seed`.
@@ -100,6 +103,8 @@ def generate(
             vectors = sample_from_draws(mixture, *draws, temperature).astype(np.float32)
         if not np.isfinite(vectors).all():
             raise ValueError(f"The network gave a value that is not finite at frame {index}.")
+        if guard is not None:
+            vectors = guard(vectors)
         yield vectors
 
 
