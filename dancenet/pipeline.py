@@ -72,7 +72,7 @@ class DanceSettings:
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
-    guard: float = 0.1  # how firmly it is led back to real motion: see `sequence.guard`
+    guard: float = 0.0  # how firmly it is led back to real motion: see `sequence.guard`
     settle: int = 2  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
     fps: float | None = None  # frames per second of the video; None for the model's
     scale: int = 4  # picture pixels per frame pixel
@@ -124,8 +124,7 @@ class Recipe:
         if content.get("kind") != "dance":
             raise UserError(f"{path} was made by dancenet, but it is not a dance.")
         try:
-            # Before there was a guard, dances went where they would.
-            settings = DanceSettings(**{"guard": 0.0, **content["settings"]})
+            settings = DanceSettings(**content["settings"])
             return cls(
                 settings, str(content["model"]), str(content["model_sha256"]),
                 int(content["index"]), content["start_sha256"],

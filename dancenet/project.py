@@ -43,6 +43,7 @@ _FORMAT = 1
 _HIGHEST_FPS = 30.0
 # Of the time for training: the pictures need more of it than the motion.
 _VAE_SHARE = 0.55
+_GUARD = 0.1  # of the dance: clips are minutes at most, and leave much between their poses
 _LEAST_TRAINING = 0.5  # of all minutes, however long extraction took
 # First guesses, replaced by what is measured as the work goes on.
 _EXTRACTED_PER_SECOND = 15.0  # frames of a phone video, by the person network
@@ -298,7 +299,7 @@ class _Project:
 
     def _generate(self) -> None:
         arguments = ["--model", str(self.model.path), "--out", str(self.out),
-                     "--seconds", f"{self.settings.seconds:g}"]
+                     "--seconds", f"{self.settings.seconds:g}", "--guard", f"{_GUARD:g}"]
         if self.settings.seed is not None:
             arguments += ["--seed", str(self.settings.seed)]
         if self.settings.overwrite:
@@ -456,7 +457,9 @@ def _trained_seconds(model: ModelFolder, stage: str) -> float:
 
 
 def _again(model: Path) -> str:
-    return f"`python scripts/generate_video.py --model {shlex.quote(str(model))}`."
+    return (
+        f"`python scripts/generate_video.py --model {shlex.quote(str(model))} --guard {_GUARD:g}`."
+    )
 
 
 def _clock(seconds: float) -> str:

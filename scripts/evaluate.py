@@ -32,9 +32,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="of each dance; drift and Fréchet distances need the 120")
     parser.add_argument("--temperature", type=terminal.not_negative(float), default=1.0,
                         help="as of generate_video.py")
-    parser.add_argument("--guard", type=terminal.not_negative(float), default=0.1,
+    parser.add_argument("--guard", type=terminal.not_negative(float), default=0.0,
                         help="how firmly dances are led back to real motion, as in "
-                        "generate_video.py (default: 0.1)")
+                        "generate_video.py (default: 0, not at all)")
     parser.add_argument("--settle", type=terminal.not_negative(int), default=2,
                         help="as of generate_video.py")
     recipe = parser.add_mutually_exclusive_group()

@@ -56,8 +56,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     dance.add_argument(
         "--guard", type=terminal.not_negative(float), metavar="SHARE",
-        help="how firmly a dance that leaves all real motion is led back to it, from 0, not at "
-        "all, to 1 (default: 0.1)",
+        help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
+        "the body of a model of little material together, and takes variety from one of much "
+        "(default: 0, not at all)",
     )
     dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
@@ -164,7 +165,7 @@ def choose_settings(
     if recipe is None:
         given.setdefault("seed", pipeline.draw_seed())
         if given.get("legacy"):
-            given = {"temperature": pipeline.legacy.TEMPERATURE, "settle": 0, "guard": 0.0, **given}
+            given = {"temperature": pipeline.legacy.TEMPERATURE, "settle": 0, **given}
         return pipeline.DanceSettings(**given)
     clash = [f"--{name}" for name in DANCE_FLAGS if name in given]
     if clash:

@@ -77,17 +77,6 @@ def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None
     assert distance(0.5) < 0.8 * distance(0.0)
 
 
-def test_a_dance_from_before_there_was_a_guard_is_replayed_without(
-    dancer: Dancer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    write_dance(dancer, tmp_path / "old.gif", SHORT)
-    assert Recipe.read(tmp_path / "old.gif").settings.guard == DanceSettings().guard
-    content = read_settings(tmp_path / "old.gif")
-    del content["settings"]["guard"]
-    monkeypatch.setattr(pipeline, "read_settings", lambda path: content)
-    assert Recipe.read(tmp_path / "old.gif").settings.guard == 0
-
-
 def test_a_start_changes_the_dance_and_not_the_draws(dancer: Dancer) -> None:
     assert not np.allclose(dance(dancer, start="0"), dance(dancer, start="1"))
     drawn = int(np.random.default_rng(np.random.SeedSequence(7, spawn_key=(0,))).integers(4))

@@ -48,7 +48,7 @@ class Options:
     dances: int = 4  # for each seed; the first of them is drawn
     seconds: float = 120.0  # of each dance
     temperature: float = 1.0
-    guard: float = 0.1  # as in `DanceSettings`, as is the next
+    guard: float = 0.0  # as in `DanceSettings`, as is the next
     settle: int = 2
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
     recipe_minutes: float | None = None  # train one for so long, if none is there yet
