@@ -17,6 +17,7 @@ from dancenet.data.frames import BACKGROUND, DANCER, FrameFolder
 from dancenet.data.video_writer import VideoWriter, check_output, choose_format
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
+from dancenet.metrics import reconstruction
 from dancenet.overlap import ordered_map
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, count_threads
 
@@ -138,7 +139,7 @@ def write_reconstruction(
                 np.hstack([picture.draw(source / np.float32(BACKGROUND), scale), drawn])
                 for source, drawn in zip(sources, pictures)
             ]
-            return pictures, _iou(sources == DANCER, decoded < 0.5)
+            return pictures, reconstruction.iou(sources == DANCER, decoded < 0.5)
 
         firsts = takewhile(
             lambda _: not stopped.is_set(), range(rows.start, rows.stop, _BATCH)
@@ -159,9 +160,3 @@ def write_reconstruction(
         if writer is None:
             raise KeyboardInterrupt("Nothing was written: there was not one frame yet.")
     return Reconstruction(writer.num_frames, np.concatenate(iou) if iou else None)
-
-
-def _iou(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Returns intersection over union of (B, H, W) masks, 1 where both are empty."""
-    union = (first | second).sum(axis=(1, 2))
-    return np.where(union, (first & second).sum(axis=(1, 2)) / np.maximum(union, 1), 1.0)

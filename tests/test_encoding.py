@@ -61,14 +61,6 @@ def test_latents_are_decoded_beside_their_frames(tmp_path: Path, model: ModelFol
     assert ((picture[:, :208] < 128) == (left < 128)).mean() > 0.999, "the source is on the left"
 
 
-def test_the_overlap_of_equal_masks_is_one_and_of_disjoint_ones_zero() -> None:
-    mask = np.zeros((3, 4, 4), bool)
-    mask[0, :2] = mask[1, :2] = True
-    other = mask.copy()
-    other[1] = ~other[1]
-    np.testing.assert_allclose(encoding._iou(mask, other), [1, 0, 1])
-
-
 def test_frames_that_are_not_the_latents_own_are_refused(
     tmp_path: Path, model: ModelFolder
 ) -> None:

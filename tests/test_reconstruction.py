@@ -18,6 +18,12 @@ def test_a_mask_moved_by_half_its_side_shares_a_third():
     assert reconstruction.iou(square(10, 10), square(10, 20)) == pytest.approx([1 / 3])
 
 
+def test_the_overlap_of_equal_masks_is_one_and_of_disjoint_ones_zero():
+    masks = np.concatenate([square(10, 10), square(10, 10)])
+    others = np.concatenate([square(10, 10), ~square(10, 10)])
+    assert reconstruction.iou(masks, others).tolist() == [1.0, 0.0]
+
+
 def test_two_empty_masks_are_alike():
     empty = np.zeros((1, 60, 80), bool)
     assert reconstruction.iou(empty, empty) == [1.0]
