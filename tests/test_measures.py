@@ -245,3 +245,17 @@ def test_runs_are_dealt_in_order_and_cut_where_a_dance_is_full():
     # Cuts at multiples of 2, so that pictures of every second frame can be cut with them.
     assert list(measures.deal([5, 8], 6, 1, step=2)) == [[(0, range(0, 5)), (1, range(0, 2))]]
     assert list(measures.deal([3, 2], 60, 4)) == [[(0, range(0, 3)), (1, range(0, 2))]]
+
+
+def test_a_dance_of_many_clips_is_given_as_many_windows_as_one_without_a_cut(stage):
+    # At 15 pictures a second a window is 29 steps, and the next begins 8 later.
+    whole = stage.fresh.pictures[0]
+    clips = [whole.cut(first, first + 100) for first in range(0, 1800, 100)]
+    taken = measures.as_many_windows(clips, 400, FPS)
+
+    def count(parts: list[PictureScores]) -> int:
+        return len(measures.windows([part.flow for part in parts], 29, 8))
+
+    assert count(taken) == count([whole.cut(0, 400)]) == 47
+    assert sum(map(len, taken)) > 400 and len(taken[-1]) <= 100
+    assert measures.as_many_windows(clips[:2], 400, FPS) == clips[:2]

@@ -63,6 +63,8 @@ def test_a_cell_is_a_mean_and_a_spread_over_the_seeds_that_have_a_figure():
     cell = Cell.of([1.0, "too few windows: 3", 3.0])
     assert cell.mean == 2.0 and cell.spread == pytest.approx(np.sqrt(2))
     assert cell.reason == "too few windows: 3"
+    assert cell.seeds == (1.0, None, 3.0)
+    assert report.show_cell(cell, True) == "2.00 ± 1.41 (2 of 3)"
     assert Cell.of(["no"]).mean is None and Cell.of([1.0]).spread is None
 
 

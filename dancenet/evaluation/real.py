@@ -141,12 +141,14 @@ class RealDances:
             dances.append(tuple(
                 runs[other[index]][part.start : part.stop] for index, part in parts
             ))
-            if len(dances) == 1:
-                pictures += [
-                    scores[other[i]].cut(part.start // self.step, -(-part.stop // self.step))
-                    for i, part in parts
-                ]
-        rest = Material(tuple(dances), tuple(pictures))
+            pictures += [
+                scores[other[i]].cut(part.start // self.step, -(-part.stop // self.step))
+                for i, part in parts
+            ]
+        taken = measures.as_many_windows(
+            pictures, -(-num_frames // self.step), self.yardstick.picture_fps
+        )
+        rest = Material(tuple(dances), tuple(taken))
         return Standard.of(half, rest, self.yardstick), rest
 
 

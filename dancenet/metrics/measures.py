@@ -41,7 +41,7 @@ class Material:
     """Dances, each of runs that are joined by cuts, and the pictures of the first."""
 
     dances: tuple[tuple[np.ndarray, ...], ...]  # of runs (T, D) in model units
-    pictures: tuple[PictureScores, ...]  # of the runs of the first dance
+    pictures: tuple[PictureScores, ...]  # of the first dance's runs; of real dances, of more
 
     @property
     def runs(self) -> list[np.ndarray]:
@@ -82,6 +82,46 @@ class Yardstick:
         )
 
 
+def _flow_window(rate: float) -> tuple[int, int]:
+    """Returns the flow histograms in a window, and from the start of one to that of the next."""
+    return (
+        max(1, round(WINDOW_SECONDS * rate) - 1), max(1, round(FRECHET_STRIDE_SECONDS * rate))
+    )
+
+
+def as_many_windows(
+    pictures: Sequence[PictureScores], num_pictures: int, rate: float
+) -> list[PictureScores]:
+    """Takes runs of pictures until they have as many windows of flow as one long run has.
+
+    Every cut costs the windows that would go over it, so that a dance joined of clips has fewer
+    windows than one of the same length without a cut.
+
+    Args:
+        pictures: of runs, in the order they are taken.
+        num_pictures: of the long run.
+        rate: pictures a second.
+
+    Returns:
+        The first runs, the last one cut where it is enough; all, if all are too few.
+    """
+    length, stride = _flow_window(rate)
+
+    def count(pictures: int) -> int:
+        return max(0, (pictures - 1 - length) // stride + 1)
+
+    missing = count(num_pictures)
+    taken: list[PictureScores] = []
+    for run in pictures:
+        if missing <= 0 and taken:
+            break
+        if count(len(run)) > missing > 0:
+            run = run.cut(0, (missing - 1) * stride + length + 1)
+        missing -= count(len(run))
+        taken.append(run)
+    return taken
+
+
 @dataclass(frozen=True)
 class WindowStatistics:
     """What distributions are compared by: rows of statistics of windows of two seconds."""
@@ -93,13 +133,11 @@ class WindowStatistics:
     @classmethod
     def of(cls, material: Material, yardstick: Yardstick) -> WindowStatistics:
         """Cuts a material into windows."""
-        fps, rate = yardstick.fps, yardstick.picture_fps
+        fps = yardstick.fps
         length = round(WINDOW_SECONDS * fps)
         stride = max(1, round(FRECHET_STRIDE_SECONDS * fps))
         flow = windows(
-            [part.flow for part in material.pictures],
-            max(1, round(WINDOW_SECONDS * rate) - 1),
-            max(1, round(FRECHET_STRIDE_SECONDS * rate)),
+            [part.flow for part in material.pictures], *_flow_window(yardstick.picture_fps)
         )
         return cls(
             distance.latent_statistics(windows(material.runs, length, stride)),

@@ -38,15 +38,22 @@ FORMAT = 1
 class Cell:
     """One figure for each seed, or the reason why there is none."""
 
-    values: tuple[float, ...] = ()
-    reason: str = ""
+    seeds: tuple[float | None, ...] = ()  # None for a seed that has no figure
+    reason: str = ""  # why one has none
 
     @classmethod
     def of(cls, values: Sequence[Value]) -> Cell:
-        """Collects the values of some seeds; those that are reasons are left out."""
-        known = tuple(value for value in values if not isinstance(value, str))
+        """Collects the values of some seeds."""
         reasons = [value for value in values if isinstance(value, str)]
-        return cls(known, reasons[0] if reasons else "")
+        return cls(
+            tuple(None if isinstance(value, str) else value for value in values),
+            reasons[0] if reasons else "",
+        )
+
+    @property
+    def values(self) -> tuple[float, ...]:
+        """The figures of the seeds that have one."""
+        return tuple(value for value in self.seeds if value is not None)
 
     @property
     def mean(self) -> float | None:
@@ -286,7 +293,7 @@ class Report:
                 "columns": {
                     name: {
                         "mean": _finite(cell.mean), "spread": _finite(cell.spread),
-                        "seeds": [_finite(value) for value in cell.values],
+                        "seeds": [_finite(value) for value in cell.seeds],
                         "reason": cell.reason or None, "passed": row.verdict(name),
                     }
                     for name, cell in row.cells.items()
@@ -434,11 +441,16 @@ def verdict_word(row: Row) -> str:
 
 
 def show_cell(cell: Cell, with_spread: bool) -> str:
-    """Returns a figure in a few letters; '–' if there is none, '(too few)' if that is why."""
+    """Returns a figure in a few letters; '–' if there is none, 'too few' if that is why.
+
+    Where some seeds have no figure it says how many have.
+    """
     if cell.mean is None:
         return "too few" if cell.reason.startswith("too few") else "–"
     spread = cell.spread
-    return show(cell.mean) + (f" ± {show(spread)}" if with_spread and spread is not None else "")
+    text = show(cell.mean) + (f" ± {show(spread)}" if with_spread and spread is not None else "")
+    partial = len(cell.values) < len(cell.seeds)
+    return text + (f" ({len(cell.values)} of {len(cell.seeds)})" if partial else "")
 
 
 def show(value: float) -> str:
