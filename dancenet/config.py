@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import types
 import typing
 from dataclasses import dataclass, field
@@ -22,9 +23,12 @@ class VaeConfig:
     height: int = 120  # pixels
     width: int = 208  # pixels
     latent_dim: int = 128
+    crispness: float = 1.0  # what the learnt logits of the pictures were multiplied by
 
     def __post_init__(self) -> None:
         _check_network(self.network)
+        if not 0 < self.crispness < math.inf:
+            raise ValueError(f"crispness must be greater than 0; received {self.crispness!r}.")
 
 
 @dataclass(frozen=True)

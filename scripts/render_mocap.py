@@ -31,6 +31,14 @@ class Take(NamedTuple):
     recorded_fps: float
 
 
+class View(NamedTuple):
+    """How a take is drawn."""
+
+    yaw: float  # degrees
+    mirror: bool
+    girth: float
+
+
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
@@ -46,6 +54,9 @@ def build_parser() -> argparse.ArgumentParser:
                         "gives clips of its own (name the files first)")
     parser.add_argument("--mirror", action="store_true",
                         help="draw every clip also with left and right swapped")
+    parser.add_argument("--girth", type=terminal.positive(float), nargs="+", default=[1.0],
+                        metavar="TIMES", help="how stout the body is, from 0.6 to 1.5; each gives "
+                        "clips of its own")
     parser.add_argument("--camera", choices=("follow", "fixed"), default="follow",
                         help="follow pans smoothly with the dancer; fixed stands still, far "
                         "enough away to see the whole clip")
@@ -74,9 +85,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Reads every file, then draws every stretch that can be used."""
+    from dancenet.data.body import GIRTHS
     from dancenet.data.frames import FrameWriter
     from dancenet.errors import UserError
 
+    for girth in arguments.girth:
+        if not GIRTHS[0] <= girth <= GIRTHS[1]:
+            raise UserError(
+                f"--girth must be from {GIRTHS[0]:g} to {GIRTHS[1]:g}; received {girth:g}."
+            )
     takes = list(_read_takes(arguments))
     if not takes:
         raise UserError(
@@ -87,7 +104,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     _check_rates({take.clip.fps for take in takes} | {clip.fps for clip in writer.clips},
                  f"these recordings and the clips in {arguments.out}")
     views = [
-        (yaw, mirror)
+        View(yaw, mirror, girth)
+        for girth in arguments.girth
         for yaw in arguments.yaw
         for mirror in ([False, True] if arguments.mirror else [False])
     ]
@@ -96,8 +114,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     try:
         with terminal.progress(total=total, description="Drawing") as bar:
             for take in takes:
-                for yaw, mirror in views:
-                    _write(writer, take, yaw, mirror, arguments, bar)
+                for view in views:
+                    _write(writer, take, view, arguments, bar)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"whole clips kept in {arguments.out}: {len(writer.clips) - clips_before}."
@@ -155,8 +173,7 @@ def _check_rates(rates: set[float], where: str) -> None:
 def _write(
     writer: FrameWriter,
     take: Take,
-    yaw: float,
-    mirror: bool,
+    view: View,
     arguments: argparse.Namespace,
     bar: Any,
 ) -> None:
@@ -164,7 +181,7 @@ def _write(
 
     frames = draw_bodies(
         take.clip.positions, take.clip.fps,
-        yaw=yaw, mirror=mirror, camera=arguments.camera, body=take.body,
+        **view._asdict(), camera=arguments.camera, body=take.body,
     )
     writer.add_clip(
         _counted(frames, bar),
@@ -173,8 +190,7 @@ def _write(
         method="mocap",
         split=arguments.split,
         details={
-            "yaw": yaw,
-            "mirror": mirror,
+            **view._asdict(),
             "camera": arguments.camera,
             "recorded_frames": [take.first, take.last],
             "recorded_fps": take.recorded_fps,

@@ -44,6 +44,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="nats of KL divergence that each dimension may use at no cost")
     parser.add_argument("--edge-weight", type=terminal.not_negative(float), default=0.0,
                         help="extra weight of the pixels beside the outline")
+    parser.add_argument("--crispness", type=terminal.positive(float), default=2.0,
+                        help="how much harder the edges are drawn than they were learnt, by "
+                        "multiplying the logits; outlines stay where they are, 1 changes nothing")
     parser.add_argument("--augment", type=terminal.not_negative(float), default=1.0,
                         help="how much the frames are moved, turned, scaled and mirrored at "
                         "random; 0 takes them as they are")
@@ -107,6 +110,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             beta_steps=arguments.beta_steps,
             free_bits=arguments.free_bits,
             edge_weight=arguments.edge_weight,
+            crispness=arguments.crispness,
             augment=arguments.augment,
             rehearse=arguments.rehearse,
             tensorboard=arguments.tensorboard,

@@ -236,6 +236,19 @@ def test_pictures_do_not_depend_on_how_many_are_held_at_once(monkeypatch):
     assert np.array_equal(dark(walk(1.0)), whole)
 
 
+def test_a_stouter_body_is_thicker_and_no_taller():
+    thin, usual, stout = (dark(stand(), girth=girth)[0] for girth in (0.8, 1.0, 1.25))
+    assert thin.sum() < 0.9 * usual.sum() < 0.8 * stout.sum()
+    heights = [np.ptp(extent(picture, 0)) for picture in (thin, usual, stout)]
+    assert max(heights) - min(heights) <= 2
+
+
+@pytest.mark.parametrize("girth", [0.5, 1.6])
+def test_a_girth_that_takes_the_body_apart_is_refused(girth):
+    with pytest.raises(ValueError, match="girth must be from 0.6 to 1.5"):
+        next(draw_bodies(stand(), 30.0, girth=girth))
+
+
 def test_an_unknown_camera_is_refused():
     with pytest.raises(ValueError, match="camera must be one of follow, fixed. Received: 'drone'"):
         next(draw_bodies(stand(), 30.0, camera="drone"))

@@ -38,7 +38,7 @@ def test_a_recording_becomes_a_clip_that_says_how_it_was_seen(tmp_path, capsys):
     assert (clip["source"], clip["fps"], clip["split"]) == ("wave.npz", 30.0, "val")
     assert (clip["method"], clip["first"], clip["last"]) == ("mocap", 1, 45)
     assert clip["details"] == {
-        "yaw": 30.0, "mirror": False, "camera": "follow",
+        "yaw": 30.0, "mirror": False, "girth": 1.0, "camera": "follow",
         "recorded_frames": [1, 45], "recorded_fps": 30.0,
     }
     frames = FrameFolder.open(out).read(1, 45)
@@ -56,6 +56,22 @@ def test_every_yaw_and_the_mirror_give_clips_of_their_own_and_runs_append(tmp_pa
     assert views == [(0, False, "follow"), (0, True, "follow"), (90, False, "follow"),
                      (90, True, "follow"), (0, False, "fixed")]  # fmt: skip
     assert FrameFolder.open(out).num_frames == 150
+
+
+def test_every_girth_gives_clips_of_its_own(tmp_path):
+    motion = record(tmp_path / "wave.npz", seconds=1.0)
+    out = tmp_path / "imgs"
+    assert main([motion, "-o", str(out), "--girth", "0.8", "1", "1.3"]) == 0
+    assert [clip["details"]["girth"] for clip in clips(out)] == [0.8, 1.0, 1.3]
+    frames = FrameFolder.open(out)
+    thin, usual, stout = ((frames.read(first, first + 29) == 0).mean() for first in (1, 31, 61))
+    assert thin < 0.9 * usual < usual < 0.9 * stout
+
+
+def test_a_girth_no_body_has_is_refused_before_anything_is_drawn(tmp_path, capsys):
+    assert main([record(tmp_path / "wave.npz"), "-o", str(tmp_path / "imgs"), "--girth", "2"]) == 1
+    assert "--girth must be from 0.6 to 1.5; received 2." in capsys.readouterr().err
+    assert not (tmp_path / "imgs").exists()
 
 
 def test_overwriting_starts_anew(tmp_path):

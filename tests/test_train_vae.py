@@ -112,6 +112,28 @@ def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Pat
     assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], abs=1e-9)
 
 
+def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
+    frames: Path, tmp_path: Path
+) -> None:
+    still = TrainOptions(epochs=1, learning_rate=1e-12)
+    folders = [ModelFolder(tmp_path / name) for name in ("plain", "crisp", "crisper")]
+    options = [VaeOptions(batch_size=13, crispness=factor) for factor in (1.0, 2.0, 3.0)]
+    train_vae(FrameFolder.open(frames), folders[0], options[0], TrainOptions(epochs=1))
+    for index in (1, 2):
+        train_vae(
+            FrameFolder.open(frames), folders[index], options[index], still,
+            start_from=folders[index - 1],
+        )
+    kernels = []
+    for folder, crispness in zip(folders, (1.0, 2.0, 3.0)):
+        config = folder.read_config()
+        assert config.vae is not None and config.vae.crispness == crispness
+        _, decoder = load_vae(config.vae, folder / "vae.weights.h5")
+        kernels.append(decoder.get_layer("logits").get_weights()[0] / crispness)
+    for kernel in kernels[1:]:
+        assert kernel == pytest.approx(kernels[0], abs=1e-7)
+
+
 def with_stretches(folder: ModelFolder) -> None:
     """Gives a model that has no dancer something to remember: its prior, 30 frames."""
     eye = np.eye(128, dtype=np.float32)

@@ -118,6 +118,20 @@ def test_the_decoder_gives_the_sigmoid_of_its_layer_logits() -> None:
     assert np.allclose(decoder.predict_on_batch(latents), 1 / (1 + np.exp(-logits)), atol=1e-6)
 
 
+def test_sharpening_hardens_edges_and_leaves_outlines_where_they_are() -> None:
+    decoder = vae.build_decoder(SMALL)
+    decoder.get_layer("logits").bias.assign([0.1])
+    latents = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
+    before = decoder.predict_on_batch(latents)
+    vae.sharpen(decoder, 3.0)
+    after = decoder.predict_on_batch(latents)
+    odds = before / (1 - before)
+    assert np.allclose(after, odds**3 / (1 + odds**3), atol=1e-5)
+    assert (before < 0.5).any() and np.array_equal(before < 0.5, after < 0.5)
+    vae.sharpen(decoder, 1 / 3.0)
+    assert np.allclose(decoder.predict_on_batch(latents), before, atol=1e-6)
+
+
 def test_an_empty_picture_is_zero_to_an_untrained_lean_encoder() -> None:
     encoder = vae.build_encoder(SMALL)
     first = keras.Model(encoder.input, encoder.get_layer("conv_1").output)

@@ -20,6 +20,7 @@ from dancenet.data.motion import JOINTS
 from dancenet.errors import UserError
 
 CAMERAS = ("follow", "fixed")
+GIRTHS = (0.6, 1.5)  # beyond, limbs come apart or the body leaves the picture
 
 STANDING = 0.72  # of the picture's height that a standing dancer fills
 FLOOR = 0.935  # of the picture's height at which the floor lies
@@ -128,6 +129,7 @@ def draw_bodies(
     mirror: bool = False,
     camera: str = "follow",
     body: Body | None = None,
+    girth: float = 1.0,
     supersample: int = SUPERSAMPLE,
 ) -> Iterator[np.ndarray]:
     """Draws one clip, frame by frame.
@@ -143,16 +145,19 @@ def draw_bodies(
         camera: "follow" pans smoothly with the dancer; "fixed" stands still, far enough away
             to see the whole clip.
         body: measured from more frames than these, if there are more.
+        girth: how stout the body is; 1 is usual, and every limb is as many times thicker.
         supersample: how many times finer the outline is drawn before area averaging.
 
     Yields:
         (120, 208) uint8, 0 dancer and 255 background.
 
     Raises:
-        ValueError: unknown camera.
+        ValueError: unknown camera, or a girth outside of GIRTHS.
     """
     if camera not in CAMERAS:
         raise ValueError(f"camera must be one of {', '.join(CAMERAS)}. Received: {camera!r}")
+    if not GIRTHS[0] <= girth <= GIRTHS[1]:
+        raise ValueError(f"girth must be from {GIRTHS[0]} to {GIRTHS[1]}. Received: {girth}")
     body = body or measure(positions)
     right = _right(yaw, mirror)
     scale, floor = _fit(body)
@@ -169,7 +174,9 @@ def draw_bodies(
     pen = _Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        parts = _outlines(positions[rows].astype(np.float32), body, right.astype(np.float32))
+        parts = _outlines(
+            positions[rows].astype(np.float32), body, right.astype(np.float32), girth
+        )
         origin = centre[rows, None].astype(np.float32)
         for outline in parts:
             outline[..., 0] = (outline[..., 0] - origin) * scale + WIDTH / 2
@@ -263,9 +270,14 @@ class _Pen:
 
 
 class _Drawing:
-    """Collects outlines in the plane of the picture: metres to the right, metres up."""
+    """Collects outlines in the plane of the picture: metres to the right, metres up.
 
-    def __init__(self, right: np.ndarray) -> None:
+    Balls and flat ellipses, which make limbs and trunk, are `girth` times as thick; ellipsoids,
+    the skull, are not.
+    """
+
+    def __init__(self, right: np.ndarray, girth: float) -> None:
+        self._girth = np.float32(girth)
         self.parts: list[np.ndarray] = []
         self._view = np.stack([right, np.array([0, 1, 0], dtype=np.float32)], axis=1)
 
@@ -275,12 +287,12 @@ class _Drawing:
 
     def ball(self, centre: np.ndarray, radius: float) -> np.ndarray:
         """Returns the outline (F, P, 2) of a ball."""
-        return self.flat(centre)[:, None] + radius * _CIRCLE
+        return self.flat(centre)[:, None] + radius * self._girth * _CIRCLE
 
     def ellipse(self, centre: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Returns the outline (F, P, 2) of a flat ellipse with half axes `a` and `b` (F, 3)."""
         axes = np.stack([self.flat(a), self.flat(b)], axis=1)  # (F, 2 axes, 2)
-        return self.flat(centre)[:, None] + _CIRCLE @ axes
+        return self.flat(centre)[:, None] + _CIRCLE @ (self._girth * axes)
 
     def ellipsoid(self, centre: np.ndarray, *axes: np.ndarray) -> np.ndarray:
         """Returns the outline (F, P, 2) of an ellipsoid with three half axes (F, 3).
@@ -302,11 +314,13 @@ class _Drawing:
         self.parts.append(np.concatenate(outlines, axis=1))
 
 
-def _outlines(positions: np.ndarray, body: Body, right: np.ndarray) -> list[np.ndarray]:
+def _outlines(
+    positions: np.ndarray, body: Body, right: np.ndarray, girth: float
+) -> list[np.ndarray]:
     """Returns every part of the body as points (F, P, 2) whose convex hull it fills, metres."""
     h = body.stature
     joint = _by_name(positions)
-    draw = _Drawing(right)
+    draw = _Drawing(right, girth)
     hips = (joint["l_hip"] + joint["r_hip"]) / 2
     spine_up = _unit(joint["neck"] - joint["chest"])
     line = joint["neck"] - body.neck_base * spine_up

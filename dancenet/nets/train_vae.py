@@ -51,6 +51,7 @@ from dancenet.nets.vae import (
     join,
     load_vae,
     multiply_adds,
+    sharpen,
 )
 
 CURVES = "loss.png"
@@ -76,6 +77,7 @@ class VaeOptions:
     beta_steps: int = 2000  # over which it grows from 0; a tenth of the training at most
     free_bits: float = 0.0  # nats a dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
+    crispness: float = 2.0  # what the logits are multiplied by once learnt: see `vae.sharpen`
     augment: float = 1.0  # strength of `data.augment`, 0 for the frames as they are
     # Share of each batch that the model training starts from draws of what it has seen.
     rehearse: float = 0.5
@@ -133,7 +135,7 @@ def train_vae(
             f"{frames.path} has {len(train_rows)} frames to train on and {len(held_out_rows)} to "
             "validate on; both are needed. Add more clips."
         )
-    vae_config = VaeConfig(network=options.network)
+    vae_config = VaeConfig(network=options.network, crispness=options.crispness)
     keras.utils.set_random_seed(train_options.seed)
     old = None
     if start_from is None:
@@ -143,9 +145,13 @@ def train_vae(
         encoder, decoder = load_vae(vae_config, weights)
         if options.rehearse and not resume:
             old = rehearsal.remember(encoder, decoder, start_from)
+        begun = start_from.read_config().vae
+        sharpen(decoder, 1 / begun.crispness if begun else 1.0)
     packed = PackedFrames.open(frames)  # an unreadable picture is told before a folder is made
     # Only now: what it replaces may be what it starts from.
-    config = _prepare(frames, folder, options, train_options, resume, overwrite)
+    config = _prepare(
+        frames, folder, vae_config, describe(options, train_options), resume, overwrite
+    )
     remembered = place / REMEMBERED
     if old is not None:
         rehearsal.save(remembered, old)
@@ -217,6 +223,7 @@ def train_vae(
     )
     if board is not None:
         board.close()
+    sharpen(decoder, options.crispness)
     save_weights(vae, folder / VAE_WEIGHTS)
     draw_sheet()
     logs.write_curves(
@@ -255,16 +262,13 @@ def train_vae(
 def _prepare(
     frames: FrameFolder,
     folder: ModelFolder,
-    options: VaeOptions,
-    train_options: TrainOptions,
+    vae_config: VaeConfig,
+    record: dict[str, object],
     resume: bool,
     overwrite: bool,
 ) -> ModelConfig:
     config = ModelConfig(
-        name=folder.path.name,
-        fps=frames.fps,
-        vae=VaeConfig(network=options.network),
-        training={"vae": describe(options, train_options)},
+        name=folder.path.name, fps=frames.fps, vae=vae_config, training={"vae": record}
     )
     if folder.exists() and not overwrite:
         if not resume:
