@@ -90,6 +90,10 @@ class SkeletonCodec:
                 raise ValueError(f"{name} must be finite, of shape {shape}: {array.shape}")
         if raw_dim not in (num_joints * 2 + 2, num_joints * 3 + 4) or self.kept.dtype != bool:
             raise ValueError(f"kept {self.kept.shape} does not fit {num_joints} joints")
+        if self.kept.sum() != self.scaler.latent_dim:
+            raise ValueError(
+                f"kept has {self.kept.sum()} columns and the scaler {self.scaler.latent_dim}"
+            )
         if not (np.isfinite(self.fps) and self.fps > 0 and np.isfinite(self.size)):
             raise ValueError(f"the frame rate is {self.fps} and the size {self.size}")
         if self.twin.dtype.kind != "i" or not ((0 <= self.twin) & (self.twin < num_joints)).all():
@@ -207,8 +211,9 @@ class SkeletonCodec:
             (vectors.astype(np.float64) * self.scaler.scale) @ self.scaler.basis.astype(np.float64)
             + self.scaler.mean
         )
-        joints = raw[:, _lead(2 if self.is_flat else 3) :]
-        local = joints.reshape(len(raw), len(self.names), -1)[:, self.twin]
+        num_axes = 2 if self.is_flat else 3
+        local = raw[:, _lead(num_axes) :].reshape(len(raw), len(self.names), num_axes)
+        local = local[:, self.twin]
         if self.is_flat:
             across = start.place[0] + np.cumsum(raw[:, 0])
             middle = np.stack([across, raw[:, 1]], axis=1)

@@ -168,7 +168,7 @@ def _own_clip(
     lead: int,
 ) -> SkeletonClip:
     if body is None:
-        standing = _stand(path, positions, fps, up, unit, warnings, lead)
+        standing = _stand(path, positions, names, fps, up, unit, warnings, lead)
     else:
         standing = mocap.stand(path, body, fps, check_rate, up, unit, warnings, lead)
     return SkeletonClip(
@@ -292,11 +292,11 @@ def _make_clip(
         standing = mocap.stand(path, positions, fps, False, up, unit, warnings)
     else:
         if _scaled_each_axis(positions):
-            up = up or _measure_up(positions)
+            up = up or _measure_up(positions, names)
             positions = _even_axes(path, mocap.turn_up(positions, up), warnings)
             warnings.append(f"{path.name}: up is taken to be {up}, where the body is long.")
             up = "y"
-        standing = _stand(path, positions, fps, up, unit, warnings)
+        standing = _stand(path, positions, names, fps, up, unit, warnings)
     known = np.ones(len(positions), dtype=bool) if ok is None else ok
     return SkeletonClip(
         standing.place(positions), standing.fps, standing.ok & whole & known, names, parents,
@@ -351,19 +351,20 @@ def _fill_gaps(
 def _stand(
     path: Path,
     positions: np.ndarray,
+    names: tuple[str, ...],
     fps: float,
     up: str | None,
     unit: float | None,
     warnings: list[str],
     lead: int = 0,
 ) -> Standing:
-    """Measures how joints without names come to stand on the floor; see `mocap.stand`."""
+    """Measures how a skeleton of its own comes to stand on the floor; see `mocap.stand`."""
     warnings = list(warnings)
     flat = positions.shape[2] == 2
     if flat and up not in (None, "y", "-y"):
         raise UserError(f"In a picture up is y or -y; {up!r} was given for {path}.")
     if up is None:
-        up = _measure_up(positions[lead:])
+        up = _measure_up(positions[lead:], names)
         if up != "y":
             warnings.append(f"{path.name}: up is taken to be {up}, where the body is long.")
     positions = mocap.turn_up(positions, up)
@@ -389,11 +390,17 @@ def _stand(
     return Standing(up, unit, shift, fps, ok, tuple(warnings))
 
 
-def _measure_up(positions: np.ndarray) -> str:
-    """Returns the axis along which the body is longest, away from the end that keeps still.
+def _measure_up(positions: np.ndarray, names: tuple[str, ...]) -> str:
+    """Returns the axis from ankles to neck, or else that along which the body is longest.
 
-    The lowest joint of a dancer is on the floor nearly always; the highest is not.
+    It then points away from the end that keeps still: the lowest joint of a dancer is on the
+    floor nearly always, and the highest is not.
     """
+    if {"neck", "l_ankle", "r_ankle"} <= set(names):
+        neck, left, right = (names.index(name) for name in ("neck", "l_ankle", "r_ankle"))
+        upward = (positions[:, neck] - positions[:, [left, right]].mean(axis=1)).mean(axis=0)
+        axis = int(np.argmax(np.abs(upward)))
+        return ("-" if upward[axis] < 0 else "") + "xyz"[axis]
     flat = positions.shape[2] == 2
     axis = 1 if flat else int(np.argmax(np.ptp(positions, axis=1).mean(axis=0)))
     low, high = positions[..., axis].min(axis=1), positions[..., axis].max(axis=1)
