@@ -9,7 +9,9 @@ import pytest
 from motion_files import BODY, bvh_text, dancing, shared
 
 from dancenet.data.bvh import joint_positions, read_bvh, rotation
-from dancenet.data.bvh_writer import BASE, _euler, _swing, fit_skeleton, write_bvh
+from dancenet.data.bvh_writer import (
+    _STIFFNESS, BASE, _euler, _swing, _twist, fit_skeleton, write_bvh,
+)
 from dancenet.data.motion import JOINTS, PARENTS
 from dancenet.data.skeleton_reader import read_skeleton
 from dancenet.errors import UserError
@@ -66,6 +68,20 @@ def test_a_swing_is_the_smallest_turn_between_two_directions():
     assert np.allclose(np.linalg.det(turns), 1)
     cos = np.einsum("ti,ti->t", start, unit) / np.linalg.norm(start, axis=1)
     assert np.allclose((np.trace(turns, axis1=1, axis2=2) - 1) / 2, cos, atol=1e-6)
+
+
+def test_a_limb_twists_towards_its_bend_the_more_the_further_it_bends():
+    axis = np.tile([2.0, 0.0, 0.0], (4, 1))
+    rest = np.tile([1.0, 0.0, 0.04], (4, 1))  # leans to z
+    wanted = np.array([[0, 0, 3.0], [0, -3.0, 0], [1, -0.1, 0], [5.0, 0, 0]])
+    turns = _twist(axis, rest, wanted)
+    assert np.allclose(turns[:, :, 0], [1, 0, 0])  # about the bone
+    angle = np.degrees(np.arctan2(turns[:, 2, 1], turns[:, 1, 1]))
+    right = np.degrees(np.arctan2(1, _STIFFNESS))
+    assert angle[[0, 1, 3]] == pytest.approx([0, right, 0], abs=1e-6)
+    assert 0 < angle[2] < 20
+    straight = np.tile([1.0, 0.0, 0.0], (4, 1))  # that does not say how it bends
+    assert np.allclose(_twist(axis, straight, wanted), np.eye(3))
 
 
 def test_a_recording_is_written_with_its_own_hierarchy_and_comes_back(tmp_path):
@@ -135,11 +151,13 @@ def test_bones_that_move_against_each_other_get_a_joint_of_their_own(tmp_path):
 def test_the_rest_pose_of_nineteen_joints_spreads_its_arms(tmp_path):
     clip = recording(tmp_path)
     fitted = fit_skeleton(clip.positions, clip.names, clip.parents)
-    left = fitted.offsets[JOINTS.index("l_wrist")]
-    right = fitted.offsets[JOINTS.index("r_wrist")]
-    assert left[0] == pytest.approx(0.26, abs=1e-3) and np.abs(left[1:]).max() < 1e-6
-    assert right[0] == pytest.approx(-0.26, abs=1e-3)
-    assert fitted.offsets[JOINTS.index("l_knee")] == pytest.approx([0, -0.42, 0], abs=1e-3)
+    # Elbows and knees lean by 4 % to the side to which they bend.
+    forearm, shin = np.array([1, 0, 0.04]), np.array([0, -1, -0.04])
+    size = np.hypot(1, 0.04)
+    for name, offset in (("l_wrist", 0.26 * forearm / size), ("l_ankle", 0.42 * shin / size),
+                         ("l_elbow", [0.28, 0, 0]), ("r_elbow", [-0.28, 0, 0])):  # fmt: skip
+        assert fitted.offsets[JOINTS.index(name)] == pytest.approx(offset, abs=1e-3)
+    assert fitted.offsets[JOINTS.index("r_wrist")][0] == pytest.approx(-0.26, abs=1e-3)
 
 
 def test_angles_do_not_jump_by_a_whole_turn(tmp_path):
@@ -216,6 +234,15 @@ def test_recorded_dances_come_back_within_millimetres(tmp_path, name):
     write_bvh(tmp_path / "out.bvh", clip)
     distance = away(read_back(tmp_path / "out.bvh", JOINTS), clip)
     assert distance.mean() < 0.002 and np.percentile(distance, 99) < 0.03
+
+
+def test_limbs_turn_smoothly():
+    clip = read_skeleton(shared("npz/cmu_05_13.npz"))  # legs thrown high, feet pointed
+    clip = clip.cut(max((run for run, _ in clip.good_runs()), key=len))
+    turns = fit_skeleton(clip.positions, clip.names, clip.parents).turns
+    steps = np.swapaxes(turns[:-1], 2, 3) @ turns[1:]
+    cos = (np.trace(steps, axis1=2, axis2=3) - 1) / 2
+    assert np.degrees(np.arccos(np.clip(cos, -1, 1))).max() < 60
 
 
 @pytest.mark.parametrize("name", ["cmu_60_10_daz.bvh.gz", "rokoko_jesse_dance.bvh.gz"])

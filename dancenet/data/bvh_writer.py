@@ -2,7 +2,9 @@
 
 A BVH holds bones of fixed length and rotations, not places. Every joint is turned, from the root
 outwards, so that its bones point at the joints they lead to; where the bones of the motion keep
-their length the places come out as they went in, elsewhere as near as the bones allow.
+their length the places come out as they went in, elsewhere as near as the bones allow. How far
+an arm or a leg is twisted about itself cannot be seen in places; it is chosen so that knees and
+elbows bend as hinges do.
 """
 
 from __future__ import annotations
@@ -26,13 +28,16 @@ BASE = "_base"  # the suffix of the name of such a joint
 
 _ROUNDS = 5  # of measuring how the bones of one joint lie to each other
 _PRIOR = 1e-6  # how much a joint that may turn freely about its bone holds to its parent
+_LEAN = 0.01  # of a bone's length: what it leans in the rest pose to say how it bends
+_STIFFNESS = 0.4  # against the sine of the bend: how a straight limb holds to its parent
 _FRAMES = 400  # frames, evenly spread, that say enough of a rest pose
 
-# Where the bones of the nineteen joints point in the rest pose: arms spread, palms down.
+# Where the bones of the nineteen joints point in the rest pose: arms spread, elbows and knees a
+# little bent, so that it can be told which way they bend.
 _REST = {
     "spine": (0, 1, 0), "chest": (0, 1, 0), "neck": (0, 1, 0), "head": (0, 1, 0.2),
-    "shoulder": (1, 0.8, 0), "elbow": (1, 0, 0), "wrist": (1, 0, 0),
-    "hip": (1, -0.4, 0), "knee": (0, -1, 0), "ankle": (0, -1, 0), "toe": (0, -0.5, 1),
+    "shoulder": (1, 0.8, 0), "elbow": (1, 0, 0), "wrist": (1, 0, 0.04),
+    "hip": (1, -0.4, 0), "knee": (0, -1, 0), "ankle": (0, -1, -0.04), "toe": (0, -0.5, 1),
 }  # fmt: skip
 # Metres beyond a last joint, so that a program shows a bone there. The head has none: a
 # reader takes it for the middle of its joint and its end.
@@ -104,7 +109,8 @@ def fit_skeleton(
     """Fits rotations of a hierarchy to joint positions.
 
     A joint with one bone takes the smallest turn from its parent's frame that points the bone at
-    its joint. One with several takes the rotation that brings them nearest to theirs in the
+    its joint, and a twist about it that lets the next bone bend as a knee or an elbow does. One
+    with several takes the rotation that brings them nearest to theirs in the
     least-squares sense (Kabsch, "A solution for the best rotation to relate two sets of
     vectors", 1976); a bone that this leaves more than 3 mm away gets a joint of its own in the
     same place. Bones aim from where the joint came to be, so that errors do not add up.
@@ -158,6 +164,13 @@ def _fit(
         wanted = positions[:, bones] - placed[:, joint, None]
         if len(bones) == 1:
             whole[:, joint] = _swing(above @ offsets[bones[0]], wanted[:, 0]) @ above
+            following = _bones(parents, offsets, bones[0])
+            if len(following) == 1:
+                beyond = positions[:, following[0]] - positions[:, bones[0]]
+                whole[:, joint] = (
+                    _twist(wanted[:, 0], whole[:, joint] @ offsets[following[0]], beyond)
+                    @ whole[:, joint]
+                )
         elif bones:
             whole[:, joint] = _kabsch(offsets[bones], wanted, above)
         else:
@@ -190,6 +203,30 @@ def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     factor = 1 / np.where(opposite, 1.0, 1 + cos)
     swing = np.eye(3) + cross + cross @ cross * factor[:, None, None]
     return np.where(opposite[:, None, None], half, swing)
+
+
+def _twist(axis: np.ndarray, rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Returns turns (T, 3, 3) about a bone that lay the next bone's bend where it is wanted.
+
+    The next bone bends, as a knee does, towards the side to which it leans in the rest pose.
+    How far the twist follows it grows with the bend; a straight limb says nothing of its twist.
+
+    Args:
+        axis: (T, 3) along the bone.
+        rest: (T, 3) the next bone as it would be in the rest pose.
+        wanted: (T, 3) the next bone as it is.
+    """
+    axis = _unit(axis)
+    length = np.linalg.norm(rest, axis=1, keepdims=True)
+    lean = rest - np.einsum("ti,ti->t", rest, axis)[:, None] * axis
+    bend = _unit(wanted)
+    leans = np.linalg.norm(lean, axis=1) > _LEAN * length[:, 0]
+    lean = _unit(lean)
+    cos = np.einsum("ti,ti->t", lean, bend) + _STIFFNESS
+    sin = np.einsum("ti,ti->t", np.cross(axis, lean), bend)
+    angle = np.where(leans, np.arctan2(sin, cos), 0.0)[:, None, None]
+    cross = _cross_matrix(axis)
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross
 
 
 def _kabsch(offsets: np.ndarray, wanted: np.ndarray, above: np.ndarray) -> np.ndarray:
