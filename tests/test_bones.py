@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from motion_files import shared
 
-from dancenet.data.bones import infer_parents, measure_stretch
+from dancenet.data.bones import bone_lengths, infer_parents, measure_stretch, steady_bones
 from dancenet.data.motion import JOINTS, PARENTS, read_npz_clip
 from dancenet.data.skeleton_clip import check_tree
 
@@ -69,3 +69,17 @@ def test_axes_that_were_not_scaled_are_left():
     upright = clip.positions[clip.ok][..., [0, 2, 1]]
     assert measure_stretch(upright) == pytest.approx([1, 1, 1], rel=0.05)
     assert measure_stretch(upright * [0.2, 0.1, 0.7]) == pytest.approx([3.5, 7, 1], rel=0.05)
+
+
+def test_bones_are_given_one_length_and_stay_where_they_have_it():
+    positions = chain()
+    parents = (-1, 0, 1, 2, 3, 4, 5)
+    lengths = bone_lengths(positions, parents)
+    assert lengths[0] == 0
+    assert steady_bones(positions, parents, lengths) == pytest.approx(positions, abs=1e-9)
+    noise = np.random.default_rng(0).normal(0, 0.01, positions.shape)
+    steady = steady_bones(positions + noise, parents, lengths)
+    bones = np.linalg.norm(np.diff(steady, axis=1), axis=2)
+    assert bones == pytest.approx(np.tile(lengths[1:], (300, 1)), abs=1e-9)
+    assert np.linalg.norm(steady - positions, axis=2).mean() < 0.03
+    assert np.array_equal(steady[:, 0], (positions + noise)[:, 0])

@@ -166,16 +166,41 @@ def test_what_never_moves_is_left_out_and_put_back(body):
 
 
 def test_a_coordinate_that_hardly_moves_is_not_blown_up(body):
-    rng = np.random.default_rng(0)
     clip = replace(body, positions=body.positions.copy())
-    trembling = rng.normal(0, 2e-5, clip.positions[:, 4].shape)
-    clip.positions[:, JOINTS.index("head")] = (
-        clip.positions[:, JOINTS.index("neck")] + trembling + [0, 0.1, 0]
+    trembling = np.random.default_rng(0).normal(0, 2e-5, (240, 3))
+    clip.positions[:, JOINTS.index("spine")] = (
+        clip.positions[:, JOINTS.index("pelvis")] + trembling + [0, 0.1, 0]
     )
-    codec = SkeletonCodec.fit([clip], heading=False)
-    assert codec.scaler.scale.min() >= 4e-6
-    joints = codec.scaler.scale[4:]
-    assert joints.min() >= 1e-3 * codec.size * (1 - 1e-6)
+    codec = SkeletonCodec.fit([clip])
+    assert codec.dim == 4 + 18 * 3
+    assert codec.encode(clip.positions)[:, 4:7].std(axis=0).max() < 0.1
+    assert error(codec, clip) < EXACT
+
+
+def test_joints_that_part_for_a_moment_are_not_one(body, monkeypatch):
+    monkeypatch.setattr("dancenet.codecs.skeleton._SAMPLED", 3)
+    clip = replace(body, positions=body.positions.copy())
+    clip.positions[:, JOINTS.index("head")] = clip.positions[:, JOINTS.index("neck")]
+    clip.positions[5, JOINTS.index("head"), 1] += 0.1
+    assert error(SkeletonCodec.fit([clip]), clip) < EXACT
+
+
+def test_the_first_step_is_as_the_second(body):
+    vectors = SkeletonCodec.fit([body]).encode(body.positions)
+    assert vectors[0, :3] == pytest.approx(vectors[1, :3], abs=1e-5)
+
+
+def test_a_dancer_looks_square_to_hips_and_shoulders_in_any_spelling(body, tmp_path):
+    (tmp_path / "a.bvh").write_text(bvh_text(dancing(60)))
+    own = read_skeleton(tmp_path / "a.bvh", own=True, frame_rate=30)
+    for clip, names in (
+        (body, ("l_hip", "r_hip", "l_shoulder", "r_shoulder", "pelvis")),
+        (own, ("LeftUpLeg", "RightUpLeg", "LeftArm", "RightArm", "Hips")),
+    ):
+        codec = SkeletonCodec.fit([clip])
+        across = {name: x for name, (x, z) in zip(codec.names, codec.facing) if x or z}
+        assert across == dict(zip(names, (1.0, -1.0, 1.0, -1.0)))
+        assert dict(zip(codec.names, codec.middle))[names[4]] == 1.0
 
 
 def test_fewer_dimensions_keep_the_variance_that_was_asked_for(body):
@@ -236,7 +261,7 @@ def test_a_codec_is_saved_and_loaded(body, tmp_path):
     ({"twin": np.full(19, 40)}, "twin must be joints"),
     ({"scale": np.zeros(58, np.float32)}, "greater than 0"),
     ({"fps": np.float64(0)}, "frame rate is 0"),
-    ({"joints": np.array(["a"] * 18)}, "facing must be finite, of shape"),
+    ({"joints": np.array(["a"] * 18)}, "lengths must be finite, of shape"),
 ])
 def test_a_codec_that_cannot_work_is_refused(body, tmp_path, changes, message):
     SkeletonCodec.fit([body]).save(tmp_path / "codec.npz")
@@ -291,6 +316,21 @@ def test_other_skeletons_are_drawn_as_figures(body):
         codec = SkeletonCodec.fit([clip])
         frames = np.stack(list(codec.draw(clip.positions[:5])))
         assert frames.shape == (5, 120, 208) and 0.005 < (frames == 0).mean() < 0.3
+
+
+def test_the_bones_of_a_new_dance_are_steadied(body):
+    codec = SkeletonCodec.fit([body])
+    rng = np.random.default_rng(0)
+    vectors = codec.encode(body.positions)
+    danced = codec.decode(vectors + rng.normal(0, 0.1, vectors.shape))
+    steady = codec.steady(danced)
+    shin = [JOINTS.index("l_knee"), JOINTS.index("l_ankle")]
+    before, after = (
+        np.linalg.norm(np.diff(places[:, shin], axis=1), axis=2) for places in (danced, steady)
+    )
+    assert before.std() > 0.002 and after.std() < 1e-6
+    assert after.mean() == pytest.approx(0.42, abs=1e-4)
+    assert steady.dtype == np.float32 and np.array_equal(steady[:, 0], danced[:, 0])
 
 
 def test_what_was_danced_is_a_clip_of_the_skeleton(body):

@@ -3,14 +3,15 @@
 A row of a trajectory says how the dancer turns and moves from the frame before, how high its
 middle is, and where every joint is beside it, in the dancer's own directions:
 
-    turn        radians about the vertical since the frame before (in space only)
-    forward, …  metres the middle moved since the frame before, in that frame's heading
-    height      metres of the middle above the floor
-    joints      metres from the middle to each joint, in this frame's heading
+    turn           radians about the vertical since the frame before
+    across, ahead  metres the middle moved since the frame before, in that frame's heading
+    height         metres of the middle above the floor
+    joints         metres from the middle to each joint, in this frame's heading
 
 so that the same step looks the same wherever it is danced and wherever it leads. What never
 moves is left out and put back, and so is a joint that is always where another is; the rest is
-scaled. Turns and moves are summed up in double precision.
+scaled. Turns and moves are summed up in double precision. Joints of a picture have no turn and
+nothing ahead.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from dancenet import files
 from dancenet.codecs.base import Scaler, require_arrays
 from dancenet.data.amc import JOINT_BONES
 from dancenet.data.body import Body, draw_bodies
-from dancenet.data.bones import infer_parents
+from dancenet.data.bones import bone_lengths, infer_parents, steady_bones
 from dancenet.data.figure_drawing import draw_figures
 from dancenet.data.frames import BACKGROUND
 from dancenet.data.motion import JOINTS
@@ -46,7 +47,7 @@ _NEVER = 1e-9  # metres or radians; a step adds up, so it is left out only if it
 
 _FORMAT = 1
 _NAMES = (
-    "format", "fps", "joints", "parents", "offsets", "facing", "middle", "twin", "kept",
+    "format", "fps", "joints", "parents", "offsets", "lengths", "facing", "middle", "twin", "kept",
     "constant", "size", "mean", "basis", "scale",
 )
 
@@ -61,12 +62,17 @@ class Placement:
 
 @dataclass(frozen=True)
 class SkeletonCodec:
-    """The codec of one skeleton; see the module. Fitted on training clips by `fit`."""
+    """The codec of one skeleton, fitted on training clips; see the module.
+
+    `decode` gives joints, which can be drawn from any side or written to a file, `pictures`
+    what `codecs.base.Codec` calls decoding.
+    """
 
     fps: float  # frames per second of the training clips
     names: tuple[str, ...]  # J
     parents: tuple[int, ...]  # J, -1 for the root; measured where no file said it
     offsets: np.ndarray | None  # (J, 3) metres from the parent in the rest pose, where known
+    lengths: np.ndarray  # (J,) metres, the usual length of the bone to the parent; 0 of the root
     # (J, 2) weights of x and z: the heading is the turn that brings these places nearest to
     # the joints. All zero keeps the heading fixed.
     facing: np.ndarray
@@ -81,8 +87,8 @@ class SkeletonCodec:
         num_joints = len(self.names)
         raw_dim = len(self.kept) if self.kept.ndim == 1 else -1
         shapes = {
-            "facing": (num_joints, 2), "middle": (num_joints,), "twin": (num_joints,),
-            "constant": (raw_dim,),
+            "lengths": (num_joints,), "facing": (num_joints, 2), "middle": (num_joints,),
+            "twin": (num_joints,), "constant": (raw_dim,),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -150,7 +156,7 @@ class SkeletonCodec:
         raw = np.concatenate(
             [_to_rows(clip.positions, middle, facing, clip.fps)[0] for clip in clips]
         )
-        twin = _twins(sample, STILL * size)
+        twin = _twins(sample, whole, STILL * size)
         lead = _lead(whole.shape[2])
         low, high = raw.min(axis=0), raw.max(axis=0)
         kept = high - low > np.where(np.arange(raw.shape[1]) < lead, _NEVER, STILL * size)
@@ -161,8 +167,8 @@ class SkeletonCodec:
         scaler = _fit_scaler(raw[:, kept], least[kept], int(kept[:lead].sum()), variance)
         parents = infer_parents(sample) if first.parents is None else first.parents
         return cls(
-            first.fps, first.names, parents, first.offsets, facing, middle, twin, kept,
-            (low + high) / 2, size, scaler,
+            first.fps, first.names, parents, first.offsets, bone_lengths(sample, parents), facing,
+            middle, twin, kept, (low + high) / 2, size, scaler,
         )
 
     @property
@@ -230,6 +236,13 @@ class SkeletonCodec:
             end = Placement(_wrapped(headings[-1]), (middle[-1, 0], middle[-1, 2]))
         return positions.astype(np.float32), end
 
+    def steady(self, positions: np.ndarray) -> np.ndarray:
+        """Gives the bones of (T, J, C) the lengths they have in the training clips.
+
+        A trajectory that was danced anew knows nothing of bones; their lengths tremble.
+        """
+        return steady_bones(positions, self.parents, self.lengths)
+
     def draw(
         self,
         positions: np.ndarray,
@@ -281,7 +294,7 @@ class SkeletonCodec:
             # Offsets that are not known are an empty array.
             parents=np.array(self.parents, np.int64),
             offsets=np.zeros((0, 3)) if self.offsets is None else self.offsets,
-            facing=self.facing, middle=self.middle, twin=self.twin,
+            lengths=self.lengths, facing=self.facing, middle=self.middle, twin=self.twin,
             kept=self.kept, constant=self.constant, size=np.float64(self.size),
             mean=self.scaler.mean, basis=self.scaler.basis, scale=self.scaler.scale,
         )
@@ -303,6 +316,7 @@ class SkeletonCodec:
                 tuple(str(name) for name in arrays["joints"]),
                 tuple(int(parent) for parent in arrays["parents"]),
                 arrays["offsets"] if len(arrays["offsets"]) else None,
+                arrays["lengths"],
                 arrays["facing"],
                 arrays["middle"],
                 arrays["twin"],
@@ -459,14 +473,18 @@ def _facing(
     return np.stack([mean.real, mean.imag], axis=1)
 
 
-def _twins(positions: np.ndarray, tolerance: float) -> np.ndarray:
-    """Returns for each joint (J,) the first joint that is always within `tolerance` of it."""
+def _twins(sample: np.ndarray, positions: np.ndarray, tolerance: float) -> np.ndarray:
+    """Returns for each joint (J,) the first joint that is always within `tolerance` of it.
+
+    Pairs are sought in a few frames and then checked in all.
+    """
     twin = np.arange(positions.shape[1])
     for joint in range(1, len(twin)):
-        apart = np.abs(positions[:, :joint] - positions[:, joint : joint + 1]).max(axis=(0, 2))
-        together = np.flatnonzero(apart <= tolerance)
-        if len(together):
-            twin[joint] = twin[together[0]]
+        apart = np.abs(sample[:, :joint] - sample[:, joint : joint + 1]).max(axis=(0, 2))
+        for other in np.flatnonzero(apart <= tolerance).tolist():
+            if np.abs(positions[:, other] - positions[:, joint]).max() <= tolerance:
+                twin[joint] = twin[other]
+                break
     return twin
 
 

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
+
+from dancenet.data.skeleton_clip import top_down
 
 _FRAMES = 500  # frames, evenly spread, that are enough to tell a bone
 # Of a pair's mean distance, beside its spread: in a rigid trunk the shortest bones are taken.
@@ -73,6 +77,38 @@ def measure_stretch(positions: np.ndarray) -> np.ndarray:
             break
         factors = np.append(np.sqrt(found), 1.0)
     return factors
+
+
+def bone_lengths(positions: np.ndarray, parents: Sequence[int]) -> np.ndarray:
+    """Returns the median length (J,) of the bone from each joint of (T, J, C) to its parent."""
+    bones = positions - positions[:, np.maximum(parents, 0)]
+    return np.median(np.linalg.norm(bones, axis=-1), axis=0)
+
+
+def steady_bones(
+    positions: np.ndarray, parents: Sequence[int], lengths: np.ndarray
+) -> np.ndarray:
+    """Moves joints so that every bone has one length, from the root outwards.
+
+    Each bone aims from where its parent came to be at where its joint was, so that what is
+    moved at one joint is made up for at the next.
+
+    Args:
+        positions: (T, J, C).
+        parents: J, -1 for the root, which stays.
+        lengths: (J,) of the bones.
+
+    Returns:
+        (T, J, C) of the dtype of `positions`.
+    """
+    steady = positions.astype(np.float64)
+    for joint in top_down(parents):
+        if parents[joint] >= 0:
+            start = steady[:, parents[joint]]
+            bone = steady[:, joint] - start
+            size = np.maximum(np.linalg.norm(bone, axis=1, keepdims=True), 1e-12)
+            steady[:, joint] = start + bone / size * lengths[joint]
+    return steady.astype(positions.dtype)
 
 
 def _sample(positions: np.ndarray) -> np.ndarray:
