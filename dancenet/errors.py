@@ -9,6 +9,10 @@ class UserError(ValueError):
     """
 
 
+class UnknownSkeleton(UserError):
+    """A motion whose joints cannot be told to be those of the body we know."""
+
+
 class MissingExtra(UserError):
     """A step needs packages that the light installation leaves out."""
 

@@ -102,3 +102,19 @@ def shared(relative: str) -> Path:
     if not path.exists():
         pytest.skip(f"needs the recording {relative}, which is not published with the project")
     return path
+
+
+def dancing(num_frames: int, fps: float = 30.0) -> np.ndarray:
+    """Returns channel values of BODY that walks a circle, turning twice, and moves all joints."""
+    values = still(num_frames)
+    time = np.arange(num_frames) / fps
+    circle = 2 * np.pi * time / 6
+    values[:, 0], values[:, 2] = 150 * np.sin(circle), 150 * np.cos(circle)
+    values[:, 1] += 4 * np.sin(2 * np.pi * time)
+    values[:, 3], values[:, 4] = 8 * np.sin(circle * 3), 6 * np.cos(circle * 5)
+    values[:, 5] = np.rad2deg(circle) * 2
+    rng = np.random.default_rng(0)
+    count = values.shape[1] - 6
+    phase, size = rng.uniform(0, 2 * np.pi, count), rng.uniform(5, 25, count)
+    values[:, 6:] = size * np.sin(2 * np.pi * 0.5 * time[:, None] + phase)
+    return values

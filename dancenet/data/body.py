@@ -59,7 +59,7 @@ _TINY = 1e-9
 
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 # Slightly outside the unit circle, so that the polygon has the circle's area.
-_CIRCLE = (np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1) * 1.013).astype(np.float32)
+CIRCLE = (np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1) * 1.013).astype(np.float32)
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,7 @@ def draw_bodies(
     if not GIRTHS[0] <= girth <= GIRTHS[1]:
         raise ValueError(f"girth must be from {GIRTHS[0]} to {GIRTHS[1]}. Received: {girth}")
     body = body or measure(positions)
-    right = _right(yaw, mirror)
+    right = rightwards(yaw, mirror)
     scale, floor = _fit(body)
     across = positions.astype(np.float64) @ right  # (F, J)
     reach = _REACH * body.stature
@@ -170,8 +170,8 @@ def draw_bodies(
         centre = np.full(len(positions), (high.max() + low.min()) / 2)
     else:
         half = (WIDTH / 2 - MARGIN) / scale
-        centre = _follow(across[:, JOINTS.index("pelvis")], low, high, half, fps)
-    pen = _Pen(supersample)
+        centre = follow(across[:, JOINTS.index("pelvis")], low, high, half, fps)
+    pen = Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
         parts = _outlines(
@@ -194,7 +194,7 @@ def _fit(body: Body) -> tuple[float, float]:
     return min(scale, (floor - MARGIN) / body.highest), floor
 
 
-def _follow(
+def follow(
     pelvis: np.ndarray, low: np.ndarray, high: np.ndarray, half: float, fps: float
 ) -> np.ndarray:
     """Returns where the camera looks, (F,) metres across.
@@ -234,7 +234,7 @@ def _smooth(values: np.ndarray, sigma: float) -> np.ndarray:
     return np.convolve(padded, kernel / kernel.sum(), "valid")
 
 
-class _Pen:
+class Pen:
     """Fills outlines on a fine canvas and averages it down."""
 
     def __init__(self, supersample: int) -> None:
@@ -287,12 +287,12 @@ class _Drawing:
 
     def ball(self, centre: np.ndarray, radius: float) -> np.ndarray:
         """Returns the outline (F, P, 2) of a ball."""
-        return self.flat(centre)[:, None] + radius * self._girth * _CIRCLE
+        return self.flat(centre)[:, None] + radius * self._girth * CIRCLE
 
     def ellipse(self, centre: np.ndarray, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """Returns the outline (F, P, 2) of a flat ellipse with half axes `a` and `b` (F, 3)."""
         axes = np.stack([self.flat(a), self.flat(b)], axis=1)  # (F, 2 axes, 2)
-        return self.flat(centre)[:, None] + _CIRCLE @ (self._girth * axes)
+        return self.flat(centre)[:, None] + CIRCLE @ (self._girth * axes)
 
     def ellipsoid(self, centre: np.ndarray, *axes: np.ndarray) -> np.ndarray:
         """Returns the outline (F, P, 2) of an ellipsoid with three half axes (F, 3).
@@ -305,8 +305,8 @@ class _Drawing:
         l00 = np.sqrt(np.maximum(gram[:, 0, 0], _TINY))
         l10 = gram[:, 1, 0] / l00
         l11 = np.sqrt(np.maximum(gram[:, 1, 1] - l10**2, 0))
-        x = l00[:, None] * _CIRCLE[:, 0]
-        y = l10[:, None] * _CIRCLE[:, 0] + l11[:, None] * _CIRCLE[:, 1]
+        x = l00[:, None] * CIRCLE[:, 0]
+        y = l10[:, None] * CIRCLE[:, 0] + l11[:, None] * CIRCLE[:, 1]
         return self.flat(centre)[:, None] + np.stack([x, y], axis=-1)
 
     def add(self, *outlines: np.ndarray) -> None:
@@ -489,7 +489,7 @@ def _trunk_weights(lengths: list[float]) -> np.ndarray:
     return weights
 
 
-def _right(yaw: float, mirror: bool) -> np.ndarray:
+def rightwards(yaw: float, mirror: bool) -> np.ndarray:
     """Returns the unit vector (3,) that points to the right in the picture."""
     angle = np.deg2rad(yaw)
     return np.array([np.cos(angle), 0.0, -np.sin(angle)]) * (-1.0 if mirror else 1.0)

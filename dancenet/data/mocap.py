@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,7 @@ from dancenet.data import amc, bvh
 from dancenet.data.balance import believable_rate
 from dancenet.data.motion import JOINTS, PARENTS, MotionClip, read_npz_clip
 from dancenet.data.skeletons import find_joints
-from dancenet.errors import UserError
+from dancenet.errors import UnknownSkeleton, UserError
 
 FORMATS = ".bvh, .amc, .npz and .npy (.bvh and .amc may be gzipped)"
 
@@ -78,6 +78,26 @@ def read_motion(
         UserError: the file cannot be read as motion of a human body; says why.
     """
     path = Path(path)
+    check_settings(path, frame_rate, axes, up, unit)
+    kind = file_kind(path)
+    if kind == ".npz":
+        clip = read_npz_clip(path)
+        return clip if frame_rate is None else replace(clip, fps=float(frame_rate))
+    if kind == ".bvh":
+        return _read_bvh(path, frame_rate, up, unit)
+    if kind == ".amc":
+        return _read_amc(path, frame_rate, up, unit, skeleton)
+    if kind == ".npy":
+        return _read_npy(path, frame_rate, axes, up, unit)
+    raise UserError(
+        f"{path} is of no kind that can be read as motion capture; those are {FORMATS}."
+    )
+
+
+def check_settings(
+    path: Path, frame_rate: float | None, axes: str | None, up: str | None, unit: float | None
+) -> None:
+    """Refuses settings that cannot be and a path that is no file; see `read_motion`."""
     if axes not in (None, "TJ", "JT"):
         raise UserError(f"The axes of an array are TJ (frames first) or JT, not {axes!r}.")
     if frame_rate is not None and not (np.isfinite(frame_rate) and frame_rate > 0):
@@ -88,24 +108,47 @@ def read_motion(
         raise UserError(f"The metres in one unit must be above 0, received {unit:g}.")
     if not path.is_file():
         raise UserError(f"{path} is not a file; give the path of a motion capture file.")
-    kind = path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix
-    if kind.lower() == ".npz":
-        clip = read_npz_clip(path)
-        return clip if frame_rate is None else replace(clip, fps=float(frame_rate))
-    if kind.lower() == ".bvh":
-        return _read_bvh(path, frame_rate, up, unit)
-    if kind.lower() == ".amc":
-        return _read_amc(path, frame_rate, up, unit, skeleton)
-    if kind.lower() == ".npy":
-        return _read_npy(path, frame_rate, axes, up, unit)
-    raise UserError(
-        f"{path} is of no kind that can be read as motion capture; those are {FORMATS}."
-    )
+
+
+def file_kind(path: Path) -> str:
+    """Returns the suffix that says what a file holds: in lower case, that before a .gz."""
+    return (path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix).lower()
 
 
 def _read_npy(
     path: Path, frame_rate: float | None, axes: str | None, up: str | None, unit: float | None
 ) -> MotionClip:
+    array, warnings = load_array(path, axes)
+    if array.shape[2] != 3:
+        raise UserError(
+            f"{path} must hold joint positions (frames, joints, 3) or (joints, frames, 3), "
+            f"received shape {array.shape}."
+        )
+    if not np.isfinite(array).all():
+        raise UserError(f"{path} holds NaN, infinity or no numbers; repair these frames first.")
+    if array.shape[1] != len(JOINTS):
+        raise UnknownSkeleton(
+            f"{path} holds {array.shape[1]} joints without names, so which is a knee cannot be "
+            f"told. Bring them to {len(JOINTS)} in the order {', '.join(JOINTS)}, or store them "
+            "with their names as .npz (pos, fps, joints)."
+        )
+    fps = array_rate(path, frame_rate, warnings)
+    return make_clip(path, array, fps, False, up, unit, warnings)
+
+
+def load_array(path: Path, axes: str | None) -> tuple[np.ndarray, list[str]]:
+    """Reads joint positions from a .npy.
+
+    Args:
+        path: the file.
+        axes: "TJ" or "JT" as in `read_motion`; None guesses, with a warning.
+
+    Returns:
+        (T, J, 2 or 3) float64, which may hold NaN, and warnings.
+
+    Raises:
+        UserError: the file holds no such array.
+    """
     try:
         array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as error:
@@ -113,41 +156,47 @@ def _read_npy(
             f"{path} is not an array of numbers, or it is cut. Save joint positions with "
             "numpy.save as floats."
         ) from error
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[-1] != 3:
+    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[-1] not in (2, 3):
         raise UserError(
             f"{path} must hold joint positions (frames, joints, 3) or (joints, frames, 3), "
             f"received shape {getattr(array, 'shape', 'of no array')}."
         )
-    if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+    if array.dtype.kind not in "fiu":
         raise UserError(f"{path} holds NaN, infinity or no numbers; repair these frames first.")
     if 0 in array.shape:
         raise UserError(f"{path} holds no frame; its shape is {array.shape}.")
     array = array.astype(np.float64)
     warnings = []
     if axes is None:
-        axes = _guess_axes(array)
+        axes = guess_axes(array)
         order = "frames, joints" if axes == "TJ" else "joints, frames"
-        warnings.append(f"{path.name} is taken to be ({order}, 3); give the axes if that is wrong.")
-    if axes == "JT":
-        array = array.swapaxes(0, 1)
-    if array.shape[1] != len(JOINTS):
-        raise UserError(
-            f"{path} holds {array.shape[1]} joints without names, so which is a knee cannot be "
-            f"told. Bring them to {len(JOINTS)} in the order {', '.join(JOINTS)}, or store them "
-            "with their names as .npz (pos, fps, joints)."
+        warnings.append(
+            f"{path.name} is taken to be ({order}, {array.shape[2]}); give the axes if that is "
+            "wrong."
         )
+    return array.swapaxes(0, 1) if axes == "JT" else array, warnings
+
+
+def array_rate(path: Path, frame_rate: float | None, warnings: list[str]) -> float:
+    """Returns the rate of a file that says none, adding to the warnings if it is assumed."""
     if frame_rate is None:
         warnings.append(f"{path.name} has no frame rate; {NPY_RATE:g} frames/s are assumed.")
-    return make_clip(path, array, frame_rate or NPY_RATE, False, up, unit, warnings)
+    return frame_rate or NPY_RATE
 
 
-def _guess_axes(array: np.ndarray) -> str:
-    """Returns "TJ" or "JT": time is the axis along which neighbours are near each other."""
+def guess_axes(array: np.ndarray) -> str:
+    """Returns "TJ" or "JT": time is the axis along which neighbours are near each other.
+
+    Args:
+        array: (T, J, C) or (J, T, C); what is NaN in it says nothing.
+    """
     first, second = array.shape[:2]
     if (first == len(JOINTS)) != (second == len(JOINTS)):
         return "JT" if first == len(JOINTS) else "TJ"
-    steps = [np.abs(np.diff(array, axis=axis)).mean() if array.shape[axis] > 1 else np.inf
-             for axis in (0, 1)]  # fmt: skip
+    steps = []
+    for axis in (0, 1):
+        moved = np.abs(np.diff(array, axis=axis))
+        steps.append(moved[np.isfinite(moved)].mean() if np.isfinite(moved).any() else np.inf)
     return "TJ" if steps[0] <= steps[1] else "JT"
 
 
@@ -161,20 +210,35 @@ def _read_amc(
     bones = amc.read_asf(Path(skeleton) if skeleton is not None else amc.find_asf(path))
     missing = [bone for bone in amc.JOINT_BONES.values() if bone not in bones.bones]
     if missing:
-        raise UserError(
+        raise UnknownSkeleton(
             f"The skeleton of {path} is unknown: it has no bone {', '.join(missing)}. "
             f"Its bones are {', '.join(bones.bones)}."
         )
     motion, losses = amc.read_amc(path, bones)
     warnings = [sentence.replace(str(path), path.name) for sentence in losses]
-    places = amc.bone_ends(bones, motion)
-    positions = np.stack([places[amc.JOINT_BONES[joint]] for joint in JOINTS], axis=1)
+    positions = amc_body(amc.bone_ends(bones, motion))
+    rate = amc_rate(path, frame_rate, warnings)
+    unit = amc_unit(bones, positions, unit)
+    return make_clip(path, positions, rate, frame_rate is None, up, unit, warnings)
+
+
+def amc_body(places: dict[str, np.ndarray]) -> np.ndarray:
+    """Picks the nineteen joints (T, 19, 3) from the ends of CMU's bones."""
+    return np.stack([places[amc.JOINT_BONES[joint]] for joint in JOINTS], axis=1)
+
+
+def amc_rate(path: Path, frame_rate: float | None, warnings: list[str]) -> float:
+    """Returns the rate of an .amc, adding to the warnings if it had to be assumed."""
     if frame_rate is None:
         warnings.append(f"{path.name} has no frame rate; CMU's {AMC_RATE:g} frames/s are assumed.")
-    if unit is None and BODY_RANGE[0] <= body_size(positions) * bones.unit <= BODY_RANGE[1]:
-        unit = bones.unit
-    rate = frame_rate or AMC_RATE
-    return make_clip(path, positions, rate, frame_rate is None, up, unit, warnings)
+    return frame_rate or AMC_RATE
+
+
+def amc_unit(bones: amc.Skeleton, body: np.ndarray, unit: float | None) -> float | None:
+    """Returns the metres in a unit: as given, or as the .asf says if that makes a body."""
+    if unit is None and BODY_RANGE[0] <= body_size(body) * bones.unit <= BODY_RANGE[1]:
+        return bones.unit
+    return unit
 
 
 def _read_bvh(
@@ -182,22 +246,43 @@ def _read_bvh(
 ) -> MotionClip:
     motion = bvh.read_bvh(path)
     warnings = [sentence.replace(str(path), path.name) for sentence in motion.warnings]
-    if frame_rate is None and motion.frame_time == 0:
-        raise UserError(f"{path} does not say its frame time; give the frame rate yourself.")
+    fps = bvh_rate(path, motion, frame_rate)
     joints = find_joints(path, motion.names, motion.parents)
     wanted = {name for group in joints.values() for name in group}
-    places = bvh.joint_positions(motion, wanted)
-    positions = np.stack(
+    positions = bvh_body(bvh.joint_positions(motion, wanted), joints)
+    lead = bvh_lead(path, motion, warnings)
+    return make_clip(path, positions, fps, frame_rate is None, up, unit, warnings, lead)
+
+
+def bvh_rate(path: Path, motion: bvh.Bvh, frame_rate: float | None) -> float:
+    """Returns the rate as given, or as the file says.
+
+    Raises:
+        UserError: neither says it.
+    """
+    if frame_rate is None and motion.frame_time == 0:
+        raise UserError(f"{path} does not say its frame time; give the frame rate yourself.")
+    return frame_rate or whole_rate(1 / motion.frame_time)
+
+
+def bvh_body(
+    places: dict[str, np.ndarray], joints: dict[str, tuple[str, ...]]
+) -> np.ndarray:
+    """Makes the nineteen joints (T, 19, 3) of those that `find_joints` found."""
+    return np.stack(
         [np.mean([places[name] for name in joints[joint]], axis=0) for joint in JOINTS], axis=1
     )
-    lead = RINGING_FRAMES if _starts_with_rest_pose(motion) else 0
+
+
+def bvh_lead(path: Path, motion: bvh.Bvh, warnings: list[str]) -> int:
+    """Returns how many frames come before the dance, adding to the warnings if there are any."""
+    lead = RINGING_FRAMES if starts_with_rest_pose(motion) else 0
     if lead:
         warnings.append(
             f"{path.name} begins with a rest pose that is no part of the dance; its first "
             f"{lead} frames are marked as bad."
         )
-    fps = frame_rate or whole_rate(1 / motion.frame_time)
-    return make_clip(path, positions, fps, frame_rate is None, up, unit, warnings, lead)
+    return lead
 
 
 def whole_rate(fps: float) -> float:
@@ -205,7 +290,7 @@ def whole_rate(fps: float) -> float:
     return float(round(fps)) if abs(fps - round(fps)) < 1e-4 * fps else fps
 
 
-def _starts_with_rest_pose(motion: bvh.Bvh) -> bool:
+def starts_with_rest_pose(motion: bvh.Bvh) -> bool:
     """Tells a rest pose stuck before the recording from a dancer who begins in one.
 
     The stuck one has all joints at zero, and its neighbour in time is far away.
@@ -224,6 +309,22 @@ def _starts_with_rest_pose(motion: bvh.Bvh) -> bool:
     return bool(first < REST_DEGREES < later and step > 10)
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How a recording comes to metres with y up and the floor at 0, and what was assumed."""
+
+    up: str  # the axis of the file that points up
+    unit: float  # metres in one unit of the file
+    shift: np.ndarray  # (3,) metres added last
+    fps: float  # frames per second
+    ok: np.ndarray  # (T,) bool, False where the recording has a glitch
+    warnings: tuple[str, ...]  # sentences
+
+    def place(self, positions: np.ndarray) -> np.ndarray:
+        """Takes (T, J, 3) in the file's unit and axes; returns (T, J, 3) float32 metres."""
+        return (turn_up(positions, self.up) * self.unit + self.shift).astype(np.float32)
+
+
 def make_clip(
     path: Path,
     positions: np.ndarray,
@@ -234,10 +335,31 @@ def make_clip(
     warnings: list[str],
     lead: int = 0,
 ) -> MotionClip:
-    """Makes a clip of nineteen joints in any unit and axes.
+    """Makes a clip of nineteen joints in any unit and axes; see `stand` for its arguments."""
+    standing = stand(path, positions, fps, check_rate, up, unit, warnings, lead)
+    return MotionClip(
+        positions=standing.place(positions),
+        fps=standing.fps,
+        ok=standing.ok,
+        source=path.name,
+        warnings=standing.warnings,
+    )
+
+
+def stand(
+    path: Path,
+    positions: np.ndarray,
+    fps: float,
+    check_rate: bool,
+    up: str | None,
+    unit: float | None,
+    warnings: list[str],
+    lead: int = 0,
+) -> Standing:
+    """Measures how nineteen joints in any unit and axes come to stand on the floor.
 
     Args:
-        path: where they come from; its name becomes the clip's source.
+        path: where they come from; its name is in the warnings.
         positions: (T, 19, 3).
         fps: frames per second.
         check_rate: whether `fps` may be halved if the body cannot move so.
@@ -255,7 +377,7 @@ def make_clip(
         up = _measure_up(path, positions[lead:])
         if up != "y":
             warnings.append(f"{path.name}: up is taken to be {up}, where the head is.")
-    positions = _turn_up(positions, up)
+    positions = turn_up(positions, up)
     if unit is None:
         unit, name = _measure_unit(path, positions[lead:])
         if name != "centimetres":
@@ -263,8 +385,8 @@ def make_clip(
     positions = positions * unit
     recorded = positions[lead:]
     middle = np.median(recorded[:, JOINTS.index("pelvis")], axis=0)
-    positions = positions - [middle[0], _floor(recorded), middle[2]]
-    recorded = positions[lead:]
+    shift = -np.array([middle[0], _floor(recorded), middle[2]])
+    recorded = recorded + shift
     rate = believable_rate(recorded, fps) if check_rate else fps
     if rate != fps:
         warnings.append(
@@ -277,13 +399,7 @@ def make_clip(
             f"{path.name}: {int((~ok[lead:]).sum())} of {len(ok)} frames move as no body can "
             "and are marked as bad."
         )
-    return MotionClip(
-        positions=positions.astype(np.float32),
-        fps=float(rate),
-        ok=ok,
-        source=path.name,
-        warnings=tuple(warnings),
-    )
+    return Standing(up, unit, shift, float(rate), ok, tuple(warnings))
 
 
 def good_frames(positions: np.ndarray, fps: float) -> np.ndarray:
@@ -297,14 +413,7 @@ def good_frames(positions: np.ndarray, fps: float) -> np.ndarray:
         (T,) bool, False near a joint faster than 10 m/s, a bone that changes its length by
         more than 15 %, or a head bent 35 degrees further than it usually is.
     """
-    bad = np.zeros(len(positions), dtype=bool)
-    # Over a thirtieth of a second at least, so that one noisy frame in 120 is no glitch.
-    span = max(int(round(fps / 30)), 1)
-    if len(positions) > span:
-        moved = np.linalg.norm(positions[span:] - positions[:-span], axis=-1).max(axis=1)
-        fast = np.flatnonzero(moved * fps / span > MAX_SPEED)
-        for offset in range(span + 1):
-            bad[fast + offset] = True
+    bad = fast_frames(positions, fps)
     limbs = [joint for joint, name in enumerate(JOINTS) if name[2:] in _RIGID]
     bones = positions[:, limbs] - positions[:, [PARENTS[joint] for joint in limbs]]
     lengths = np.linalg.norm(bones, axis=-1)
@@ -316,8 +425,27 @@ def good_frames(positions: np.ndarray, fps: float) -> np.ndarray:
     size = np.linalg.norm(head, axis=-1) * np.linalg.norm(trunk, axis=-1)
     nod = np.degrees(np.arccos(np.clip((head * trunk).sum(-1) / np.maximum(size, 1e-9), -1, 1)))
     bad |= nod > np.median(nod) + MAX_NOD
-    margin = int(round(GLITCH_MARGIN * fps))
-    return ~np.convolve(bad, np.ones(2 * margin + 1), "same").astype(bool)[: len(bad)]
+    return ~widened(bad, fps)
+
+
+def fast_frames(positions: np.ndarray, fps: float) -> np.ndarray:
+    """Marks (T,) the frames in which a joint of (T, J, C) metres is faster than 10 m/s."""
+    bad = np.zeros(len(positions), dtype=bool)
+    # Over a thirtieth of a second at least, so that one noisy frame in 120 is no glitch.
+    span = max(int(round(fps / 30)), 1)
+    if len(positions) > span:
+        moved = np.linalg.norm(positions[span:] - positions[:-span], axis=-1).max(axis=1)
+        fast = np.flatnonzero(moved * fps / span > MAX_SPEED)
+        for offset in range(span + 1):
+            bad[fast + offset] = True
+    return bad
+
+
+def widened(bad: np.ndarray, fps: float) -> np.ndarray:
+    """Marks (T,) the bad frames and those within a tenth of a second of one."""
+    # A convolution returns the longer of its two, and a clip may be shorter than the margin.
+    margin = min(int(round(GLITCH_MARGIN * fps)), len(bad) - 1)
+    return np.convolve(bad, np.ones(2 * margin + 1), "full").astype(bool)[margin:][: len(bad)]
 
 
 # Bones with a joint at either end; the trunk bends between its joints.
@@ -333,8 +461,13 @@ def _measure_up(path: Path, positions: np.ndarray) -> str:
     return ("-" if upward[axis] < 0 else "") + "xyz"[axis]
 
 
-def _turn_up(positions: np.ndarray, up: str) -> np.ndarray:
-    """Turns the axis `up` to y by a quarter or half turn; no mirror."""
+def turn_up(positions: np.ndarray, up: str) -> np.ndarray:
+    """Turns the axis `up` to y by a quarter or half turn, without a mirror.
+
+    Of a picture (..., 2), whose rows may be counted downwards, only the rows are turned over.
+    """
+    if positions.shape[-1] == 2:
+        return positions * np.array([1.0, -1.0 if up == "-y" else 1.0])
     x, y, z = np.moveaxis(positions, -1, 0)
     turned = {
         "y": (x, y, z), "-y": (x, -y, -z), "z": (x, z, -y), "-z": (x, -z, y),
@@ -348,10 +481,21 @@ def _measure_unit(path: Path, positions: np.ndarray) -> tuple[float, str]:
     size = body_size(positions)
     if not size > 0:
         raise UserError(f"The legs and trunk of {path} have no length; this is no body to draw.")
-    name = min(UNITS, key=lambda name: abs(np.log(size * UNITS[name] / BODY)))
-    if BODY_RANGE[0] <= size * UNITS[name] <= BODY_RANGE[1]:
+    return nearest_unit(size, BODY, BODY_RANGE)
+
+
+def nearest_unit(size: float, usual: float, limits: tuple[float, float]) -> tuple[float, str]:
+    """Returns the metres in the unit in which a size is most usual, and what to call the unit.
+
+    Args:
+        size: a length of the body in the unit that is sought.
+        usual: that length of an adult, metres.
+        limits: what it may be, metres; a unit that leaves them is none that has a name.
+    """
+    name = min(UNITS, key=lambda name: abs(np.log(size * UNITS[name] / usual)))
+    if limits[0] <= size * UNITS[name] <= limits[1]:
         return UNITS[name], name
-    return BODY / size, f"of {BODY / size:.3g} m, which makes the body an adult's size"
+    return usual / size, f"of {usual / size:.3g} m, which makes the body an adult's size"
 
 
 def body_size(positions: np.ndarray) -> float:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.errors import UserError
+from dancenet.errors import UnknownSkeleton, UserError
 from dancenet.files import read_npz
 
 JOINTS: tuple[str, ...] = (
@@ -48,10 +48,7 @@ class MotionClip:
 
     def good_runs(self, min_seconds: float = 1.0) -> Iterator[tuple[range, bool]]:
         """Yields every run of neighbouring good frames and whether it lasts `min_seconds`."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[0], self.ok.astype(np.int8), [0]])))
-        for first, end in edges.reshape(-1, 2):
-            long_enough = (end - first) >= min_seconds * self.fps * (1 - SAME_RATE)
-            yield range(int(first), int(end)), bool(long_enough)
+        return good_runs(self.ok, self.fps, min_seconds)
 
     def cut(self, frames: range) -> MotionClip:
         """Returns the frames of one run as a clip of its own."""
@@ -69,29 +66,43 @@ class MotionClip:
             fps: the rate wanted, frames per second. A rate at or above the recording's (or
                 within 0.5 % of it) leaves the frames as they are.
         """
-        if fps >= self.fps * (1 - SAME_RATE):
-            same = abs(fps - self.fps) <= self.fps * SAME_RATE
-            return replace(self, fps=float(fps)) if same else self
-        last = self.num_frames - 1
-        # The tiny excess keeps a last frame that falls on a recorded one from rounding away.
-        times = np.arange(int(last / self.fps * fps + 1e-6) + 1) * (self.fps / fps)
-        below = np.minimum(times.astype(int), last)
-        above = np.minimum(below + 1, last)
-        part = (times - below).astype(np.float32)[:, None, None]
-        p = self.positions
-        p0, p1 = p[np.maximum(below - 1, 0)], p[below]
-        p2, p3 = p[above], p[np.minimum(below + 2, last)]
-        positions = p1 + 0.5 * part * (
-            p2 - p0
-            + part * (2 * p0 - 5 * p1 + 4 * p2 - p3 + part * (3 * (p1 - p2) + p3 - p0))
-        )
-        on_frame = part[:, 0, 0] < 1e-3
-        return replace(
-            self,
-            positions=positions.astype(np.float32),
-            ok=self.ok[below] & (self.ok[above] | on_frame),
-            fps=float(fps),
-        )
+        positions, ok, fps = resample(self.positions, self.ok, self.fps, fps)
+        return replace(self, positions=positions, ok=ok, fps=fps) if fps != self.fps else self
+
+
+def good_runs(ok: np.ndarray, fps: float, min_seconds: float) -> Iterator[tuple[range, bool]]:
+    """Yields every run of neighbouring frames that are good in (F,) and whether it is long."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], ok.astype(np.int8), [0]])))
+    for first, end in edges.reshape(-1, 2):
+        long_enough = (end - first) >= min_seconds * fps * (1 - SAME_RATE)
+        yield range(int(first), int(end)), bool(long_enough)
+
+
+def resample(
+    positions: np.ndarray, ok: np.ndarray, recorded_fps: float, fps: float
+) -> tuple[np.ndarray, np.ndarray, float]:
+    """Brings positions (F, J, C) and marks (F,) to another rate, as `MotionClip.resample` does.
+
+    Returns:
+        The positions, the marks, and the rate they have.
+    """
+    if fps >= recorded_fps * (1 - SAME_RATE):
+        same = abs(fps - recorded_fps) <= recorded_fps * SAME_RATE
+        return positions, ok, float(fps) if same else recorded_fps
+    last = len(positions) - 1
+    # The tiny excess keeps a last frame that falls on a recorded one from rounding away.
+    times = np.arange(int(last / recorded_fps * fps + 1e-6) + 1) * (recorded_fps / fps)
+    below = np.minimum(times.astype(int), last)
+    above = np.minimum(below + 1, last)
+    part = (times - below).astype(np.float32)[:, None, None]
+    p0, p1 = positions[np.maximum(below - 1, 0)], positions[below]
+    p2, p3 = positions[above], positions[np.minimum(below + 2, last)]
+    between = p1 + 0.5 * part * (
+        p2 - p0
+        + part * (2 * p0 - 5 * p1 + 4 * p2 - p3 + part * (3 * (p1 - p2) + p3 - p0))
+    )
+    on_frame = part[:, 0, 0] < 1e-3
+    return between.astype(np.float32), ok[below] & (ok[above] | on_frame), float(fps)
 
 
 def read_npz_clip(path: str | os.PathLike[str]) -> MotionClip:
@@ -114,7 +125,9 @@ def read_npz_clip(path: str | os.PathLike[str]) -> MotionClip:
     names = [str(name) for name in np.atleast_1d(arrays["joints"])]
     absent = [name for name in JOINTS if name not in names]
     if absent:
-        raise UserError(f"{path} has no joint {', '.join(absent)}; it has {', '.join(names)}.")
+        raise UnknownSkeleton(
+            f"{path} has no joint {', '.join(absent)}; it has {', '.join(names)}."
+        )
     positions = arrays["pos"]
     if (
         positions.ndim != 3 or positions.shape[1:] != (len(names), 3) or len(positions) == 0

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from dancenet.data.bvh import END
-from dancenet.errors import UserError
+from dancenet.errors import UnknownSkeleton
 
 # For every limb joint the names it goes by, the surest first, without the side.
 LIMBS: dict[str, tuple[str, ...]] = {
@@ -47,7 +47,7 @@ def find_joints(
         For each name of `JOINTS` the joints whose mean is its place.
 
     Raises:
-        UserError: a joint cannot be found; lists those there are.
+        UnknownSkeleton: a joint cannot be found; lists those there are.
     """
     split = [_side_and_name(name) for name in names]
     found: dict[str, int] = {}
@@ -73,7 +73,7 @@ def find_joints(
     missing = [joint for joint in wanted if joint not in found]
     if missing:
         own = [name for name in names if not name.endswith(END)]
-        raise UserError(
+        raise UnknownSkeleton(
             f"The skeleton of {path} is unknown: no joint was found for {', '.join(missing)}. "
             f"Its joints are {', '.join(own)}. Rename them as in Mixamo (LeftArm, LeftForeArm, "
             "LeftHand, LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on)."
