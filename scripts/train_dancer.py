@@ -51,15 +51,16 @@ def build_parser() -> argparse.ArgumentParser:
                         help="windows in a step")
     parser.add_argument("--learning-rate", type=terminal.positive(float), default=1e-3,
                         help="the highest; it grows at first and falls to a fiftieth")
-    parser.add_argument("--input-noise", type=terminal.not_negative(float), default=0.3,
-                        help="largest standard deviation of the noise on what the network sees, "
-                        "in units of a usual step; teaches it to come back from its own errors")
-    parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.98,
-                        help="how far the noise on what the network sees, the encoder's own "
-                        "included, is the same from one frame to the next: 0 for independent "
-                        "draws, below 1 for a drift")
-    parser.add_argument("--targets", choices=("mean", "sample"), default="mean",
-                        help="predict the mean of the encoder's Gaussian, or a draw from it")
+    parser.add_argument("--displacement", type=terminal.not_negative(float), default=0.4,
+                        help="how far, at most, each window is moved from where it was danced, in "
+                        "model units (1 is how far poses differ); teaches the dancer to come back "
+                        "from its own errors")
+    parser.add_argument("--pull", type=terminal.not_negative(float), default=0.03,
+                        help="share of that way that it is to come back in one frame, from 0 to "
+                        "1: more is safer, and calmer")
+    parser.add_argument("--encoder-noise", action="store_true",
+                        help="show the dancer a draw from the encoder's Gaussian of each frame "
+                        "instead of its mean, as in 2018")
     parser.add_argument("--smoothing", type=terminal.not_negative(float), default=1.5,
                         help="standard deviation, in frames, of the low-pass over the latents: an "
                         "encoder sees each frame alone, and its latents tremble")
@@ -86,8 +87,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
-    if arguments.noise_memory >= 1:
-        raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory}.")
+    if arguments.pull > 1:
+        raise UserError(f"--pull must be from 0 to 1; received {arguments.pull:g}.")
     folder = ModelFolder(Path("weights") / arguments.name)
     if not folder.exists():
         raise UserError(
@@ -120,9 +121,9 @@ def work(arguments: argparse.Namespace) -> int | None:
             look_back=arguments.look_back,
             stride=arguments.stride,
             batch_size=arguments.batch_size,
-            input_noise=arguments.input_noise,
-            noise_memory=arguments.noise_memory,
-            targets=arguments.targets,
+            displacement=arguments.displacement,
+            pull=arguments.pull,
+            encoder_noise=arguments.encoder_noise,
             smoothing=arguments.smoothing,
             tensorboard=arguments.tensorboard,
         ),

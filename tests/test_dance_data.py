@@ -24,14 +24,12 @@ def make_latents(num_frames=120, dim=3, deviation=0.2, clips=CLIPS, seed=0):
     return Latents(z_mean, z_log_var, 30.0, tuple(clips), (None,) * len(clips), names, "x")
 
 
-def make_data(deviation=0.2, scale=1.0, step_scale=1.0, **options):
+def make_data(deviation=0.2, scale=1.0, **options):
     latents = make_latents(deviation=deviation)
     scaler = Scaler(np.zeros(3, np.float32), np.eye(3, dtype=np.float32),
                     np.full(3, scale, np.float32))
     options.setdefault("look_back", 16)
-    return WindowData(
-        latents, scaler, np.full(3, step_scale, np.float32), BatchOptions(**options)
-    )
+    return WindowData(latents, scaler, BatchOptions(**options))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -83,57 +81,50 @@ def test_a_look_back_of_one_is_one_prediction_that_counts():
     assert batch["inputs"].shape == (117, 1, 3) and batch["mask"].all()
 
 
-def test_inputs_are_drawn_anew_with_the_encoders_variance_in_model_units():
-    data = make_data(deviation=0.3, scale=2.0)
+def test_a_window_is_displaced_as_a_whole_and_a_share_of_it_is_taken_back():
+    data = make_data(displacement=0.8, pull=0.25)
+    windows = np.repeat([[10, 17]], 4000, axis=0)
+    batch = data.draw(windows, np.random.default_rng(0))
+    off = batch["inputs"] - data.vectors[10:26]
+    assert off == pytest.approx(np.repeat(off[:, :1], 16, axis=1), abs=1e-5)
+    assert batch["targets"] == pytest.approx(data.vectors[11:27] + 0.75 * off, abs=1e-5)
+
+
+def test_displacements_are_uniform_in_size_up_to_the_asked_one():
+    batch = make_data(displacement=0.8).draw(
+        np.repeat([[10, 17]], 20_000, axis=0), np.random.default_rng(0)
+    )
+    off = batch["inputs"][:, 0] - make_data().vectors[10]
+    # Of a normal draw times a uniform size: the mean square is 0.8² / 3.
+    assert np.square(off).mean() == pytest.approx(0.8**2 / 3, rel=0.03)
+    assert np.abs(off).mean() == pytest.approx(0.4 * np.sqrt(2 / np.pi), rel=0.03)
+    assert np.corrcoef(off.T)[0, 1] == pytest.approx(0, abs=0.03)
+
+
+def test_nothing_is_displaced_unless_asked_for():
+    data = make_data()
+    windows = data.windows(CLIPS, 5)
+    drawn, still = data.draw(windows, np.random.default_rng(0)), data.still(windows)
+    assert all(np.array_equal(drawn[name], still[name]) for name in still)
+
+
+def test_the_encoders_noise_is_drawn_anew_with_its_variance_in_model_units():
+    data = make_data(deviation=0.3, scale=2.0, encoder_noise=True)
     windows = np.repeat([[10, 17]], 2000, axis=0)
     rng = np.random.default_rng(0)
     first, second = data.draw(windows, rng), data.draw(windows, rng)
     assert not np.array_equal(first["inputs"], second["inputs"])
     error = first["inputs"] - data.vectors[10:26]
     assert error.std() == pytest.approx(0.3 / 2.0, rel=0.01)
+    assert (error[:, 1:] * error[:, :-1]).mean() == pytest.approx(0, abs=1e-3)
     assert np.array_equal(first["targets"], second["targets"])
 
 
-def test_sampled_targets_are_the_inputs_that_follow():
-    data = make_data(targets="sample")
-    batch = data.draw(np.array([[10, 17]]), np.random.default_rng(0))
-    assert np.array_equal(batch["inputs"][:, 1:], batch["targets"][:, :-1])
-
-
-def test_input_noise_is_uniform_in_size_up_to_the_asked_share_of_a_step():
-    data = make_data(deviation=1e-6, step_scale=0.5, input_noise=0.8)
-    windows = np.repeat([[10, 17]], 4000, axis=0)
-    batch = data.draw(windows, np.random.default_rng(0))
-    error = (batch["inputs"] - data.vectors[10:26]).std(axis=(1, 2))
-    # A uniform share of 0.8 steps of 0.5: mean 0.2, largest 0.4, give or take the estimate.
-    assert error.mean() == pytest.approx(0.2, rel=0.03)
-    assert 0.38 < error.max() < 0.6 and error.min() < 0.01
-    assert np.array_equal(batch["targets"][0], data.vectors[11:27])
-
-
-def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
-    memory = 0.9
-    data = make_data(deviation=0.3, noise_memory=memory)
-    windows = np.repeat([[10, 17]], 20_000, axis=0)
-    batch = data.draw(windows, np.random.default_rng(0))
-    off = batch["inputs"] - data.vectors[10:26]
-    assert off.std(axis=(0, 2)) == pytest.approx(np.full(16, 0.3), rel=0.02)
-    correlation = (off[:, :-1] * off[:, 1:]).mean() / (off**2).mean()
-    assert correlation == pytest.approx(memory, abs=0.01)
-    # The target is where such a drift leads on average, so the rest is the drift's own news.
-    assert batch["targets"] == pytest.approx(data.vectors[11:27] + memory * off, abs=1e-5)
-    news = batch["inputs"][:, 1:] - batch["targets"][:, :-1]
-    assert news.std() == pytest.approx(0.3 * np.sqrt(1 - memory**2), rel=0.02)
-
-
-def test_noise_that_never_fades_is_refused():
-    with pytest.raises(ValueError, match=r"in \[0, 1\); received 1"):
-        BatchOptions(noise_memory=1.0)
-
-
-def test_targets_other_than_mean_and_sample_are_refused():
-    with pytest.raises(ValueError, match="'mean' or 'sample'; received 'mode'"):
-        BatchOptions(targets="mode")
+@pytest.mark.parametrize("options", [{"pull": -0.1}, {"pull": 1.1}, {"displacement": -1.0}])
+def test_what_makes_no_sense_is_refused(options):
+    (name, value), = options.items()
+    with pytest.raises(ValueError, match=f"{name} must be .*; received {value}"):
+        BatchOptions(**options)
 
 
 def test_the_scaler_sees_training_clips_only():

@@ -180,7 +180,7 @@ def test_clips_that_are_all_for_training_cannot_be_validated(workplace: Path) ->
 def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(workplace: Path) -> None:
     folder = ModelFolder(workplace / "weights" / "tiny")
     result = train_dancer(
-        Latents.load("latents.npz"), folder, dataclasses.replace(OPTIONS, input_noise=0.1),
+        Latents.load("latents.npz"), folder, dataclasses.replace(OPTIONS, displacement=0.1),
         dataclasses.replace(EPOCHS, epochs=40),
     )
     floors = folder.read_config().training["dancer"]["baselines"]

@@ -26,16 +26,16 @@ class BatchOptions:
 
     look_back: int = 64  # T, vectors seen
     warm_up: int = WARM_UP  # predictions at the start of a window that do not count
-    targets: str = "mean"  # "mean" of the encoder's Gaussian, or the "sample" that was drawn
-    input_noise: float = 0.0  # largest standard deviation, in units of a usual step
+    displacement: float = 0.0  # largest standard deviation, in model units
+    pull: float = 0.0  # share of a displacement that each step takes back, in [0, 1]
     smoothing: float = 0.0  # of latents over time, in frames; see `codecs.base.smooth`
-    noise_memory: float = 0.0  # correlation of all noise from one vector to the next, in [0, 1)
+    encoder_noise: bool = False  # see a draw from the encoder's Gaussian instead of its mean
 
     def __post_init__(self) -> None:
-        if not 0 <= self.noise_memory < 1:
-            raise ValueError(f"noise_memory must be in [0, 1); received {self.noise_memory}.")
-        if self.targets not in ("mean", "sample"):
-            raise ValueError(f"targets must be 'mean' or 'sample'; received {self.targets!r}.")
+        if not 0 <= self.pull <= 1:
+            raise ValueError(f"pull must be in [0, 1]; received {self.pull}.")
+        if self.displacement < 0:
+            raise ValueError(f"displacement must be 0 or more; received {self.displacement}.")
 
 
 class WindowData:
@@ -44,19 +44,15 @@ class WindowData:
     Args:
         latents: of every frame.
         scaler: into model units; fitted on training clips.
-        step_scale: (D,) size of a usual step in model units.
         options: what is done to a window.
     """
 
-    def __init__(
-        self, latents: Latents, scaler: Scaler, step_scale: np.ndarray, options: BatchOptions
-    ) -> None:
+    def __init__(self, latents: Latents, scaler: Scaler, options: BatchOptions) -> None:
         self.options = options
         smoothed = smooth(latents.z_mean, latents.clips, options.smoothing)
         self.vectors = scaler.to_model(smoothed)  # (T, D)
         self._deviation = np.exp(0.5 * latents.z_log_var)  # (T, L)
         self._to_model = (scaler.basis.T / scaler.scale).astype(np.float32)  # (L, D)
-        self._step_scale = step_scale.astype(np.float32)
 
     def windows(
         self, clips: Sequence[range], stride: int, rng: np.random.Generator | None = None
@@ -97,17 +93,12 @@ class WindowData:
     def draw(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Returns a batch to train on, with new noise.
 
-        The inputs are drawn from the encoder's Gaussian of every frame, and noise is added to
-        them, of a size drawn for each window from nothing to `input_noise`, so that undisturbed
-        motion remains familiar. The targets lead from the displaced vector back to the motion:
-        generation feeds the network its own vectors, which are a little off, too.
-
-        Independent draws for every frame would hide how fast the dancer moves, which is less
-        from frame to frame than the encoder's own spread. With `noise_memory` m the draws of a
-        window are a stationary AR(1) sequence: each frame still has its Gaussian, but the
-        displacement drifts, as the errors of a dance do. The target is then the mean of where
-        such a drift leads, the next vector plus m times the displacement; m = 0 is all the way
-        back at once.
+        A dance feeds on its own vectors, and errors add up until it is between poses that no
+        picture is known of. So each window is displaced as a whole, by a draw whose size is
+        drawn, too, and its targets are the true steps, less a share of the displacement: what
+        the network learns to take back is what it can see to be wrong, the way back to the
+        poses it knows. A window keeps its displacement, because noise from frame to frame would
+        hide how fast the dancer moves, which is little next to where the dancer is.
 
         Args:
             windows: (B, 2), from `windows`.
@@ -119,34 +110,15 @@ class WindowData:
         options = self.options
         rows = self._rows(windows)
         vectors = self.vectors[rows]
-        draws = self._noise(rng, (*rows.shape, self._deviation.shape[1]))
-        draws *= self._deviation[rows]
-        # Drawn and then smoothed, as the latents are.
-        flat = np.moveaxis(draws, 1, 0).reshape(rows.shape[1], -1)
-        flat = smooth(flat, [range(len(flat))], options.smoothing)
-        draws = np.moveaxis(flat.reshape(rows.shape[1], len(rows), -1), 1, 0)
-        off = draws @ self._to_model
-        extra = np.zeros_like(off)
-        if options.input_noise:
-            size = rng.uniform(0.0, options.input_noise, (len(rows), 1, 1)) * self._step_scale
-            extra = self._noise(rng, off.shape) * size.astype(np.float32)
-        inputs = (vectors + off + extra)[:, :-1]
-        memory = np.float32(options.noise_memory)
-        if options.targets == "sample":
-            targets = (vectors + off)[:, 1:] + memory * extra[:, :-1]
-        else:
-            targets = vectors[:, 1:] + memory * (off + extra)[:, :-1]
+        shape = (len(rows), 1, vectors.shape[2])
+        size = rng.uniform(0.0, options.displacement, (len(rows), 1, 1)).astype(np.float32)
+        off = rng.standard_normal(shape, dtype=np.float32) * size
+        inputs = (vectors + off)[:, :-1]
+        targets = vectors[:, 1:] + np.float32(1.0 - options.pull) * off
+        if options.encoder_noise:
+            draws = rng.standard_normal((*rows.shape, self._deviation.shape[1]), dtype=np.float32)
+            inputs = inputs + (draws * self._deviation[rows])[:, :-1] @ self._to_model
         return self._batch(windows, inputs, targets)
-
-    def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
-        """Returns standard normal draws (B, T, N), correlated along T."""
-        noise = rng.standard_normal(shape, dtype=np.float32)
-        memory = self.options.noise_memory
-        if memory:
-            noise[:, 1:] *= np.float32(np.sqrt(1.0 - memory**2))
-            for index in range(1, shape[1]):
-                noise[:, index] += np.float32(memory) * noise[:, index - 1]
-        return noise
 
     def still(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns a batch without any noise, for validation; see `draw`."""

@@ -86,9 +86,9 @@ class DancerOptions:
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
     batch_size: int = 64  # windows
-    input_noise: float = 0.3  # largest standard deviation, in units of a usual step
-    noise_memory: float = 0.98  # correlation of all noise from one vector to the next
-    targets: str = "mean"  # "mean" or "sample"
+    displacement: float = 0.4  # of what is seen, at most, in model units; see `WindowData.draw`
+    pull: float = 0.03  # share of the displacement that a step is to take back
+    encoder_noise: bool = False  # see draws from the encoder's Gaussian, as in 2018
     smoothing: float = 1.5  # of latents over time, in frames
     tensorboard: bool = False
 
@@ -183,10 +183,10 @@ def train_dancer(
         else begun.network.step_scale
     )
     data = WindowData(
-        latents, scaler, step_scale,
+        latents, scaler,
         BatchOptions(
-            options.look_back, targets=options.targets, input_noise=options.input_noise,
-            smoothing=options.smoothing, noise_memory=options.noise_memory,
+            options.look_back, displacement=options.displacement, pull=options.pull,
+            encoder_noise=options.encoder_noise, smoothing=options.smoothing,
         ),
     )
     num_windows = len(data.windows(train_clips, options.stride))
