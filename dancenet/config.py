@@ -48,11 +48,16 @@ class DancerConfig:
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
     look_back: int = 64  # vectors of context in training; with 1 it learns nothing of its state
     smoothing: float = 0.0  # of the trajectories before all else: see `codecs.base.smooth`, frames
+    # The temperature of the mixture at which it dances with the energy of the real dance; that
+    # which a dance is asked for is in units of it.
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         _check_network(self.network)
         if self.predict not in ("step", "place"):
             raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
         if self.steps_seen >= self.look_back:
             raise ValueError(
                 f"a dancer that looks back {self.look_back} vectors can be shown at most "

@@ -55,6 +55,7 @@ class Dancer:
     step_model: StepModel
     seeds: np.ndarray  # (N, S, D) real stretches in model units
     threads: int  # that decode and draw side by side
+    temperature: float = 1.0  # of the mixture, at a dance's own temperature of 1
 
     @property
     def fps(self) -> float:
@@ -68,7 +69,7 @@ class DanceSettings:
 
     seconds: float = 16.0
     seed: int | None = None  # None draws one
-    temperature: float = 1.0  # 0 always takes the likeliest way on, 1 is as the data vary
+    temperature: float = 1.0  # 0 always takes the likeliest way on, 1 has the real energy
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
@@ -215,6 +216,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         step_model,
         seeds,
         threads or count_threads(),
+        config.dancer.temperature,
     )
 
 
@@ -357,15 +359,16 @@ def trajectories(
         stretches = dancer.seeds[drawn]
     else:
         stretches = np.repeat(read_start(dancer, settings.start)[None], settings.count, axis=0)
+    temperature = settings.temperature * dancer.temperature
     ratio = dancer.fps / (settings.fps or dancer.fps)
     needed = math.ceil((num_frames - 1) * ratio) + 3  # two to come for the last interpolation
     if ratio == 1:
         needed = num_frames
     if settings.legacy:
-        vectors = _generate_legacy(dancer, stretches, needed, rngs, settings.temperature)
+        vectors = _generate_legacy(dancer, stretches, needed, rngs, temperature)
     else:
         vectors = generate(
-            dancer.step_model, stretches, needed, rngs, settings.temperature,
+            dancer.step_model, stretches, needed, rngs, temperature,
             _guard(dancer, settings.guard),
         )
     try:

@@ -67,6 +67,12 @@ def test_temperature_zero_has_no_chance_in_it_but_the_start(dancer: Dancer) -> N
     np.testing.assert_array_equal(first, dance(dancer, temperature=0, start="1", seed=2))
 
 
+def test_a_temperature_is_in_units_of_the_models_own(dancer: Dancer) -> None:
+    hot = dataclasses.replace(dancer, temperature=2.0)
+    np.testing.assert_array_equal(dance(hot, temperature=0.5), dance(dancer, temperature=1.0))
+    assert not np.allclose(dance(hot, temperature=1.0), dance(dancer, temperature=1.0))
+
+
 def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
     measure = Guard(dancer.seeds, dancer.codec.scaler.scale, 0.0)
 

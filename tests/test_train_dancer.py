@@ -18,10 +18,12 @@ from dancenet.codecs.latents import Latents  # noqa: E402
 from dancenet.config import ModelConfig, VaeConfig  # noqa: E402
 from dancenet.errors import UserError  # noqa: E402
 from dancenet.folder import ModelFolder  # noqa: E402
-from dancenet.nets.dancer import load_dancer  # noqa: E402
+from dancenet.nets.dancer import KerasStepModel, load_dancer  # noqa: E402
 from dancenet.nets.train import TrainOptions  # noqa: E402
 from dancenet.nets.train_dancer import (  # noqa: E402
     DancerOptions,
+    _fast_step,
+    calibrate,
     train_dancer,
     try_dancing,
 )
@@ -197,9 +199,28 @@ def test_a_dancer_that_never_moves_is_told_from_a_dance() -> None:
     for variable in network.mdn.mdn_mus.weights:
         variable.assign(np.zeros(variable.shape, np.float32))
     vectors = figure_of_eight(200, 0.0)
-    figures = try_dancing(network, vectors, [range(200)], 25.0, temperature=0.0, seconds=2.0)
+    figures = try_dancing(KerasStepModel(network), vectors, [range(200)], 25.0, temperature=0.0, seconds=2.0)
     assert figures["energy"] == figures["jerk"] == 0.0
     assert figures["still"] == 1.0 and figures["still_real"] < 0.5
+
+
+@pytest.mark.parametrize("share, expected", [(0.8, 0.8), (1.25, 1.25), (9.0, 2.0), (0.01, 0.5)])
+def test_the_temperature_is_found_at_which_a_dance_has_the_real_energy(
+    share: float, expected: float
+) -> None:
+    from dancenet.config import DancerConfig
+    from dancenet.nets.dancer import build_dancer
+
+    # A random walk, and a dancer whose steps have another variance.
+    steps = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
+    network = build_dancer(DancerConfig(dim=4, units=4, num_mixtures=1, sigma_floor=0.0))
+    for layer in (network.mdn.mdn_mus, network.mdn.mdn_sigmas):
+        for variable in layer.weights:
+            variable.assign(np.zeros(variable.shape, np.float32))
+    network.set_step_scale(np.full(4, 1 / np.sqrt(share), np.float32))
+    step_model = _fast_step(network)
+    found = calibrate(step_model, np.cumsum(steps, axis=0), [range(20_000)], 25.0)
+    assert found == pytest.approx(expected, rel=0.04)
 
 
 def started_from(workplace: Path, name: str = "tiny") -> ModelFolder:

@@ -74,6 +74,7 @@ class Dance(Pictures):
         assert networks.dancer is not None
         assert networks.scaler is not None and networks.seeds is not None
         self._dim = networks.dancer.config.dim
+        self._temperature = networks.dancer.config.temperature
         self._step = tensorflow_graphs.Step(networks.dancer)
         self._units = tensorflow_graphs.Units(networks.scaler, networks.seeds)
         self.variables += [*self._step.variables, *self._units.variables]
@@ -112,7 +113,7 @@ class Dance(Pictures):
         Args:
             stretch: () which; -1 draws one.
             num_frames: () T.
-            temperature: () as in `sequence.mixture.sample`.
+            temperature: () as in `pipeline.DanceSettings`.
             seed: () of all that is drawn.
             settle: () as in `codecs.silhouette.SilhouetteCodec.decode`.
 
@@ -168,7 +169,7 @@ class Dance(Pictures):
         )
 
         def dance(index: Any, written: Any, mixture: Any, state: Any) -> Any:
-            vectors = _draw(mixture, temperature, seed, index)
+            vectors = _draw(mixture, temperature * self._temperature, seed, index)
             return index + 1, written.write(index, vectors), *self._step(vectors, state)
 
         written = tf.TensorArray(tf.float32, num_frames, element_shape=(None, self._dim))
