@@ -32,7 +32,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = HERE / "RESULTS.md"
 PLOT = HERE / "cost.png"
-BUNDLED = "silhouette_v0"
+BUNDLED = "silhouette_v1"
 
 SECONDS = 16  # of a dance
 FPS = 30

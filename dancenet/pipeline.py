@@ -1,6 +1,6 @@
 """The whole path in two calls: load a dancer, write a dance.
 
-    dancer = load_dancer("silhouette_v0")
+    dancer = load_dancer("silhouette_v1")
     write_dance(dancer, "dance.mp4", DanceSettings(seconds=16, seed=7))
 
 Neither Keras nor TensorFlow is needed.

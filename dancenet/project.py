@@ -37,7 +37,7 @@ from dancenet.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder
 
 STATE = "project.json"
 LOCK = ".lock"
-BUNDLED = "silhouette_v0"  # it has seen many bodies move; beginning with it saves most of the time
+BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it saves most of the time
 
 _FORMAT = 1
 _HIGHEST_FPS = 30.0

@@ -41,7 +41,7 @@ def build_parser() -> argparse.ArgumentParser:
     recipe.add_argument("--recipe-2018", metavar="NAME", default=None,
                         help="a model with the same VAE whose dancer was trained as in 2018: "
                         "train_dancer.py --network dancenet --look-back 1 --smoothing 0 "
-                        "--displacement 0 --encoder-noise")
+                        "--displacement 0 --noise-memory 0")
     recipe.add_argument("--recipe-minutes", type=terminal.positive(float), default=None,
                         metavar="MINUTES",
                         help="train that dancer for so long, into the folder of the report, where "

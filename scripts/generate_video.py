@@ -16,7 +16,7 @@ from dancenet.errors import UserError
 if TYPE_CHECKING:
     from dancenet.pipeline import DanceSettings, Recipe
 
-DEFAULT_MODEL = "silhouette_v0"
+DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
 DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "guard", "legacy")

@@ -58,9 +58,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--pull", type=terminal.not_negative(float), default=0.03,
                         help="share of that way that it is to come back in one frame, from 0 to "
                         "1: more is safer, and calmer")
-    parser.add_argument("--encoder-noise", action="store_true",
-                        help="show the dancer a draw from the encoder's Gaussian of each frame "
-                        "instead of its mean, as in 2018")
+    parser.add_argument("--encoder-noise", type=terminal.not_negative(float), default=1.0,
+                        metavar="TIMES", help="noise on what the dancer sees, in shape and size "
+                        "as uncertain as the encoder is; keeps a dance from swinging itself up")
+    parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.98,
+                        help="how far that noise is the same from one frame to the next: 0 for "
+                        "independent draws, as in 2018, below 1 for a drift")
     parser.add_argument("--smoothing", type=terminal.not_negative(float), default=1.5,
                         help="standard deviation, in frames, of the low-pass over the latents: an "
                         "encoder sees each frame alone, and its latents tremble")
@@ -68,6 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="the largest norm of the gradient, in nats per dimension")
     parser.add_argument("--patience", type=terminal.positive(int), default=12,
                         help="stop after this many epochs without a better validation")
+    parser.add_argument("--keep", choices=("best", "last"), default="best",
+                        help="which weights: those of the epoch that foretold the held-out "
+                        "dances best, or the last ones, which know more of the others")
     parser.add_argument("--seed", type=terminal.not_negative(int), default=0,
                         help="of all that is random")
     begun = parser.add_mutually_exclusive_group()
@@ -87,6 +93,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
+    if arguments.noise_memory >= 1:
+        raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
     if arguments.pull > 1:
         raise UserError(f"--pull must be from 0 to 1; received {arguments.pull:g}.")
     folder = ModelFolder(Path("weights") / arguments.name)
@@ -124,6 +132,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             displacement=arguments.displacement,
             pull=arguments.pull,
             encoder_noise=arguments.encoder_noise,
+            noise_memory=arguments.noise_memory,
             smoothing=arguments.smoothing,
             tensorboard=arguments.tensorboard,
         ),
@@ -133,6 +142,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             learning_rate=arguments.learning_rate,
             clip_norm=arguments.clip_norm,
             patience=arguments.patience,
+            keep=arguments.keep,
             seed=arguments.seed,
         ),
         start_from=start_from,

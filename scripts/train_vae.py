@@ -22,7 +22,7 @@ def build_parser() -> argparse.ArgumentParser:
                         help="lean, or the network of 2018 (about fifty times slower)")
     parser.add_argument("--start-from", metavar="NAME", default=None,
                         help="a model whose VAE is the beginning, instead of chance: the bundled "
-                        "silhouette_v0 has seen many bodies already")
+                        "silhouette_v1 has seen many bodies already")
     parser.add_argument("--epochs", type=terminal.positive(int), default=40,
                         help="how many, unless --minutes decides")
     parser.add_argument("--minutes", type=terminal.positive(float), default=None,

@@ -109,7 +109,7 @@ def test_nothing_is_displaced_unless_asked_for():
 
 
 def test_the_encoders_noise_is_drawn_anew_with_its_variance_in_model_units():
-    data = make_data(deviation=0.3, scale=2.0, encoder_noise=True)
+    data = make_data(deviation=0.6, scale=2.0, encoder_noise=0.5)
     windows = np.repeat([[10, 17]], 2000, axis=0)
     rng = np.random.default_rng(0)
     first, second = data.draw(windows, rng), data.draw(windows, rng)
@@ -120,7 +120,25 @@ def test_the_encoders_noise_is_drawn_anew_with_its_variance_in_model_units():
     assert np.array_equal(first["targets"], second["targets"])
 
 
-@pytest.mark.parametrize("options", [{"pull": -0.1}, {"pull": 1.1}, {"displacement": -1.0}])
+def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
+    memory = 0.9
+    data = make_data(deviation=0.3, encoder_noise=1.0, noise_memory=memory)
+    windows = np.repeat([[10, 17]], 20_000, axis=0)
+    batch = data.draw(windows, np.random.default_rng(0))
+    off = batch["inputs"] - data.vectors[10:26]
+    assert off.std(axis=(0, 2)) == pytest.approx(np.full(16, 0.3), rel=0.02)
+    correlation = (off[:, :-1] * off[:, 1:]).mean() / (off**2).mean()
+    assert correlation == pytest.approx(memory, abs=0.01)
+    # The target is where such a drift leads on average, so the rest is the drift's own news.
+    assert batch["targets"] == pytest.approx(data.vectors[11:27] + memory * off, abs=1e-5)
+    news = batch["inputs"][:, 1:] - batch["targets"][:, :-1]
+    assert news.std() == pytest.approx(0.3 * np.sqrt(1 - memory**2), rel=0.02)
+
+
+@pytest.mark.parametrize("options", [
+    {"pull": -0.1}, {"pull": 1.1}, {"displacement": -1.0}, {"encoder_noise": -1.0},
+    {"noise_memory": 1.0},
+])
 def test_what_makes_no_sense_is_refused(options):
     (name, value), = options.items()
     with pytest.raises(ValueError, match=f"{name} must be .*; received {value}"):

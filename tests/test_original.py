@@ -241,7 +241,7 @@ def test_a_pinned_hash_is_insisted_on(drive, members, tmp_path, capsys):
 def test_what_is_no_hash_is_refused_before_anything_is_fetched(drive, capsys):
     assert fetch("--sha256", "abc") == 1
     assert "64 hexadecimal digits; received 'abc'" in capsys.readouterr().err
-    assert download_weights.main(["silhouette_v0", "--sha256", "0" * 64]) == 1
+    assert download_weights.main(["silhouette_v1", "--sha256", "0" * 64]) == 1
     assert "--sha256 is for dancenet-2018" in capsys.readouterr().err
     assert drive.asked == []
 

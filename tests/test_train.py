@@ -120,7 +120,10 @@ def test_timing_before_the_start_leaves_no_trace(tmp_path: Path) -> None:
         np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
-def test_the_model_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> None:
+@pytest.mark.parametrize("keep, epoch, figure", [("best", 2, 1.0), ("last", 3, 2.0)])
+def test_the_model_ends_with_the_weights_of_the_epoch_that_is_asked_for(
+    tmp_path: Path, keep: str, epoch: int, figure: float
+) -> None:
     model = make_model()
     kept: list[list[np.ndarray]] = []
     figures = iter([9.0, 9.0, 3.0, 1.0, 2.0])  # two are measured before the start
@@ -129,12 +132,17 @@ def test_the_model_ends_with_the_weights_of_the_best_epoch(tmp_path: Path) -> No
         kept.append([np.array(weight) for weight in model.weights])
 
     result = run(
-        tmp_path, TrainOptions(epochs=3), model=model, after_epoch=after_epoch,
+        tmp_path, TrainOptions(epochs=3, keep=keep), model=model, after_epoch=after_epoch,
         validate=lambda: {"val_loss": next(figures)},
     )
-    assert (result.best, result.best_epoch) == (1.0, 2)
-    for weight, best in zip(model.weights, kept[1], strict=True):
-        assert np.array_equal(weight, best)
+    assert (result.best, result.best_epoch) == (figure, epoch)
+    for weight, wanted in zip(model.weights, kept[epoch - 1], strict=True):
+        assert np.array_equal(weight, wanted)
+
+
+def test_weights_that_are_neither_the_best_nor_the_last_are_refused() -> None:
+    with pytest.raises(ValueError, match="keep must be 'best' or 'last'; received 'first'"):
+        TrainOptions(keep="first")
 
 
 def test_patience_stops_after_that_many_epochs_without_a_better_one(tmp_path: Path) -> None:

@@ -88,8 +88,8 @@ def leftovers(home: Path) -> list[str]:
 def test_the_registry_of_this_version_can_be_read(monkeypatch):
     monkeypatch.undo()
     registry = weights.read_registry()
-    assert "silhouette_v0" in registry
-    assert registry["silhouette_v0"].bundled
+    assert "silhouette_v1" in registry
+    assert registry["silhouette_v1"].bundled
 
 
 def test_every_released_name_ends_in_a_version(monkeypatch):

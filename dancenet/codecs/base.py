@@ -85,7 +85,7 @@ class Scaler:
         )
 
     @classmethod
-    def fit_pca(cls, latents: np.ndarray, variance: float = 0.99, max_dim: int = 96) -> Scaler:
+    def fit_pca(cls, latents: np.ndarray, variance: float = 0.99, max_dim: int = 64) -> Scaler:
         """Keeps the directions in which the latents move, each scaled to unit variance.
 
         Directions are principal components, the fewest that hold `variance` of the total;

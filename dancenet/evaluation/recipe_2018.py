@@ -168,7 +168,7 @@ def trained_recipe(
     train_dancer.train_dancer(
         latents, folder,
         train_dancer.DancerOptions(
-            network="dancenet", look_back=1, stride=1, displacement=0.0, encoder_noise=True,
+            network="dancenet", look_back=1, stride=1, displacement=0.0, noise_memory=0.0,
             smoothing=0.0,
         ),
         train.TrainOptions(minutes=minutes, learning_rate=5e-4),

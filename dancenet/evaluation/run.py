@@ -1,6 +1,6 @@
 """Measures a model and writes the report.
 
-    report = evaluate("silhouette_v0", "imgs", "report", Options())
+    report = evaluate("silhouette_v1", "imgs", "report", Options())
     print(report.to_table())
 
 Neither Keras nor TensorFlow is needed, unless the network of 2018 is to be trained too.

@@ -29,13 +29,17 @@ class BatchOptions:
     displacement: float = 0.0  # largest standard deviation, in model units
     pull: float = 0.0  # share of a displacement that each step takes back, in [0, 1]
     smoothing: float = 0.0  # of latents over time, in frames; see `codecs.base.smooth`
-    encoder_noise: bool = False  # see a draw from the encoder's Gaussian instead of its mean
+    encoder_noise: float = 0.0  # share of the encoder's own deviation that is added to its mean
+    noise_memory: float = 0.0  # correlation of that noise from one vector to the next, in [0, 1)
 
     def __post_init__(self) -> None:
         if not 0 <= self.pull <= 1:
             raise ValueError(f"pull must be in [0, 1]; received {self.pull}.")
-        if self.displacement < 0:
-            raise ValueError(f"displacement must be 0 or more; received {self.displacement}.")
+        if not 0 <= self.noise_memory < 1:
+            raise ValueError(f"noise_memory must be in [0, 1); received {self.noise_memory}.")
+        for name in ("displacement", "encoder_noise"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must be 0 or more; received {getattr(self, name)}.")
 
 
 class WindowData:
@@ -97,8 +101,13 @@ class WindowData:
         picture is known of. So each window is displaced as a whole, by a draw whose size is
         drawn, too, and its targets are the true steps, less a share of the displacement: what
         the network learns to take back is what it can see to be wrong, the way back to the
-        poses it knows. A window keeps its displacement, because noise from frame to frame would
-        hide how fast the dancer moves, which is little next to where the dancer is.
+        poses it knows. A window keeps its displacement, because noise from frame to frame hides
+        how fast the dancer moves, which is little next to where the dancer is.
+
+        A little of such noise is needed all the same: without it a network trusts the speeds it
+        sees, and a dance swings itself up. It has the shape of the encoder's own uncertainty and
+        drifts: with a memory m it is a stationary AR(1) sequence, and the targets follow the mean
+        of where it leads, m times what it was.
 
         Args:
             windows: (B, 2), from `windows`.
@@ -116,9 +125,22 @@ class WindowData:
         inputs = (vectors + off)[:, :-1]
         targets = vectors[:, 1:] + np.float32(1.0 - options.pull) * off
         if options.encoder_noise:
-            draws = rng.standard_normal((*rows.shape, self._deviation.shape[1]), dtype=np.float32)
-            inputs = inputs + (draws * self._deviation[rows])[:, :-1] @ self._to_model
+            noise = self._noise(rng, (*rows.shape, self._deviation.shape[1]))
+            noise *= np.float32(options.encoder_noise) * self._deviation[rows]
+            drift = noise[:, :-1] @ self._to_model
+            inputs = inputs + drift
+            targets = targets + np.float32(options.noise_memory) * drift
         return self._batch(windows, inputs, targets)
+
+    def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+        """Returns standard normal draws (B, T, N), correlated along T."""
+        noise = rng.standard_normal(shape, dtype=np.float32)
+        memory = np.float32(self.options.noise_memory)
+        if memory:
+            noise[:, 1:] *= np.sqrt(1 - memory**2)
+            for index in range(1, shape[1]):
+                noise[:, index] += memory * noise[:, index - 1]
+        return noise
 
     def still(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns a batch without any noise, for validation; see `draw`."""

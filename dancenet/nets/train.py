@@ -19,9 +19,9 @@ with the batches; they are drawn by a generator that depends on the seed and the
     )
     save_weights(network, folder / "dancer.weights.h5")  # the best ones, by validation
 
-On return the model holds the weights of the best epoch; `network` above is the uncompiled model
-inside. A model gets its means over an epoch into the log, `loss` and other metrics, by holding
-`keras.metrics.Mean` trackers, as Keras models do.
+On return the model holds the weights of the best epoch, or of the last if so asked; `network`
+above is the uncompiled model inside. A model gets its means over an epoch into the log, `loss`
+and other metrics, by holding `keras.metrics.Mean` trackers, as Keras models do.
 """
 
 from __future__ import annotations
@@ -75,7 +75,12 @@ class TrainOptions:
     clip_norm: float = 1.0  # of the gradient of all weights together
     patience: int | None = None  # epochs without a better `monitor` before stopping
     monitor: str = "val_loss"  # the validation figure that is to be small
+    keep: str = "best"  # the weights of the "best" epoch, by `monitor`, or of the "last"
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.keep not in ("best", "last"):
+            raise ValueError(f"keep must be 'best' or 'last'; received {self.keep!r}.")
 
     def rate(self, step: int, total_steps: int) -> float:
         """Returns the learning rate of a step (0-based): linear up, then half a cosine down."""
@@ -104,8 +109,8 @@ class TrainResult:
     epochs: int
     steps: int
     seconds: float  # of training, over all resumed runs
-    best: float  # the smallest `monitor`
-    best_epoch: int  # 1-based, as in the log
+    best: float  # `monitor` of the weights that were kept
+    best_epoch: int  # of which epoch they are, 1-based, as in the log
     history: list[dict[str, float]]  # one record an epoch, as in the log
 
 
@@ -166,7 +171,7 @@ def train(
     after_epoch: Callable[[dict[str, float]], None] | None = None,
     started: float | None = None,
 ) -> TrainResult:
-    """Trains a compiled model and leaves the best weights in it.
+    """Trains a compiled model and leaves the weights that are kept in it.
 
     After each epoch `folder` holds `checkpoint.npz` (all variables, the optimiser's too, and
     where training stands), `best.npz` (the weights of the best epoch) and `log.jsonl`, each
@@ -209,12 +214,12 @@ def train(
             loop.run_epoch(stop, after_epoch)
             if stop.is_set() and not loop.finished:
                 loop.stopped()
-    if (folder / BEST).exists():
+    state, best, best_epoch = loop.state, loop.state.best, loop.state.best_epoch
+    if options.keep == "last" and loop.history:
+        best, best_epoch = loop.history[-1][options.monitor], state.epochs
+    elif (folder / BEST).exists():
         load_variables(folder / BEST, model.weights)
-    state = loop.state
-    return TrainResult(
-        state.epochs, state.steps, state.seconds, state.best, state.best_epoch, loop.history
-    )
+    return TrainResult(state.epochs, state.steps, state.seconds, best, best_epoch, loop.history)
 
 
 class _Loop:

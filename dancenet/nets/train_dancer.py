@@ -93,7 +93,8 @@ class DancerOptions:
     batch_size: int = 64  # windows
     displacement: float = 0.4  # of what is seen, at most, in model units; see `WindowData.draw`
     pull: float = 0.03  # share of the displacement that a step is to take back
-    encoder_noise: bool = False  # see draws from the encoder's Gaussian, as in 2018
+    encoder_noise: float = 1.0  # on what is seen, times the encoder's own deviation
+    noise_memory: float = 0.98  # correlation of that noise from one vector to the next
     smoothing: float = 1.5  # of latents over time, in frames
     tensorboard: bool = False
 
@@ -191,7 +192,8 @@ def train_dancer(
         latents, scaler,
         BatchOptions(
             options.look_back, displacement=options.displacement, pull=options.pull,
-            encoder_noise=options.encoder_noise, smoothing=options.smoothing,
+            encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
+            smoothing=options.smoothing,
         ),
     )
     num_windows = len(data.windows(train_clips, options.stride))
