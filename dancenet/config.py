@@ -23,7 +23,9 @@ class VaeConfig:
     height: int = 120  # pixels
     width: int = 208  # pixels
     latent_dim: int = 128
-    crispness: float = 1.0  # what the learnt logits of the pictures were multiplied by
+    # What was made of the learnt logits of the pictures: crispness (logits - thickness).
+    crispness: float = 1.0
+    thickness: float = 0.0
 
     def __post_init__(self) -> None:
         _check_network(self.network)

@@ -44,9 +44,12 @@ def build_parser() -> argparse.ArgumentParser:
                         help="nats of KL divergence that each dimension may use at no cost")
     parser.add_argument("--edge-weight", type=terminal.not_negative(float), default=0.0,
                         help="extra weight of the pixels beside the outline")
-    parser.add_argument("--crispness", type=terminal.positive(float), default=2.0,
-                        help="how much harder the edges are drawn than they were learnt, by "
-                        "multiplying the logits; outlines stay where they are, 1 changes nothing")
+    parser.add_argument("--crispness", type=terminal.positive(float), default=3.0,
+                        help="how much harder the edges are drawn than they were learnt; 1 "
+                        "changes nothing")
+    parser.add_argument("--thickness", type=terminal.not_negative(float), default=0.5,
+                        help="how sure a pixel must be to be drawn as background, as a logit: 0 "
+                        "is a half, 0.5 is 62 %%; thin limbs stay whole")
     parser.add_argument("--augment", type=terminal.not_negative(float), default=1.0,
                         help="how much the frames are moved, turned, scaled and mirrored at "
                         "random; 0 takes them as they are")
@@ -111,6 +114,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             free_bits=arguments.free_bits,
             edge_weight=arguments.edge_weight,
             crispness=arguments.crispness,
+            thickness=arguments.thickness,
             augment=arguments.augment,
             rehearse=arguments.rehearse,
             tensorboard=arguments.tensorboard,

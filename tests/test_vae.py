@@ -128,7 +128,22 @@ def test_sharpening_hardens_edges_and_leaves_outlines_where_they_are() -> None:
     odds = before / (1 - before)
     assert np.allclose(after, odds**3 / (1 + odds**3), atol=1e-5)
     assert (before < 0.5).any() and np.array_equal(before < 0.5, after < 0.5)
-    vae.sharpen(decoder, 1 / 3.0)
+    vae.unsharpen(decoder, 3.0)
+    assert np.allclose(decoder.predict_on_batch(latents), before, atol=1e-6)
+
+
+def test_thickness_draws_what_is_not_surely_background() -> None:
+    decoder = vae.build_decoder(SMALL)
+    decoder.get_layer("logits").bias.assign([0.1])
+    latents = np.random.default_rng(0).standard_normal((3, 4), dtype=np.float32)
+    before = decoder.predict_on_batch(latents)
+    vae.sharpen(decoder, 2.0, 0.5)
+    after = decoder.predict_on_batch(latents)
+    surely = 1 / (1 + np.exp(-0.5))
+    clear = np.abs(before - surely) > 1e-4
+    assert (before[clear] > 0.5).any() and (after[clear] > 0.5).any()
+    assert np.array_equal(after[clear] > 0.5, before[clear] > surely)
+    vae.unsharpen(decoder, 2.0, 0.5)
     assert np.allclose(decoder.predict_on_batch(latents), before, atol=1e-6)
 
 

@@ -52,6 +52,7 @@ from dancenet.nets.vae import (
     load_vae,
     multiply_adds,
     sharpen,
+    unsharpen,
 )
 
 CURVES = "loss.png"
@@ -77,7 +78,8 @@ class VaeOptions:
     beta_steps: int = 2000  # over which it grows from 0; a tenth of the training at most
     free_bits: float = 0.0  # nats a dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
-    crispness: float = 2.0  # what the logits are multiplied by once learnt: see `vae.sharpen`
+    crispness: float = 3.0  # of what is drawn, once learnt; as is the next, see `vae.sharpen`
+    thickness: float = 0.5
     augment: float = 1.0  # strength of `data.augment`, 0 for the frames as they are
     # Share of each batch that the model training starts from draws of what it has seen.
     rehearse: float = 0.5
@@ -135,7 +137,9 @@ def train_vae(
             f"{frames.path} has {len(train_rows)} frames to train on and {len(held_out_rows)} to "
             "validate on; both are needed. Add more clips."
         )
-    vae_config = VaeConfig(network=options.network, crispness=options.crispness)
+    vae_config = VaeConfig(
+        network=options.network, crispness=options.crispness, thickness=options.thickness
+    )
     keras.utils.set_random_seed(train_options.seed)
     old = None
     if start_from is None:
@@ -146,7 +150,8 @@ def train_vae(
         if options.rehearse and not resume:
             old = rehearsal.remember(encoder, decoder, start_from)
         begun = start_from.read_config().vae
-        sharpen(decoder, 1 / begun.crispness if begun else 1.0)
+        if begun is not None:
+            unsharpen(decoder, begun.crispness, begun.thickness)
     packed = PackedFrames.open(frames)  # an unreadable picture is told before a folder is made
     # Only now: what it replaces may be what it starts from.
     config = _prepare(
@@ -223,7 +228,7 @@ def train_vae(
     )
     if board is not None:
         board.close()
-    sharpen(decoder, options.crispness)
+    sharpen(decoder, options.crispness, options.thickness)
     save_weights(vae, folder / VAE_WEIGHTS)
     draw_sheet()
     logs.write_curves(

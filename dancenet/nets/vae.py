@@ -151,19 +151,27 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
     return encoder, decoder
 
 
-def sharpen(decoder: keras.Model, factor: float) -> None:
-    """Multiplies the logits of a decoder's pictures, by way of the weights of its last layer.
+def sharpen(decoder: keras.Model, crispness: float, thickness: float = 0.0) -> None:
+    """Makes crispness (logits - thickness) of a decoder's logits, by way of its last layer.
 
     A decoder that has learnt by cross-entropy says how likely a pixel is to be white, and near an
-    outline it is not sure. Where it thinks the outline is, at a logit of 0, stays where it was.
+    outline it is not sure; and a limb it is not sure of falls into pieces. What is drawn black is
+    what is not white for certain.
 
     Args:
         decoder: from `build_decoder`.
-        factor: above 1 for harder edges; 1 / factor undoes it.
+        crispness: above 1 for harder edges.
+        thickness: logits up to which a pixel is the dancer's; 0 is a probability of a half.
     """
     layer = decoder.get_layer("logits")
-    for weights in layer.weights:
-        weights.assign(weights * factor)
+    layer.kernel.assign(layer.kernel * crispness)
+    layer.bias.assign((layer.bias - thickness) * crispness)
+
+
+def unsharpen(decoder: keras.Model, crispness: float, thickness: float = 0.0) -> None:
+    """Undoes `sharpen`, so that the decoder can learn on."""
+    sharpen(decoder, 1.0, -crispness * thickness)
+    sharpen(decoder, 1.0 / crispness)
 
 
 class VaeTrainer(keras.Model):
