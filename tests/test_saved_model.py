@@ -66,11 +66,12 @@ def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
 
 def test_a_step_is_drawn_from_the_mixture(whole: Whole) -> None:
     networks, _, _, run = whole
-    assert networks.seeds is not None
-    count, temperature = 4000, 0.7
+    assert networks.seeds is not None and networks.dancer is not None
+    count, asked = 4000, 0.7
+    temperature = asked * networks.dancer.config.temperature
     stretches = np.repeat(networks.seeds[:1], count, axis=0)
     given = run["generate_from"](
-        vectors=stretches, num_frames=1, temperature=temperature, seed=1, settle=0
+        vectors=stretches, num_frames=1, temperature=asked, seed=1, settle=0
     )["vectors"][:, 0]
     state = networks.step_model.initial_state(1)
     for vectors in networks.seeds[0]:

@@ -103,13 +103,13 @@ def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Pat
     assert config.vae is not None and config.training["vae"]["start_from"] == "first"
     pair = [load_vae(config.vae, folder / "vae.weights.h5")[1] for folder in (first, second)]
     for one, other in zip(pair[0].get_weights(), pair[1].get_weights()):
-        assert other == pytest.approx(one, abs=1e-9)
+        assert other == pytest.approx(one, rel=1e-6)
     train_vae(
         FrameFolder.open(frames), second, VaeOptions(batch_size=13), still,
         start_from=second, overwrite=True,
     )
     after = load_vae(config.vae, second / "vae.weights.h5")[1]
-    assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], abs=1e-9)
+    assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], rel=1e-6)
 
 
 def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(

@@ -13,7 +13,7 @@ from dancenet.files import write_npz
 from dancenet.folder import ModelFolder
 
 DANCERS = {
-    "lean": DancerConfig(dim=4, units=24, num_mixtures=3, steps_seen=2),
+    "lean": DancerConfig(dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6),
     "dancenet": DancerConfig(
         network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
         dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
