@@ -31,6 +31,8 @@ class VaeConfig:
         _check_network(self.network)
         if not 0 < self.crispness < math.inf:
             raise ValueError(f"crispness must be greater than 0; received {self.crispness!r}.")
+        if not math.isfinite(self.thickness):
+            raise ValueError(f"thickness must be a finite number; received {self.thickness!r}.")
 
 
 @dataclass(frozen=True)
@@ -50,8 +52,8 @@ class DancerConfig:
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
     look_back: int = 64  # vectors of context in training; with 1 it learns nothing of its state
     smoothing: float = 0.0  # of the trajectories before all else: see `codecs.base.smooth`, frames
-    # The temperature of the mixture at which it dances with the energy of the real dance; that
-    # which a dance is asked for is in units of it.
+    # The temperature of the mixture at which it dances with nearly the energy of the real one; what
+    # a dance is asked for is in units of it.
     temperature: float = 1.0
 
     def __post_init__(self) -> None:

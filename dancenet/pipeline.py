@@ -69,7 +69,7 @@ class DanceSettings:
 
     seconds: float = 16.0
     seed: int | None = None  # None draws one
-    temperature: float = 1.0  # 0 always takes the likeliest way on, 1 has the real energy
+    temperature: float = 1.0  # 0 always takes the likeliest way on, 1 has nearly the real energy
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side

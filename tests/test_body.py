@@ -135,7 +135,7 @@ def test_every_joint_lies_in_the_silhouette():
     positions = stand(6) + rng.normal(0, 0.03, size=(6, 19, 3)).astype(np.float32)
     positions = turn(positions, 35)
     shape = measure(positions)
-    scale, floor = body._fit(shape)
+    scale, floor = body.fit(shape.stature, shape.highest, shape.lowest)
     pictures = dark(positions, camera="fixed", body=shape)
     across = positions[..., 0]
     reach = body._REACH * shape.stature

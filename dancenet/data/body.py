@@ -160,17 +160,11 @@ def draw_bodies(
         raise ValueError(f"girth must be from {GIRTHS[0]} to {GIRTHS[1]}. Received: {girth}")
     body = body or measure(positions)
     right = rightwards(yaw, mirror)
-    scale, floor = _fit(body)
+    scale, floor = fit(body.stature, body.highest, body.lowest)
     across = positions.astype(np.float64) @ right  # (F, J)
     reach = _REACH * body.stature
     low, high = across.min(axis=1) - reach, across.max(axis=1) + reach
-    if camera == "fixed":
-        width = high.max() - low.min()
-        scale = min(scale, (WIDTH - 2 * MARGIN) / width)
-        centre = np.full(len(positions), (high.max() + low.min()) / 2)
-    else:
-        half = (WIDTH / 2 - MARGIN) / scale
-        centre = follow(across[:, JOINTS.index("pelvis")], low, high, half, fps)
+    scale, centre = aim(camera, scale, across[:, JOINTS.index("pelvis")], low, high, fps)
     pen = Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -184,17 +178,42 @@ def draw_bodies(
         yield from pen.draw(parts)
 
 
-def _fit(body: Body) -> tuple[float, float]:
-    """Returns pixels per metre and the row of the floor that keep every pose in the picture."""
+def fit(height: float, highest: float, lowest: float) -> tuple[float, float]:
+    """Returns pixels per metre and the row of the floor that keep every pose in the picture.
+
+    Args:
+        height: metres of a dancer who stands.
+        highest: metres above the floor of the top of the highest pose.
+        lowest: metres of the bottom of the lowest pose, at most 0.
+    """
     floor = FLOOR * HEIGHT
     below = HEIGHT - 1 - floor
-    scale = STANDING * HEIGHT / body.stature
-    scale = min(scale, (HEIGHT - 1 - MARGIN) / (body.highest - body.lowest))
-    floor -= max(0.0, -body.lowest * scale - below)
-    return min(scale, (floor - MARGIN) / body.highest), floor
+    scale = STANDING * HEIGHT / height
+    scale = min(scale, (HEIGHT - 1 - MARGIN) / (highest - lowest))
+    floor -= max(0.0, -lowest * scale - below)
+    return min(scale, (floor - MARGIN) / highest), floor
 
 
-def follow(
+def aim(
+    camera: str, scale: float, middle: np.ndarray, low: np.ndarray, high: np.ndarray, fps: float
+) -> tuple[float, np.ndarray]:
+    """Returns pixels per metre and where the camera looks, (F,) metres across.
+
+    Args:
+        camera: one of CAMERAS.
+        scale: pixels per metre that fit the height.
+        middle: (F,) metres across, what "follow" follows.
+        low: (F,) metres across, the left edge of the figure.
+        high: (F,) metres across, its right edge.
+        fps: frames per second.
+    """
+    if camera == "fixed":
+        scale = min(scale, (WIDTH - 2 * MARGIN) / (high.max() - low.min()))
+        return scale, np.full(len(middle), (high.max() + low.min()) / 2)
+    return scale, _follow(middle, low, high, (WIDTH / 2 - MARGIN) / scale, fps)
+
+
+def _follow(
     pelvis: np.ndarray, low: np.ndarray, high: np.ndarray, half: float, fps: float
 ) -> np.ndarray:
     """Returns where the camera looks, (F,) metres across.

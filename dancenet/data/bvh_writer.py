@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dancenet import files
+from dancenet.data.bones import bone_lengths
 from dancenet.data.bvh import END
 from dancenet.data.motion import JOINTS
 from dancenet.data.skeleton_clip import SkeletonClip, top_down
@@ -248,7 +249,7 @@ def _rest_pose(
     sample = positions[rows]
     above = np.maximum(parents, 0)
     bones_of = sample - sample[:, above]
-    lengths = np.median(np.linalg.norm(bones_of, axis=-1), axis=0)
+    lengths = bone_lengths(sample, parents)
     directions = bones_of[0].copy()
     if tuple(names) == JOINTS:
         for joint, name in enumerate(names):

@@ -10,10 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dancenet.data.body import (
-    CAMERAS, CIRCLE, FLOOR, MARGIN, STANDING, SUPERSAMPLE, Pen, follow, rightwards,
-)
-from dancenet.data.frames import HEIGHT, WIDTH
+from dancenet.data.body import CAMERAS, CIRCLE, SUPERSAMPLE, Pen, aim, fit, rightwards
+from dancenet.data.frames import WIDTH
 from dancenet.errors import UserError
 
 THICKNESS = 0.036  # radius of a bone, in heights of the figure
@@ -98,17 +96,9 @@ def _draw(
     reach = HEAD * height
     across, up = places[..., 0], places[..., 1]
     highest, lowest = up.max() + reach, min(0.0, up.min() - THICKNESS * height)
-    scale = min(STANDING * HEIGHT / height, (HEIGHT - 1 - MARGIN) / (highest - lowest))
-    floor = FLOOR * HEIGHT
-    floor -= max(0.0, -lowest * scale - (HEIGHT - 1 - floor))
-    scale = min(scale, (floor - MARGIN) / highest)
+    scale, floor = fit(height, highest, lowest)
     low, high = across.min(axis=1) - reach, across.max(axis=1) + reach
-    if camera == "fixed":
-        scale = min(scale, (WIDTH - 2 * MARGIN) / (high.max() - low.min()))
-        centre = np.full(len(places), (high.max() + low.min()) / 2)
-    else:
-        half = (WIDTH / 2 - MARGIN) / scale
-        centre = follow(across.mean(axis=1), low, high, half, fps)
+    scale, centre = aim(camera, scale, across.mean(axis=1), low, high, fps)
     pen = Pen(supersample)
     for start in range(0, len(places), _CHUNK):
         rows = slice(start, start + _CHUNK)

@@ -133,7 +133,7 @@ def _read_npy(
             "with their names as .npz (pos, fps, joints)."
         )
     fps = array_rate(path, frame_rate, warnings)
-    return make_clip(path, array, fps, False, up, unit, warnings)
+    return stand(path, array, fps, False, up, unit, warnings).clip(path, array)
 
 
 def load_array(path: Path, axes: str | None) -> tuple[np.ndarray, list[str]]:
@@ -219,7 +219,8 @@ def _read_amc(
     positions = amc_body(amc.bone_ends(bones, motion))
     rate = amc_rate(path, frame_rate, warnings)
     unit = amc_unit(bones, positions, unit)
-    return make_clip(path, positions, rate, frame_rate is None, up, unit, warnings)
+    standing = stand(path, positions, rate, frame_rate is None, up, unit, warnings)
+    return standing.clip(path, positions)
 
 
 def amc_body(places: dict[str, np.ndarray]) -> np.ndarray:
@@ -251,7 +252,8 @@ def _read_bvh(
     wanted = {name for group in joints.values() for name in group}
     positions = bvh_body(bvh.joint_positions(motion, wanted), joints)
     lead = bvh_lead(path, motion, warnings)
-    return make_clip(path, positions, fps, frame_rate is None, up, unit, warnings, lead)
+    standing = stand(path, positions, fps, frame_rate is None, up, unit, warnings, lead)
+    return standing.clip(path, positions)
 
 
 def bvh_rate(path: Path, motion: bvh.Bvh, frame_rate: float | None) -> float:
@@ -324,26 +326,9 @@ class Standing:
         """Takes (T, J, 3) in the file's unit and axes; returns (T, J, 3) float32 metres."""
         return (turn_up(positions, self.up) * self.unit + self.shift).astype(np.float32)
 
-
-def make_clip(
-    path: Path,
-    positions: np.ndarray,
-    fps: float,
-    check_rate: bool,
-    up: str | None,
-    unit: float | None,
-    warnings: list[str],
-    lead: int = 0,
-) -> MotionClip:
-    """Makes a clip of nineteen joints in any unit and axes; see `stand` for its arguments."""
-    standing = stand(path, positions, fps, check_rate, up, unit, warnings, lead)
-    return MotionClip(
-        positions=standing.place(positions),
-        fps=standing.fps,
-        ok=standing.ok,
-        source=path.name,
-        warnings=standing.warnings,
-    )
+    def clip(self, path: Path, positions: np.ndarray) -> MotionClip:
+        """Makes a clip of the nineteen joints (T, 19, 3) that were measured."""
+        return MotionClip(self.place(positions), self.fps, self.ok, path.name, self.warnings)
 
 
 def stand(

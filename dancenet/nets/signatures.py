@@ -23,7 +23,7 @@ _MEANINGS = {
     "mu": "mean of the next vector by each component, model units",
     "sigma": "standard deviation of the next vector by each component, model units, > 0",
     "num_frames": "frames to make, 1 or more",
-    "temperature": "0 always takes the likeliest way on, 1 has the energy of the real dance",
+    "temperature": "0 always takes the likeliest way on, 1 has nearly the energy of the real dance",
     "seed": "the same whole number gives the same dance",
     "settle": "how often each picture is encoded and decoded again, 0 or more; 2 keeps limbs on",
 }
@@ -78,7 +78,7 @@ def describe(title: str, config: ModelConfig, sections: Sequence[Section]) -> st
     ]
     if config.dancer is not None:
         lines[-1] += (
-            " The mixture of `step` has the energy of the real dance at a temperature of "
+            " The mixture of `step` has nearly the energy of the real dance at a temperature of "
             f"{config.dancer.temperature:g}."
         )
     for section in sections:
