@@ -225,6 +225,26 @@ def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
     assert found == pytest.approx(expected, rel=0.04)
 
 
+def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from dancenet.nets import train_dancer as module
+
+    def stopped(*arguments: object) -> float:
+        raise KeyboardInterrupt
+
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "calibrate", stopped)
+        assert main([*FLAGS, "--epochs", "2"]) == 130
+    assert "run the same command with --resume" in capsys.readouterr().err
+    assert not (folder / "dancer.weights.h5").exists()
+    assert main([*FLAGS, "--epochs", "2", "--resume"]) == 0
+    assert (folder / "dancer.weights.h5").exists()
+    dancer = folder.read_config().dancer
+    assert dancer is not None and dancer.temperature != 1.0
+
+
 def started_from(workplace: Path, name: str = "tiny") -> ModelFolder:
     """A second model with the VAE of the first and no dancer, beside a first that has one."""
     train_dancer(

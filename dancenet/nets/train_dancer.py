@@ -260,12 +260,19 @@ def train_dancer(
     )
     if board is not None:
         board.close()
-    save_weights(network.model, folder / DANCER_WEIGHTS)
     logs.write_curves(place / CURVES, result.history, ("loss",))
-    with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
-        step_model = _fast_step(network)
-        temperature = calibrate(step_model, vectors, train_clips, latents.fps)
-        dance = try_dancing(step_model, vectors, held_out_clips, latents.fps, temperature)
+    step_model = _fast_step(network)
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
+            temperature = calibrate(step_model, vectors, train_clips, latents.fps)
+            dance = try_dancing(step_model, vectors, held_out_clips, latents.fps, temperature)
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            f"The training is finished and kept in {place}; run the same command with --resume "
+            "to find the temperature of the dance, too."
+        ) from None
+    # Only now: weights without their temperature would dance too wildly, or too tamely.
+    save_weights(network.model, folder / DANCER_WEIGHTS)
     folder.write_config(
         _with_training(
             dataclasses.replace(
