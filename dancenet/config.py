@@ -13,6 +13,7 @@ from dancenet.errors import UserError
 
 FORMAT = 1
 NETWORKS = ("lean", "dancenet")
+SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
 
 
 @dataclass(frozen=True)
@@ -84,7 +85,7 @@ class ModelConfig:
 
     name: str
     fps: float = 30.0  # frames per second of the training clips
-    space: str = "silhouette"
+    space: str = SILHOUETTE  # or SKELETON
     vae: VaeConfig | None = None
     dancer: DancerConfig | None = None
     training: dict[str, Any] = field(default_factory=dict)  # how it was trained; for people
