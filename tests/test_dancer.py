@@ -41,6 +41,13 @@ PLACES = dataclasses.replace(
 
 
 FORGETFUL = dataclasses.replace(PLACES, look_back=1)
+STYLES = ("ballet", "house", "salsa")
+STYLED = {
+    "steps seen": dataclasses.replace(STEPS_SEEN, styles=STYLES),
+    "vector alone": dataclasses.replace(SMALL, styles=STYLES),
+    "2018, sequences": dataclasses.replace(PLACES, styles=STYLES),
+    "2018": dataclasses.replace(FORGETFUL, styles=STYLES),
+}
 
 
 @pytest.fixture(params=[SMALL, STEPS_SEEN, PLACES], ids=["step", "steps seen", "place"])
@@ -324,6 +331,127 @@ def test_it_dances_the_same_dance_with_the_same_seed(network):
     first = dance()
     assert first.shape == (10, 2, 4) and np.isfinite(first).all()
     assert np.array_equal(first, dance())
+
+
+def make_styled(config):
+    """Builds a network with styles, every weight drawn, so that they all count."""
+    rng = np.random.default_rng(5)
+    network = build_dancer(config)
+    for weight in network.model.trainable_weights:
+        weight.assign(rng.normal(size=weight.shape) * 0.3)
+    network.set_step_scale(np.array([0.1, 0.5, 1.0, 2.0], np.float32))
+    return network
+
+
+@pytest.fixture(params=list(STYLED))
+def styled(request):
+    return make_styled(STYLED[request.param])
+
+
+def test_the_first_layer_and_the_head_see_the_style(styled):
+    seen = 4 * (1 + styled.config.steps_seen)
+    above = styled.config.dense_units or styled.config.units
+    beside = 3 + (seen if styled.config.steps_seen else 0)
+    assert styled.lstms[0].cell.kernel.shape[0] == seen + 3
+    assert styled.lstms[1].cell.kernel.shape[0] == styled.config.units
+    assert styled.mdn.mdn_mus.kernel.shape[0] == above + beside
+
+
+def test_with_styles_the_whole_sequence_and_step_by_step_are_the_same(styled):
+    # One style each, a blend, and none.
+    style = np.array([[1, 0, 0], [0, 1, 0], [0.2, 0.3, 0.5], [0, 0, 0]], np.float32)
+    vectors, model = some_vectors(4, 7, 4), KerasStepModel(styled)
+    state = model.initial_state(4, style)
+    whole = styled.model.predict_on_batch([vectors, style])
+    for index in range(7):
+        if not styled.config.keeps_state:
+            whole = styled.model.predict_on_batch([vectors[:, index : index + 1], style])
+        mixture, state = model.step(vectors[:, index], state)
+        at = index if styled.config.keeps_state else 0
+        for received, part in zip(mixture, split_params(whole[:, at], 4, 3)):
+            assert received == pytest.approx(numpy_of(part), abs=1e-5)
+        assert np.array_equal(state[-1], style)
+    assert len(state) == len(styled.config.state_widths)
+
+
+def test_two_styles_are_two_dances_and_a_blend_is_a_third(styled):
+    seed = np.repeat(some_vectors(1, 5, 4), 4, axis=0)
+    style = np.array([[1, 0, 0], [0, 1, 0], [0.5, 0.5, 0], [0, 0, 0]], np.float32)
+    rngs = [np.random.default_rng(1) for _ in range(4)]
+    made = generate(KerasStepModel(styled), seed, 8, rngs, temperature=0.0, style=style)
+    dances = np.stack(list(made), axis=1)
+    for one in range(4):
+        for other in range(one):
+            assert np.abs(dances[one] - dances[other]).max() > 1e-2
+
+
+def test_a_style_of_zero_is_a_network_that_does_not_see_styles(styled):
+    plain = build_dancer(dataclasses.replace(styled.config, styles=()))
+    for one, other in zip(plain.model.weights, styled.model.weights, strict=True):
+        # What the style is multiplied with is the last rows of a kernel.
+        one.assign(numpy_of(other)[: one.shape[0]])
+    seed = some_vectors(1, 5, 4)
+
+    def dance(network, style=None):
+        rngs = [np.random.default_rng(1)]
+        return np.stack(list(generate(KerasStepModel(network), seed, 8, rngs, style=style)))
+
+    expected = dance(plain)
+    assert dance(styled) == pytest.approx(expected, abs=1e-4)
+    assert dance(styled, np.zeros(3)) == pytest.approx(expected, abs=1e-4)
+    assert np.abs(dance(styled, np.array([0, 0, 1])) - expected).max() > 1e-2
+
+
+def test_training_with_styles_needs_them_and_learns_what_they_say():
+    # The same vector is followed by one step in a style and by the other in the other.
+    keras.utils.set_random_seed(3)
+    network = build_dancer(dataclasses.replace(SMALL, styles=("up", "down")))
+    trainer = DancerTrainer(network)
+    trainer.compile(optimizer=keras.optimizers.Adam(3e-2), jit_compile=False)
+    inputs = np.zeros((8, 6, 4), np.float32)
+    style = np.tile(np.eye(2, dtype=np.float32), (4, 1))
+    ways = np.where(style[:, 0] > 0, 1.0, -1.0).astype(np.float32)
+    batch = {
+        "inputs": inputs, "targets": inputs + ways[:, None, None],
+        "mask": np.ones((8, 6), np.float32),
+    }
+    with pytest.raises(ValueError, match="needs the `style`"):
+        trainer.nats(batch)
+    batch["style"] = style
+    for _ in range(60):
+        trainer.train_on_batch(batch)
+    model = KerasStepModel(network)
+    found = [
+        list(generate(model, inputs[:1, :2], 1, [np.random.default_rng(0)], 0.0, style=weights))[0]
+        for weights in np.eye(2)
+    ]
+    assert found[0] == pytest.approx(np.ones((1, 4)), abs=0.2)
+    assert found[1] == pytest.approx(-np.ones((1, 4)), abs=0.2)
+    # The loss of what it was trained on is below that of the styles exchanged.
+    assert trainer.nats(batch).mean() < trainer.nats({**batch, "style": style[:, ::-1]}).mean()
+
+
+def test_a_new_network_begins_at_the_line_of_each_style():
+    rng = np.random.default_rng(0)
+    style = np.eye(2, dtype=np.float32)[rng.integers(0, 2, 300)]
+    pushes = style @ np.array([[0.5, 0, 0, -1], [-0.5, 0.2, 0, 1]])
+    noise = 0.05 * rng.normal(size=(300, 12, 4))
+    vectors = np.cumsum(pushes[:, None] + noise, axis=1).astype(np.float32)
+    inputs, targets = vectors[:, :-1], vectors[:, 1:]
+    mask = np.ones(inputs.shape[:2], np.float32)
+    keras.utils.set_random_seed(3)
+    network = build_dancer(dataclasses.replace(STEPS_SEEN, styles=("a", "b"), sigma_floor=0.0))
+    with pytest.raises(ValueError, match="needs the `style`"):
+        begin_linear(network, inputs, targets, mask)
+    begin_linear(network, inputs, targets, mask, style)
+    for layer in (network.mdn.mdn_mus, network.mdn.mdn_sigmas, network.mdn.mdn_pi):
+        kernel = np.array(numpy_of(layer.kernel))
+        kernel[: SMALL.units] = 0.0  # what the LSTM has to say
+        layer.kernel.assign(kernel)
+    params = network.model.predict_on_batch([inputs, style])
+    nats = numpy_of(mixture_nats(params, targets, 3))
+    entropy = np.log(0.05) + 0.5 * np.log(2 * np.pi * np.e)
+    assert nats[:, 3:].mean() == pytest.approx(entropy, abs=0.05)
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

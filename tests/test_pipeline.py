@@ -331,8 +331,8 @@ class Interrupting:
     def __init__(self, inner: Any, at: int) -> None:
         self._inner, self._at, self.dim = inner, at, inner.dim
 
-    def initial_state(self, batch: int) -> Any:
-        return self._inner.initial_state(batch)
+    def initial_state(self, batch: int, style: Any = None) -> Any:
+        return self._inner.initial_state(batch, style)
 
     def step(self, vectors: np.ndarray, state: Any) -> Any:
         self._at -= 1

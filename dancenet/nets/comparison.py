@@ -22,6 +22,7 @@ from dancenet.nets.export import (
     read_seeds,
     trial_frames,
     trial_latents,
+    trial_styles,
     trial_vectors,
 )
 from dancenet.nets.vae import _LOG_VAR_RANGE, load_vae
@@ -130,10 +131,15 @@ class Networks:
 
     @property
     def state_names(self) -> list[str]:
-        """The names of the dancer's state in order: h0, c0, …, last1, …."""
+        """The names of the dancer's state in order; see `DancerConfig.state_widths`."""
         assert self.config.dancer is not None
-        cells = [f"{part}{index}" for index in range(self.config.dancer.layers) for part in "hc"]
-        return cells + [f"last{back + 1}" for back in range(self.config.dancer.steps_seen)]
+        return list(self.config.dancer.state_widths)
+
+    def first_state(self, batch: int) -> dict[str, np.ndarray]:
+        """Returns the state that the steps below begin with, by name, styles to try in it."""
+        assert self.config.dancer is not None
+        style = trial_styles(self.config.dancer, batch)
+        return dict(zip(self.state_names, self.step_model.initial_state(batch, style)))
 
     @cached_property
     def step_model(self) -> KerasStepModel:
@@ -144,7 +150,7 @@ class Networks:
     @cached_property
     def steps(self) -> list[tuple[Mixture, State]]:
         """What the dancer gives for each vector of `walk`, its state carried."""
-        state, given = self.step_model.initial_state(self.walk.shape[1]), []
+        state, given = tuple(self.first_state(self.walk.shape[1]).values()), []
         for vectors in self.walk:
             mixture, state = self.step_model.step(vectors, state)
             given.append((mixture, state))

@@ -28,6 +28,10 @@ has a held-out loss of -1.5 nats per dimension, and one that sees places only of
 
 With a `look_back` of 1 there is no state: h and c are zero in every step, as they were in 2018.
 
+A network with S styles sees their weights y (S,) in every step, too: the first layer sees x, y or
+v, y, and the head h', y or h', v, y. They are the last entry of the state, which a step hands on
+as it is; of a network that keeps no other state they are the only one.
+
 The output is flat, as keras-mdn-layer lays it out: K D of mu, K D of sigma, K of pi_logits, where
 component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 """
@@ -46,7 +50,7 @@ from keras_mdn_layer import MDN
 
 from dancenet.config import DancerConfig
 from dancenet.errors import UserError
-from dancenet.sequence.generate import State
+from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -161,12 +165,13 @@ class DancerNetwork:
     Attributes:
         config: what it was built from.
         motion: the layer `motion`, or None.
-        lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D or U, 4 U), recurrent kernel (U, 4 U),
+        lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D + S or U, 4 U), recurrent kernel (U, 4 U),
             bias (4 U).
         dense: the relu layer `dense`, or None.
         mdn: the head `mdn`, with the Dense layers `mdn_mus`, `mdn_sigmas` and `mdn_pi`.
         placement: the layer `placement`.
-        model: (B, T, D) to (B, T, P); `dancer.weights.h5` holds its weights.
+        model: (B, T, D), and the style (B, S) if there are any, to (B, T, P);
+            `dancer.weights.h5` holds its weights.
     """
 
     def __init__(self, config: DancerConfig) -> None:
@@ -196,14 +201,34 @@ class DancerNetwork:
         self.model = self._sequence_view()
 
     def _sequence_view(self) -> keras.Model:
-        vectors = x = seen = keras.Input((None, self.config.dim), name="vectors")
-        if self.motion is not None:
-            x = seen = self.show(vectors)
+        inputs = vectors = keras.Input((None, self.config.dim), name="vectors")
+        style = None
+        if self.config.styles:
+            style = keras.Input((len(self.config.styles),), name="style")
+            inputs = [vectors, style]
+        x, seen = self._beside(vectors if self.motion is None else self.show(vectors), style)
         for index, lstm in enumerate(self.lstms):
             x = lstm(x)
             if self.dropouts:
                 x = self.dropouts[index](x)
-        return keras.Model(vectors, self._head(x, seen, vectors), name="dancer")
+        return keras.Model(inputs, self._head(x, seen, vectors), name="dancer")
+
+    def _beside(self, x: Any, style: Any) -> tuple[Any, list[Any]]:
+        """Puts the style beside what is seen of the motion.
+
+        Args:
+            x: (B, D), (B, T, D) or with steps beside it.
+            style: (B, S) or None.
+
+        Returns:
+            What the first layer sees, and what the head sees beside what the layers say.
+        """
+        seen = [] if self.motion is None else [x]
+        if style is None:
+            return x, seen
+        if len(x.shape) == 3:
+            style = ops.ones_like(x[:, :, :1]) * style[:, None]
+        return ops.concatenate([x, style], axis=-1), [*seen, style]
 
     def show(self, vectors: Any) -> Any:
         """Returns what a network with `steps_seen` sees of (B, T, D): (B, T, D + P D)."""
@@ -218,30 +243,34 @@ class DancerNetwork:
 
         Args:
             vectors: (B, D).
-            state: h0, c0, h1, c1, …, each (B, U), and last1, last2, …, each (B, D); nothing for
-                a network that keeps no state.
+            state: h0, c0, h1, c1, …, each (B, U), last1, last2, …, each (B, D), and the style
+                (B, S); see `DancerConfig.state_widths`.
 
         Returns:
             The mixtures' parameters (B, P), and the next state, in the same order.
         """
-        x = seen = vectors
+        style = state[-1:] if self.config.styles else []
+        cells = list(state[: len(state) - len(style)])
         if not self.config.keeps_state:
-            state = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
-        places = [vectors, *state[2 * len(self.lstms) :]]
-        if self.motion is not None:
-            x = seen = self.motion(places)
+            cells = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
+        places = [vectors, *cells[2 * len(self.lstms) :]]
+        x, seen = self._beside(
+            vectors if self.motion is None else self.motion(places), style[0] if style else None
+        )
         following: list[Any] = []
         for index, lstm in enumerate(self.lstms):
-            x, after = lstm.cell(x, list(state[2 * index : 2 * index + 2]))
+            x, after = lstm.cell(x, cells[2 * index : 2 * index + 2])
             following += after
         params = self._head(x, seen, vectors)
-        return params, following + places[:-1] if self.config.keeps_state else []
+        if not self.config.keeps_state:
+            return params, list(style)
+        return params, [*following, *places[:-1], *style]
 
-    def _head(self, x: Any, seen: Any, vectors: Any) -> Any:
+    def _head(self, x: Any, seen: Sequence[Any], vectors: Any) -> Any:
         if self.dense is not None:
             x = self.dense(x)
-        if self.motion is not None:
-            x = ops.concatenate([x, seen], axis=-1)
+        if seen:
+            x = ops.concatenate([x, *seen], axis=-1)
         return self.placement(self.mdn(x), vectors)
 
     @property
@@ -273,7 +302,11 @@ def build_dancer(config: DancerConfig) -> DancerNetwork:
 
 
 def begin_linear(
-    network: DancerNetwork, inputs: np.ndarray, targets: np.ndarray, mask: np.ndarray
+    network: DancerNetwork,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    mask: np.ndarray,
+    style: np.ndarray | None = None,
 ) -> None:
     """Lets the head of a new network begin at the best linear prediction of the next step.
 
@@ -286,15 +319,20 @@ def begin_linear(
         inputs: (B, T, D), as in training.
         targets: (B, T, D).
         mask: (B, T).
+        style: (B, S), if the network has styles.
     """
     config = network.config
     kept = mask > 0
     seen = ops.convert_to_numpy(network.show(inputs))[kept].astype(np.float64)
     steps = ((targets - inputs)[kept] / network.step_scale).astype(np.float64)
-    seen = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
+    beside = np.ones((len(seen), 1))
+    if config.styles:
+        style = np.broadcast_to(_require_style(style)[:, None], (*kept.shape, len(config.styles)))
+        beside = np.concatenate([style[kept], beside], axis=1)
+    seen = np.concatenate([seen, beside], axis=1)
     # The ridge is what tells apart directions in which the windows hardly differ.
     ridge = 1e-4 * len(seen) * np.eye(seen.shape[1])
-    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + 1, D)
+    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + S + 1, D)
     errors = np.sqrt(np.mean((steps - seen @ line) ** 2, axis=0))
     # elu(e) + 1 is exp(e) below 1 and e + 1 above.
     sigma = np.maximum(errors - config.sigma_floor, 0.02)
@@ -326,8 +364,9 @@ def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} does not hold the weights of a {config.network!r} dancer with "
-            f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures and "
-            f"{config.dim} dimensions: {str(error).partition(chr(10))[0]}"
+            f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures, "
+            f"{len(config.styles)} styles and {config.dim} dimensions: "
+            f"{str(error).partition(chr(10))[0]}"
         ) from error
     return network
 
@@ -382,7 +421,7 @@ class DancerTrainer(keras.Model):
     """A dancer and its loss, as one model for `train_on_batch`.
 
     A batch is one dictionary: `inputs` (B, T, D), `targets` (B, T, D), the vectors that follow,
-    and `mask` (B, T), 1 where a prediction counts.
+    `mask` (B, T), 1 where a prediction counts, and `style` (B, S) for a network with styles.
 
     Args:
         network: the dancer.
@@ -392,11 +431,18 @@ class DancerTrainer(keras.Model):
         super().__init__(name="dancer_trainer")
         self.dancer = network.model
         self.num_mixtures = network.config.num_mixtures
+        self.has_styles = bool(network.config.styles)
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Returns the mixtures' parameters (B, T, P)."""
-        return self.dancer(inputs["inputs"], training=training)
+        return self.dancer(self._shown(inputs), training=training)
+
+    def _shown(self, batch: dict[str, Any]) -> Any:
+        """Returns what `DancerNetwork.model` takes of a batch."""
+        if not self.has_styles:
+            return batch["inputs"]
+        return [batch["inputs"], _require_style(batch.get("style"))]
 
     def compute_loss(
         self,
@@ -412,8 +458,14 @@ class DancerTrainer(keras.Model):
 
     def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Returns the loss of each vector of a batch, (B, T), without training."""
-        params = self.dancer.predict_on_batch(batch["inputs"])
+        params = self.dancer.predict_on_batch(self._shown(batch))
         return ops.convert_to_numpy(mixture_nats(params, batch["targets"], self.num_mixtures))
+
+
+def _require_style(style: Any) -> Any:
+    if style is None:
+        raise ValueError("a network with styles needs the `style` (B, S) of every window.")
+    return style
 
 
 class KerasStepModel:
@@ -423,16 +475,9 @@ class KerasStepModel:
         self.dim = network.config.dim
         self._network = network
 
-    def initial_state(self, batch: int) -> State:
-        """Returns zeros, (B, U) for h and c of each layer, (B, D) for each last vector.
-
-        Nothing for a network that keeps no state.
-        """
-        config = self._network.config
-        if not config.keeps_state:
-            return ()
-        widths = [config.units] * (2 * config.layers) + [config.dim] * config.steps_seen
-        return tuple(np.zeros((batch, width), np.float32) for width in widths)
+    def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
+        """Returns zeros for each entry of `DancerConfig.state_widths`, and the style, if any."""
+        return begin_state(self._network.config.state_widths, batch, style)
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
         """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""

@@ -166,31 +166,31 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     config = network.config
     graph = GraphBuilder("step")
     vectors = x = graph.input("vectors", (config.dim,))
-    # Inputs are in the order of the state: h0, c0, …, then the last vectors.
-    cells = [
-        (graph.input(f"h{index}", (config.units,)), graph.input(f"c{index}", (config.units,)))
-        if config.keeps_state else None
-        for index in range(config.layers)
-    ]
-    seen = x = _add_motion(graph, network, vectors)
-    for index, (lstm, state) in enumerate(zip(network.lstms, cells)):
+    # Inputs are in the order of the state.
+    for name, width in config.state_widths.items():
+        graph.input(name, (width,))
+    x = _add_motion(graph, network, vectors)
+    seen = [] if network.motion is None else [x]
+    if config.styles:
+        x = graph.add("Concat", [x, "style"], "styled", axis=1)
+        seen.append("style")
+        graph.add("Identity", ["style"], "next_style")
+    for index, lstm in enumerate(network.lstms):
+        state = (f"h{index}", f"c{index}") if config.keeps_state else None
         x = _add_cell(graph, lstm, config.recurrent_activation, index, x, state)
     if network.dense is not None:
         kernel, bias = _values(network.dense.kernel, network.dense.bias)
         x = _add_gemm(graph, x, kernel, bias, "dense/linear")
         x = graph.add("Relu", [x], "dense")
-    if network.motion is not None:
-        x = graph.add("Concat", [x, seen], "mdn/input", axis=1)
+    if seen:
+        x = graph.add("Concat", [x, *seen], "mdn/input", axis=1)
     _add_head(graph, network, x, vectors)
     graph.output("pi_logits", (config.num_mixtures,))
     graph.output("mu", (config.num_mixtures, config.dim))
     graph.output("sigma", (config.num_mixtures, config.dim))
     graph.output("next_vectors", (config.dim,))
-    for index in range(config.layers if config.keeps_state else 0):
-        graph.output(f"next_h{index}", (config.units,))
-        graph.output(f"next_c{index}", (config.units,))
-    for back in range(1, config.steps_seen + 1):
-        graph.output(f"next_last{back}", (config.dim,))
+    for name, width in config.state_widths.items():
+        graph.output(f"next_{name}", (width,))
     return graph.build()
 
 
@@ -204,7 +204,7 @@ def _add_motion(graph: GraphBuilder, network: dancer.DancerNetwork, vectors: str
         graph.weight("motion/low", -dancer.MAX_STEP), graph.weight("motion/high", dancer.MAX_STEP)
     ]
     for back in range(1, network.config.steps_seen + 1):
-        old = graph.input(f"last{back}", (network.config.dim,))
+        old = f"last{back}"
         step = graph.add("Sub", [new, old], f"motion/step{back}")
         usual = graph.add("Div", [step, scale], f"motion/step{back}/scaled")
         parts.append(graph.add("Clip", [usual, *bounds], f"motion/step{back}/clipped"))
@@ -360,16 +360,18 @@ def compare_step(
 ) -> list[Parity]:
     """Lets an exported step and Keras walk over (S, B, D), first for one dance, then for all.
 
-    Each carries its own state, so the differences are those of a dance and not of one step.
-    The vectors that the graph draws are compared with those that NumPy draws of Keras's mixture.
+    Each carries its own state, so the differences are those of a dance and not of one step. If
+    there are styles, each dance is in one or in a blend of its own, see `trial_styles`. The
+    vectors that the graph draws are compared with those that NumPy draws of Keras's mixture.
     """
     rng = np.random.default_rng(0)
     expected_model = dancer.KerasStepModel(network)
     received_model = OnnxStepModel(path)
     worst: dict[str, Parity] = {}
     for vectors in (walk[:, :1], walk):
-        expected_state = expected_model.initial_state(vectors.shape[1])
-        received_state = received_model.initial_state(vectors.shape[1])
+        style = trial_styles(network.config, vectors.shape[1])
+        expected_state = expected_model.initial_state(vectors.shape[1], style)
+        received_state = received_model.initial_state(vectors.shape[1], style)
         for x in vectors:
             expected, expected_state = expected_model.step(x, expected_state)
             gumbel = rng.gumbel(size=expected.pi_logits.shape)
@@ -378,10 +380,8 @@ def compare_step(
             normal = rng.standard_normal(x.shape)
             drawn = received_model.sample(x, received_state, gumbel, normal, 1.0)[0]
             received, received_state = received_model.step(x, received_state)
-            layers = range(network.config.layers if network.config.keeps_state else 0)
             names = (*expected._fields, "next_vectors",
-                     *(f"{n}{i}" for i in layers for n in ("next_h", "next_c")),
-                     *(f"next_last{i + 1}" for i in range(network.config.steps_seen)))
+                     *(f"next_{name}" for name in network.config.state_widths))
             pairs = zip(
                 (*expected, sample_from_draws(expected, gumbel, normal, 1.0), *expected_state),
                 (*received, drawn, *received_state),
@@ -404,6 +404,18 @@ def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
         seeds = read_seeds(folder)[: _TRIALS - 2, :_TRIALS]
         walk[: seeds.shape[1], : len(seeds)] = seeds.transpose(1, 0, 2)
     return walk
+
+
+def trial_styles(config: DancerConfig, batch: int) -> np.ndarray | None:
+    """Returns weights (B, S) to try a network's styles with: each alone, then blends of all.
+
+    None if there are none.
+    """
+    count = len(config.styles)
+    if not count:
+        return None
+    blends = np.random.default_rng(0).dirichlet(np.ones(count), max(0, batch - count))
+    return np.concatenate([np.eye(count)[:batch], blends]).astype(np.float32)
 
 
 def trial_frames(config: VaeConfig) -> np.ndarray:

@@ -307,7 +307,7 @@ def _compare_decoder(networks: Networks, path: Path) -> Comparison:
 def _compare_step(networks: Networks, path: Path) -> Comparison:
     run, walk = LiteRt(path, "step", threads=1), networks.walk
     states = networks.state_names
-    state = dict(zip(states, networks.step_model.initial_state(walk.shape[1])))
+    state = networks.first_state(walk.shape[1])
     error, nats = 0.0, []
     for vectors, (mixture, following) in zip(walk, networks.steps):
         received = run(vectors=vectors, **state)
@@ -325,7 +325,7 @@ def _compare_step(networks: Networks, path: Path) -> Comparison:
         )
         given = Mixture(received["pi_logits"], received["mu"], received["sigma"])
         nats.append(comparison.nats_lost(mixture, given, BLUR * networks.usual_step))
-    first = dict(zip(states, networks.step_model.initial_state(1)))
+    first = networks.first_state(1)
     times = comparison.time_beside(
         lambda: run(vectors=walk[0, :1], **first),
         lambda: networks.step_model.step(walk[0, :1], tuple(first.values())),

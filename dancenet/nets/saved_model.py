@@ -22,7 +22,7 @@ from dancenet.errors import UserError
 from dancenet.folder import SCALER, SEEDS
 from dancenet.nets import comparison, signatures, tensorflow_graphs
 from dancenet.nets.comparison import Comparison, Networks
-from dancenet.nets.export import CARRIED_TOLERANCE, TOLERANCE
+from dancenet.nets.export import CARRIED_TOLERANCE, TOLERANCE, trial_styles
 from dancenet.sequence.generate import generate
 
 # Frames decoded at once; more are not faster and take memory.
@@ -75,6 +75,7 @@ class Dance(Pictures):
         assert networks.scaler is not None and networks.seeds is not None
         self._dim = networks.dancer.config.dim
         self._temperature = networks.dancer.config.temperature
+        self._num_styles = len(networks.dancer.config.styles)
         self._step = tensorflow_graphs.Step(networks.dancer)
         self._units = tensorflow_graphs.Units(networks.scaler, networks.seeds)
         self.variables += [*self._step.variables, *self._units.variables]
@@ -87,12 +88,17 @@ class Dance(Pictures):
         }
         state = {name: (tf.float32, (None, width)) for name, width in self._step.states.items()}
         vectors = (tf.float32, (None, self._dim))
+        styles: list[dict[str, Any]] = [{}, {}]
+        if self._num_styles:
+            shapes = ((self._num_styles,), (None, self._num_styles))
+            styles = [{"style": (tf.float32, shape)} for shape in shapes]
         return super().signatures() | {
             "decode": _function(self.decode, vectors=vectors),
             "step": _function(self._step.named, vectors=vectors, **state),
-            "generate": _function(self.generate, stretch=(tf.int32, ()), **settings),
+            "generate": _function(self.generate, stretch=(tf.int32, ()), **settings, **styles[0]),
             "generate_from": _function(
-                self.generate_from, vectors=(tf.float32, (None, None, self._dim)), **settings
+                self.generate_from, vectors=(tf.float32, (None, None, self._dim)), **settings,
+                **styles[1],
             ),
         }
 
@@ -106,7 +112,8 @@ class Dance(Pictures):
         return {"frames": self._decoder(self._units.to_latents(vectors))}
 
     def generate(
-        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any
+        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
+        style: Any = None,
     ) -> dict[str, Any]:
         """Dances on from one of the model's own stretches.
 
@@ -116,6 +123,7 @@ class Dance(Pictures):
             temperature: () as in `pipeline.DanceSettings`.
             seed: () of all that is drawn.
             settle: () as in `codecs.silhouette.SilhouetteCodec.decode`.
+            style: (S,) weights, of a model with styles.
 
         Returns:
             `frames` (T, H, W), whiteness, and `vectors` (T, D) in model units.
@@ -128,14 +136,16 @@ class Dance(Pictures):
             drawn = tf.random.stateless_uniform((), _key(seed, -1), 0, count, tf.int32)
             number = tf.where(stretch < 0, drawn, stretch)
         dance = self.generate_from(
-            self._units.stretch(number[None]), num_frames, temperature, seed, settle
+            self._units.stretch(number[None]), num_frames, temperature, seed, settle,
+            None if style is None else style[None],
         )
         return {name: values[0] for name, values in dance.items()}
 
     def generate_from(
-        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any
+        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
+        style: Any = None,
     ) -> dict[str, Any]:
-        """Dances on from B given stretches (B, S, D), each with draws of its own.
+        """Dances on from B given stretches (B, S, D), each with draws, and a style, of its own.
 
         Returns:
             `frames` (B, T, H, W) and `vectors` (B, T, D).
@@ -147,18 +157,23 @@ class Dance(Pictures):
             tf.debugging.assert_non_negative(settle, "settle must be 0 or more"),
         ]):
             stretches, num_frames = tf.identity(vectors), tf.identity(num_frames)
-        danced = self._walk(stretches, num_frames, temperature, seed)
+        danced = self._walk(stretches, num_frames, temperature, seed, style)
         danced = tf.debugging.check_numerics(danced, "The network gave a value that is not finite")
         flat = tf.reshape(danced, (-1, self._dim))
         frames = self._frames(flat, settle)
         shape = tf.concat([tf.shape(danced)[:2], tf.shape(frames)[1:]], 0)
         return {"frames": tf.reshape(frames, shape), "vectors": danced}
 
-    def _walk(self, stretches: Any, num_frames: Any, temperature: Any, seed: Any) -> Any:
+    def _walk(
+        self, stretches: Any, num_frames: Any, temperature: Any, seed: Any, style: Any
+    ) -> Any:
         """Takes (B, S, D); returns the T vectors that follow, (B, T, D)."""
         batch = tf.shape(stretches)[0]
         places = tf.transpose(stretches, (1, 0, 2))
-        state = [tf.zeros((batch, width)) for width in self._step.states.values()]
+        state = [
+            tf.zeros((batch, width)) if name != "style" else style
+            for name, width in self._step.states.items()
+        ]
         mixture, state = self._step(places[0], state)
 
         def see(index: Any, mixture: Any, state: Any) -> Any:
@@ -323,14 +338,14 @@ def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison
 
 def _compare_step(networks: Networks, run: Any, add: Callable[..., None]) -> None:
     walk, states = networks.walk, networks.state_names
-    state = dict(zip(states, networks.step_model.initial_state(walk.shape[1])))
+    state = networks.first_state(walk.shape[1])
     pairs = []
     for vectors, (mixture, following) in zip(walk, networks.steps):
         given = run(vectors=vectors, **state)
         state = {name: given[f"next_{name}"] for name in states}
         pairs += [(value, given[name]) for name, value in mixture._asdict().items()]
         pairs += list(zip(following, state.values()))
-    first = dict(zip(states, networks.step_model.initial_state(1)))
+    first = networks.first_state(1)
     add(
         "step", pairs, CARRIED_TOLERANCE,
         lambda: run(vectors=walk[0, :1], **first),
@@ -341,16 +356,23 @@ def _compare_step(networks: Networks, run: Any, add: Callable[..., None]) -> Non
 def _compare_generate(networks: Networks, run: Any, add: Callable[..., None]) -> None:
     """At temperature 0 nothing is drawn, so the dance must be that of `sequence.generate`."""
     assert networks.seeds is not None and networks.scaler is not None
+    assert networks.dancer is not None
+    style = trial_styles(networks.dancer.config, 1)
+    styled = {} if style is None else {"style": style[0]}
     seeds, scaler = networks.seeds[:1], networks.scaler
     rngs = [np.random.default_rng(0)]
 
     def by_keras() -> tuple[np.ndarray, np.ndarray]:
-        made = generate(networks.step_model, seeds, _TRIAL_FRAMES, rngs, temperature=0.0)
+        made = generate(
+            networks.step_model, seeds, _TRIAL_FRAMES, rngs, temperature=0.0, style=style
+        )
         vectors = np.concatenate(list(made))
         return vectors, networks.decode(scaler.to_latents(vectors))
 
     def ours() -> dict[str, np.ndarray]:
-        return run(stretch=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, settle=0)
+        return run(
+            stretch=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, settle=0, **styled
+        )
 
     given = ours()
     pairs = list(zip(by_keras(), (given["vectors"], given["frames"])))

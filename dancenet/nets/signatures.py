@@ -26,6 +26,7 @@ _MEANINGS = {
     "temperature": "0 always takes the likeliest way on, 1 has nearly the energy of the real dance",
     "seed": "the same whole number gives the same dance",
     "settle": "how often each picture is encoded and decoded again, 0 or more; 2 keeps limbs on",
+    "style": "weights of the styles, with sum 1, or zeros for any; the same in every step",
 }
 _STATE = "state of the dancer: zeros before the first vector, then the `next_…` of the step before"
 _NEXT = "the state to give to the next step"
@@ -81,6 +82,8 @@ def describe(title: str, config: ModelConfig, sections: Sequence[Section]) -> st
             " The mixture of `step` has nearly the energy of the real dance at a temperature of "
             f"{config.dancer.temperature:g}."
         )
+        if config.dancer.styles:
+            lines[-1] += f" The styles are, in order: {', '.join(config.dancer.styles)}."
     for section in sections:
         lines += [
             "", f"## `{section.signature}`" + (f" in {section.file}" if section.file else ""), "",

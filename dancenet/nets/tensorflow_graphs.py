@@ -178,7 +178,7 @@ class Step:
 
     Attributes:
         variables: the weights.
-        states: name and width of each state, in order: h0, c0, …, last1, ….
+        states: name and width of each entry of the state; see `DancerConfig.state_widths`.
     """
 
     def __init__(self, network: dancer.DancerNetwork, exact_line: bool = False) -> None:
@@ -194,11 +194,7 @@ class Step:
         config = self._config = network.config
         self._exact_line = exact_line
         self.variables: list[tf.Variable] = []
-        self.states = {
-            name: config.units for index in range(config.layers)
-            for name in (f"h{index}", f"c{index}")
-        }
-        self.states |= {f"last{back + 1}": config.dim for back in range(config.steps_seen)}
+        self.states = config.state_widths
         self._scale = self._weight("step_scale", network.step_scale)
         self._cells = [
             (
@@ -212,7 +208,7 @@ class Step:
             self._weight("dense/kernel", network.dense.kernel),
             self._weight("dense/bias", network.dense.bias),
         )
-        # The head sees what the layers say and, beside it, what the first of them saw.
+        # The head sees what the layers say and, beside it, the last steps and the style.
         width = config.dense_units or config.units
         self._head = [
             (
@@ -236,24 +232,32 @@ class Step:
         Returns:
             pi_logits (B, K), mu and sigma (B, K, D) of the next vectors, and the next state.
         """
-        config, states = self._config, list(state)
-        places = [vectors, *states[2 * config.layers :]]
+        config, states = self._config, dict(zip(self.states, state))
+        lasts = [states[f"last{back + 1}"] for back in range(config.steps_seen)]
+        style = [states["style"]] if config.styles else []
+        places = [vectors, *lasts]
         steps = [
             tf.clip_by_value((new - old) / self._scale, -dancer.MAX_STEP, dancer.MAX_STEP)
             for new, old in zip(places, places[1:])
         ]
-        seen = x = tf.concat([vectors, *steps], 1) if steps else vectors
+        x = vectors
+        if steps or style:
+            x = tf.concat([vectors, *steps, *style], 1)
+        seen = x if steps else style[0] if style else None
         following: list[Any] = []
         for index, (kernel, recurrent, bias) in enumerate(self._cells):
-            h, c = states[2 * index : 2 * index + 2]
-            gates = tf.matmul(x, kernel) + tf.matmul(h, recurrent) + bias
+            gates = tf.matmul(x, kernel) + bias
+            if config.keeps_state:
+                gates += tf.matmul(states[f"h{index}"], recurrent)
             i, f, g, o = tf.split(gates, 4, 1)
-            c = self._gate(f) * c + self._gate(i) * tf.tanh(g)
+            c = self._gate(i) * tf.tanh(g)
+            if config.keeps_state:
+                c += self._gate(f) * states[f"c{index}"]
             x = self._gate(o) * tf.tanh(c)
-            following += [x, c]
+            following += [x, c] if config.keeps_state else []
         if self._dense is not None:
             x = tf.nn.relu(tf.matmul(x, self._dense[0]) + self._dense[1])
-        return self._mixture(x, seen if steps else None, vectors), following + places[:-1]
+        return self._mixture(x, seen, vectors), [*following, *places[:-1], *style]
 
     def named(self, vectors: Any, *state: Any) -> dict[str, Any]:
         """Does the same with a name for each output; state h0 becomes next_h0, and so on."""
