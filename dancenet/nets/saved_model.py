@@ -120,7 +120,7 @@ class Dance(Pictures):
         Args:
             stretch: () which; -1 draws one.
             num_frames: () T.
-            temperature: () as in `pipeline.DanceSettings`.
+            temperature: () as in `dance.DanceSettings`.
             seed: () of all that is drawn.
             settle: () as in `codecs.silhouette.SilhouetteCodec.decode`.
             style: (S,) weights, of a model with styles.
