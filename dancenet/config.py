@@ -14,6 +14,7 @@ from dancenet.errors import UserError
 FORMAT = 1
 NETWORKS = ("lean", "dancenet")
 HEADS = ("mixture", "mse")
+SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
 
 _LATER = ("styles", "head")  # settings of a dancer that the first models' files do not have
 
@@ -116,7 +117,7 @@ class ModelConfig:
 
     name: str
     fps: float = 30.0  # frames per second of the training clips
-    space: str = "silhouette"
+    space: str = SILHOUETTE  # or SKELETON
     vae: VaeConfig | None = None
     dancer: DancerConfig | None = None
     training: dict[str, Any] = field(default_factory=dict)  # how it was trained; for people

@@ -29,7 +29,7 @@ def make_data(deviation=0.2, scale=1.0, **options):
     scaler = Scaler(np.zeros(3, np.float32), np.eye(3, dtype=np.float32),
                     np.full(3, scale, np.float32))
     options.setdefault("look_back", 16)
-    return WindowData(latents, scaler, BatchOptions(**options))
+    return WindowData.of_latents(latents, scaler, BatchOptions(**options))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -172,7 +172,7 @@ def test_the_step_scale_does_not_count_the_cut_between_two_clips():
 
 def test_seeds_are_real_stretches_of_two_seconds_and_named():
     latents = make_latents(400, clips=[range(0, 300), range(300, 400)])
-    seeds, names = dance_data.choose_seeds(
+    seeds, names, _ = dance_data.choose_seeds(
         latents.z_mean, latents.clips, latents.sources, latents.fps
     )
     assert seeds.shape == (11, 60, 3) and seeds.dtype == np.float32
@@ -184,13 +184,13 @@ def test_seeds_are_real_stretches_of_two_seconds_and_named():
 
 def test_many_seeds_are_thinned_out_to_fit_two_megabytes():
     vectors = np.zeros((20_000, 128), np.float32)
-    seeds, names = dance_data.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
+    seeds, names, _ = dance_data.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
     assert len(seeds) == len(names) > 32 and seeds.nbytes < 2_000_000
 
 
 def test_clips_shorter_than_two_seconds_still_give_seeds():
     latents = make_latents()
-    seeds, _ = dance_data.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
+    seeds, _, _ = dance_data.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
     assert seeds.shape == (1, 20, 3)
 
 

@@ -180,6 +180,23 @@ class SkeletonCodec:
         """Whether the joints are places in a picture."""
         return len(self.kept) == len(self.names) * 2 + 2
 
+    def check(self, clip: SkeletonClip) -> None:
+        """Refuses a clip of another skeleton.
+
+        Raises:
+            UserError: it has other joints than those this codec was fitted on.
+        """
+        if clip.names == self.names and (clip.positions.shape[2] == 2) == self.is_flat:
+            return
+        axes = clip.positions.shape[2]
+        strange = [name for name in clip.names if name not in self.names][:3]
+        raise UserError(
+            f"{clip.source} has {len(clip.names)} joints in {axes} dimensions"
+            + (f", among them {', '.join(strange)}" if strange else "")
+            + f"; this model dances with {len(self.names)} joints in {2 if self.is_flat else 3}. "
+            "Give a motion of the skeleton it was trained on."
+        )
+
     def encode(self, positions: np.ndarray) -> np.ndarray:
         """Takes the joints (T, J, C) of one clip; returns (T, D) float32 in model units.
 

@@ -1,4 +1,4 @@
-"""Training of the dancer: from a file of latents to the motion half of a model folder."""
+"""Training of the dancer: from latents or joints to the motion half of a model folder."""
 
 from __future__ import annotations
 
@@ -15,12 +15,15 @@ import keras
 import numpy as np
 
 from dancenet import files, terminal
-from dancenet.codecs.base import Scaler, smooth
+from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
-from dancenet.config import DancerConfig, ModelConfig
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.config import SKELETON, DancerConfig, ModelConfig
+from dancenet.data.recordings import Recordings
 from dancenet.errors import UserError
 from dancenet.folder import (
     CHECKSUMS,
+    CODEC,
     DANCER_WEIGHTS,
     ENCODER_GRAPH,
     SCALER,
@@ -38,6 +41,7 @@ from dancenet.nets.dancer import (
     load_dancer,
 )
 from dancenet.nets.export import step_graph
+from dancenet.nets.material import VARIANCE, Material
 from dancenet.nets.train import (
     CHECKPOINT,
     Batch,
@@ -56,7 +60,7 @@ from dancenet.sequence.generate import StepModel, generate
 
 CURVES = "loss.png"
 
-_REPLACED = (CHECKSUMS, SCALER, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
+_REPLACED = (CHECKSUMS, SCALER, CODEC, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
 _VALIDATION_BATCH = 128
 _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
 _LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judge it by
@@ -169,62 +173,129 @@ def train_dancer(
     """
     encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
-    place = folder.training / "dancer"
     resume = _check(folder, resume, overwrite)
-    train_clips, held_out_clips = latents.split()
-    if not train_clips or not held_out_clips:
-        raise UserError(
-            f"The latents have {len(train_clips)} clips to train on and {len(held_out_clips)} to "
-            "validate on; both are needed. Add more clips."
-        )
-    begun = None
-    if start_from is not None:
-        begun = _read_beginning(start_from, options, latents.z_mean.shape[1])
-        known = begun.network.config
+    begun = None if start_from is None else _read_beginning(start_from, options)
+    scaler = None
+    if start_from is not None and begun is not None:
+        scaler = Scaler.load(start_from.require(SCALER, "python scripts/train_dancer.py"))
+        if scaler.latent_dim != latents.z_mean.shape[1]:
+            raise UserError(
+                f"The dancer of {start_from.path} knows latents of {scaler.latent_dim} "
+                f"dimensions; these have {latents.z_mean.shape[1]}. Start from a model with the "
+                "same VAE, or leave --start-from out."
+            )
         options = dataclasses.replace(
-            options, network=known.network, smoothing=known.smoothing
+            options, network=begun.config.network, smoothing=begun.config.smoothing
         )
-    z_mean = smooth(latents.z_mean, latents.clips, options.smoothing)
     if resume:
         scaler = Scaler.load(folder / SCALER)
-    elif begun is not None:
-        scaler = begun.scaler
-    else:
-        scaler = dance_data.fit_scaler(z_mean, train_clips, options.network, options.look_back)
-    vectors = scaler.to_model(z_mean)
-    step_scale = (
-        dance_data.fit_step_scale(vectors, train_clips) if begun is None
-        else begun.network.step_scale
+    material = Material.of_latents(
+        latents, options.network, options.look_back, options.smoothing, scaler
     )
-    data = WindowData(
-        latents, scaler,
+    return _train(
+        material, SCALER, folder, options, train_options, start_from, begun, resume
+    )
+
+
+def train_skeleton_dancer(
+    recordings: Recordings,
+    folder: ModelFolder,
+    options: DancerOptions,
+    train_options: TrainOptions,
+    *,
+    variance: float = VARIANCE,
+    start_from: ModelFolder | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainResult:
+    """Trains a dancer of joints and writes a whole model; see `train_dancer`.
+
+    Args:
+        recordings: of one skeleton; their styles are what the dancer can be steered by.
+        folder: the model's folder, which need not exist.
+        options: of the dancer; `smoothing` is of latents, and does nothing here.
+        train_options: of the loop.
+        variance: share of the variance of the joints whose directions are danced.
+        start_from: a model of that skeleton whose dancer is the beginning, instead of chance. Its
+            codec, network and styles are taken over.
+        resume: continue a training that was stopped.
+        overwrite: replace the dancer in `folder`.
+
+    Raises:
+        UserError: the folder is of a model of silhouettes, or has a dancer already; the
+            recordings do not fit the model that is gone on from; there is too little to learn.
+        KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
+    """
+    if folder.exists() and folder.read_config().space != SKELETON:
+        raise UserError(
+            f"The model {folder.path} dances in silhouettes; choose another --name for a dancer "
+            "of joints."
+        )
+    resume = _check(folder, resume, overwrite)
+    options = dataclasses.replace(options, smoothing=0.0)
+    begun = None if start_from is None else _read_beginning(start_from, options)
+    codec, style_names = None, None
+    if start_from is not None and begun is not None:
+        codec = SkeletonCodec.load(start_from.require(CODEC, "python scripts/train_dancer.py"))
+        style_names = begun.config.styles
+        options = dataclasses.replace(options, network=begun.config.network)
+    if resume:
+        codec = SkeletonCodec.load(folder / CODEC)
+    material = Material.of_recordings(recordings, codec, variance, style_names)
+    if not folder.exists():
+        folder.create()
+        folder.write_config(ModelConfig(folder.path.name, recordings.fps, SKELETON))
+    return _train(
+        material, CODEC, folder, options, train_options, start_from, begun, resume
+    )
+
+
+def _train(
+    material: Material,
+    units_file: str,
+    folder: ModelFolder,
+    options: DancerOptions,
+    train_options: TrainOptions,
+    start_from: ModelFolder | None,
+    begun: DancerNetwork | None,
+    resume: bool,
+) -> TrainResult:
+    place = folder.training / "dancer"
+    vectors, train_clips, held_out_clips = material.vectors, material.train, material.held_out
+    step_scale = (
+        dance_data.fit_step_scale(vectors, train_clips) if begun is None else begun.step_scale
+    )
+    data = material.windows(
         BatchOptions(
             options.look_back, displacement=options.displacement, pull=options.pull,
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
-            smoothing=options.smoothing,
-        ),
+        )
     )
     num_windows = len(data.windows(train_clips, options.stride))
     held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
-    wanted = options.config(scaler.dim) if begun is None else begun.network.config
+    wanted = (
+        _changed(options.config(material.dim), styles=material.style_names) if begun is None
+        else begun.config
+    )
     record = {
         **describe(options, train_options),
         "start_from": start_from.path.name if start_from else None,
     }
-    config = _prepare(folder, wanted, record, latents.fps, resume)
+    config = _prepare(folder, wanted, record, material.fps, resume)
     assert config.dancer is not None
     if not resume:
-        scaler.save(folder / SCALER)
-        seeds, names = dance_data.choose_seeds(
-            vectors, train_clips, dance_data.clip_names(latents, train_clips), latents.fps
+        material.save_units(folder / units_file)
+        seeds, names, rows = dance_data.choose_seeds(
+            vectors, train_clips, material.names, material.fps
         )
-        files.write_npz(folder / SEEDS, vectors=seeds, names=names)
+        known = {"styles": material.style_names_of(rows)} if material.style_names else {}
+        files.write_npz(folder / SEEDS, vectors=seeds, names=names, **known)
     keras.utils.set_random_seed(train_options.seed)
     if begun is not None:
-        network = begun.network
+        network = begun
     else:
         network = build_dancer(config.dancer)
         network.set_step_scale(step_scale)
@@ -236,7 +307,7 @@ def train_dancer(
     trainer = DancerTrainer(network)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
-    _introduce(latents, network, scaler, train_clips, held_out_clips, num_windows, floors)
+    _introduce(material, network, num_windows, floors)
     batch_size = min(options.batch_size, num_windows)
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
@@ -275,8 +346,8 @@ def train_dancer(
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
-            temperature = calibrate(step_model, vectors, train_clips, latents.fps)
-            dance = try_dancing(step_model, vectors, held_out_clips, latents.fps, temperature)
+            temperature = calibrate(step_model, material)
+            dance = try_dancing(step_model, material, material.held_out, temperature)
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"The training is finished and kept in {place}; run the same command with --resume "
@@ -351,9 +422,7 @@ def _fast_step(network: DancerNetwork) -> StepModel:
         return OnnxStepModel(path)
 
 
-def calibrate(
-    step_model: StepModel, vectors: np.ndarray, clips: list[range], fps: float
-) -> float:
+def calibrate(step_model: StepModel, material: Material) -> float:
     """Finds the temperature at which dances have nearly the energy of the real ones.
 
     A mixture's spread is learnt from real motion, one step at a time, and errors that add up
@@ -361,9 +430,7 @@ def calibrate(
 
     Args:
         step_model: the dancer.
-        vectors: (T, D) real vectors in model units.
-        clips: to begin from and to compare with.
-        fps: frames per second.
+        material: whose training clips are begun from and compared with.
 
     Returns:
         A temperature in `_TEMPERATURES`, to one part in a hundred; one of its ends if none fits.
@@ -371,7 +438,7 @@ def calibrate(
     low, high = _TEMPERATURES
     while high / low > 1.01:
         middle = math.sqrt(low * high)
-        energy = try_dancing(step_model, vectors, clips, fps, middle)["energy"]
+        energy = try_dancing(step_model, material, material.train, middle)["energy"]
         # What is not a number has run away.
         low, high = (middle, high) if energy < _WANTED_ENERGY else (low, middle)
     return round(math.sqrt(low * high), 3)
@@ -379,9 +446,8 @@ def calibrate(
 
 def try_dancing(
     step_model: StepModel,
-    vectors: np.ndarray,
+    material: Material,
     clips: list[range],
-    fps: float,
     temperature: float = 1.0,
     num_dances: int = _TRIAL_DANCES,
     seconds: float = _TRIAL_SECONDS,
@@ -390,9 +456,8 @@ def try_dancing(
 
     Args:
         step_model: the dancer.
-        vectors: (T, D) real vectors in model units.
-        clips: to begin from and to compare with.
-        fps: frames per second.
+        material: real motion.
+        clips: of it, to begin from and to compare with.
         temperature: of the sampling.
         num_dances: how many.
         seconds: how long each.
@@ -403,14 +468,15 @@ def try_dancing(
         the real one; `still` and `still_real`, the shares of frames that move with less than a
         twentieth of the real energy; `spread`, the standard deviation over the real one.
     """
+    vectors = material.vectors
     real = [vectors[clip.start : clip.stop] for clip in clips if len(clip) > 8]
-    seeds, _ = dance_data.choose_seeds(vectors, clips, [""] * len(clips), fps)
-    seeds = seeds[np.arange(num_dances) * len(seeds) // num_dances % len(seeds)]
+    seeds, _, rows = dance_data.choose_seeds(vectors, clips, [""] * len(clips), material.fps)
+    chosen = np.arange(num_dances) * len(seeds) // num_dances % len(seeds)
     rngs = np.random.default_rng(0).spawn(num_dances)
-    dance = np.stack(
-        list(generate(step_model, seeds, round(seconds * fps), rngs, temperature)),
-        axis=1,
-    )
+    num_frames = round(seconds * material.fps)
+    style = material.styles_of(rows[chosen])
+    steps = generate(step_model, seeds[chosen], num_frames, rngs, temperature, style=style)
+    dance = np.stack(list(steps), axis=1)
     real_energy = np.concatenate([_energy(part) for part in real])
     energy = _energy(dance)
     usual = float(real_energy.mean()) or 1.0
@@ -454,17 +520,8 @@ def _check(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _Beginning:
-    """A trained dancer to go on from, and the scaler of the units it moves in."""
-
-    network: DancerNetwork
-    scaler: Scaler
-
-
-def _read_beginning(
-    model: ModelFolder, options: DancerOptions, latent_dim: int
-) -> _Beginning:
+def _read_beginning(model: ModelFolder, options: DancerOptions) -> DancerNetwork:
+    """Returns a trained dancer to go on from."""
     config = model.read_config().dancer
     if config is None:
         raise UserError(
@@ -472,12 +529,6 @@ def _read_beginning(
             "--start-from out."
         )
     weights = model.require(DANCER_WEIGHTS, "python scripts/train_dancer.py")
-    scaler = Scaler.load(model.require(SCALER, "python scripts/train_dancer.py"))
-    if scaler.latent_dim != latent_dim:
-        raise UserError(
-            f"The dancer of {model.path} knows latents of {scaler.latent_dim} dimensions; these "
-            f"have {latent_dim}. Start from a model with the same VAE, or leave --start-from out."
-        )
     different = [
         name for name, value in options.asked().items() if getattr(config, name) != value
     ]
@@ -491,7 +542,7 @@ def _read_beginning(
         )
     # The only thing that the weights do not depend on.
     config = _changed(config, look_back=options.look_back)
-    return _Beginning(load_dancer(config, weights), scaler)
+    return load_dancer(config, weights)
 
 
 def _changed(config: DancerConfig, **changes: Any) -> DancerConfig:
@@ -538,20 +589,17 @@ def _with_training(config: ModelConfig, record: dict[str, object]) -> ModelConfi
 
 
 def _introduce(
-    latents: Latents,
-    network: DancerNetwork,
-    scaler: Scaler,
-    train_clips: list[range],
-    held_out_clips: list[range],
-    num_windows: int,
-    floors: dict[str, float],
+    material: Material, network: DancerNetwork, num_windows: int, floors: dict[str, float]
 ) -> None:
     terminal.say(
         f"Training the dancer {network.config.network!r} ({network.count_params():,} weights) on "
-        f"{sum(map(len, train_clips)):,} frames of {len(train_clips)} clips, {num_windows:,} "
-        f"windows of {network.config.look_back}; {sum(map(len, held_out_clips)):,} frames are "
-        f"held out. {scaler.dim} of {scaler.latent_dim} dimensions of the latents are danced."
+        f"{sum(map(len, material.train)):,} frames of {len(material.train)} clips, "
+        f"{num_windows:,} windows of {network.config.look_back}; "
+        f"{sum(map(len, material.held_out)):,} frames are held out. {material.dim} of "
+        f"{material.raw_dim} dimensions of the {material.what} are danced."
     )
+    if material.style_names:
+        terminal.say(f"Styles: {', '.join(material.style_names)}.")
     if network.config.head == "mse":
         terminal.say(
             "The loss is the mean square error, in usual steps; nats are those of one Gaussian of "
