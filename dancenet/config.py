@@ -13,9 +13,10 @@ from dancenet.errors import UserError
 
 FORMAT = 1
 NETWORKS = ("lean", "dancenet")
+HEADS = ("mixture", "mse")
 SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
 
-_LATER = ("styles",)  # settings of a dancer that the first models' files do not have
+_LATER = ("styles", "head")  # settings of a dancer that the first models' files do not have
 
 
 @dataclass(frozen=True)
@@ -60,9 +61,18 @@ class DancerConfig:
     temperature: float = 1.0
     # Names of the S styles that it can be asked for, by weights that it sees at every step.
     styles: tuple[str, ...] = ()
+    # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
+    # error: one Gaussian whose sigma is that of its errors, whatever it sees.
+    head: str = "mixture"
 
     def __post_init__(self) -> None:
         _check_network(self.network)
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}; received {self.head!r}.")
+        if self.head == "mse" and self.num_mixtures != 1:
+            raise ValueError(
+                f"a dancer with the head 'mse' has one Gaussian; received {self.num_mixtures}."
+            )
         if not all(name.strip() for name in self.styles):
             raise ValueError(f"every style needs a name; received {list(self.styles)}.")
         if len(set(self.styles)) != len(self.styles):

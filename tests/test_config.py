@@ -17,7 +17,9 @@ WHOLE = ModelConfig(
 
 
 STYLED = dataclasses.replace(
-    WHOLE, dancer=DancerConfig(dim=40, styles=("ballet", "house dance"))
+    WHOLE, dancer=DancerConfig(
+        dim=40, styles=("ballet", "house dance"), head="mse", num_mixtures=1
+    )
 )
 
 
@@ -36,6 +38,8 @@ def test_a_configuration_round_trips_through_json(config):
         (("vae", "latent_dim"), True, "latent_dim is True"),
         (("vae", "network"), "huge", "one of lean, dancenet"),
         (("vae",), 3, "vae is 3"),
+        (("dancer", "head"), "linear", "head must be one of mixture, mse; received 'linear'"),
+        (("dancer", "head"), "mse", "has one Gaussian; received 5"),
         (("dancer", "styles"), "ballet", "styles is 'ballet'"),
         (("dancer", "styles"), ["ballet", 3], "styles is 3"),
         (("dancer", "styles"), ["ballet", "ballet"], "styles must differ; received ballet, ballet"),
@@ -53,7 +57,7 @@ def test_what_does_not_fit_is_named(path, value, message):
 
 
 def test_a_model_without_styles_has_the_configuration_it_had_before_there_were_any():
-    assert "styles" not in WHOLE.to_json()["dancer"]
+    assert not {"styles", "head"} & set(WHOLE.to_json()["dancer"])
     assert STYLED.to_json()["dancer"]["styles"] == ["ballet", "house dance"]
 
 

@@ -26,6 +26,7 @@ from dancenet.nets.dancer import (  # noqa: E402
     masked_mean,
     mixture_nats,
     split_params,
+    squared_errors,
 )
 from dancenet.nets.train import save_weights  # noqa: E402
 from dancenet.nets.train_dancer import DancerOptions  # noqa: E402
@@ -452,6 +453,140 @@ def test_a_new_network_begins_at_the_line_of_each_style():
     nats = numpy_of(mixture_nats(params, targets, 3))
     entropy = np.log(0.05) + 0.5 * np.log(2 * np.pi * np.e)
     assert nats[:, 3:].mean() == pytest.approx(entropy, abs=0.05)
+
+
+REGRESSIONS = {
+    "step": dataclasses.replace(SMALL, num_mixtures=1, head="mse"),
+    "steps seen": dataclasses.replace(STEPS_SEEN, num_mixtures=1, head="mse"),
+    "place": dataclasses.replace(SMALL, num_mixtures=1, head="mse", predict="place"),
+    "place, steps seen": dataclasses.replace(
+        STEPS_SEEN, num_mixtures=1, head="mse", predict="place"
+    ),
+}
+
+
+@pytest.fixture(params=list(REGRESSIONS))
+def regression(request):
+    keras.utils.set_random_seed(3)
+    network = build_dancer(REGRESSIONS[request.param])
+    network.set_step_scale(np.array([0.1, 0.5, 1.0, 2.0], np.float32))
+    return network
+
+
+def walks(count, length, seed=0):
+    vectors = np.cumsum(some_vectors(count, length, 4, seed=seed), axis=1)
+    mask = np.ones((count, length - 1), np.float32)
+    mask[:, 0] = 0.0
+    return {"inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": mask}
+
+
+def test_the_square_error_is_in_usual_steps():
+    # Off by 0.2, 0.5, 3 and 0 where a step is 0.1, 0.5, 1 and 2: (4 + 1 + 9 + 0) / 4.
+    targets = np.array([[1.2, 1.5, 4.0, 1.0]], np.float32)
+    params = np.concatenate([np.ones(4), np.full(4, 7.0), [3.0]]).astype(np.float32)[None]
+    scale = np.array([0.1, 0.5, 1.0, 2.0], np.float32)
+    assert numpy_of(squared_errors(params, targets, scale)) == pytest.approx([3.5], rel=1e-5)
+    assert numpy_of(squared_errors(params, targets, 1.0)) == pytest.approx([9.29 / 4 + 0.0], 1e-5)
+
+
+def test_a_regression_is_trained_on_its_square_error(regression):
+    trainer = DancerTrainer(regression)
+    trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+    batch = walks(8, 7)
+    mu = numpy_of(regression.model.predict_on_batch(batch["inputs"]))[..., :4]
+    expected = np.square((batch["targets"] - mu) / regression.step_scale).mean(axis=-1)
+    assert trainer.losses(batch) == pytest.approx(expected, rel=1e-4)
+    reported = trainer.train_on_batch(batch, return_dict=True)["loss"]
+    assert float(reported) == pytest.approx(expected[batch["mask"] > 0].mean(), rel=1e-4)
+    losses = [float(trainer.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(20)]
+    assert losses[-1] < losses[0]
+
+
+def test_training_a_regression_leaves_its_sigma_to_be_set(regression):
+    head = regression.mdn
+    frozen = [*head.mdn_sigmas.weights, *head.mdn_pi.weights]
+    before = [numpy_of(weight).copy() for weight in frozen]
+    trainer = DancerTrainer(regression)
+    trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
+    for _ in range(3):
+        trainer.train_on_batch(walks(8, 7))
+    assert all(np.array_equal(numpy_of(one), two) for one, two in zip(frozen, before))
+    assert not numpy_of(head.mdn_sigmas.kernel).any() and not numpy_of(head.mdn_pi.kernel).any()
+
+
+def test_the_sigma_of_a_regression_is_the_size_of_its_errors_whatever_it_sees(regression):
+    batch = walks(50, 12)
+    trainer = DancerTrainer(regression)
+    trainer.fit_residual_sigma([{name: value[:20] for name, value in batch.items()},
+                                {name: value[20:] for name, value in batch.items()}])
+    parts = split_params(regression.model.predict_on_batch(batch["inputs"]), 4, 1)
+    pi_logits, mu, sigma = (numpy_of(part) for part in parts)
+    assert pi_logits.shape == (50, 11, 1) and mu.shape == sigma.shape == (50, 11, 1, 4)
+    errors = (batch["targets"] - mu[:, :, 0])[batch["mask"] > 0]
+    deviation = np.sqrt(np.square(errors).mean(axis=0))
+    assert sigma == pytest.approx(np.broadcast_to(deviation, sigma.shape), rel=1e-4)
+    # The mean of z^2 is then 1, and the loss the entropy of those Gaussians.
+    expected = np.mean(np.log(deviation)) + 0.5 * np.log(2 * np.pi * np.e)
+    assert trainer.nats(batch)[batch["mask"] > 0].mean() == pytest.approx(expected, rel=1e-4)
+
+
+def test_no_other_sigma_makes_what_a_regression_saw_likelier(regression):
+    batch, trainer = walks(20, 12), DancerTrainer(regression)
+    trainer.fit_residual_sigma([batch])
+    best = trainer.nats(batch)[batch["mask"] > 0].mean()
+    mu = split_params(regression.model.predict_on_batch(batch["inputs"]), 4, 1)[1]
+    errors = (batch["targets"] - numpy_of(mu)[:, :, 0])[batch["mask"] > 0]
+    deviation = np.sqrt(np.square(errors).mean(axis=0))
+    for factor in (0.9, 1.1):
+        regression.set_residual_sigma(deviation * factor)
+        assert trainer.nats(batch)[batch["mask"] > 0].mean() > best + 1e-3
+
+
+def test_at_temperature_0_a_regression_dances_its_means(regression):
+    model, seed = KerasStepModel(regression), some_vectors(1, 5, 4)
+    regression.set_residual_sigma(np.full(4, 0.5))
+    made = list(generate(model, seed, 6, [np.random.default_rng(0)], temperature=0.0))
+    state = model.initial_state(1)
+    for known in np.moveaxis(seed, 1, 0):
+        mixture, state = model.step(known, state)
+    for vectors in made:
+        assert np.array_equal(vectors, mixture.mu[:, 0])
+        mixture, state = model.step(vectors, state)
+    other = list(generate(model, seed, 6, [np.random.default_rng(0)], temperature=1.0))
+    assert np.abs(np.stack(other) - np.stack(made)).max() > 0.1
+
+
+def test_a_regression_is_saved_with_its_sigma(regression, tmp_path):
+    regression.set_residual_sigma(np.array([0.2, 0.4, 0.6, 0.8]))
+    path = tmp_path / "dancer.weights.h5"
+    save_weights(regression.model, path)
+    loaded = KerasStepModel(load_dancer(regression.config, path))
+    mixture, _ = loaded.step(some_vectors(2, 4), loaded.initial_state(2))
+    assert mixture.sigma == pytest.approx(np.tile([[[0.2, 0.4, 0.6, 0.8]]], (2, 1, 1)), rel=1e-4)
+
+
+def test_sigma_is_never_below_the_floor_of_a_regression_that_makes_no_errors():
+    network = build_dancer(REGRESSIONS["place"])
+    network.set_residual_sigma(np.zeros(4))
+    model = KerasStepModel(network)
+    mixture, _ = model.step(some_vectors(1, 4), model.initial_state(1))
+    assert mixture.sigma == pytest.approx(0.05 + 0.001, rel=1e-3)
+
+
+def test_only_a_regression_has_its_sigma_set(network):
+    with pytest.raises(ValueError, match="only the head 'mse' has it set"):
+        network.set_residual_sigma(np.ones(4))
+
+
+def test_the_plain_regression_has_three_layers_and_dropout_unless_asked_for_others():
+    config = DancerOptions(head="mse").config(60)
+    assert (config.head, config.layers, config.units, config.dropout) == ("mse", 3, 512, 0.2)
+    assert (config.num_mixtures, config.steps_seen, config.dense_units) == (1, 0, 0)
+    asked = DancerOptions(head="mse", layers=1, steps_seen=2, units=64).config(60)
+    assert (asked.head, asked.layers, asked.steps_seen, asked.units) == ("mse", 1, 2, 64)
+    with pytest.raises(UserError, match="has one Gaussian; received 5"):
+        DancerOptions(head="mse", num_mixtures=5).config(60)
+    assert DancerOptions(network="dancenet", head="mse").config(60).dense_units == 1000
 
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])

@@ -36,6 +36,8 @@ def make_folder(path: Path, **parts: VaeConfig | DancerConfig) -> ModelFolder:
         for weight in network.model.trainable_weights:
             weight.assign(rng.normal(size=weight.shape) * 0.3)
         network.set_step_scale(rng.uniform(0.05, 0.5, config.dancer.dim))
+        if config.dancer.head == "mse":
+            network.set_residual_sigma(rng.uniform(0.05, 0.5, config.dancer.dim))
         network.model.save_weights(folder / "dancer.weights.h5")
     return folder
 
@@ -58,6 +60,9 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
         DancerConfig(dim=5, units=8, num_mixtures=3),
         DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2),
         DancerConfig(dim=5, units=8, num_mixtures=3, layers=2, predict="place", sigma_floor=0.0),
+        DancerConfig(dim=5, units=8, num_mixtures=3, predict="place", steps_seen=1),
+        DancerConfig(dim=5, units=8, num_mixtures=1, layers=3, dropout=0.2, head="mse"),
+        DancerConfig(dim=5, units=8, num_mixtures=1, predict="place", steps_seen=2, head="mse"),
         DancerConfig(
             network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
             dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
@@ -73,8 +78,8 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
             styles=("a", "b"),
         ),
     ],
-    ids=["step", "steps seen", "place", "2018, sequences", "2018", "styles", "styles and places",
-         "styles alone"],
+    ids=["step", "steps seen", "place", "place, steps seen", "mse", "mse, place",
+         "2018, sequences", "2018", "styles", "styles and places", "styles alone"],
 )
 def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)

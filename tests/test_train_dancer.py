@@ -302,6 +302,34 @@ def test_a_training_that_started_from_another_is_resumed_from_it_only(workplace:
     assert result.epochs == 3
 
 
+def test_a_plain_regression_is_trained_and_dances_like_any_other(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--head", "mse", "--units", "16", "--look-back", "12", "--stride", "6",
+             "--batch-size", "8", "--name", "tiny", "--epochs", "2"]
+    assert main([*flags, "--mixtures", "2"]) == 1
+    assert "one Gaussian; received 2" in capsys.readouterr().err
+    assert main(flags) == 0
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    config = folder.read_config().dancer
+    assert config is not None and (config.head, config.layers) == ("mse", 3)
+    model = OnnxStepModel(folder / "step.onnx")
+    rng = np.random.default_rng(0)
+    first, state = model.step(rng.normal(size=(2, config.dim)), model.initial_state(2))
+    second, _ = model.step(rng.normal(size=(2, config.dim)), state)
+    assert first.mu.shape == (2, 1, config.dim)
+    # One sigma whatever it sees, and not the 1 (usual step) that it began with.
+    np.testing.assert_allclose(first.sigma, second.sigma, rtol=1e-5)
+    network = load_dancer(config, folder / "dancer.weights.h5")
+    assert np.abs(first.sigma / network.step_scale - 1).min() > 1e-3
+    said = capsys.readouterr().out
+    assert "mean square error, in usual steps" in said and "density" not in said
+    assert "nats per dimension" in said
+    assert main([*flags, "--resume", "--epochs", "3"]) == 0
+    assert main([*flags[2:], "--resume"]) == 1
+    assert "resume it with the options it was begun with" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("look_back", ["1", "5"])
 def test_the_network_of_2018_learns_from_single_vectors_and_from_sequences(
     workplace: Path, look_back: str

@@ -17,6 +17,10 @@ DANCERS = {
     "styles": DancerConfig(
         dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6, styles=("ballet", "house")
     ),
+    "mse": DancerConfig(dim=4, units=24, layers=2, num_mixtures=1, head="mse"),
+    "2018": DancerConfig(
+        network="dancenet", dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1
+    ),
     "dancenet": DancerConfig(
         network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
         dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",

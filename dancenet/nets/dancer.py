@@ -32,6 +32,13 @@ A network with S styles sees their weights y (S,) in every step, too: the first 
 v, y, and the head h', y or h', v, y. They are the last entry of the state, which a step hands on
 as it is; of a network that keeps no other state they are the only one.
 
+The head "mse" is a regression: K = 1, m is trained on the mean square error, and W_s and W_p are
+zero and not trained, nor is b_s. Least squares is the maximum of the likelihood of a Gaussian with
+one sigma for all that is seen, which is then the root mean square error (Bishop 2006, "Pattern
+recognition and machine learning", 1.2.5 and 3.1.1); `DancerNetwork.set_residual_sigma` puts it
+into b_s. So it dances, is measured and is exported as a mixture of one, and at temperature 0 it is
+the regression itself.
+
 The output is flat, as keras-mdn-layer lays it out: K D of mu, K D of sigma, K of pi_logits, where
 component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 """
@@ -39,7 +46,7 @@ component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -199,6 +206,10 @@ class DancerNetwork:
             config.dim, config.num_mixtures, config.predict, config.sigma_floor, name="placement"
         )
         self.model = self._sequence_view()
+        if config.head == "mse":
+            for layer in (self.mdn.mdn_sigmas, self.mdn.mdn_pi):
+                layer.trainable = False
+                layer.kernel.assign(np.zeros(layer.kernel.shape, np.float32))
 
     def _sequence_view(self) -> keras.Model:
         inputs = vectors = keras.Input((None, self.config.dim), name="vectors")
@@ -274,12 +285,18 @@ class DancerNetwork:
         return self.placement(self.mdn(x), vectors)
 
     @property
-    def step_scale(self) -> np.ndarray:
-        """(D,) float32, the size of a usual step; ones if the network knows no steps."""
+    def usual_step(self) -> Any:
+        """(D,), the weight with the size of a usual step; 1 if the network knows no steps."""
         for layer in (self.placement, self.motion):
             if layer is not None and layer.step_scale is not None:
-                return np.array(ops.convert_to_numpy(layer.step_scale))
-        return np.ones(self.config.dim, np.float32)
+                return layer.step_scale
+        return 1.0
+
+    @property
+    def step_scale(self) -> np.ndarray:
+        """(D,) float32, the size of a usual step; ones if the network knows no steps."""
+        scale = np.asarray(ops.convert_to_numpy(self.usual_step), np.float32)
+        return np.array(np.broadcast_to(scale, (self.config.dim,)))
 
     def set_step_scale(self, step_scale: np.ndarray) -> None:
         """Sets the size of a usual step, if the network has a use for it.
@@ -290,6 +307,26 @@ class DancerNetwork:
         for layer in (self.placement, self.motion):
             if layer is not None and layer.step_scale is not None:
                 layer.step_scale.assign(step_scale)
+
+    @property
+    def place_scale(self) -> np.ndarray:
+        """(D,) float32, the units of m and sigma' in model units: usual steps, or ones."""
+        if self.placement.step_scale is None:
+            return np.ones(self.config.dim, np.float32)
+        return self.step_scale
+
+    def set_residual_sigma(self, sigma: np.ndarray) -> None:
+        """Sets the sigma of a network with the head "mse".
+
+        Args:
+            sigma: (D,) in model units, >= 0: the root mean square of its errors. Where it is
+                below `sigma_floor`, that is taken.
+        """
+        if self.config.head != "mse":
+            raise ValueError("the sigma of a mixture is learned; only the head 'mse' has it set.")
+        self.mdn.mdn_sigmas.bias.assign(
+            _sigma_bias(sigma / self.place_scale - self.config.sigma_floor, 1e-3)
+        )
 
     def count_params(self) -> int:
         """Returns the number of weights, the step scale included."""
@@ -334,9 +371,7 @@ def begin_linear(
     ridge = 1e-4 * len(seen) * np.eye(seen.shape[1])
     line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + S + 1, D)
     errors = np.sqrt(np.mean((steps - seen @ line) ** 2, axis=0))
-    # elu(e) + 1 is exp(e) below 1 and e + 1 above.
-    sigma = np.maximum(errors - config.sigma_floor, 0.02)
-    bias = np.where(sigma < 1, np.log(np.minimum(sigma, 1)), sigma - 1)
+    bias = _sigma_bias(errors - config.sigma_floor, 0.02)
     head, size = network.mdn, seen.shape[1] - 1
     for layer, rows, constant in (
         (head.mdn_mus, line[:-1], line[-1]), (head.mdn_sigmas, 0.0, bias), (head.mdn_pi, 0.0, 0.0)
@@ -348,6 +383,13 @@ def begin_linear(
         kernel[:-size] *= 0.3
         layer.kernel.assign(kernel)
         layer.bias.assign(np.broadcast_to(np.tile(constant, repeats), kernel.shape[1:]))
+
+
+def _sigma_bias(sigma: np.ndarray, least: float) -> np.ndarray:
+    """Returns e with elu(e) + 1 = sigma, or `least` where it is below that."""
+    # elu(e) + 1 is exp(e) below 1 and e + 1 above.
+    sigma = np.maximum(sigma, least)
+    return np.where(sigma < 1, np.log(np.minimum(sigma, 1)), sigma - 1)
 
 
 def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
@@ -412,6 +454,21 @@ def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
     return -ops.logsumexp(log_pi + normal, axis=-1) / dim
 
 
+def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
+    """Returns the mean square error over the dimensions of a regression, in squared usual steps.
+
+    Args:
+        params: (…, 2 D + 1), of one Gaussian.
+        targets: (…, D).
+        step_scale: (D,), or 1 where the network knows no steps.
+
+    Returns:
+        (…,), one figure for each vector.
+    """
+    mu = params[..., : targets.shape[-1]]
+    return ops.mean(ops.square((targets - mu) / step_scale), axis=-1)
+
+
 def masked_mean(values: Any, mask: Any) -> Any:
     """Returns the mean of the values where the mask is 1; of none, 0."""
     return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
@@ -432,6 +489,7 @@ class DancerTrainer(keras.Model):
         self.dancer = network.model
         self.num_mixtures = network.config.num_mixtures
         self.has_styles = bool(network.config.styles)
+        self._network = network
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
@@ -452,14 +510,43 @@ class DancerTrainer(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Returns the masked mean over time of the negative log-likelihood, nats per dimension."""
-        nats = mixture_nats(y_pred, x["targets"], self.num_mixtures)
-        return masked_mean(nats, x["mask"])
+        """Returns the masked mean over time of the loss of the network's head.
 
-    def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        That is the negative log-likelihood in nats per dimension, or the mean square error in
+        squared usual steps.
+        """
+        return masked_mean(self._loss(y_pred, x["targets"]), x["mask"])
+
+    def _loss(self, params: Any, targets: Any) -> Any:
+        """Returns (B, T), the loss of each vector."""
+        if self._network.config.head == "mse":
+            return squared_errors(params, targets, self._network.usual_step)
+        return mixture_nats(params, targets, self.num_mixtures)
+
+    def losses(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Returns the loss of each vector of a batch, (B, T), without training."""
         params = self.dancer.predict_on_batch(self._shown(batch))
+        return ops.convert_to_numpy(self._loss(params, batch["targets"]))
+
+    def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Returns the nats per dimension of each vector of a batch, (B, T), by any head."""
+        params = self.dancer.predict_on_batch(self._shown(batch))
         return ops.convert_to_numpy(mixture_nats(params, batch["targets"], self.num_mixtures))
+
+    def fit_residual_sigma(self, batches: Iterable[dict[str, np.ndarray]]) -> None:
+        """Gives a trained network with the head "mse" the sigma of its own errors.
+
+        Args:
+            batches: of what it was trained on, without noise.
+        """
+        squares, count = np.zeros(self._network.config.dim), 0
+        for batch in batches:
+            params = self.dancer.predict_on_batch(self._shown(batch))
+            _, mu, _ = split_params(params, self._network.config.dim, 1)
+            errors = (batch["targets"] - ops.convert_to_numpy(mu)[..., 0, :])[batch["mask"] > 0]
+            squares += np.square(errors, dtype=np.float64).sum(axis=0)
+            count += len(errors)
+        self._network.set_residual_sigma(np.sqrt(squares / max(count, 1)))
 
 
 def _require_style(style: Any) -> Any:

@@ -258,7 +258,7 @@ def _add_gate(graph: GraphBuilder, name: str, recurrent_activation: str) -> str:
 
 
 def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vectors: str) -> None:
-    config, head, scale = network.config, network.mdn, network.step_scale
+    config, head, scale = network.config, network.mdn, network.place_scale
     count, dim = config.num_mixtures, config.dim
 
     def by_component(means: Any, sigmas: Any) -> np.ndarray:
@@ -324,7 +324,7 @@ def _add_gaussians(
     floor = graph.weight("mdn/sigma/floor", config.sigma_floor)
     positive = graph.add("Add", [elu, one], f"{sigma}/positive")
     floored = graph.add("Add", [positive, floor], f"{sigma}/floored")
-    graph.add("Mul", [floored, graph.weight("step_scale", network.step_scale)], sigma)
+    graph.add("Mul", [floored, graph.weight("step_scale", network.place_scale)], sigma)
 
 
 def _add_gemm(

@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,6 +89,7 @@ class DancerOptions:
     """
 
     network: str = "lean"  # "lean" or "dancenet"
+    head: str | None = None  # "mixture", or "mse" for a plain regression to compare with
     units: int | None = None  # of each LSTM layer; None for the network's own
     layers: int | None = None
     num_mixtures: int | None = None
@@ -120,13 +121,18 @@ class DancerOptions:
                 network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing,
                 steps_seen=min(2, self.look_back - 1),
             )
+        if self.head == "mse":
+            config = dataclasses.replace(config, head="mse", num_mixtures=1)
+            if self.network == "lean":
+                # Plain, like the LSTM-3LR of Fragkiadaki et al. 2015, arXiv:1508.00271.
+                config = dataclasses.replace(config, layers=3, dropout=0.2, steps_seen=0)
         return _changed(config, **self.asked())
 
     def asked(self) -> dict[str, Any]:
         """Returns what was asked for of the network instead of its own."""
         return {
             name: getattr(self, name)
-            for name in ("units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
+            for name in ("head", "units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
             if getattr(self, name) is not None
         }
 
@@ -314,7 +320,7 @@ def _train(
             waiting = waiting[batch_size:]
 
     def validate() -> dict[str, float]:
-        return {"val_loss": held_out_nats(trainer, data, held_out)}
+        return {"val_loss": _mean_over(trainer.losses, data, held_out)}
 
     board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
     result = train(
@@ -332,6 +338,11 @@ def _train(
     if board is not None:
         board.close()
     logs.write_curves(place / CURVES, result.history, ("loss",))
+    nats = result.best
+    if network.config.head == "mse":
+        learned = spread(data.windows(train_clips, options.stride), _MAX_VALIDATION_WINDOWS)
+        trainer.fit_residual_sigma(_still_batches(data, learned))
+        nats = held_out_nats(trainer, data, held_out)
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
@@ -356,14 +367,14 @@ def _train(
                 "epochs": result.epochs,
                 "steps": result.steps,
                 "seconds": round(result.seconds),
-                "held_out": {"nats_per_dimension": round(result.best, 4)},
+                "held_out": {"nats_per_dimension": round(nats, 4)},
                 "baselines": {name: round(value, 4) for name, value in floors.items()},
                 "dance": {name: round(value, 3) for name, value in dance.items()},
             },
         )
     )
     terminal.say(
-        f"Held out: {result.best:.3f} nats per dimension (epoch {result.best_epoch}); one "
+        f"Held out: {nats:.3f} nats per dimension (epoch {result.best_epoch}); one "
         f"Gaussian for every frame {floors['pose']:.3f}, staying in place {floors['stay']:.3f}, "
         f"repeating the last step {floors['repeat']:.3f}."
     )
@@ -384,13 +395,23 @@ def _train(
 
 
 def held_out_nats(trainer: DancerTrainer, data: WindowData, windows: np.ndarray) -> float:
-    """Returns the loss on windows (N, 2) without noise, nats per dimension."""
+    """Returns the nats per dimension of windows (N, 2) without noise."""
+    return _mean_over(trainer.nats, data, windows)
+
+
+def _mean_over(
+    measure: Callable[[dict[str, np.ndarray]], np.ndarray], data: WindowData, windows: np.ndarray
+) -> float:
     total = count = 0.0
-    for first in range(0, len(windows), _VALIDATION_BATCH):
-        batch = data.still(windows[first : first + _VALIDATION_BATCH])
-        total += float((trainer.nats(batch) * batch["mask"]).sum(dtype=np.float64))
+    for batch in _still_batches(data, windows):
+        total += float((measure(batch) * batch["mask"]).sum(dtype=np.float64))
         count += float(batch["mask"].sum())
     return total / count
+
+
+def _still_batches(data: WindowData, windows: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    for first in range(0, len(windows), _VALIDATION_BATCH):
+        yield data.still(windows[first : first + _VALIDATION_BATCH])
 
 
 def _fast_step(network: DancerNetwork) -> StepModel:
@@ -579,7 +600,13 @@ def _introduce(
     )
     if material.style_names:
         terminal.say(f"Styles: {', '.join(material.style_names)}.")
-    terminal.say(DENSITY_NOTE)
+    if network.config.head == "mse":
+        terminal.say(
+            "The loss is the mean square error, in usual steps; nats are those of one Gaussian of "
+            "the size of its errors."
+        )
+    else:
+        terminal.say(DENSITY_NOTE)
     terminal.say(
         "Without a network, on what is held out: one Gaussian for every frame "
         f"{floors['pose']:.3f} nats per dimension, staying in place {floors['stay']:.3f}, "
