@@ -17,6 +17,7 @@ WARM_UP = 8  # first predictions of a window that do not count: they have seen t
 SEED_SECONDS = 2.0
 MAX_SEEDS = 64
 _MAX_SEED_BYTES = 1_900_000
+_MOST_REPEATS = 4
 
 _LOG_2PI_E = float(np.log(2.0 * np.pi) + 1.0)
 
@@ -201,6 +202,30 @@ class WindowData:
         if self.styles is not None:
             batch["style"] = self.styles[windows[:, 0]]
         return batch
+
+
+def balance_styles(windows: np.ndarray, styles: np.ndarray | None) -> np.ndarray:
+    """Repeats windows of the styles of which there is little.
+
+    With plain windows a style of ten seconds is hardly heard beside one of ten minutes. A style
+    that has a share s of the windows of the commonest is shown 1 / sqrt(s) times, to the nearest
+    whole number, and four times at most, for what is repeated too often is learnt by heart.
+
+    Args:
+        windows: (N, 2), as `WindowData.windows` gives them.
+        styles: (T, S) weights of the styles of each row, or None.
+
+    Returns:
+        (M, 2), M >= N; the windows as they are where there are no styles.
+    """
+    if styles is None:
+        return windows
+    told = styles[windows[:, 0]]  # (N, S)
+    count = told.sum(axis=0)
+    times = np.clip(np.round(np.sqrt(count.max() / np.maximum(count, 1.0))), 1, _MOST_REPEATS)
+    # A window without a style counts as the commonest.
+    repeats = np.where(told.any(axis=1), np.maximum(told @ times, 1), 1)
+    return np.repeat(windows, repeats.round().astype(int), axis=0)
 
 
 def rows_of(clips: Sequence[range]) -> np.ndarray:

@@ -268,7 +268,9 @@ def _train(
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
         )
     )
-    num_windows = len(data.windows(train_clips, options.stride))
+    num_windows = len(
+        dance_data.balance_styles(data.windows(train_clips, options.stride), material.styles)
+    )
     held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
@@ -311,7 +313,9 @@ def _train(
         waiting = np.zeros((0, 2), np.int64)
         for _ in range(epoch.num_steps):
             while len(waiting) < batch_size:
-                fresh = data.windows(train_clips, options.stride, epoch.rng)
+                fresh = dance_data.balance_styles(
+                    data.windows(train_clips, options.stride, epoch.rng), material.styles
+                )
                 waiting = np.concatenate([waiting, epoch.rng.permutation(fresh)])
             yield (data.draw(waiting[:batch_size], epoch.rng),)
             waiting = waiting[batch_size:]
