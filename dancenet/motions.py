@@ -30,7 +30,6 @@ from dancenet.overlap import ordered_map
 FORMATS = ("bvh", "npz", "html")  # beside those of videos
 
 _BATCH = 16  # frames whose pictures a thread draws at once
-_FLOOR_PERCENTILE = 5  # of the lowest joint's height over a dance, which is to be the floor
 
 
 def make_motions(
@@ -44,7 +43,7 @@ def make_motions(
         stopped: when it is set, the dances end there.
 
     Returns:
-        `settings.count` clips at the video's rate, metres, y up, bones of one length.
+        `settings.count` clips at the video's rate, as `SkeletonCodec.finish` leaves them.
 
     Raises:
         UserError: the model is one of silhouettes, a setting does not fit it, or it was stopped
@@ -74,10 +73,10 @@ def make_motions(
                 break
     clips = []
     for index, vectors in enumerate(np.stack(rows, axis=1)):
-        positions = codec.steady(codec.decode(vectors))
+        positions = codec.finish(codec.decode(vectors))
         if ratio != 1:
             positions = np.stack(list(resample(positions, ratio, num_frames)))
-        clip = codec.clip(_grounded(positions), f"dance {index + 1} of {dancer.name}")
+        clip = codec.clip(positions, f"dance {index + 1} of {dancer.name}")
         clips.append(dataclasses.replace(clip, fps=fps))
     return clips
 
@@ -152,14 +151,6 @@ def check_motion_output(path: Path, overwrite: bool) -> None:
 
 def _save(path: Path, clip: SkeletonClip, overwrite: bool) -> None:
     clip.save(path, overwrite)
-
-
-def _grounded(positions: np.ndarray) -> np.ndarray:
-    """Puts the dancer (T, J, C) on the floor: bones that became longer would stand below it."""
-    lowest = np.percentile(positions[..., 1].min(axis=1), _FLOOR_PERCENTILE)
-    grounded = positions.copy()
-    grounded[..., 1] -= lowest
-    return grounded
 
 
 def _batches(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

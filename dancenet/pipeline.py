@@ -26,7 +26,15 @@ from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.config import SKELETON
-from dancenet.dance import Dancer, DanceSettings, Recipe, draw_seed, start_sha256, trajectories
+from dancenet.dance import (
+    Dancer,
+    DanceSettings,
+    Recipe,
+    draw_seed,
+    read_start,
+    start_sha256,
+    trajectories,
+)
 from dancenet.data import picture
 from dancenet.data.video_writer import VideoWriter, check_output, choose_format
 from dancenet.errors import UserError
@@ -168,6 +176,8 @@ def write_dance(
             motions.check_motion_output(output, overwrite)
         else:
             check_output(output, format, overwrite)
+    if is_motion and settings.start is not None:
+        read_start(dancer, settings.start)
     if is_motion and latents_path is not None:
         raise UserError(
             f"{dancer.name} dances with joints and has no latents to store; write the joints with "

@@ -19,6 +19,8 @@ from dancenet.config import ModelConfig, VaeConfig  # noqa: E402
 from dancenet.errors import UserError  # noqa: E402
 from dancenet.folder import ModelFolder  # noqa: E402
 from dancenet.nets.dancer import KerasStepModel, load_dancer  # noqa: E402
+from dancenet.nets.dance_data import WindowData  # noqa: E402
+from dancenet.nets.material import Material  # noqa: E402
 from dancenet.nets.train import TrainOptions  # noqa: E402
 from dancenet.nets.train_dancer import (  # noqa: E402
     DancerOptions,
@@ -44,6 +46,14 @@ def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
     return np.stack(
         [np.sin(time), np.sin(2 * time), np.cos(time), 0.1 * np.cos(3 * time)], axis=1
     ).astype(np.float32)
+
+
+def plain(vectors: np.ndarray) -> Material:
+    """Returns one clip at 25 frames/s as what a dancer learns from."""
+    return Material(
+        vectors, [range(len(vectors))], [], ["a"], 25.0, "latents", vectors.shape[1], (), None,
+        lambda path: None, lambda options: WindowData(vectors, options),
+    )
 
 
 @pytest.fixture()
@@ -199,8 +209,9 @@ def test_a_dancer_that_never_moves_is_told_from_a_dance() -> None:
     for variable in network.mdn.mdn_mus.weights:
         variable.assign(np.zeros(variable.shape, np.float32))
     vectors = figure_of_eight(200, 0.0)
+    material = plain(vectors)
     figures = try_dancing(
-        KerasStepModel(network), vectors, [range(200)], 25.0, temperature=0.0, seconds=2.0
+        KerasStepModel(network), material, material.train, temperature=0.0, seconds=2.0
     )
     assert figures["energy"] == figures["jerk"] == 0.0
     assert figures["still"] == 1.0 and figures["still_real"] < 0.5
@@ -221,7 +232,7 @@ def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
             variable.assign(np.zeros(variable.shape, np.float32))
     network.set_step_scale(np.full(4, 1 / np.sqrt(share), np.float32))
     step_model = _fast_step(network)
-    found = calibrate(step_model, np.cumsum(steps, axis=0), [range(20_000)], 25.0)
+    found = calibrate(step_model, plain(np.cumsum(steps, axis=0)))
     assert found == pytest.approx(expected, rel=0.04)
 
 

@@ -230,11 +230,14 @@ def _other_sides(names: Sequence[str]) -> list[int]:
 
 
 def _stretches(motion: SkeletonClip, fps: float) -> Iterator[SkeletonClip]:
+    short = []
     for run, long_enough in motion.good_runs(MIN_SECONDS):
         if long_enough:
             yield motion.cut(run).resample(fps)
         else:
-            terminal.say(
-                f"{motion.source}: frames {run.start + 1} to {run.stop} "
-                f"({len(run) / motion.fps:.2f} s between glitches) are too short; left out."
-            )
+            short.append(f"{run.start + 1}-{run.stop}")
+    if short:
+        terminal.say(
+            f"{motion.source}: frames {', '.join(short)} are too short between glitches "
+            f"({MIN_SECONDS:g} s is needed); left out."
+        )

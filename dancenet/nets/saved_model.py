@@ -131,7 +131,7 @@ class Motion:
         Args:
             vectors: the stretches.
             num_frames: () T.
-            temperature: () as in `pipeline.DanceSettings`.
+            temperature: () as in `dance.DanceSettings`.
             seed: () of all that is drawn.
             style: (B, S) weights, of a model with styles.
 

@@ -242,9 +242,6 @@ def train_skeleton_dancer(
     if resume:
         codec = SkeletonCodec.load(folder / CODEC)
     material = Material.of_recordings(recordings, codec, variance, style_names)
-    if not folder.exists():
-        folder.create()
-        folder.write_config(ModelConfig(folder.path.name, recordings.fps, SKELETON))
     return _train(
         material, CODEC, folder, options, train_options, start_from, begun, resume
     )
@@ -559,6 +556,9 @@ def _prepare(
     fps: float,
     resume: bool,
 ) -> ModelConfig:
+    if not folder.exists():  # a dancer of joints needs nothing that was there before
+        folder.create()
+        folder.write_config(ModelConfig(folder.path.name, fps, SKELETON))
     found = folder.read_config()
     if resume:
         begun = found.training.get("dancer", {}).get("start_from")
