@@ -51,7 +51,8 @@ DOINGS = {
 # Of a dancer of joints.
 _OF_JOINTS = {
     "decode": "Poses in model units to joints. A long dance can be decoded in parts: each goes on "
-              "where the `next_placement` of the one before says.",
+              "where the `next_placement` of the one before says. Bones and feet are as the "
+              "network has them: lengths tremble and standing feet slide a little.",
     "vectors": "poses in model units: how the dancer turns and moves from the frame before, and "
                "holds every joint, each scaled to about 1",
 }
