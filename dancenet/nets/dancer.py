@@ -375,7 +375,8 @@ def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
 
 def masked_mean(values: Any, mask: Any) -> Any:
     """Returns the mean of the values where the mask is 1; of none, 0."""
-    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
+    # Not with *: a batch may hold NumPy arrays, which a tensor of PyTorch cannot be multiplied with.
+    return ops.sum(ops.multiply(values, mask)) / ops.maximum(ops.sum(mask), 1.0)
 
 
 class DancerTrainer(keras.Model):
