@@ -24,7 +24,9 @@ from dancenet.nets.dancer import (  # noqa: E402
     hard_sigmoid_2018,
     load_dancer,
     masked_mean,
+    mean_prediction,
     mixture_nats,
+    path_jerk,
     split_params,
 )
 from dancenet.nets.train import save_weights  # noqa: E402
@@ -140,6 +142,105 @@ def test_only_what_the_mask_keeps_counts():
     mask = np.array([[1, 1, 0], [1, 0, 0]], np.float32)
     assert float(numpy_of(masked_mean(values, mask))) == pytest.approx(2.0)
     assert float(numpy_of(masked_mean(values, 0 * mask))) == 0.0
+
+
+def jerk_of(path, mask=None, step_scale=1.0):
+    path = np.asarray(path, np.float32)
+    mask = np.ones(path.shape[:2], np.float32) if mask is None else np.asarray(mask, np.float32)
+    scale = np.broadcast_to(np.float32(step_scale), path.shape[2:])
+    return float(numpy_of(path_jerk(path, mask, scale)))
+
+
+def test_a_straight_line_at_a_steady_speed_has_no_jerk():
+    time = np.arange(12.0)[:, None]
+    lines = np.stack([3 + 0.5 * time * [1, -2, 0], -1 + time * [0.25, 0, 4]])
+    assert jerk_of(lines) == 0.0
+
+
+def test_a_parabola_has_the_jerk_of_its_acceleration_squared():
+    # x = a t^2 has the second difference 2 a wherever it is taken.
+    time, a = np.arange(12.0)[None, :, None], np.array([0.5, -0.25, 2.0])
+    assert jerk_of(a * time**2) == pytest.approx(np.mean((2 * a) ** 2))
+    assert jerk_of(a * time**2 + 3 * time - 7) == pytest.approx(np.mean((2 * a) ** 2))
+
+
+def test_jerk_is_measured_in_usual_steps():
+    time, scale = np.arange(12.0)[None, :, None], np.array([0.5, 4.0])
+    assert jerk_of(time**2 * [1, 1], step_scale=scale) == pytest.approx(np.mean((2 / scale) ** 2))
+
+
+def test_jerk_counts_only_where_three_neighbours_do():
+    # Second differences of 2 at steps 1 and 2, of 0 at 3, and of 100 and more where it is masked.
+    path = np.array([[0, 1, 4, 9, 14, 1000, -1000, 0, 1, 2]], float)[..., None]
+    mask = [[1, 1, 1, 1, 1, 0, 1, 1, 0, 1]]
+    assert jerk_of(path, mask) == pytest.approx((4 + 4 + 0) / 3)
+    assert jerk_of(path, [[1, 1, 0, 1, 1, 0, 1, 1, 0, 1]]) == 0.0
+
+
+def test_a_path_of_two_vectors_has_no_jerk():
+    assert jerk_of(np.array([[[1.0], [5.0]]])) == 0.0
+
+
+def test_the_mean_prediction_weighs_every_component():
+    pi, mu = np.array([0.2, 0.5, 0.3]), np.array([[1.0, 0.0], [2.0, 10.0], [-4.0, 1.0]])
+    params = np.concatenate([mu.ravel(), np.ones(6), np.log(pi) + 5]).astype(np.float32)
+    received = numpy_of(mean_prediction(params[None, None], 2, 3))
+    assert received == pytest.approx((pi @ mu)[None, None], abs=1e-5)
+    one = np.array([[7.0, -7.0, 1.0, 1.0, 3.0]], np.float32)
+    assert numpy_of(mean_prediction(one, 2, 1)).tolist() == [[7.0, -7.0]]
+
+
+def shaken(seed=0):
+    """A batch of windows of a path whose steps change from frame to frame."""
+    vectors = np.cumsum(some_vectors(8, 7, 4, seed=seed), axis=1)
+    return {
+        "inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": np.ones((8, 6), np.float32)
+    }
+
+
+def trainer_of(network, jerk, rate=1e-2):
+    trainer = DancerTrainer(network, jerk)
+    trainer.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=False)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    "config", [SMALL, STEPS_SEEN, dataclasses.replace(PLACES, dropout=0.0)],
+    ids=["step", "steps seen", "place"],
+)
+def test_the_jerk_is_beside_the_nats_in_the_log_and_not_in_them(config):
+    batch, network = shaken(), build_dancer(config)
+    network.set_step_scale(np.array([0.1, 0.5, 1.0, 2.0], np.float32))
+    trainer = trainer_of(network, 0.5)
+    nats = trainer.nats(batch).mean()
+    params = network.model.predict_on_batch(batch["inputs"])
+    path = numpy_of(mean_prediction(params, 4, 3))
+    jerk = np.mean((np.diff(path, n=2, axis=1) / network.step_scale) ** 2)
+    figures = trainer.train_on_batch(batch, return_dict=True)
+    assert figures.keys() == {"loss", "jerk", "objective"}
+    assert figures["loss"] == pytest.approx(nats, rel=1e-4)
+    assert figures["jerk"] == pytest.approx(jerk, rel=1e-3)
+    assert figures["objective"] == pytest.approx(nats + 0.5 * jerk, rel=1e-3)
+    assert trainer_of(network, 0.0).train_on_batch(batch, return_dict=True).keys() == {"loss"}
+
+
+def test_the_penalty_makes_the_predicted_path_smoother():
+    def trained(weight):
+        keras.utils.set_random_seed(3)
+        network = build_dancer(STEPS_SEEN)
+        trainer = trainer_of(network, weight)
+        for seed in range(60):
+            trainer.train_on_batch(shaken(seed))
+        path = mean_prediction(network.model.predict_on_batch(shaken(99)["inputs"]), 4, 3)
+        return jerk_of(numpy_of(path), step_scale=network.step_scale)
+
+    assert trained(10.0) < 0.8 * trained(0.0)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_an_impossible_weight_of_the_jerk_is_refused(weight):
+    with pytest.raises(ValueError, match="jerk must be 0 or more"):
+        DancerTrainer(build_dancer(SMALL), weight)
 
 
 def test_the_whole_sequence_and_step_by_step_are_the_same(network):
@@ -333,13 +434,19 @@ def test_it_trains_on_the_other_backends(backend):
 import numpy as np, keras
 from dancenet.config import DancerConfig
 from dancenet.nets.dancer import DancerTrainer, build_dancer
+from dancenet.nets.train import TrainOptions, jit_compile, make_optimizer
 network = build_dancer(DancerConfig(dim=4, units=8, layers=1, num_mixtures=2))
-trainer = DancerTrainer(network)
-trainer.compile(optimizer=keras.optimizers.Adam(1e-2))
+trainer = DancerTrainer(network, jerk=0.1)
+optimizer = make_optimizer(TrainOptions(learning_rate=1e-2))
+trainer.compile(optimizer=optimizer, jit_compile=jit_compile())
 x = np.random.default_rng(0).normal(size=(4, 6, 4)).astype('float32')
 batch = {'inputs': x[:, :-1], 'targets': x[:, 1:], 'mask': np.ones((4, 5), 'float32')}
-losses = [float(trainer.train_on_batch(batch, return_dict=True)['loss']) for _ in range(8)]
+steps = [trainer.train_on_batch(batch, return_dict=True) for _ in range(8)]
+losses = [float(step['objective']) for step in steps]
 assert losses[-1] < losses[0], losses
+assert abs(steps[0]['loss'] + 0.1 * steps[0]['jerk'] - losses[0]) < 1e-4, steps[0]
+norm = float(keras.ops.convert_to_numpy(trainer.optimizer.gradient_norm))
+assert np.isfinite(norm) and norm > 0, norm
 """
     environment = {**os.environ, "KERAS_BACKEND": backend}
     root = Path(__file__).parents[1]
