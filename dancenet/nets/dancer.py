@@ -379,7 +379,7 @@ def _log_pi(pi_logits: Any) -> Any:
 
 def masked_mean(values: Any, mask: Any) -> Any:
     """Returns the mean of the values where the mask is 1; of none, 0."""
-    # Not with *: a batch may hold NumPy arrays, which a tensor of PyTorch cannot be multiplied with.
+    # Not with *: the mask may be a NumPy array, with which PyTorch cannot multiply.
     return ops.sum(ops.multiply(values, mask)) / ops.maximum(ops.sum(mask), 1.0)
 
 

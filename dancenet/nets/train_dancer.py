@@ -29,6 +29,7 @@ from dancenet.folder import (
     ModelFolder,
 )
 from dancenet.nets import dance_data, logs
+from dancenet.nets.board import DancerBoard, Stretch
 from dancenet.nets.dance_data import BatchOptions, WindowData
 from dancenet.nets.dancer import (
     DancerNetwork,
@@ -98,6 +99,7 @@ class DancerOptions:
     encoder_noise: float = 1.0  # on what is seen, times the encoder's own deviation
     noise_memory: float = 0.98  # correlation of that noise from one vector to the next
     smoothing: float = 1.5  # of latents over time, in frames
+    jerk: float = 0.0  # weight of the second difference of the predicted path; see `path_jerk`
     tensorboard: bool = False
 
     def config(self, dim: int) -> DancerConfig:
@@ -164,6 +166,11 @@ def train_dancer(
     encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
     place = folder.training / "dancer"
+    if options.jerk and options.look_back < dance_data.WARM_UP + 3:
+        raise UserError(
+            f"--jerk needs three predictions in a row, and in a window of {options.look_back} "
+            f"fewer count; say --look-back {dance_data.WARM_UP + 3} or more, or leave --jerk out."
+        )
     resume = _check(folder, resume, overwrite)
     train_clips, held_out_clips = latents.split()
     if not train_clips or not held_out_clips:
@@ -198,6 +205,7 @@ def train_dancer(
             smoothing=options.smoothing,
         ),
     )
+    usual_step = dance_data.fit_step_scale(vectors, train_clips)
     num_windows = len(data.windows(train_clips, options.stride))
     held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
@@ -227,7 +235,7 @@ def train_dancer(
         rng = np.random.default_rng(train_options.seed)
         windows = data.windows(train_clips, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
-    trainer = DancerTrainer(network)
+    trainer = DancerTrainer(network, options.jerk, usual_step)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
     _introduce(latents, network, scaler, train_clips, held_out_clips, num_windows, floors)
@@ -245,7 +253,9 @@ def train_dancer(
     def validate() -> dict[str, float]:
         return {"val_loss": held_out_nats(trainer, data, held_out)}
 
-    board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
+    board = None
+    if options.tensorboard:
+        board = DancerBoard(place / "tensorboard", trainer, data, held_out, usual_step)
     result = train(
         trainer,
         batches,
@@ -258,14 +268,21 @@ def train_dancer(
         resume=resume,
         after_epoch=None if board is None else board.add,
     )
-    if board is not None:
-        board.close()
-    logs.write_curves(place / CURVES, result.history, ("loss",))
+    curves = ("loss", "jerk") if options.jerk else ("loss",)
+    logs.write_curves(place / CURVES, result.history, curves)
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
             temperature = calibrate(step_model, vectors, train_clips, latents.fps)
             dance = try_dancing(step_model, vectors, held_out_clips, latents.fps, temperature)
+            if board is not None:
+                stretches = [
+                    Stretch(clip, kind, name)
+                    for kind, clips in (("training", train_clips), ("held out", held_out_clips))
+                    for clip, name in zip(clips, dance_data.clip_names(latents, clips))
+                ]
+                board.project(vectors, stretches, step_model, temperature, latents.fps)
+                board.close()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"The training is finished and kept in {place}; run the same command with --resume "
