@@ -12,10 +12,7 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 pytest.importorskip("tensorboard", reason="the board needs the extra 'train'")
 
-from google.protobuf import text_format  # noqa: E402
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
-from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig  # noqa: E402
-from tensorboard.util.tensor_util import make_ndarray  # noqa: E402
 
 from dancenet.codecs.base import Scaler  # noqa: E402
 from dancenet.codecs.latents import Latents  # noqa: E402
@@ -23,34 +20,12 @@ from dancenet.config import DancerConfig  # noqa: E402
 from dancenet.nets.board import DancerBoard, Stretch, mixture_figures  # noqa: E402
 from dancenet.nets.dance_data import BatchOptions, WindowData  # noqa: E402
 from dancenet.nets.dancer import DancerTrainer, build_dancer  # noqa: E402
-from dancenet.nets.logs import PROJECTOR, TensorBoardLog  # noqa: E402
+from dancenet.nets.logs import TensorBoardLog  # noqa: E402
 from dancenet.sequence.mixture import Mixture  # noqa: E402
+from tensorboard_files import read_board, read_projector  # noqa: E402
 
 DIM = 2
 STEP = np.array([0.5, 0.25], np.float32)
-
-
-def read_board(folder: Path) -> dict[str, dict[int, float]]:
-    """Returns each figure's values by step."""
-    events = EventAccumulator(str(folder), size_guidance={"tensors": 0}).Reload()
-    return {
-        name: {
-            event.step: float(make_ndarray(event.tensor_proto)) for event in events.Tensors(name)
-        }
-        for name in events.Tags()["tensors"]
-    }
-
-
-def read_projector(folder: Path) -> tuple[np.ndarray, dict[str, list[str]]]:
-    """Returns the vectors and the labels that a projector's configuration leads to."""
-    config = text_format.Parse((folder / PROJECTOR).read_text(), ProjectorConfig())
-    (embedding,) = config.embeddings
-    vectors = np.loadtxt(folder / embedding.tensor_path, delimiter="\t", ndmin=2)
-    head, *rows = (
-        line.split("\t") for line in (folder / embedding.metadata_path).read_text().splitlines()
-    )
-    assert len(rows) == len(vectors)
-    return vectors, dict(zip(head, (list(column) for column in zip(*rows)), strict=True))
 
 
 def parabola(num_frames: int) -> WindowData:

@@ -352,7 +352,7 @@ class _Loop:
         after_epoch: Callable[[dict[str, float]], None] | None,
     ) -> None:
         """Trains and validates one epoch, or the rest of one, and saves."""
-        state = self.state
+        state, options = self.state, self.options
         first_step = state.steps - state.epoch_steps
         num_steps = min(state.steps_per_epoch, state.total_steps - first_step)
         epoch = Epoch(
