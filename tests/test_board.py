@@ -165,7 +165,7 @@ def test_real_and_generated_vectors_lie_side_by_side_in_the_projector(tmp_path: 
         "training": 25, "held out": 15, "generated": 200,
     }
     assert vectors[:40] == pytest.approx(data.vectors, rel=1e-5)
-    assert labels["second"][:2] == ["0.0", "0.1"] and labels["second"][25] == "0.0"
+    assert labels["second"][:2] == ["0.00", "0.10"] and labels["second"][25] == "0.00"
     assert labels["source"][0] == "one film.mp4" and labels["source"][39] == "two.mp4"
     assert labels["style"][0] == "salsa" and labels["style"][39] == ""
     # Two seconds of the one stretch that is so long, twenty frames, and then a step a frame.

@@ -578,6 +578,7 @@ assert losses[-1] < losses[0], losses
 assert abs(steps[0]['loss'] + 0.1 * steps[0]['jerk'] - losses[0]) < 1e-4, steps[0]
 norm = float(keras.ops.convert_to_numpy(trainer.optimizer.gradient_norm))
 assert np.isfinite(norm) and norm > 0, norm
+assert np.isfinite(trainer.nats(batch)).all()
 """
     environment = {**os.environ, "KERAS_BACKEND": backend}
     root = Path(__file__).parents[1]

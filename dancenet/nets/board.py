@@ -44,6 +44,7 @@ DESCRIPTIONS = {
     "path/jerk": "Mean square second difference of the predicted path, in usual steps.",
     "path/jerk_real": "The same of the real path.",
 }
+WON = "Share of the held-out vectors for which this component was the most probable one."
 
 
 @dataclass(frozen=True)
@@ -138,7 +139,8 @@ class DancerBoard:
         windows: np.ndarray,
         usual_step: np.ndarray,
     ) -> None:
-        self._log = TensorBoardLog(folder, DESCRIPTIONS)
+        won = {f"won/{index:02d}": WON for index in range(trainer.num_mixtures)}
+        self._log = TensorBoardLog(folder, {**DESCRIPTIONS, **won})
         self._trainer = trainer
         self._data = data
         self._windows = spread(windows, _WINDOWS)
@@ -193,7 +195,7 @@ class DancerBoard:
                 "kind": [kind for _, kind, _, _ in points],
                 "source": [stretch.source for _, _, stretch, _ in points],
                 "style": [stretch.style for _, _, stretch, _ in points],
-                "second": [f"{second:.1f}" for *_, second in points],
+                "second": [f"{second:.2f}" for *_, second in points],
             },
         )
 

@@ -374,7 +374,7 @@ def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
 
 def _log_pi(pi_logits: Any) -> Any:
     # Keras warns of its own softmax when there is one component.
-    return pi_logits - ops.logsumexp(pi_logits, axis=-1, keepdims=True)
+    return ops.subtract(pi_logits, ops.logsumexp(pi_logits, axis=-1, keepdims=True))
 
 
 def masked_mean(values: Any, mask: Any) -> Any:
