@@ -112,7 +112,7 @@ def test_the_loss_of_a_sure_network_is_below_zero():
     # The entropy of a Gaussian, log sigma + 0.5 log(2 pi e), is 0 at sigma = 0.242 and falls
     # without end: what is foretold ten times as exactly costs log 10 nats less.
     def cost(sigma):
-        targets = sigma * some_vectors(20_000, 5)
+        targets = np.float32(sigma) * some_vectors(20_000, 5)
         params = np.concatenate([np.zeros(5), np.full(5, sigma), np.zeros(1)]).astype(np.float32)
         return numpy_of(mixture_nats(np.tile(params, (20_000, 1)), targets, 1)).mean()
 
