@@ -137,7 +137,7 @@ class Walker:
 
     dim = DIM
 
-    def initial_state(self, batch: int) -> tuple[np.ndarray, ...]:
+    def initial_state(self, batch: int, style: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
         return ()
 
     def step(
