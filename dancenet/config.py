@@ -13,6 +13,10 @@ from dancenet.errors import UserError
 
 FORMAT = 1
 NETWORKS = ("lean", "dancenet")
+HEADS = ("mixture", "mse")
+SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
+
+_LATER = ("styles", "head")  # settings of a dancer that the first models' files do not have
 
 
 @dataclass(frozen=True)
@@ -55,9 +59,24 @@ class DancerConfig:
     # The temperature of the mixture at which it dances with nearly the energy of the real one; what
     # a dance is asked for is in units of it.
     temperature: float = 1.0
+    # Names of the S styles that it can be asked for, by weights that it sees at every step.
+    styles: tuple[str, ...] = ()
+    # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
+    # error: one Gaussian whose sigma is that of its errors, whatever it sees.
+    head: str = "mixture"
 
     def __post_init__(self) -> None:
         _check_network(self.network)
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}; received {self.head!r}.")
+        if self.head == "mse" and self.num_mixtures != 1:
+            raise ValueError(
+                f"a dancer with the head 'mse' has one Gaussian; received {self.num_mixtures}."
+            )
+        if not all(name.strip() for name in self.styles):
+            raise ValueError(f"every style needs a name; received {list(self.styles)}.")
+        if len(set(self.styles)) != len(self.styles):
+            raise ValueError(f"styles must differ; received {', '.join(self.styles)}.")
         if self.predict not in ("step", "place"):
             raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
         if not 0 < self.temperature < math.inf:
@@ -77,6 +96,20 @@ class DancerConfig:
         """
         return self.look_back > 1
 
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """Name and width of each entry (B, width) of a state, in order.
+
+        h0, c0, h1, c1, …, then last1, last2, …, and at the end `style`; none of the cells' for a
+        network that keeps no state, whose style is still one.
+        """
+        widths: dict[str, int] = {}
+        if self.keeps_state:
+            for index in range(self.layers):
+                widths |= {f"h{index}": self.units, f"c{index}": self.units}
+            widths |= {f"last{back + 1}": self.dim for back in range(self.steps_seen)}
+        return widths | ({"style": len(self.styles)} if self.styles else {})
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -84,14 +117,21 @@ class ModelConfig:
 
     name: str
     fps: float = 30.0  # frames per second of the training clips
-    space: str = "silhouette"
+    space: str = SILHOUETTE  # or SKELETON
     vae: VaeConfig | None = None
     dancer: DancerConfig | None = None
     training: dict[str, Any] = field(default_factory=dict)  # how it was trained; for people
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object that `from_json` reads back."""
-        return {"format": FORMAT, **dataclasses.asdict(self)}
+        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        if self.dancer is not None:
+            content["dancer"]["styles"] = list(self.dancer.styles)
+            # Left out where they say nothing: so models have the bytes they had without them.
+            for name in _LATER:
+                if getattr(self.dancer, name) == getattr(DancerConfig, name):
+                    del content["dancer"][name]
+        return content
 
     @classmethod
     def from_json(cls, content: Any, source: str = "config.json") -> ModelConfig:
@@ -142,6 +182,9 @@ def _convert(hint: Any, value: Any, source: str) -> Any:
                 return _build(option, value, source)
             continue
         kind = typing.get_origin(option) or option
+        if kind is tuple and type(value) is list:
+            item = typing.get_args(option)[0]
+            return tuple(_convert(item, element, source) for element in value)
         if kind is float and type(value) is int:
             return float(value)
         if type(value) is kind:

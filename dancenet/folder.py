@@ -12,7 +12,8 @@ from dancenet.errors import UserError
 
 CONFIG = "config.json"
 CHECKSUMS = "checksums.json"
-SCALER = "scaler.npz"
+SCALER = "scaler.npz"  # of silhouettes
+CODEC = "codec.npz"  # of skeletons
 SEEDS = "seeds.npz"
 ENCODER_GRAPH = "encoder.onnx"
 DECODER_GRAPH = "decoder.onnx"
@@ -23,7 +24,8 @@ CARD = "card.md"
 TRAINING = "training"
 
 _RELEASED = (
-    CONFIG, SCALER, SEEDS, ENCODER_GRAPH, DECODER_GRAPH, STEP_GRAPH, VAE_WEIGHTS, DANCER_WEIGHTS,
+    CONFIG, SCALER, CODEC, SEEDS, ENCODER_GRAPH, DECODER_GRAPH, STEP_GRAPH, VAE_WEIGHTS,
+    DANCER_WEIGHTS,
 )
 
 

@@ -197,6 +197,11 @@ def not_negative(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     return parse
 
 
+def finite(text: str) -> float:
+    """Is an argparse type that accepts any finite number."""
+    return float(_number(float, text))
+
+
 def _number(kind: Callable[[str], Any], text: str) -> Any:
     try:
         value = kind(text)

@@ -14,13 +14,13 @@ from dancenet import terminal
 from dancenet.errors import UserError
 
 if TYPE_CHECKING:
-    from dancenet.pipeline import DanceSettings, Recipe
+    from dancenet.dance import DanceSettings, Recipe
 
 DEFAULT_MODEL = "silhouette_v1"
-FORMATS = ("mp4", "gif", "webm", "frames")
+FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
-DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "guard", "legacy")
-PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors")
+DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style")
+PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors", "yaw")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -55,6 +55,11 @@ def build_parser() -> argparse.ArgumentParser:
         "of a file of latents, such as latents.npz:120 (default: a stretch drawn by the seed)",
     )
     dance.add_argument(
+        "--style", metavar="NAME[:WEIGHT],…",
+        help="what to dance, of the styles the model knows: salsa, or a blend such as "
+        "salsa:0.7,modern:0.3 (default: whatever comes)",
+    )
+    dance.add_argument(
         "--guard", type=terminal.not_negative(float), metavar="SHARE",
         help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
         "the body of a model of little material together, and takes variety from one of much "
@@ -77,6 +82,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="picture pixels per frame pixel; 4 gives 832x480 (default: 4)",
     )
     look.add_argument(
+        "--yaw", type=terminal.finite, metavar="DEGREES",
+        help="of a dancer of joints: where the camera stands, turned about the vertical "
+        "(default: 0)",
+    )
+    look.add_argument(
         "--settle", type=terminal.not_negative(int), metavar="N",
         help="times each picture is encoded and decoded again, which mends limbs that came off; "
         "each costs a fifth of the speed (default: 2)",
@@ -92,7 +102,8 @@ def build_parser() -> argparse.ArgumentParser:
     )
     output = parser.add_argument_group("the files")
     output.add_argument(
-        "--format", choices=FORMATS, help="kind of file (default: what --out ends with, or mp4)"
+        "--format", choices=FORMATS, help="kind of file (default: what --out ends with, or mp4); "
+        "bvh, npz and html, a page that shows the dance from any side, are of joints"
     )
     output.add_argument(
         "-o", "--out", type=Path, metavar="FILE",
@@ -112,8 +123,9 @@ def build_parser() -> argparse.ArgumentParser:
 def work(arguments: argparse.Namespace) -> int | None:
     """Generates what the command line asks for."""
     from dancenet import pipeline
+    from dancenet.dance import Recipe
 
-    recipe = pipeline.Recipe.read(arguments.replay) if arguments.replay else None
+    recipe = Recipe.read(arguments.replay) if arguments.replay else None
     settings = choose_settings(arguments, recipe)
     out, kind = choose_output(arguments)
     dancer = pipeline.load_dancer(
@@ -138,6 +150,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     if not written or not written[-1].complete or len(written) < (1 if recipe else settings.count):
         last = f"{written[-1].path} ends where you stopped it." if written else ""
         raise KeyboardInterrupt(last)
+    if written[0].path.suffix in (".bvh", ".npz", ".html"):
+        return None
     again = ["--replay", str(written[0].path)]
     if arguments.model:
         again += ["--model", arguments.model]
@@ -155,7 +169,8 @@ def choose_settings(
     Raises:
         UserError: a flag contradicts --replay.
     """
-    from dancenet import pipeline
+    from dancenet.dance import DanceSettings, draw_seed
+    from dancenet.sequence import legacy
 
     given = {
         name: getattr(arguments, name)
@@ -163,10 +178,10 @@ def choose_settings(
         if getattr(arguments, name) is not None
     }
     if recipe is None:
-        given.setdefault("seed", pipeline.draw_seed())
+        given.setdefault("seed", draw_seed())
         if given.get("legacy"):
-            given = {"temperature": pipeline.legacy.TEMPERATURE, "settle": 0, **given}
-        return pipeline.DanceSettings(**given)
+            given = {"temperature": legacy.TEMPERATURE, "settle": 0, **given}
+        return DanceSettings(**given)
     clash = [f"--{name}" for name in DANCE_FLAGS if name in given]
     if clash:
         raise UserError(
@@ -175,10 +190,8 @@ def choose_settings(
     return dataclasses.replace(recipe.settings, **given)
 
 
-def choose_output(arguments: argparse.Namespace) -> tuple[Path, str]:
-    """Returns the path and the format of the video."""
-    from dancenet.data.video_writer import choose_format
-
+def choose_output(arguments: argparse.Namespace) -> tuple[Path, str | None]:
+    """Returns the path and, if it is asked for, the format of the output."""
     out, kind = arguments.out, arguments.format
     if out is None:
         stem = "dance"
@@ -189,7 +202,7 @@ def choose_output(arguments: argparse.Namespace) -> tuple[Path, str]:
         out = Path(stem if kind == "frames" else f"{stem}.{kind}")
         if arguments.replay:
             out = arguments.replay.parent / out
-    return out, choose_format(out, kind)
+    return out, kind
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dancenet import terminal
+from dancenet import flags, terminal
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     from dancenet.data.frames import FrameWriter
     from dancenet.data.motion import MotionClip
 
-UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
 
 
@@ -49,7 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
                         "the first two also gzipped")
     parser.add_argument("-o", "--out", default="imgs", metavar="FOLDER",
                         help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append")
-    parser.add_argument("--yaw", type=_finite, nargs="+", default=[0.0], metavar="DEGREES",
+    parser.add_argument("--yaw", type=terminal.finite, nargs="+", default=[0.0], metavar="DEGREES",
                         help="where the camera stands, turned about the vertical; each angle "
                         "gives clips of its own (name the files first)")
     parser.add_argument("--mirror", action="store_true",
@@ -65,19 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--split", choices=("train", "val"), default=None,
                         help="side of the split these clips belong to; without it the trainer "
                         "holds out the end of each")
-    reading = parser.add_argument_group(
-        "reading", "what the files do not say, or say wrongly; by default it is measured"
-    )
-    reading.add_argument("--frame-rate", type=terminal.positive(float), default=None,
-                         metavar="FPS", help="frames per second of the recordings")
-    reading.add_argument("--up", choices=UP_AXES, default=None,
-                         help="the axis that points up")
-    reading.add_argument("--unit", type=terminal.positive(float), default=None,
-                         metavar="METRES", help="metres in one unit of the recordings")
-    reading.add_argument("--axes", choices=("TJ", "JT"), default=None,
-                         help="of a .npy: frames before joints (TJ), or joints first (JT)")
-    reading.add_argument("--skeleton", default=None, metavar="ASF",
-                         help="the skeleton of an .amc, if it is not beside it")
+    flags.add_reading(parser)
     parser.add_argument("--overwrite", action="store_true",
                         help="remove the frames that the folder holds instead of appending")
     return parser
@@ -134,14 +120,7 @@ def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
     from dancenet.data.mocap import read_motion
 
     for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
-        motion = read_motion(
-            path,
-            frame_rate=arguments.frame_rate,
-            axes=arguments.axes,
-            up=arguments.up,
-            unit=arguments.unit,
-            skeleton=arguments.skeleton,
-        )
+        motion = read_motion(path, **flags.reading(arguments))
         for message in motion.warnings:
             terminal.warn(message)
         if not motion.ok.any():
@@ -202,16 +181,6 @@ def _counted(frames: Iterable[np.ndarray], bar: Any) -> Iterator[np.ndarray]:
     for frame in frames:
         yield frame
         bar.update(1)
-
-
-def _finite(text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"must be a number, received {text!r}") from error
-    if not math.isfinite(value):
-        raise argparse.ArgumentTypeError(f"must be a finite number, received {text}")
-    return value
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Trains the dancer, the network that goes on from a motion, on a file of latents."""
+"""Trains the dancer, the network that goes on from a motion, on latents or on joints."""
 
 from __future__ import annotations
 
@@ -6,8 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from dancenet import terminal
+from dancenet import flags, terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -15,16 +16,31 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
+    flags.add_recordings(
+        parser, "with --space skeleton: motion capture as .bvh, .amc, .npz or .npy, or keypoints "
+        "as .json; of one kind of skeleton"
+    )
+    parser.add_argument("--space", choices=("silhouette", "skeleton"), default="silhouette",
+                        help="what is danced: pictures, of whose latents --latents is the file, or "
+                        "the joints of the files that are named")
     parser.add_argument("--latents", type=Path, default=Path("latents.npz"), metavar="FILE",
                         help="the latents, as written by encode_frames.py")
     parser.add_argument("--name", "--model", required=True,
-                        help="name of the model whose VAE made them; a path is taken as its folder")
+                        help="name of the model: the one whose VAE made the latents, or, for "
+                        "joints, a new one; a path is taken as its folder")
+    parser.add_argument("--variance", type=terminal.positive(float), default=0.995,
+                        help="of joints: share of their variance whose directions are danced, up "
+                        "to 1; less is steadier, more is finer")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
                         help="lean, or the network of 2018")
     parser.add_argument("--start-from", metavar="NAME", default=None,
                         help="a model whose dancer is the beginning, instead of chance; the one "
                         "that the VAE was started from. Network and smoothing are that "
                         "model's. With little material the dance is far better for it")
+    parser.add_argument("--head", choices=("mixture", "mse"), default=None,
+                        help="mixture, Gaussians trained on the likelihood, unless given; mse: a "
+                        "plain LSTM regression to compare with, trained on the mean square error "
+                        "(lean: three layers, dropout 0.2, no steps shown)")
     parser.add_argument("--units", type=terminal.positive(int), default=None,
                         help="of each LSTM layer; the network's own unless given")
     parser.add_argument("--layers", type=terminal.positive(int), default=None,
@@ -60,7 +76,8 @@ def build_parser() -> argparse.ArgumentParser:
                         "1: more is safer, and calmer")
     parser.add_argument("--encoder-noise", type=terminal.not_negative(float), default=1.0,
                         metavar="TIMES", help="noise on what the dancer sees, in shape and size "
-                        "as uncertain as the encoder is; keeps a dance from swinging itself up")
+                        "as uncertain as the encoder is (of joints: a tenth of how far poses "
+                        "differ); keeps a dance from swinging itself up")
     parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.98,
                         help="how far that noise is the same from one frame to the next: 0 for "
                         "independent draws, as in 2018, below 1 for a drift")
@@ -97,20 +114,35 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from dancenet import weights
     from dancenet.codecs.latents import Latents
+    from dancenet.data.recordings import Recordings
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
     if arguments.noise_memory >= 1:
         raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
-    if arguments.pull > 1:
-        raise UserError(f"--pull must be from 0 to 1; received {arguments.pull:g}.")
+    for name in ("pull", "variance"):
+        if getattr(arguments, name) > 1:
+            raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
     folder = ModelFolder(Path("weights") / arguments.name)
-    if not folder.exists():
-        raise UserError(
-            f"There is no model in {folder.path}; train its VAE first with "
-            f"`python scripts/train_vae.py --name {arguments.name}`."
-        )
-    latents = Latents.load(arguments.latents)
+    material: Latents | Recordings
+    if arguments.space == "skeleton":
+        if not arguments.motions:
+            raise UserError(
+                "--space skeleton needs files of motion; name them, such as dances/*.bvh."
+            )
+        material = flags.read_recordings(arguments)
+    else:
+        if arguments.motions:
+            raise UserError(
+                f"{arguments.motions[0]} is named, but silhouettes are learned from --latents; "
+                "say --space skeleton to learn from files of motion."
+            )
+        if not folder.exists():
+            raise UserError(
+                f"There is no model in {folder.path}; train its VAE first with "
+                f"`python scripts/train_vae.py --name {arguments.name}`."
+            )
+        material = Latents.load(arguments.latents)
     start_from = None
     if arguments.start_from:
         start_from = ModelFolder(weights.find_model(arguments.start_from))
@@ -121,42 +153,45 @@ def work(arguments: argparse.Namespace) -> int | None:
     except ImportError as error:
         raise MissingExtra("Training", "train", error.name or "keras") from error
     from dancenet.nets.train import TrainOptions
-    from dancenet.nets.train_dancer import DancerOptions, train_dancer
+    from dancenet.nets.train_dancer import DancerOptions, train_dancer, train_skeleton_dancer
 
-    train_dancer(
-        latents,
-        folder,
-        DancerOptions(
-            network=arguments.network,
-            units=arguments.units,
-            layers=arguments.layers,
-            num_mixtures=arguments.mixtures,
-            steps_seen=arguments.steps_seen,
-            sigma_floor=arguments.sigma_floor,
-            look_back=arguments.look_back,
-            stride=arguments.stride,
-            batch_size=arguments.batch_size,
-            displacement=arguments.displacement,
-            pull=arguments.pull,
-            encoder_noise=arguments.encoder_noise,
-            noise_memory=arguments.noise_memory,
-            smoothing=arguments.smoothing,
-            jerk=arguments.jerk,
-            tensorboard=arguments.tensorboard,
-        ),
-        TrainOptions(
-            epochs=arguments.epochs,
-            minutes=arguments.minutes,
-            learning_rate=arguments.learning_rate,
-            clip_norm=arguments.clip_norm,
-            patience=arguments.patience,
-            keep=arguments.keep,
-            seed=arguments.seed,
-        ),
-        start_from=start_from,
-        resume=arguments.resume,
-        overwrite=arguments.overwrite,
+    options = DancerOptions(
+        network=arguments.network,
+        head=arguments.head,
+        units=arguments.units,
+        layers=arguments.layers,
+        num_mixtures=arguments.mixtures,
+        steps_seen=arguments.steps_seen,
+        sigma_floor=arguments.sigma_floor,
+        look_back=arguments.look_back,
+        stride=arguments.stride,
+        batch_size=arguments.batch_size,
+        displacement=arguments.displacement,
+        pull=arguments.pull,
+        encoder_noise=arguments.encoder_noise,
+        noise_memory=arguments.noise_memory,
+        smoothing=arguments.smoothing,
+        jerk=arguments.jerk,
+        tensorboard=arguments.tensorboard,
     )
+    train_options = TrainOptions(
+        epochs=arguments.epochs,
+        minutes=arguments.minutes,
+        learning_rate=arguments.learning_rate,
+        clip_norm=arguments.clip_norm,
+        patience=arguments.patience,
+        keep=arguments.keep,
+        seed=arguments.seed,
+    )
+    how: dict[str, Any] = {
+        "start_from": start_from, "resume": arguments.resume, "overwrite": arguments.overwrite
+    }
+    if isinstance(material, Latents):
+        train_dancer(material, folder, options, train_options, **how)
+    else:
+        train_skeleton_dancer(
+            material, folder, options, train_options, variance=arguments.variance, **how
+        )
     from dancenet.nets.export import export_dancer
 
     export_dancer(folder)

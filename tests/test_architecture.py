@@ -27,6 +27,7 @@ LAYERS = [
     ["config"],
     ["folder"],
     ["data"],
+    ["flags"],
     ["codecs"],
     ["sequence"],
     ["metrics"],
@@ -35,6 +36,8 @@ LAYERS = [
     ["weights"],
     ["original"],
     ["encoding"],
+    ["dance"],
+    ["motions"],
     ["pipeline"],
     ["evaluation"],
     ["project"],
@@ -46,7 +49,7 @@ KERAS = {"keras", "tensorflow", "keras_mdn_layer", "tensorboard"}
 NUMPY_ONLY = {"numpy", "dancenet", *sys.stdlib_module_names}
 # What a script may import where `--help` has to pass.
 LIGHT = {"dancenet", *sys.stdlib_module_names}
-LIGHT_OURS = {"dancenet", "dancenet.terminal", "dancenet.errors"}
+LIGHT_OURS = {"dancenet", "dancenet.flags", "dancenet.terminal", "dancenet.errors"}
 
 
 def modules() -> list[Path]:

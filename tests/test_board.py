@@ -36,7 +36,7 @@ def parabola(num_frames: int) -> WindowData:
         vectors, np.full_like(vectors, -9.0), 10.0, (range(num_frames),), (None,), ("a",), "0"
     )
     scaler = Scaler(np.zeros(DIM, np.float32), np.eye(DIM, dtype=np.float32), np.ones(DIM, "f4"))
-    return WindowData(latents, scaler, BatchOptions(look_back=12, warm_up=2))
+    return WindowData.of_latents(latents, scaler, BatchOptions(look_back=12, warm_up=2))
 
 
 def steady(pi: Any, sigmas: Any) -> DancerTrainer:

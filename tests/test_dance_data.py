@@ -29,7 +29,7 @@ def make_data(deviation=0.2, scale=1.0, **options):
     scaler = Scaler(np.zeros(3, np.float32), np.eye(3, dtype=np.float32),
                     np.full(3, scale, np.float32))
     options.setdefault("look_back", 16)
-    return WindowData(latents, scaler, BatchOptions(**options))
+    return WindowData.of_latents(latents, scaler, BatchOptions(**options))
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -172,7 +172,7 @@ def test_the_step_scale_does_not_count_the_cut_between_two_clips():
 
 def test_seeds_are_real_stretches_of_two_seconds_and_named():
     latents = make_latents(400, clips=[range(0, 300), range(300, 400)])
-    seeds, names = dance_data.choose_seeds(
+    seeds, names, _ = dance_data.choose_seeds(
         latents.z_mean, latents.clips, latents.sources, latents.fps
     )
     assert seeds.shape == (11, 60, 3) and seeds.dtype == np.float32
@@ -184,13 +184,13 @@ def test_seeds_are_real_stretches_of_two_seconds_and_named():
 
 def test_many_seeds_are_thinned_out_to_fit_two_megabytes():
     vectors = np.zeros((20_000, 128), np.float32)
-    seeds, names = dance_data.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
+    seeds, names, _ = dance_data.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
     assert len(seeds) == len(names) > 32 and seeds.nbytes < 2_000_000
 
 
 def test_clips_shorter_than_two_seconds_still_give_seeds():
     latents = make_latents()
-    seeds, _ = dance_data.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
+    seeds, _, _ = dance_data.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
     assert seeds.shape == (1, 20, 3)
 
 
@@ -209,3 +209,28 @@ def test_baselines_of_white_noise_are_those_of_its_gaussians():
         {"pose": entropy, "stay": entropy + 0.5 * np.log(2), "repeat": entropy + 0.5 * np.log(1.5)},
         abs=0.02,
     )
+
+
+def test_styles_of_which_there_is_little_are_shown_more_often_by_the_root_of_their_share():
+    styles = np.repeat(np.eye(3, dtype=np.float32), [160, 40, 1], axis=0)
+    windows = np.stack([np.arange(201), np.full(201, 5)], axis=1)
+    shown = dance_data.balance_styles(windows, styles)
+    # 160 / 40 is 4, whose root is 2; 160 / 1 would be 13, and 4 is the most.
+    counts = np.unique(styles[shown[:, 0]].argmax(axis=1), return_counts=True)[1]
+    assert counts.tolist() == [160, 80, 4]
+    assert np.array_equal(dance_data.balance_styles(windows, None), windows)
+    unknown = np.zeros_like(styles)
+    assert np.array_equal(dance_data.balance_styles(windows, unknown), windows)
+
+
+def test_the_style_of_some_windows_is_not_told_and_of_held_out_ones_always():
+    styles = np.repeat(np.eye(2, dtype=np.float32), 100, axis=0)
+    data = WindowData(
+        np.zeros((200, 3), np.float32), BatchOptions(16, style_dropout=0.25), styles=styles
+    )
+    windows = np.repeat(data.windows([range(100), range(100, 200)], 8), 200, axis=0)
+    told = data.draw(windows, np.random.default_rng(0))["style"]
+    assert set(map(tuple, told.tolist())) == {(0, 0), (1, 0), (0, 1)}
+    # 4400 draws: three deviations are 0.02.
+    assert (told.sum(axis=1) == 0).mean() == pytest.approx(0.25, abs=0.02)
+    assert np.array_equal(data.still(windows)["style"], styles[windows[:, 0]])

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dancenet.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.config import SILHOUETTE, DancerConfig, ModelConfig, VaeConfig
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.nets import dancer, export, vae
@@ -17,11 +17,13 @@ from dancenet.sequence.mixture import sample_from_draws
 SMALL_VAE = {"height": 16, "width": 24, "latent_dim": 6}
 
 
-def make_folder(path: Path, **parts: VaeConfig | DancerConfig) -> ModelFolder:
+def make_folder(
+    path: Path, space: str = SILHOUETTE, **parts: VaeConfig | DancerConfig
+) -> ModelFolder:
     """Writes a model folder with untrained weights, biases drawn too."""
     folder = ModelFolder(path)
     folder.create()
-    config = ModelConfig("trial", **parts)  # type: ignore[arg-type]
+    config = ModelConfig("trial", space=space, **parts)  # type: ignore[arg-type]
     folder.write_config(config)
     rng = np.random.default_rng(0)
     if config.vae is not None:
@@ -36,6 +38,8 @@ def make_folder(path: Path, **parts: VaeConfig | DancerConfig) -> ModelFolder:
         for weight in network.model.trainable_weights:
             weight.assign(rng.normal(size=weight.shape) * 0.3)
         network.set_step_scale(rng.uniform(0.05, 0.5, config.dancer.dim))
+        if config.dancer.head == "mse":
+            network.set_residual_sigma(rng.uniform(0.05, 0.5, config.dancer.dim))
         network.model.save_weights(folder / "dancer.weights.h5")
     return folder
 
@@ -58,6 +62,9 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
         DancerConfig(dim=5, units=8, num_mixtures=3),
         DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2),
         DancerConfig(dim=5, units=8, num_mixtures=3, layers=2, predict="place", sigma_floor=0.0),
+        DancerConfig(dim=5, units=8, num_mixtures=3, predict="place", steps_seen=1),
+        DancerConfig(dim=5, units=8, num_mixtures=1, layers=3, dropout=0.2, head="mse"),
+        DancerConfig(dim=5, units=8, num_mixtures=1, predict="place", steps_seen=2, head="mse"),
         DancerConfig(
             network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
             dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
@@ -66,8 +73,15 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
             network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
             predict="place", recurrent_activation="hard_sigmoid_2018", look_back=1,
         ),
+        DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2, styles=("a", "b", "c")),
+        DancerConfig(dim=5, units=8, num_mixtures=3, styles=("a", "b", "c")),
+        DancerConfig(
+            dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1,
+            styles=("a", "b"),
+        ),
     ],
-    ids=["step", "steps seen", "place", "2018, sequences", "2018"],
+    ids=["step", "steps seen", "place", "place, steps seen", "mse", "mse, place",
+         "2018, sequences", "2018", "styles", "styles and places", "styles alone"],
 )
 def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)
@@ -77,6 +91,7 @@ def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> 
     assert outputs[4:] == [
         *(f"next_{n}{i}" for i in range(config.layers if config.keeps_state else 0) for n in "hc"),
         *(f"next_last{i + 1}" for i in range(config.steps_seen)),
+        *(["next_style"] if config.styles else []),
     ]
     assert all(row.passed for row in report)
 
@@ -169,6 +184,25 @@ def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_whoever_is_bes
     np.testing.assert_array_equal(together, dance(model, [0, 1, 2]))
     np.testing.assert_allclose(together, dance(StepOnly(model), [0, 1, 2]), atol=1e-4)
     np.testing.assert_allclose(together[:, 1:2], dance(model, [1]), atol=1e-4)
+
+
+def test_a_style_is_carried_through_a_dance_of_the_graph(tmp_path: Path) -> None:
+    model = step_model(tmp_path / "model", steps_seen=1, styles=("ballet", "house"))
+    seed = np.tile(np.random.default_rng(0).normal(size=(1, 6, 5)) * 0.1, (4, 1, 1))
+    style = np.array([[1, 0], [0, 1], [0.5, 0.5], [0, 0]], np.float32)
+
+    def dance(of: Any, rows: list[int]) -> np.ndarray:
+        rngs = [np.random.default_rng(7) for _ in rows]
+        return np.stack(list(generate(of, seed[rows], 12, rngs, style=style[rows])), axis=1)
+
+    together = dance(model, [0, 1, 2, 3])
+    for one in range(4):
+        np.testing.assert_allclose(together[one], dance(model, [one])[0], atol=1e-4)
+        for other in range(one):
+            assert np.abs(together[one] - together[other]).max() > 1e-2
+    np.testing.assert_allclose(together, dance(StepOnly(model), [0, 1, 2, 3]), atol=1e-4)
+    undecided = list(generate(model, seed[:1], 12, [np.random.default_rng(7)]))
+    np.testing.assert_allclose(np.stack(undecided)[:, 0], together[3], atol=1e-4)
 
 
 def test_log_variances_stay_in_the_range_they_were_trained_in(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dancenet.sequence.generate import generate
+from dancenet.sequence.generate import begin_state, generate
 from dancenet.sequence.mixture import Mixture
 
 
@@ -18,7 +18,7 @@ class Counter:
         self.sigma = sigma
         self.seen = []
 
-    def initial_state(self, batch):
+    def initial_state(self, batch, style=None):
         return (np.zeros((batch, 1), np.float32),)
 
     def step(self, vectors, state):
@@ -56,6 +56,24 @@ def test_the_same_seed_gives_the_same_bytes_and_another_does_not():
         for seed in (3, 3, 4)
     )
     assert one == two != other
+
+
+def test_a_state_begins_with_zeros_and_the_style():
+    widths = {"h0": 3, "style": 2}
+    h, style = begin_state(widths, 4)
+    assert not h.any() and h.shape == (4, 3) and not style.any() and style.shape == (4, 2)
+    assert begin_state(widths, 2, np.array([0.25, 0.75]))[1].tolist() == [[0.25, 0.75]] * 2
+    blends = np.array([[1, 0], [0, 1]])
+    h, style = begin_state(widths, 2, blends)
+    assert style.tolist() == blends.tolist() and style.dtype == np.float32 and not h.any()
+
+
+def test_a_style_that_the_network_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="trained without styles"):
+        begin_state({"h0": 3}, 1, np.ones(2))
+    for wrong in (np.ones(3), np.ones((3, 2)), 1.0):
+        with pytest.raises(ValueError, match=r"shape \(2,\) or \(4, 2\); received"):
+            begin_state({"style": 2}, 4, wrong)
 
 
 @pytest.mark.parametrize("shape", [(4, 2), (1, 0, 2), (1, 4, 3)])

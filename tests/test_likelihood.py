@@ -26,7 +26,7 @@ class Walk:
 
     dim = 1
 
-    def initial_state(self, batch):
+    def initial_state(self, batch, style=None):
         return (np.zeros((batch, 1)),)
 
     def step(self, vectors, state):

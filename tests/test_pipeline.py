@@ -22,7 +22,15 @@ from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data.video_writer import VideoWriter, read_settings
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
-from dancenet.pipeline import DanceSettings, Dancer, Recipe, load_dancer, resample, write_dance
+from dancenet.dance import (
+    DanceSettings,
+    Dancer,
+    Recipe,
+    read_start,
+    resample,
+    trajectories,
+)
+from dancenet.pipeline import load_dancer, write_dance
 from dancenet.sequence.guard import Guard
 
 SHORT = DanceSettings(seconds=0.5, seed=7, scale=1)
@@ -40,7 +48,7 @@ def dancer(model: ModelFolder) -> Dancer:
 
 def dance(dancer: Dancer, num_frames: int = 40, **changes: Any) -> np.ndarray:
     settings = DanceSettings(**{"seed": 7, **changes})
-    return np.stack(list(pipeline.trajectories(dancer, settings, num_frames)))
+    return np.stack(list(trajectories(dancer, settings, num_frames)))
 
 
 def test_the_same_seed_gives_the_same_trajectory_bit_for_bit(dancer: Dancer) -> None:
@@ -92,7 +100,7 @@ def test_a_start_changes_the_dance_and_not_the_draws(dancer: Dancer) -> None:
 @pytest.mark.parametrize("start", ["-1", "x", "4", "1.5", "latents.npz"])
 def test_a_start_that_is_not_there_is_named(dancer: Dancer, start: str) -> None:
     with pytest.raises(UserError, match="stretches"):
-        pipeline.read_start(dancer, start)
+        read_start(dancer, start)
 
 
 def latents_of(dancer: Dancer, num_frames: int = 20, sha256: str | None = None) -> Latents:
@@ -107,7 +115,7 @@ def latents_of(dancer: Dancer, num_frames: int = 20, sha256: str | None = None) 
 def test_a_dance_can_start_in_a_file_of_latents(tmp_path: Path, dancer: Dancer) -> None:
     latents = latents_of(dancer)
     latents.save(tmp_path / "latents.npz")
-    stretch = pipeline.read_start(dancer, f"{tmp_path / 'latents.npz'}:9")
+    stretch = read_start(dancer, f"{tmp_path / 'latents.npz'}:9")
     expected = dancer.codec.scaler.to_model(latents.z_mean[9 : 9 + STRETCH])
     np.testing.assert_array_equal(stretch, expected)
 
@@ -115,15 +123,15 @@ def test_a_dance_can_start_in_a_file_of_latents(tmp_path: Path, dancer: Dancer) 
 def test_a_start_never_crosses_a_cut(tmp_path: Path, dancer: Dancer) -> None:
     latents_of(dancer).save(tmp_path / "latents.npz")
     with pytest.raises(UserError, match="row 5 .* is only 3 before the end of its clip"):
-        pipeline.read_start(dancer, f"{tmp_path / 'latents.npz'}:5")
+        read_start(dancer, f"{tmp_path / 'latents.npz'}:5")
     with pytest.raises(UserError, match="row 20 is not there"):
-        pipeline.read_start(dancer, f"{tmp_path / 'latents.npz'}:20")
+        read_start(dancer, f"{tmp_path / 'latents.npz'}:20")
 
 
 def test_a_start_by_another_encoder_is_refused(tmp_path: Path, dancer: Dancer) -> None:
     latents_of(dancer, sha256="0" * 64).save(tmp_path / "latents.npz")
     with pytest.raises(UserError, match="another encoder"):
-        pipeline.read_start(dancer, f"{tmp_path / 'latents.npz'}:0")
+        read_start(dancer, f"{tmp_path / 'latents.npz'}:0")
 
 
 def line(num_frames: int) -> list[np.ndarray]:
@@ -331,8 +339,8 @@ class Interrupting:
     def __init__(self, inner: Any, at: int) -> None:
         self._inner, self._at, self.dim = inner, at, inner.dim
 
-    def initial_state(self, batch: int) -> Any:
-        return self._inner.initial_state(batch)
+    def initial_state(self, batch: int, style: Any = None) -> Any:
+        return self._inner.initial_state(batch, style)
 
     def step(self, vectors: np.ndarray, state: Any) -> Any:
         self._at -= 1

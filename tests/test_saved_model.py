@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_export import SMALL_VAE, make_folder
-from whole_model import DANCERS, STRETCHES, write_whole_model
+from whole_model import STRETCHES, write_whole_model
 
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.config import VaeConfig
@@ -24,7 +24,7 @@ SETTINGS = {"temperature": 1.0, "seed": 7, "settle": 0}
 Whole = tuple[Networks, Path, list[Comparison], dict[str, saved_model.Signature]]
 
 
-@pytest.fixture(scope="module", params=list(DANCERS))
+@pytest.fixture(scope="module", params=["lean", "dancenet"])
 def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Whole:
     folder = write_whole_model(tmp_path_factory.mktemp("whole") / "model", request.param)
     networks = Networks.load(folder, BOTH)
@@ -62,6 +62,30 @@ def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
     np.testing.assert_allclose(
         one["frames"], codec.decode(one["vectors"], settle=2), atol=1e-4
     )
+
+
+def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
+    folder = write_whole_model(tmp_path / "model", "styles")
+    networks = Networks.load(folder, BOTH)
+    assert networks.seeds is not None
+    version, rows = saved_model.export_saved_model(networks, tmp_path / "out")
+    assert all(row.passed for row in rows)
+    run = saved_model.load(version)
+    style = np.array([[1, 0], [0.5, 0.5], [0, 0]], np.float32)
+    made = generate(
+        networks.step_model, networks.seeds, 12, [np.random.default_rng(0)] * STRETCHES, 0.0,
+        style=style,
+    )
+    expected = np.stack(list(made), axis=1)
+    settings = {"num_frames": 12, "temperature": 0.0, "seed": 3, "settle": 0}
+    given = run["generate_from"](vectors=networks.seeds, style=style, **settings)["vectors"]
+    np.testing.assert_allclose(given, expected, atol=1e-3)
+    one = run["generate"](stretch=0, style=style[0], **settings)["vectors"]
+    np.testing.assert_allclose(one, expected[0], atol=1e-3)
+    other = run["generate"](stretch=0, style=style[1], **settings)["vectors"]
+    assert np.abs(other - one).max() > 1e-2
+    text = (version / saved_model.DESCRIPTION).read_text(encoding="utf-8")
+    assert "The styles are, in order: ballet, house." in text and "| `style` | float32 (2)" in text
 
 
 def test_a_step_is_drawn_from_the_mixture(whole: Whole) -> None:

@@ -20,7 +20,7 @@ class Recorder:
         self.seen = []
         self.states = []
 
-    def initial_state(self, batch):
+    def initial_state(self, batch, style=None):
         return (np.zeros((batch, 1), np.float32),)
 
     def step(self, vectors, state):

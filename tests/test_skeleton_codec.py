@@ -10,6 +10,7 @@ from motion_files import bvh_text, dancing, shared
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec, _to_rows
 from dancenet.data.body import draw_bodies
+from dancenet.data.feet import floor_height
 from dancenet.data.motion import JOINTS
 from dancenet.data.skeleton_clip import SkeletonClip
 from dancenet.data.skeleton_reader import read_skeleton
@@ -364,3 +365,19 @@ def test_the_dance_of_fifty_five_joints_comes_back_exactly():
     codec = SkeletonCodec.fit([clip])
     assert len(codec.names) == 55 and codec.dim == 4 + 165
     assert error(codec, clip) < EXACT
+
+
+def test_what_is_finished_has_steady_bones_and_a_floor_and_its_poses(body):
+    rng = np.random.default_rng(3)
+    clip = body
+    codec = SkeletonCodec.fit([clip])
+    wild = clip.positions + rng.normal(0, 0.01, clip.positions.shape).astype(np.float32)
+    wild[..., 1] += 0.2
+    mended = codec.finish(wild)
+    bones = mended - mended[:, np.maximum(codec.parents, 0)]
+    lengths = np.linalg.norm(bones, axis=-1)
+    np.testing.assert_allclose(lengths, np.broadcast_to(codec.lengths, lengths.shape), atol=1e-5)
+    assert floor_height(mended) == pytest.approx(codec.rest.min(), abs=1e-5)
+    np.testing.assert_allclose(
+        mended - mended[:, :1], codec.steady(wild) - codec.steady(wild)[:, :1], atol=1e-5
+    )

@@ -20,6 +20,8 @@ from dancenet.config import ModelConfig, VaeConfig  # noqa: E402
 from dancenet.errors import UserError  # noqa: E402
 from dancenet.folder import ModelFolder  # noqa: E402
 from dancenet.nets.dancer import KerasStepModel, load_dancer  # noqa: E402
+from dancenet.nets.dance_data import WindowData  # noqa: E402
+from dancenet.nets.material import Material  # noqa: E402
 from dancenet.nets.train import TrainOptions  # noqa: E402
 from dancenet.nets.train_dancer import (  # noqa: E402
     DENSITY_NOTE,
@@ -47,6 +49,14 @@ def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
     return np.stack(
         [np.sin(time), np.sin(2 * time), np.cos(time), 0.1 * np.cos(3 * time)], axis=1
     ).astype(np.float32)
+
+
+def plain(vectors: np.ndarray) -> Material:
+    """Returns one clip at 25 frames/s as what a dancer learns from."""
+    return Material(
+        vectors, [range(len(vectors))], [], ["a"], [], 25.0, "latents", vectors.shape[1], (), None,
+        lambda path: None, lambda options: WindowData(vectors, options),
+    )
 
 
 @pytest.fixture()
@@ -272,8 +282,9 @@ def test_a_dancer_that_never_moves_is_told_from_a_dance() -> None:
     for variable in network.mdn.mdn_mus.weights:
         variable.assign(np.zeros(variable.shape, np.float32))
     vectors = figure_of_eight(200, 0.0)
+    material = plain(vectors)
     figures = try_dancing(
-        KerasStepModel(network), vectors, [range(200)], 25.0, temperature=0.0, seconds=2.0
+        KerasStepModel(network), material, material.train, temperature=0.0, seconds=2.0
     )
     assert figures["energy"] == figures["jerk"] == 0.0
     assert figures["still"] == 1.0 and figures["still_real"] < 0.5
@@ -294,7 +305,7 @@ def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
             variable.assign(np.zeros(variable.shape, np.float32))
     network.set_step_scale(np.full(4, 1 / np.sqrt(share), np.float32))
     step_model = _fast_step(network)
-    found = calibrate(step_model, np.cumsum(steps, axis=0), [range(20_000)], 25.0)
+    found = calibrate(step_model, plain(np.cumsum(steps, axis=0)))
     assert found == pytest.approx(expected, rel=0.04)
 
 
@@ -373,6 +384,34 @@ def test_a_training_that_started_from_another_is_resumed_from_it_only(workplace:
     longer = dataclasses.replace(EPOCHS, epochs=3)
     result = train_dancer(latents, second, OPTIONS, longer, start_from=first, resume=True)
     assert result.epochs == 3
+
+
+def test_a_plain_regression_is_trained_and_dances_like_any_other(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = ["--head", "mse", "--units", "16", "--look-back", "12", "--stride", "6",
+             "--batch-size", "8", "--name", "tiny", "--epochs", "2"]
+    assert main([*flags, "--mixtures", "2"]) == 1
+    assert "one Gaussian; received 2" in capsys.readouterr().err
+    assert main(flags) == 0
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    config = folder.read_config().dancer
+    assert config is not None and (config.head, config.layers) == ("mse", 3)
+    model = OnnxStepModel(folder / "step.onnx")
+    rng = np.random.default_rng(0)
+    first, state = model.step(rng.normal(size=(2, config.dim)), model.initial_state(2))
+    second, _ = model.step(rng.normal(size=(2, config.dim)), state)
+    assert first.mu.shape == (2, 1, config.dim)
+    # One sigma whatever it sees, and not the 1 (usual step) that it began with.
+    np.testing.assert_allclose(first.sigma, second.sigma, rtol=1e-5)
+    network = load_dancer(config, folder / "dancer.weights.h5")
+    assert np.abs(first.sigma / network.step_scale - 1).min() > 1e-3
+    said = capsys.readouterr().out
+    assert "mean square error, in usual steps" in said and "density" not in said
+    assert "nats per dimension" in said
+    assert main([*flags, "--resume", "--epochs", "3"]) == 0
+    assert main([*flags[2:], "--resume"]) == 1
+    assert "resume it with the options it was begun with" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("look_back", ["1", "5"])

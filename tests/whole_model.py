@@ -14,6 +14,13 @@ from dancenet.folder import ModelFolder
 
 DANCERS = {
     "lean": DancerConfig(dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6),
+    "styles": DancerConfig(
+        dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6, styles=("ballet", "house")
+    ),
+    "mse": DancerConfig(dim=4, units=24, layers=2, num_mixtures=1, head="mse"),
+    "2018": DancerConfig(
+        network="dancenet", dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1
+    ),
     "dancenet": DancerConfig(
         network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
         dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
@@ -23,9 +30,9 @@ STRETCHES, STRETCH = 3, 5
 
 
 def write_whole_model(path: Path, network: str) -> ModelFolder:
-    """Writes weights, scaler and seed stretches of a small model of either network."""
+    """Writes weights, scaler and seed stretches of one of the small models above."""
     config = DANCERS[network]
-    vae = VaeConfig(network=network, **SMALL_VAE)  # type: ignore[arg-type]
+    vae = VaeConfig(network=config.network, **SMALL_VAE)  # type: ignore[arg-type]
     folder = make_folder(path, vae=vae, dancer=config)
     rng = np.random.default_rng(1)
     basis = np.linalg.qr(rng.normal(size=(vae.latent_dim, config.dim)))[0].T

@@ -28,6 +28,7 @@ from dancenet.codecs.base import Scaler, require_arrays
 from dancenet.data.amc import JOINT_BONES
 from dancenet.data.body import Body, draw_bodies
 from dancenet.data.bones import bone_lengths, infer_parents, steady_bones
+from dancenet.data.feet import find_feet, floor_height, plant_feet
 from dancenet.data.figure_drawing import draw_figures
 from dancenet.data.frames import BACKGROUND
 from dancenet.data.motion import JOINTS
@@ -48,7 +49,7 @@ _NEVER = 1e-9  # metres or radians; a step adds up, so it is left out only if it
 _FORMAT = 1
 _NAMES = (
     "format", "fps", "joints", "parents", "offsets", "lengths", "facing", "middle", "twin", "kept",
-    "constant", "size", "mean", "basis", "scale",
+    "constant", "size", "feet", "rest", "mean", "basis", "scale",
 )
 
 
@@ -81,6 +82,8 @@ class SkeletonCodec:
     kept: np.ndarray  # (R,) bool, columns of a raw row that move
     constant: np.ndarray  # (R,) float64, the value of those that do not
     size: float  # metres, the body's size: the root mean square distance of its joints
+    feet: np.ndarray  # (F,) joints it stands on, none in a picture
+    rest: np.ndarray  # (F,) metres, their height above the floor where they stand
     scaler: Scaler  # kept columns to model units
 
     def __post_init__(self) -> None:
@@ -105,6 +108,10 @@ class SkeletonCodec:
         if self.twin.dtype.kind != "i" or not ((0 <= self.twin) & (self.twin < num_joints)).all():
             raise ValueError("twin must be joints of the skeleton")
         check_tree(self.parents, num_joints)
+        if self.feet.shape != self.rest.shape or not np.isin(
+            self.feet, np.arange(num_joints)
+        ).all():
+            raise ValueError("feet must be joints of the skeleton, with a height each")
         if self.offsets is not None and self.offsets.shape != (num_joints, 3):
             raise ValueError(f"offsets must be ({num_joints}, 3): {self.offsets.shape}")
 
@@ -166,9 +173,10 @@ class SkeletonCodec:
         least = np.where(np.arange(raw.shape[1]) < lead, STILL, LEAST_SCALE) * size
         scaler = _fit_scaler(raw[:, kept], least[kept], int(kept[:lead].sum()), variance)
         parents = infer_parents(sample) if first.parents is None else first.parents
+        feet, rest = (np.zeros(0, int), np.zeros(0)) if flat else find_feet(sample)
         return cls(
             first.fps, first.names, parents, first.offsets, bone_lengths(sample, parents), facing,
-            middle, twin, kept, (low + high) / 2, size, scaler,
+            middle, twin, kept, (low + high) / 2, size, feet, rest, scaler,
         )
 
     @property
@@ -179,6 +187,23 @@ class SkeletonCodec:
     def is_flat(self) -> bool:
         """Whether the joints are places in a picture."""
         return len(self.kept) == len(self.names) * 2 + 2
+
+    def check(self, clip: SkeletonClip) -> None:
+        """Refuses a clip of another skeleton.
+
+        Raises:
+            UserError: it has other joints than those this codec was fitted on.
+        """
+        if clip.names == self.names and (clip.positions.shape[2] == 2) == self.is_flat:
+            return
+        axes = clip.positions.shape[2]
+        strange = [name for name in clip.names if name not in self.names][:3]
+        raise UserError(
+            f"{clip.source} has {len(clip.names)} joints in {axes} dimensions"
+            + (f", among them {', '.join(strange)}" if strange else "")
+            + f"; this model dances with {len(self.names)} joints in {2 if self.is_flat else 3}. "
+            "Give a motion of the skeleton it was trained on."
+        )
 
     def encode(self, positions: np.ndarray) -> np.ndarray:
         """Takes the joints (T, J, C) of one clip; returns (T, D) float32 in model units.
@@ -243,6 +268,18 @@ class SkeletonCodec:
         """
         return steady_bones(positions, self.parents, self.lengths)
 
+    def finish(self, positions: np.ndarray) -> np.ndarray:
+        """Mends the joints (T, J, C) of a dance made anew, as it was decoded.
+
+        Bones get one length, feet that stand stay where they stand, and the floor is at 0.
+        """
+        mended = self.steady(positions)
+        if not len(self.feet):
+            return mended
+        planted = plant_feet(mended, self.fps, self.feet, self.rest)
+        planted[..., 1] -= floor_height(planted) - self.rest.min()
+        return planted
+
     def draw(
         self,
         positions: np.ndarray,
@@ -296,6 +333,7 @@ class SkeletonCodec:
             offsets=np.zeros((0, 3)) if self.offsets is None else self.offsets,
             lengths=self.lengths, facing=self.facing, middle=self.middle, twin=self.twin,
             kept=self.kept, constant=self.constant, size=np.float64(self.size),
+            feet=self.feet.astype(np.int64), rest=self.rest,
             mean=self.scaler.mean, basis=self.scaler.basis, scale=self.scaler.scale,
         )
 
@@ -323,6 +361,8 @@ class SkeletonCodec:
                 arrays["kept"],
                 arrays["constant"],
                 float(arrays["size"]),
+                arrays["feet"],
+                arrays["rest"],
                 Scaler(arrays["mean"], arrays["basis"], arrays["scale"]),
             )
         except (TypeError, ValueError) as error:

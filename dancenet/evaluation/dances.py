@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dancenet import pipeline
+from dancenet import dance
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.recipe_2018 import RangeUnits
 from dancenet.metrics import measures
@@ -16,7 +16,7 @@ from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.likelihood import FirstOrder
 from dancenet.metrics.measures import Material
 from dancenet.metrics.report import AR1, COPY, FREEZE, MODEL, RECIPE_2018
-from dancenet.pipeline import Dancer, DanceSettings
+from dancenet.dance import Dancer, DanceSettings
 
 _BATCH = 16  # vectors decoded at once
 
@@ -54,7 +54,7 @@ def make_makers(
     count, settle = one.count, one.settle
 
     def model(seed: int, advance: Callable[[int], Any]) -> Drawn:
-        steps = pipeline.trajectories(dancer, settings(seed), num_frames)
+        steps = dance.trajectories(dancer, settings(seed), num_frames)
         made = np.stack(list(steps), axis=1)
         return draw(dancer, [[run] for run in made], data.step, settle, advance)
 

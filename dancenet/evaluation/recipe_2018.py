@@ -59,9 +59,9 @@ class RangeUnits:
         spread = drawn.max(axis=0) - low
         return cls(recipe, low, np.where(spread > 0, spread, 1.0), len(low))
 
-    def initial_state(self, batch: int) -> State:
+    def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
         """See `sequence.generate.StepModel`."""
-        return self.inner.step_model.initial_state(batch)
+        return self.inner.step_model.initial_state(batch, style)
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
         """Takes (B, L) in 0..1; returns the mixture for the next vectors in the same units."""

@@ -158,6 +158,7 @@ class DancerBoard:
         step_model: StepModel,
         temperature: float,
         fps: float,
+        styles: np.ndarray | None = None,
     ) -> None:
         """Lays real vectors and those of dances that go on from them side by side.
 
@@ -170,6 +171,7 @@ class DancerBoard:
             step_model: the dancer.
             temperature: of the sampling.
             fps: frames per second.
+            styles: (T, S) weights of the styles of each row, of a dancer that has some.
         """
         points = [
             (vectors[row], stretch.kind, stretch, (row - stretch.rows.start) / fps)
@@ -182,7 +184,9 @@ class DancerBoard:
         begun = [enough[index] for index in _evenly(len(enough), _DANCES)]
         seeds = np.stack([vectors[s.rows.start : s.rows.start + length] for s in begun])
         rngs = np.random.default_rng(0).spawn(len(begun))
-        dances = list(generate(step_model, seeds, round(_DANCE_SECONDS * fps), rngs, temperature))
+        style = None if styles is None else styles[[stretch.rows.start for stretch in begun]]
+        num_frames = round(_DANCE_SECONDS * fps)
+        dances = list(generate(step_model, seeds, num_frames, rngs, temperature, style=style))
         made = [
             (vector, "generated", stretch, frame / fps)
             for frame, moment in enumerate(dances)

@@ -9,6 +9,7 @@ import numpy as np
 
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
+from dancenet.data.recordings import Recordings
 from dancenet.errors import UserError
 from dancenet.sequence.windows import window_starts
 
@@ -16,6 +17,7 @@ WARM_UP = 8  # first predictions of a window that do not count: they have seen t
 SEED_SECONDS = 2.0
 MAX_SEEDS = 64
 _MAX_SEED_BYTES = 1_900_000
+_MOST_REPEATS = 4
 
 _LOG_2PI_E = float(np.log(2.0 * np.pi) + 1.0)
 
@@ -28,9 +30,9 @@ class BatchOptions:
     warm_up: int = WARM_UP  # predictions at the start of a window that do not count
     displacement: float = 0.0  # largest standard deviation, in model units
     pull: float = 0.0  # share of a displacement that each step takes back, in [0, 1]
-    smoothing: float = 0.0  # of latents over time, in frames; see `codecs.base.smooth`
-    encoder_noise: float = 0.0  # share of the encoder's own deviation that is added to its mean
+    encoder_noise: float = 0.0  # share of the vectors' own deviation that is added to them
     noise_memory: float = 0.0  # correlation of that noise from one vector to the next, in [0, 1)
+    style_dropout: float = 0.2  # share of windows whose style is not told
 
     def __post_init__(self) -> None:
         if not 0 <= self.pull <= 1:
@@ -43,20 +45,50 @@ class BatchOptions:
 
 
 class WindowData:
-    """Latents in model units, and batches of windows drawn from them.
+    """Trajectories in model units, and batches of windows drawn from them.
 
     Args:
-        latents: of every frame.
-        scaler: into model units; fitted on training clips.
+        vectors: (T, D) in model units.
         options: what is done to a window.
+        deviation: (T, L), how uncertain each vector is, in the units that `to_model` turns; None
+            for vectors without any.
+        to_model: (L, D), from those units to model units.
+        styles: (T, S) weights of the styles of each row; all zero where none is known.
     """
 
-    def __init__(self, latents: Latents, scaler: Scaler, options: BatchOptions) -> None:
+    def __init__(
+        self,
+        vectors: np.ndarray,
+        options: BatchOptions,
+        deviation: np.ndarray | None = None,
+        to_model: np.ndarray | None = None,
+        styles: np.ndarray | None = None,
+    ) -> None:
         self.options = options
-        smoothed = smooth(latents.z_mean, latents.clips, options.smoothing)
-        self.vectors = scaler.to_model(smoothed)  # (T, D)
-        self._deviation = np.exp(0.5 * latents.z_log_var)  # (T, L)
-        self._to_model = (scaler.basis.T / scaler.scale).astype(np.float32)  # (L, D)
+        self.vectors = vectors
+        self.styles = styles
+        self._deviation = np.zeros_like(vectors) if deviation is None else deviation
+        self._to_model = np.eye(vectors.shape[1], dtype=np.float32)
+        if to_model is not None:
+            self._to_model = to_model.astype(np.float32)
+
+    @classmethod
+    def of_latents(
+        cls, latents: Latents, scaler: Scaler, options: BatchOptions, smoothing: float = 0.0
+    ) -> WindowData:
+        """Returns the windows of latents, which are as uncertain as their encoder was.
+
+        Args:
+            latents: of every frame.
+            scaler: into model units; fitted on training clips.
+            options: what is done to a window.
+            smoothing: of latents over time, in frames; see `codecs.base.smooth`.
+        """
+        smoothed = smooth(latents.z_mean, latents.clips, smoothing)
+        return cls(
+            scaler.to_model(smoothed), options, np.exp(0.5 * latents.z_log_var),
+            scaler.basis.T / scaler.scale,
+        )
 
     def windows(
         self, clips: Sequence[range], stride: int, rng: np.random.Generator | None = None
@@ -113,8 +145,12 @@ class WindowData:
             windows: (B, 2), from `windows`.
             rng: the source of randomness.
 
+        Of some windows with a style it is kept from the network, which so learns to dance without
+        being told one.
+
         Returns:
-            `inputs` and `targets` (B, T, D), `mask` (B, T), all float32.
+            `inputs` and `targets` (B, T, D), `mask` (B, T), and `style` (B, S) if there are any;
+            all float32.
         """
         options = self.options
         rows = self._rows(windows)
@@ -130,7 +166,11 @@ class WindowData:
             drift = noise[:, :-1] @ self._to_model
             inputs = inputs + drift
             targets = targets + np.float32(options.noise_memory) * drift
-        return self._batch(windows, inputs, targets)
+        batch = self._batch(windows, inputs, targets)
+        if self.styles is not None:
+            told = rng.uniform(size=(len(rows), 1)) >= options.style_dropout
+            batch["style"] = batch["style"] * told.astype(np.float32)
+        return batch
 
     def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Returns standard normal draws (B, T, N), correlated along T."""
@@ -158,7 +198,34 @@ class WindowData:
         index = np.arange(inputs.shape[1])
         warm_up = min(self.options.warm_up, inputs.shape[1] - 1)
         mask = (index >= warm_up) & (index < windows[:, 1:] - 1)
-        return {"inputs": inputs, "targets": targets, "mask": mask.astype(np.float32)}
+        batch = {"inputs": inputs, "targets": targets, "mask": mask.astype(np.float32)}
+        if self.styles is not None:
+            batch["style"] = self.styles[windows[:, 0]]
+        return batch
+
+
+def balance_styles(windows: np.ndarray, styles: np.ndarray | None) -> np.ndarray:
+    """Repeats windows of the styles of which there is little.
+
+    With plain windows a style of ten seconds is hardly heard beside one of ten minutes. A style
+    that has a share s of the windows of the commonest is shown 1 / sqrt(s) times, to the nearest
+    whole number, and four times at most, for what is repeated too often is learnt by heart.
+
+    Args:
+        windows: (N, 2), as `WindowData.windows` gives them.
+        styles: (T, S) weights of the styles of each row, or None.
+
+    Returns:
+        (M, 2), M >= N; the windows as they are where there are no styles.
+    """
+    if styles is None:
+        return windows
+    told = styles[windows[:, 0]]  # (N, S)
+    count = told.sum(axis=0)
+    times = np.clip(np.round(np.sqrt(count.max() / np.maximum(count, 1.0))), 1, _MOST_REPEATS)
+    # A window without a style counts as the commonest.
+    repeats = np.where(told.any(axis=1), np.maximum(told @ times, 1), 1)
+    return np.repeat(windows, repeats.round().astype(int), axis=0)
 
 
 def rows_of(clips: Sequence[range]) -> np.ndarray:
@@ -194,7 +261,7 @@ def fit_step_scale(vectors: np.ndarray, clips: Sequence[range]) -> np.ndarray:
 
 def choose_seeds(
     vectors: np.ndarray, clips: Sequence[range], names: Sequence[str], fps: float
-) -> tuple[np.ndarray, np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Chooses real stretches to begin a dance from, spread evenly over all clips.
 
     Args:
@@ -204,8 +271,8 @@ def choose_seeds(
         fps: frames per second.
 
     Returns:
-        (N, S, D) float32 and N names, each the clip's with the second it begins at. S is two
-        seconds, or the longest clip if none is that long.
+        (N, S, D) float32; N names, each the clip's with the second it begins at; and the first
+        row (N,) of each. S is two seconds, or the longest clip if none is that long.
     """
     length = min(max(2, round(SEED_SECONDS * fps)), max(len(clip) for clip in clips))
     count = min(MAX_SEEDS, max(1, _MAX_SEED_BYTES // (length * vectors.shape[1] * 4)))
@@ -216,15 +283,17 @@ def choose_seeds(
     ]
     chosen = np.unique(np.linspace(0, len(pairs) - 1, min(count, len(pairs))).round().astype(int))
     starts = np.array([pairs[index][0] for index in chosen])
-    return vectors[starts[:, None] + np.arange(length)], np.array([pairs[i][1] for i in chosen])
+    chosen_names = np.array([pairs[index][1] for index in chosen])
+    return vectors[starts[:, None] + np.arange(length)], chosen_names, starts
 
 
-def clip_names(latents: Latents, clips: Sequence[range]) -> list[str]:
-    """Returns the sources of ranges that lie inside the clips of some latents."""
+def clip_names(material: Latents | Recordings, clips: Sequence[range]) -> list[str]:
+    """Returns the sources of ranges that lie inside the clips of some material."""
+    rows = material.rows if isinstance(material, Recordings) else material.clips
     return [
         next(
             source
-            for whole, source in zip(latents.clips, latents.sources)
+            for whole, source in zip(rows, material.sources)
             if whole.start <= clip.start < whole.stop
         )
         for clip in clips

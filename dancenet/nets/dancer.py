@@ -28,6 +28,17 @@ has a held-out loss of -1.5 nats per dimension, and one that sees places only of
 
 With a `look_back` of 1 there is no state: h and c are zero in every step, as they were in 2018.
 
+A network with S styles sees their weights y (S,) in every step, too: the first layer sees x, y or
+v, y, and the head h', y or h', v, y. They are the last entry of the state, which a step hands on
+as it is; of a network that keeps no other state they are the only one.
+
+The head "mse" is a regression: K = 1, m is trained on the mean square error, and W_s and W_p are
+zero and not trained, nor is b_s. Least squares is the maximum of the likelihood of a Gaussian with
+one sigma for all that is seen, which is then the root mean square error (Bishop 2006, "Pattern
+recognition and machine learning", 1.2.5 and 3.1.1); `DancerNetwork.set_residual_sigma` puts it
+into b_s. So it dances, is measured and is exported as a mixture of one, and at temperature 0 it is
+the regression itself.
+
 The output is flat, as keras-mdn-layer lays it out: K D of mu, K D of sigma, K of pi_logits, where
 component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 """
@@ -35,7 +46,7 @@ component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +57,7 @@ from keras_mdn_layer import MDN
 
 from dancenet.config import DancerConfig
 from dancenet.errors import UserError
-from dancenet.sequence.generate import State
+from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
 
 _LOG_2PI = math.log(2.0 * math.pi)
@@ -161,12 +172,13 @@ class DancerNetwork:
     Attributes:
         config: what it was built from.
         motion: the layer `motion`, or None.
-        lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D or U, 4 U), recurrent kernel (U, 4 U),
+        lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D + S or U, 4 U), recurrent kernel (U, 4 U),
             bias (4 U).
         dense: the relu layer `dense`, or None.
         mdn: the head `mdn`, with the Dense layers `mdn_mus`, `mdn_sigmas` and `mdn_pi`.
         placement: the layer `placement`.
-        model: (B, T, D) to (B, T, P); `dancer.weights.h5` holds its weights.
+        model: (B, T, D), and the style (B, S) if there are any, to (B, T, P);
+            `dancer.weights.h5` holds its weights.
     """
 
     def __init__(self, config: DancerConfig) -> None:
@@ -194,16 +206,40 @@ class DancerNetwork:
             config.dim, config.num_mixtures, config.predict, config.sigma_floor, name="placement"
         )
         self.model = self._sequence_view()
+        if config.head == "mse":
+            for layer in (self.mdn.mdn_sigmas, self.mdn.mdn_pi):
+                layer.trainable = False
+                layer.kernel.assign(np.zeros(layer.kernel.shape, np.float32))
 
     def _sequence_view(self) -> keras.Model:
-        vectors = x = seen = keras.Input((None, self.config.dim), name="vectors")
-        if self.motion is not None:
-            x = seen = self.show(vectors)
+        inputs = vectors = keras.Input((None, self.config.dim), name="vectors")
+        style = None
+        if self.config.styles:
+            style = keras.Input((len(self.config.styles),), name="style")
+            inputs = [vectors, style]
+        x, seen = self._beside(vectors if self.motion is None else self.show(vectors), style)
         for index, lstm in enumerate(self.lstms):
             x = lstm(x)
             if self.dropouts:
                 x = self.dropouts[index](x)
-        return keras.Model(vectors, self._head(x, seen, vectors), name="dancer")
+        return keras.Model(inputs, self._head(x, seen, vectors), name="dancer")
+
+    def _beside(self, x: Any, style: Any) -> tuple[Any, list[Any]]:
+        """Puts the style beside what is seen of the motion.
+
+        Args:
+            x: (B, D), (B, T, D) or with steps beside it.
+            style: (B, S) or None.
+
+        Returns:
+            What the first layer sees, and what the head sees beside what the layers say.
+        """
+        seen = [] if self.motion is None else [x]
+        if style is None:
+            return x, seen
+        if len(x.shape) == 3:
+            style = ops.ones_like(x[:, :, :1]) * style[:, None]
+        return ops.concatenate([x, style], axis=-1), [*seen, style]
 
     def show(self, vectors: Any) -> Any:
         """Returns what a network with `steps_seen` sees of (B, T, D): (B, T, D + P D)."""
@@ -218,39 +254,49 @@ class DancerNetwork:
 
         Args:
             vectors: (B, D).
-            state: h0, c0, h1, c1, …, each (B, U), and last1, last2, …, each (B, D); nothing for
-                a network that keeps no state.
+            state: h0, c0, h1, c1, …, each (B, U), last1, last2, …, each (B, D), and the style
+                (B, S); see `DancerConfig.state_widths`.
 
         Returns:
             The mixtures' parameters (B, P), and the next state, in the same order.
         """
-        x = seen = vectors
+        style = state[-1:] if self.config.styles else []
+        cells = list(state[: len(state) - len(style)])
         if not self.config.keeps_state:
-            state = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
-        places = [vectors, *state[2 * len(self.lstms) :]]
-        if self.motion is not None:
-            x = seen = self.motion(places)
+            cells = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
+        places = [vectors, *cells[2 * len(self.lstms) :]]
+        x, seen = self._beside(
+            vectors if self.motion is None else self.motion(places), style[0] if style else None
+        )
         following: list[Any] = []
         for index, lstm in enumerate(self.lstms):
-            x, after = lstm.cell(x, list(state[2 * index : 2 * index + 2]))
+            x, after = lstm.cell(x, cells[2 * index : 2 * index + 2])
             following += after
         params = self._head(x, seen, vectors)
-        return params, following + places[:-1] if self.config.keeps_state else []
+        if not self.config.keeps_state:
+            return params, list(style)
+        return params, [*following, *places[:-1], *style]
 
-    def _head(self, x: Any, seen: Any, vectors: Any) -> Any:
+    def _head(self, x: Any, seen: Sequence[Any], vectors: Any) -> Any:
         if self.dense is not None:
             x = self.dense(x)
-        if self.motion is not None:
-            x = ops.concatenate([x, seen], axis=-1)
+        if seen:
+            x = ops.concatenate([x, *seen], axis=-1)
         return self.placement(self.mdn(x), vectors)
+
+    @property
+    def usual_step(self) -> Any:
+        """(D,), the weight with the size of a usual step; 1 if the network knows no steps."""
+        for layer in (self.placement, self.motion):
+            if layer is not None and layer.step_scale is not None:
+                return layer.step_scale
+        return 1.0
 
     @property
     def step_scale(self) -> np.ndarray:
         """(D,) float32, the size of a usual step; ones if the network knows no steps."""
-        for layer in (self.placement, self.motion):
-            if layer is not None and layer.step_scale is not None:
-                return np.array(ops.convert_to_numpy(layer.step_scale))
-        return np.ones(self.config.dim, np.float32)
+        scale = np.asarray(ops.convert_to_numpy(self.usual_step), np.float32)
+        return np.array(np.broadcast_to(scale, (self.config.dim,)))
 
     def set_step_scale(self, step_scale: np.ndarray) -> None:
         """Sets the size of a usual step, if the network has a use for it.
@@ -261,6 +307,26 @@ class DancerNetwork:
         for layer in (self.placement, self.motion):
             if layer is not None and layer.step_scale is not None:
                 layer.step_scale.assign(step_scale)
+
+    @property
+    def place_scale(self) -> np.ndarray:
+        """(D,) float32, the units of m and sigma' in model units: usual steps, or ones."""
+        if self.placement.step_scale is None:
+            return np.ones(self.config.dim, np.float32)
+        return self.step_scale
+
+    def set_residual_sigma(self, sigma: np.ndarray) -> None:
+        """Sets the sigma of a network with the head "mse".
+
+        Args:
+            sigma: (D,) in model units, >= 0: the root mean square of its errors. Where it is
+                below `sigma_floor`, that is taken.
+        """
+        if self.config.head != "mse":
+            raise ValueError("the sigma of a mixture is learned; only the head 'mse' has it set.")
+        self.mdn.mdn_sigmas.bias.assign(
+            _sigma_bias(sigma / self.place_scale - self.config.sigma_floor, 1e-3)
+        )
 
     def count_params(self) -> int:
         """Returns the number of weights, the step scale included."""
@@ -273,7 +339,11 @@ def build_dancer(config: DancerConfig) -> DancerNetwork:
 
 
 def begin_linear(
-    network: DancerNetwork, inputs: np.ndarray, targets: np.ndarray, mask: np.ndarray
+    network: DancerNetwork,
+    inputs: np.ndarray,
+    targets: np.ndarray,
+    mask: np.ndarray,
+    style: np.ndarray | None = None,
 ) -> None:
     """Lets the head of a new network begin at the best linear prediction of the next step.
 
@@ -286,19 +356,22 @@ def begin_linear(
         inputs: (B, T, D), as in training.
         targets: (B, T, D).
         mask: (B, T).
+        style: (B, S), if the network has styles.
     """
     config = network.config
     kept = mask > 0
     seen = ops.convert_to_numpy(network.show(inputs))[kept].astype(np.float64)
     steps = ((targets - inputs)[kept] / network.step_scale).astype(np.float64)
-    seen = np.concatenate([seen, np.ones((len(seen), 1))], axis=1)
+    beside = np.ones((len(seen), 1))
+    if config.styles:
+        style = np.broadcast_to(_require_style(style)[:, None], (*kept.shape, len(config.styles)))
+        beside = np.concatenate([style[kept], beside], axis=1)
+    seen = np.concatenate([seen, beside], axis=1)
     # The ridge is what tells apart directions in which the windows hardly differ.
     ridge = 1e-4 * len(seen) * np.eye(seen.shape[1])
-    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + 1, D)
+    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + S + 1, D)
     errors = np.sqrt(np.mean((steps - seen @ line) ** 2, axis=0))
-    # elu(e) + 1 is exp(e) below 1 and e + 1 above.
-    sigma = np.maximum(errors - config.sigma_floor, 0.02)
-    bias = np.where(sigma < 1, np.log(np.minimum(sigma, 1)), sigma - 1)
+    bias = _sigma_bias(errors - config.sigma_floor, 0.02)
     head, size = network.mdn, seen.shape[1] - 1
     for layer, rows, constant in (
         (head.mdn_mus, line[:-1], line[-1]), (head.mdn_sigmas, 0.0, bias), (head.mdn_pi, 0.0, 0.0)
@@ -310,6 +383,13 @@ def begin_linear(
         kernel[:-size] *= 0.3
         layer.kernel.assign(kernel)
         layer.bias.assign(np.broadcast_to(np.tile(constant, repeats), kernel.shape[1:]))
+
+
+def _sigma_bias(sigma: np.ndarray, least: float) -> np.ndarray:
+    """Returns e with elu(e) + 1 = sigma, or `least` where it is below that."""
+    # elu(e) + 1 is exp(e) below 1 and e + 1 above.
+    sigma = np.maximum(sigma, least)
+    return np.where(sigma < 1, np.log(np.minimum(sigma, 1)), sigma - 1)
 
 
 def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
@@ -326,8 +406,9 @@ def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
     except (OSError, ValueError, KeyError) as error:
         raise UserError(
             f"{path} does not hold the weights of a {config.network!r} dancer with "
-            f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures and "
-            f"{config.dim} dimensions: {str(error).partition(chr(10))[0]}"
+            f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures, "
+            f"{len(config.styles)} styles and {config.dim} dimensions: "
+            f"{str(error).partition(chr(10))[0]}"
         ) from error
     return network
 
@@ -377,6 +458,21 @@ def _log_pi(pi_logits: Any) -> Any:
     return ops.subtract(pi_logits, ops.logsumexp(pi_logits, axis=-1, keepdims=True))
 
 
+def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
+    """Returns the mean square error over the dimensions of a regression, in squared usual steps.
+
+    Args:
+        params: (…, 2 D + 1), of one Gaussian.
+        targets: (…, D).
+        step_scale: (D,), or 1 where the network knows no steps.
+
+    Returns:
+        (…,), one figure for each vector.
+    """
+    mu = params[..., : targets.shape[-1]]
+    return ops.mean(ops.square((targets - mu) / step_scale), axis=-1)
+
+
 def masked_mean(values: Any, mask: Any) -> Any:
     """Returns the mean of the values where the mask is 1; of none, 0."""
     # Not with *: the mask may be a NumPy array, with which PyTorch cannot multiply.
@@ -415,7 +511,7 @@ class DancerTrainer(keras.Model):
     """A dancer and its loss, as one model for `train_on_batch`.
 
     A batch is one dictionary: `inputs` (B, T, D), `targets` (B, T, D), the vectors that follow,
-    and `mask` (B, T), 1 where a prediction counts.
+    `mask` (B, T), 1 where a prediction counts, and `style` (B, S) for a network with styles.
 
     Args:
         network: the dancer.
@@ -436,14 +532,23 @@ class DancerTrainer(keras.Model):
             raise ValueError(f"jerk must be 0 or more and finite; received {jerk}.")
         self.dancer = network.model
         self.num_mixtures = network.config.num_mixtures
+        self.has_styles = bool(network.config.styles)
+        self._network = network
         self.jerk = jerk
         self._step_scale = network.step_scale if step_scale is None else step_scale
-        self._means = [keras.metrics.Mean(name=name) for name in (("nats", "jerk") if jerk else ())]
+        names = ("of_head", "jerk") if jerk else ()
+        self._means = [keras.metrics.Mean(name=name) for name in names]
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
         """Returns the mixtures' parameters (B, T, P)."""
-        return self.dancer(inputs["inputs"], training=training)
+        return self.dancer(self._shown(inputs), training=training)
+
+    def _shown(self, batch: dict[str, Any]) -> Any:
+        """Returns what `DancerNetwork.model` takes of a batch."""
+        if not self.has_styles:
+            return batch["inputs"]
+        return [batch["inputs"], _require_style(batch.get("style"))]
 
     def compute_loss(
         self,
@@ -455,33 +560,66 @@ class DancerTrainer(keras.Model):
     ) -> Any:
         """Returns what is minimised.
 
-        It is the masked mean over time of the negative log-likelihood, nats per dimension, and
-        the weighted jerk of the path of the mean predictions.
+        It is the masked mean over time of the loss of the network's head (the negative
+        log-likelihood in nats per dimension, or the mean square error in squared usual steps),
+        and the weighted jerk of the path of the mean predictions.
         """
         targets = x["targets"]
-        nats = masked_mean(mixture_nats(y_pred, targets, self.num_mixtures), x["mask"])
+        loss = masked_mean(self._loss(y_pred, targets), x["mask"])
         if not self.jerk:
-            return nats
+            return loss
         path = mean_prediction(y_pred, targets.shape[-1], self.num_mixtures)
         jerk = path_jerk(path, x["mask"], self._step_scale)
-        for mean, value in zip(self._means, (nats, jerk)):
+        for mean, value in zip(self._means, (loss, jerk)):
             mean.update_state(value)
-        return nats + self.jerk * jerk
+        return loss + self.jerk * jerk
 
     def compute_metrics(
         self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
     ) -> dict[str, Any]:
-        """Returns the figures of a step; `loss` is always the nats."""
+        """Returns the figures of a step; `loss` is always that of the head alone."""
         figures = super().compute_metrics(x, y, y_pred, sample_weight)
         if self.jerk:
             figures["objective"] = figures["loss"]
-            figures["loss"] = figures.pop("nats")
+            figures["loss"] = figures.pop("of_head")
         return figures
 
-    def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+    def _loss(self, params: Any, targets: Any) -> Any:
+        """Returns (B, T), the loss of each vector."""
+        if self._network.config.head == "mse":
+            return squared_errors(params, targets, self._network.usual_step)
+        return mixture_nats(params, targets, self.num_mixtures)
+
+    def losses(self, batch: dict[str, np.ndarray]) -> np.ndarray:
         """Returns the loss of each vector of a batch, (B, T), without training."""
-        params = self.dancer.predict_on_batch(batch["inputs"])
+        params = self.dancer.predict_on_batch(self._shown(batch))
+        return ops.convert_to_numpy(self._loss(params, batch["targets"]))
+
+    def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
+        """Returns the nats per dimension of each vector of a batch, (B, T), by any head."""
+        params = self.dancer.predict_on_batch(self._shown(batch))
         return ops.convert_to_numpy(mixture_nats(params, batch["targets"], self.num_mixtures))
+
+    def fit_residual_sigma(self, batches: Iterable[dict[str, np.ndarray]]) -> None:
+        """Gives a trained network with the head "mse" the sigma of its own errors.
+
+        Args:
+            batches: of what it was trained on, without noise.
+        """
+        squares, count = np.zeros(self._network.config.dim), 0
+        for batch in batches:
+            params = self.dancer.predict_on_batch(self._shown(batch))
+            _, mu, _ = split_params(params, self._network.config.dim, 1)
+            errors = (batch["targets"] - ops.convert_to_numpy(mu)[..., 0, :])[batch["mask"] > 0]
+            squares += np.square(errors, dtype=np.float64).sum(axis=0)
+            count += len(errors)
+        self._network.set_residual_sigma(np.sqrt(squares / max(count, 1)))
+
+
+def _require_style(style: Any) -> Any:
+    if style is None:
+        raise ValueError("a network with styles needs the `style` (B, S) of every window.")
+    return style
 
 
 class KerasStepModel:
@@ -491,16 +629,9 @@ class KerasStepModel:
         self.dim = network.config.dim
         self._network = network
 
-    def initial_state(self, batch: int) -> State:
-        """Returns zeros, (B, U) for h and c of each layer, (B, D) for each last vector.
-
-        Nothing for a network that keeps no state.
-        """
-        config = self._network.config
-        if not config.keeps_state:
-            return ()
-        widths = [config.units] * (2 * config.layers) + [config.dim] * config.steps_seen
-        return tuple(np.zeros((batch, width), np.float32) for width in widths)
+    def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
+        """Returns zeros for each entry of `DancerConfig.state_widths`, and the style, if any."""
+        return begin_state(self._network.config.state_widths, batch, style)
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
         """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import statistics
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -38,7 +40,9 @@ TOLERANCE = 1e-5
 # For a step, whose roundings go through the state into every later step: 16 steps of a sharply
 # trained dancer amplify them tenfold. A wrong gate or a lost bias is off by more than 1e-3.
 CARRIED_TOLERANCE = 1e-4
+JOINT_TOLERANCE = 1e-4  # metres, of joints that an exported codec decodes
 _TRIALS = 16
+_TIMED = 400  # steps
 
 
 @dataclass(frozen=True)
@@ -166,31 +170,31 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     config = network.config
     graph = GraphBuilder("step")
     vectors = x = graph.input("vectors", (config.dim,))
-    # Inputs are in the order of the state: h0, c0, …, then the last vectors.
-    cells = [
-        (graph.input(f"h{index}", (config.units,)), graph.input(f"c{index}", (config.units,)))
-        if config.keeps_state else None
-        for index in range(config.layers)
-    ]
-    seen = x = _add_motion(graph, network, vectors)
-    for index, (lstm, state) in enumerate(zip(network.lstms, cells)):
+    # Inputs are in the order of the state.
+    for name, width in config.state_widths.items():
+        graph.input(name, (width,))
+    x = _add_motion(graph, network, vectors)
+    seen = [] if network.motion is None else [x]
+    if config.styles:
+        x = graph.add("Concat", [x, "style"], "styled", axis=1)
+        seen.append("style")
+        graph.add("Identity", ["style"], "next_style")
+    for index, lstm in enumerate(network.lstms):
+        state = (f"h{index}", f"c{index}") if config.keeps_state else None
         x = _add_cell(graph, lstm, config.recurrent_activation, index, x, state)
     if network.dense is not None:
         kernel, bias = _values(network.dense.kernel, network.dense.bias)
         x = _add_gemm(graph, x, kernel, bias, "dense/linear")
         x = graph.add("Relu", [x], "dense")
-    if network.motion is not None:
-        x = graph.add("Concat", [x, seen], "mdn/input", axis=1)
+    if seen:
+        x = graph.add("Concat", [x, *seen], "mdn/input", axis=1)
     _add_head(graph, network, x, vectors)
     graph.output("pi_logits", (config.num_mixtures,))
     graph.output("mu", (config.num_mixtures, config.dim))
     graph.output("sigma", (config.num_mixtures, config.dim))
     graph.output("next_vectors", (config.dim,))
-    for index in range(config.layers if config.keeps_state else 0):
-        graph.output(f"next_h{index}", (config.units,))
-        graph.output(f"next_c{index}", (config.units,))
-    for back in range(1, config.steps_seen + 1):
-        graph.output(f"next_last{back}", (config.dim,))
+    for name, width in config.state_widths.items():
+        graph.output(f"next_{name}", (width,))
     return graph.build()
 
 
@@ -204,7 +208,7 @@ def _add_motion(graph: GraphBuilder, network: dancer.DancerNetwork, vectors: str
         graph.weight("motion/low", -dancer.MAX_STEP), graph.weight("motion/high", dancer.MAX_STEP)
     ]
     for back in range(1, network.config.steps_seen + 1):
-        old = graph.input(f"last{back}", (network.config.dim,))
+        old = f"last{back}"
         step = graph.add("Sub", [new, old], f"motion/step{back}")
         usual = graph.add("Div", [step, scale], f"motion/step{back}/scaled")
         parts.append(graph.add("Clip", [usual, *bounds], f"motion/step{back}/clipped"))
@@ -258,7 +262,7 @@ def _add_gate(graph: GraphBuilder, name: str, recurrent_activation: str) -> str:
 
 
 def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vectors: str) -> None:
-    config, head, scale = network.config, network.mdn, network.step_scale
+    config, head, scale = network.config, network.mdn, network.place_scale
     count, dim = config.num_mixtures, config.dim
 
     def by_component(means: Any, sigmas: Any) -> np.ndarray:
@@ -324,7 +328,7 @@ def _add_gaussians(
     floor = graph.weight("mdn/sigma/floor", config.sigma_floor)
     positive = graph.add("Add", [elu, one], f"{sigma}/positive")
     floored = graph.add("Add", [positive, floor], f"{sigma}/floored")
-    graph.add("Mul", [floored, graph.weight("step_scale", network.step_scale)], sigma)
+    graph.add("Mul", [floored, graph.weight("step_scale", network.place_scale)], sigma)
 
 
 def _add_gemm(
@@ -360,16 +364,18 @@ def compare_step(
 ) -> list[Parity]:
     """Lets an exported step and Keras walk over (S, B, D), first for one dance, then for all.
 
-    Each carries its own state, so the differences are those of a dance and not of one step.
-    The vectors that the graph draws are compared with those that NumPy draws of Keras's mixture.
+    Each carries its own state, so the differences are those of a dance and not of one step. If
+    there are styles, each dance is in one or in a blend of its own, see `trial_styles`. The
+    vectors that the graph draws are compared with those that NumPy draws of Keras's mixture.
     """
     rng = np.random.default_rng(0)
     expected_model = dancer.KerasStepModel(network)
     received_model = OnnxStepModel(path)
     worst: dict[str, Parity] = {}
     for vectors in (walk[:, :1], walk):
-        expected_state = expected_model.initial_state(vectors.shape[1])
-        received_state = received_model.initial_state(vectors.shape[1])
+        style = trial_styles(network.config, vectors.shape[1])
+        expected_state = expected_model.initial_state(vectors.shape[1], style)
+        received_state = received_model.initial_state(vectors.shape[1], style)
         for x in vectors:
             expected, expected_state = expected_model.step(x, expected_state)
             gumbel = rng.gumbel(size=expected.pi_logits.shape)
@@ -378,10 +384,8 @@ def compare_step(
             normal = rng.standard_normal(x.shape)
             drawn = received_model.sample(x, received_state, gumbel, normal, 1.0)[0]
             received, received_state = received_model.step(x, received_state)
-            layers = range(network.config.layers if network.config.keeps_state else 0)
             names = (*expected._fields, "next_vectors",
-                     *(f"{n}{i}" for i in layers for n in ("next_h", "next_c")),
-                     *(f"next_last{i + 1}" for i in range(network.config.steps_seen)))
+                     *(f"next_{name}" for name in network.config.state_widths))
             pairs = zip(
                 (*expected, sample_from_draws(expected, gumbel, normal, 1.0), *expected_state),
                 (*received, drawn, *received_state),
@@ -396,6 +400,20 @@ def compare_step(
     return list(worst.values())
 
 
+def steps_a_second(path: Path) -> float:
+    """Returns how many steps of one dance an exported graph draws in a second, on one core."""
+    model = OnnxStepModel(path, threads=1)
+    state, rng = model.initial_state(1), np.random.default_rng(0)
+    vectors = np.zeros((1, model.dim), np.float32)
+    gumbel, normal = rng.gumbel(size=(1, model.num_mixtures)), rng.standard_normal((1, model.dim))
+    taken = []
+    for _ in range(_TIMED):
+        start = time.perf_counter()
+        vectors, state = model.sample(vectors, state, gumbel, normal, 0.0)
+        taken.append(time.perf_counter() - start)
+    return 1.0 / statistics.median(taken)
+
+
 def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
     """Returns a walk (S, B, D) in model units: the model's own stretches if any, and noise."""
     rng = np.random.default_rng(0)
@@ -404,6 +422,18 @@ def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
         seeds = read_seeds(folder)[: _TRIALS - 2, :_TRIALS]
         walk[: seeds.shape[1], : len(seeds)] = seeds.transpose(1, 0, 2)
     return walk
+
+
+def trial_styles(config: DancerConfig, batch: int) -> np.ndarray | None:
+    """Returns weights (B, S) to try a network's styles with: each alone, then blends of all.
+
+    None if there are none.
+    """
+    count = len(config.styles)
+    if not count:
+        return None
+    blends = np.random.default_rng(0).dirichlet(np.ones(count), max(0, batch - count))
+    return np.concatenate([np.eye(count)[:batch], blends]).astype(np.float32)
 
 
 def trial_frames(config: VaeConfig) -> np.ndarray:

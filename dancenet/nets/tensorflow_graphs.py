@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import layers
 
 from dancenet.codecs.base import Scaler
+from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.nets import dancer, vae
 from dancenet.nets.graphs import _input_of, _output_of, _require, _weights, fold_upsampling
 
@@ -178,7 +179,7 @@ class Step:
 
     Attributes:
         variables: the weights.
-        states: name and width of each state, in order: h0, c0, …, last1, ….
+        states: name and width of each entry of the state; see `DancerConfig.state_widths`.
     """
 
     def __init__(self, network: dancer.DancerNetwork, exact_line: bool = False) -> None:
@@ -194,11 +195,7 @@ class Step:
         config = self._config = network.config
         self._exact_line = exact_line
         self.variables: list[tf.Variable] = []
-        self.states = {
-            name: config.units for index in range(config.layers)
-            for name in (f"h{index}", f"c{index}")
-        }
-        self.states |= {f"last{back + 1}": config.dim for back in range(config.steps_seen)}
+        self.states = config.state_widths
         self._scale = self._weight("step_scale", network.step_scale)
         self._cells = [
             (
@@ -212,7 +209,7 @@ class Step:
             self._weight("dense/kernel", network.dense.kernel),
             self._weight("dense/bias", network.dense.bias),
         )
-        # The head sees what the layers say and, beside it, what the first of them saw.
+        # The head sees what the layers say and, beside it, the last steps and the style.
         width = config.dense_units or config.units
         self._head = [
             (
@@ -236,24 +233,32 @@ class Step:
         Returns:
             pi_logits (B, K), mu and sigma (B, K, D) of the next vectors, and the next state.
         """
-        config, states = self._config, list(state)
-        places = [vectors, *states[2 * config.layers :]]
+        config, states = self._config, dict(zip(self.states, state))
+        lasts = [states[f"last{back + 1}"] for back in range(config.steps_seen)]
+        style = [states["style"]] if config.styles else []
+        places = [vectors, *lasts]
         steps = [
             tf.clip_by_value((new - old) / self._scale, -dancer.MAX_STEP, dancer.MAX_STEP)
             for new, old in zip(places, places[1:])
         ]
-        seen = x = tf.concat([vectors, *steps], 1) if steps else vectors
+        x = vectors
+        if steps or style:
+            x = tf.concat([vectors, *steps, *style], 1)
+        seen = x if steps else style[0] if style else None
         following: list[Any] = []
         for index, (kernel, recurrent, bias) in enumerate(self._cells):
-            h, c = states[2 * index : 2 * index + 2]
-            gates = tf.matmul(x, kernel) + tf.matmul(h, recurrent) + bias
+            gates = tf.matmul(x, kernel) + bias
+            if config.keeps_state:
+                gates += tf.matmul(states[f"h{index}"], recurrent)
             i, f, g, o = tf.split(gates, 4, 1)
-            c = self._gate(f) * c + self._gate(i) * tf.tanh(g)
+            c = self._gate(i) * tf.tanh(g)
+            if config.keeps_state:
+                c += self._gate(f) * states[f"c{index}"]
             x = self._gate(o) * tf.tanh(c)
-            following += [x, c]
+            following += [x, c] if config.keeps_state else []
         if self._dense is not None:
             x = tf.nn.relu(tf.matmul(x, self._dense[0]) + self._dense[1])
-        return self._mixture(x, seen if steps else None, vectors), following + places[:-1]
+        return self._mixture(x, seen, vectors), [*following, *places[:-1], *style]
 
     def named(self, vectors: Any, *state: Any) -> dict[str, Any]:
         """Does the same with a name for each output; state h0 becomes next_h0, and so on."""
@@ -316,6 +321,85 @@ class Units:
     def stretch(self, number: Any) -> Any:
         """Takes numbers (N,); returns (N, S, D) in model units."""
         return tf.gather(self.seeds, number)
+
+
+class Joints:
+    """Vectors to joints: `codecs.skeleton.SkeletonCodec.continue_from`.
+
+    That is an affine map, and sums over time of the turns and moves.
+
+    Attributes:
+        variables: the constants.
+    """
+
+    def __init__(self, codec: SkeletonCodec, dtype: Any = tf.float64) -> None:
+        """Takes the constants out.
+
+        Args:
+            codec: of the skeleton.
+            dtype: what is computed with; sums of float32 drift, by some micrometres in a minute.
+        """
+        self._dtype = dtype
+        self._num_joints, self._is_flat = len(codec.names), codec.is_flat
+        scaler, num_axes = codec.scaler, 2 if codec.is_flat else 3
+        matrix = np.zeros((codec.dim, len(codec.kept)))
+        matrix[:, codec.kept] = scaler.scale.astype(np.float64)[:, None] * scaler.basis
+        constant = codec.constant.copy()
+        constant[codec.kept] = scaler.mean
+        # Columns that come before the joints', and each joint's, that of its twin.
+        lead = len(codec.kept) - self._num_joints * num_axes
+        columns = lead + num_axes * codec.twin[:, None] + np.arange(num_axes)
+        columns = np.concatenate([np.arange(lead), columns.ravel()])
+        self._lead = lead
+        self.variables = self._matrix, self._constant = [
+            tf.Variable(tf.constant(value, dtype), trainable=False, name=name)
+            for name, value in (("matrix", matrix[:, columns]), ("constant", constant[columns]))
+        ]
+
+    def __call__(self, vectors: Any, placement: Any) -> tuple[Any, Any]:
+        """Takes (B, T, D) in model units, T > 0, and where the dancers are before.
+
+        Args:
+            vectors: of a dance, or of a part of one.
+            placement: (B, 3): radians about the vertical, and x and z of the middle in metres;
+                of joints of a picture x alone counts, and the others are handed on.
+
+        Returns:
+            joints (B, T, J, C) in metres, and the placement (B, 3) of what follows.
+        """
+        vectors, placement = (tf.cast(value, self._dtype) for value in (vectors, placement))
+        raw = tf.matmul(vectors, self._matrix) + self._constant
+        # Every column stays (B, T, 1), so that it goes with joints (B, T, J). LiteRT cannot insert
+        # an axis by None where it does not know the sizes beside it.
+        heading, x, z = tf.split(tf.expand_dims(placement, 1), 3, 2)
+        columns = tf.split(raw[:, :, : self._lead], self._lead, 2)
+        shape = (-1, tf.shape(raw)[1], self._num_joints, 2 if self._is_flat else 3)
+        local = tf.unstack(tf.reshape(raw[:, :, self._lead :], shape), axis=3)
+        if self._is_flat:
+            move, height = columns
+            x += tf.cumsum(move, 1)
+            axes, end = [local[0] + x, local[1] + height], [heading, x[:, -1:], z]
+        else:
+            turn, across, ahead, height = columns
+            headings = heading + tf.cumsum(turn, 1)
+            to_x, to_z = _turned(across, ahead, headings - turn)
+            x, z = x + tf.cumsum(to_x, 1), z + tf.cumsum(to_z, 1)
+            joints_x, joints_z = _turned(local[0], local[2], headings)
+            axes = [joints_x + x, local[1] + height, joints_z + z]
+            heading, circle = headings[:, -1:], tf.constant(2 * np.pi, self._dtype)
+            end = [heading - circle * tf.round(heading / circle), x[:, -1:], z[:, -1:]]
+        joints, after = tf.stack(axes, 3), tf.squeeze(tf.concat(end, 2), 1)
+        return tf.cast(joints, tf.float32), tf.cast(after, tf.float32)
+
+    def named(self, vectors: Any, placement: Any) -> dict[str, Any]:
+        """Does the same with a name for each output."""
+        return dict(zip(("joints", "next_placement"), self(vectors, placement)))
+
+
+def _turned(x: Any, z: Any, angles: Any) -> tuple[Any, Any]:
+    """Turns places about the vertical, from z towards x."""
+    cos, sin = tf.cos(angles), tf.sin(angles)
+    return x * cos + z * sin, z * cos - x * sin
 
 
 def _activation(layer: Any) -> Callable[[Any], Any]:

@@ -1,4 +1,4 @@
-"""Training of the dancer: from a file of latents to the motion half of a model folder."""
+"""Training of the dancer: from latents or joints to the motion half of a model folder."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +15,15 @@ import keras
 import numpy as np
 
 from dancenet import files, terminal
-from dancenet.codecs.base import Scaler, smooth
+from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
-from dancenet.config import DancerConfig, ModelConfig
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.config import SKELETON, DancerConfig, ModelConfig
+from dancenet.data.recordings import Recordings
 from dancenet.errors import UserError
 from dancenet.folder import (
     CHECKSUMS,
+    CODEC,
     DANCER_WEIGHTS,
     ENCODER_GRAPH,
     SCALER,
@@ -39,6 +42,7 @@ from dancenet.nets.dancer import (
     load_dancer,
 )
 from dancenet.nets.export import step_graph
+from dancenet.nets.material import VARIANCE, Material
 from dancenet.nets.train import (
     CHECKPOINT,
     Batch,
@@ -57,7 +61,7 @@ from dancenet.sequence.generate import StepModel, generate
 
 CURVES = "loss.png"
 
-_REPLACED = (CHECKSUMS, SCALER, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
+_REPLACED = (CHECKSUMS, SCALER, CODEC, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
 _VALIDATION_BATCH = 128
 _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
 _LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judge it by
@@ -86,6 +90,7 @@ class DancerOptions:
     """
 
     network: str = "lean"  # "lean" or "dancenet"
+    head: str | None = None  # "mixture", or "mse" for a plain regression to compare with
     units: int | None = None  # of each LSTM layer; None for the network's own
     layers: int | None = None
     num_mixtures: int | None = None
@@ -118,13 +123,18 @@ class DancerOptions:
                 network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing,
                 steps_seen=min(2, self.look_back - 1),
             )
+        if self.head == "mse":
+            config = dataclasses.replace(config, head="mse", num_mixtures=1)
+            if self.network == "lean":
+                # Plain, like the LSTM-3LR of Fragkiadaki et al. 2015, arXiv:1508.00271.
+                config = dataclasses.replace(config, layers=3, dropout=0.2, steps_seen=0)
         return _changed(config, **self.asked())
 
     def asked(self) -> dict[str, Any]:
         """Returns what was asked for of the network instead of its own."""
         return {
             name: getattr(self, name)
-            for name in ("units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
+            for name in ("head", "units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
             if getattr(self, name) is not None
         }
 
@@ -165,68 +175,132 @@ def train_dancer(
     """
     encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
-    place = folder.training / "dancer"
+    resume = _check(folder, resume, overwrite)
+    begun = None if start_from is None else _read_beginning(start_from, options)
+    scaler = None
+    if start_from is not None and begun is not None:
+        scaler = Scaler.load(start_from.require(SCALER, "python scripts/train_dancer.py"))
+        if scaler.latent_dim != latents.z_mean.shape[1]:
+            raise UserError(
+                f"The dancer of {start_from.path} knows latents of {scaler.latent_dim} "
+                f"dimensions; these have {latents.z_mean.shape[1]}. Start from a model with the "
+                "same VAE, or leave --start-from out."
+            )
+        options = dataclasses.replace(
+            options, network=begun.config.network, smoothing=begun.config.smoothing
+        )
+    if resume:
+        scaler = Scaler.load(folder / SCALER)
+    material = Material.of_latents(
+        latents, options.network, options.look_back, options.smoothing, scaler
+    )
+    return _train(
+        material, SCALER, folder, options, train_options, start_from, begun, resume
+    )
+
+
+def train_skeleton_dancer(
+    recordings: Recordings,
+    folder: ModelFolder,
+    options: DancerOptions,
+    train_options: TrainOptions,
+    *,
+    variance: float = VARIANCE,
+    start_from: ModelFolder | None = None,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> TrainResult:
+    """Trains a dancer of joints and writes a whole model; see `train_dancer`.
+
+    Args:
+        recordings: of one skeleton; their styles are what the dancer can be steered by.
+        folder: the model's folder, which need not exist.
+        options: of the dancer; `smoothing` is of latents, and does nothing here.
+        train_options: of the loop.
+        variance: share of the variance of the joints whose directions are danced.
+        start_from: a model of that skeleton whose dancer is the beginning, instead of chance. Its
+            codec, network and styles are taken over.
+        resume: continue a training that was stopped.
+        overwrite: replace the dancer in `folder`.
+
+    Raises:
+        UserError: the folder is of a model of silhouettes, or has a dancer already; the
+            recordings do not fit the model that is gone on from; there is too little to learn.
+        KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
+    """
+    if folder.exists() and folder.read_config().space != SKELETON:
+        raise UserError(
+            f"The model {folder.path} dances in silhouettes; choose another --name for a dancer "
+            "of joints."
+        )
+    resume = _check(folder, resume, overwrite)
+    options = dataclasses.replace(options, smoothing=0.0)
+    begun = None if start_from is None else _read_beginning(start_from, options)
+    codec, style_names = None, None
+    if start_from is not None and begun is not None:
+        codec = SkeletonCodec.load(start_from.require(CODEC, "python scripts/train_dancer.py"))
+        style_names = begun.config.styles
+        options = dataclasses.replace(options, network=begun.config.network)
+    if resume:
+        codec = SkeletonCodec.load(folder / CODEC)
+    material = Material.of_recordings(recordings, codec, variance, style_names)
+    return _train(
+        material, CODEC, folder, options, train_options, start_from, begun, resume
+    )
+
+
+def _train(
+    material: Material,
+    units_file: str,
+    folder: ModelFolder,
+    options: DancerOptions,
+    train_options: TrainOptions,
+    start_from: ModelFolder | None,
+    begun: DancerNetwork | None,
+    resume: bool,
+) -> TrainResult:
     if options.jerk and options.look_back < dance_data.WARM_UP + 3:
         raise UserError(
             f"--jerk needs three predictions in a row, and in a window of {options.look_back} "
             f"fewer count; say --look-back {dance_data.WARM_UP + 3} or more, or leave --jerk out."
         )
-    resume = _check(folder, resume, overwrite)
-    train_clips, held_out_clips = latents.split()
-    if not train_clips or not held_out_clips:
-        raise UserError(
-            f"The latents have {len(train_clips)} clips to train on and {len(held_out_clips)} to "
-            "validate on; both are needed. Add more clips."
-        )
-    begun = None
-    if start_from is not None:
-        begun = _read_beginning(start_from, options, latents.z_mean.shape[1])
-        known = begun.network.config
-        options = dataclasses.replace(
-            options, network=known.network, smoothing=known.smoothing
-        )
-    z_mean = smooth(latents.z_mean, latents.clips, options.smoothing)
-    if resume:
-        scaler = Scaler.load(folder / SCALER)
-    elif begun is not None:
-        scaler = begun.scaler
-    else:
-        scaler = dance_data.fit_scaler(z_mean, train_clips, options.network, options.look_back)
-    vectors = scaler.to_model(z_mean)
-    step_scale = (
-        dance_data.fit_step_scale(vectors, train_clips) if begun is None
-        else begun.network.step_scale
-    )
-    data = WindowData(
-        latents, scaler,
+    place = folder.training / "dancer"
+    vectors, train_clips, held_out_clips = material.vectors, material.train, material.held_out
+    usual_step = dance_data.fit_step_scale(vectors, train_clips)
+    step_scale = usual_step if begun is None else begun.step_scale
+    data = material.windows(
         BatchOptions(
             options.look_back, displacement=options.displacement, pull=options.pull,
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
-            smoothing=options.smoothing,
-        ),
+        )
     )
-    usual_step = dance_data.fit_step_scale(vectors, train_clips)
-    num_windows = len(data.windows(train_clips, options.stride))
+    num_windows = len(
+        dance_data.balance_styles(data.windows(train_clips, options.stride), material.styles)
+    )
     held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
-    wanted = options.config(scaler.dim) if begun is None else begun.network.config
+    wanted = (
+        _changed(options.config(material.dim), styles=material.style_names) if begun is None
+        else begun.config
+    )
     record = {
         **describe(options, train_options),
         "start_from": start_from.path.name if start_from else None,
     }
-    config = _prepare(folder, wanted, record, latents.fps, resume)
+    config = _prepare(folder, wanted, record, material.fps, resume)
     assert config.dancer is not None
     if not resume:
-        scaler.save(folder / SCALER)
-        seeds, names = dance_data.choose_seeds(
-            vectors, train_clips, dance_data.clip_names(latents, train_clips), latents.fps
+        material.save_units(folder / units_file)
+        seeds, names, rows = dance_data.choose_seeds(
+            vectors, train_clips, material.names, material.fps
         )
-        files.write_npz(folder / SEEDS, vectors=seeds, names=names)
+        known = {"styles": material.style_names_of(rows)} if material.style_names else {}
+        files.write_npz(folder / SEEDS, vectors=seeds, names=names, **known)
     keras.utils.set_random_seed(train_options.seed)
     if begun is not None:
-        network = begun.network
+        network = begun
     else:
         network = build_dancer(config.dancer)
         network.set_step_scale(step_scale)
@@ -238,20 +312,22 @@ def train_dancer(
     trainer = DancerTrainer(network, options.jerk, usual_step)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
-    _introduce(latents, network, scaler, train_clips, held_out_clips, num_windows, floors)
+    _introduce(material, network, num_windows, floors)
     batch_size = min(options.batch_size, num_windows)
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
         waiting = np.zeros((0, 2), np.int64)
         for _ in range(epoch.num_steps):
             while len(waiting) < batch_size:
-                fresh = data.windows(train_clips, options.stride, epoch.rng)
+                fresh = dance_data.balance_styles(
+                    data.windows(train_clips, options.stride, epoch.rng), material.styles
+                )
                 waiting = np.concatenate([waiting, epoch.rng.permutation(fresh)])
             yield (data.draw(waiting[:batch_size], epoch.rng),)
             waiting = waiting[batch_size:]
 
     def validate() -> dict[str, float]:
-        return {"val_loss": held_out_nats(trainer, data, held_out)}
+        return {"val_loss": _mean_over(trainer.losses, data, held_out)}
 
     board = None
     if options.tensorboard:
@@ -270,18 +346,21 @@ def train_dancer(
     )
     curves = ("loss", "jerk") if options.jerk else ("loss",)
     logs.write_curves(place / CURVES, result.history, curves)
+    nats = result.best
+    if network.config.head == "mse":
+        learned = spread(data.windows(train_clips, options.stride), _MAX_VALIDATION_WINDOWS)
+        trainer.fit_residual_sigma(_still_batches(data, learned))
+        nats = held_out_nats(trainer, data, held_out)
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
-            temperature = calibrate(step_model, vectors, train_clips, latents.fps)
-            dance = try_dancing(step_model, vectors, held_out_clips, latents.fps, temperature)
+            temperature = calibrate(step_model, material)
+            dance = try_dancing(step_model, material, material.held_out, temperature)
             if board is not None:
-                stretches = [
-                    Stretch(clip, kind, name)
-                    for kind, clips in (("training", train_clips), ("held out", held_out_clips))
-                    for clip, name in zip(clips, dance_data.clip_names(latents, clips))
-                ]
-                board.project(vectors, stretches, step_model, temperature, latents.fps)
+                board.project(
+                    vectors, _stretches(material), step_model, temperature, material.fps,
+                    material.styles,
+                )
                 board.close()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -302,14 +381,14 @@ def train_dancer(
                 "epochs": result.epochs,
                 "steps": result.steps,
                 "seconds": round(result.seconds),
-                "held_out": {"nats_per_dimension": round(result.best, 4)},
+                "held_out": {"nats_per_dimension": round(nats, 4)},
                 "baselines": {name: round(value, 4) for name, value in floors.items()},
                 "dance": {name: round(value, 3) for name, value in dance.items()},
             },
         )
     )
     terminal.say(
-        f"Held out: {result.best:.3f} nats per dimension (epoch {result.best_epoch}); one "
+        f"Held out: {nats:.3f} nats per dimension (epoch {result.best_epoch}); one "
         f"Gaussian for every frame {floors['pose']:.3f}, staying in place {floors['stay']:.3f}, "
         f"repeating the last step {floors['repeat']:.3f}."
     )
@@ -330,13 +409,23 @@ def train_dancer(
 
 
 def held_out_nats(trainer: DancerTrainer, data: WindowData, windows: np.ndarray) -> float:
-    """Returns the loss on windows (N, 2) without noise, nats per dimension."""
+    """Returns the nats per dimension of windows (N, 2) without noise."""
+    return _mean_over(trainer.nats, data, windows)
+
+
+def _mean_over(
+    measure: Callable[[dict[str, np.ndarray]], np.ndarray], data: WindowData, windows: np.ndarray
+) -> float:
     total = count = 0.0
-    for first in range(0, len(windows), _VALIDATION_BATCH):
-        batch = data.still(windows[first : first + _VALIDATION_BATCH])
-        total += float((trainer.nats(batch) * batch["mask"]).sum(dtype=np.float64))
+    for batch in _still_batches(data, windows):
+        total += float((measure(batch) * batch["mask"]).sum(dtype=np.float64))
         count += float(batch["mask"].sum())
     return total / count
+
+
+def _still_batches(data: WindowData, windows: np.ndarray) -> Iterator[dict[str, np.ndarray]]:
+    for first in range(0, len(windows), _VALIDATION_BATCH):
+        yield data.still(windows[first : first + _VALIDATION_BATCH])
 
 
 def _fast_step(network: DancerNetwork) -> StepModel:
@@ -347,9 +436,7 @@ def _fast_step(network: DancerNetwork) -> StepModel:
         return OnnxStepModel(path)
 
 
-def calibrate(
-    step_model: StepModel, vectors: np.ndarray, clips: list[range], fps: float
-) -> float:
+def calibrate(step_model: StepModel, material: Material) -> float:
     """Finds the temperature at which dances have nearly the energy of the real ones.
 
     A mixture's spread is learnt from real motion, one step at a time, and errors that add up
@@ -357,9 +444,7 @@ def calibrate(
 
     Args:
         step_model: the dancer.
-        vectors: (T, D) real vectors in model units.
-        clips: to begin from and to compare with.
-        fps: frames per second.
+        material: whose training clips are begun from and compared with.
 
     Returns:
         A temperature in `_TEMPERATURES`, to one part in a hundred; one of its ends if none fits.
@@ -367,7 +452,7 @@ def calibrate(
     low, high = _TEMPERATURES
     while high / low > 1.01:
         middle = math.sqrt(low * high)
-        energy = try_dancing(step_model, vectors, clips, fps, middle)["energy"]
+        energy = try_dancing(step_model, material, material.train, middle)["energy"]
         # What is not a number has run away.
         low, high = (middle, high) if energy < _WANTED_ENERGY else (low, middle)
     return round(math.sqrt(low * high), 3)
@@ -375,9 +460,8 @@ def calibrate(
 
 def try_dancing(
     step_model: StepModel,
-    vectors: np.ndarray,
+    material: Material,
     clips: list[range],
-    fps: float,
     temperature: float = 1.0,
     num_dances: int = _TRIAL_DANCES,
     seconds: float = _TRIAL_SECONDS,
@@ -386,9 +470,8 @@ def try_dancing(
 
     Args:
         step_model: the dancer.
-        vectors: (T, D) real vectors in model units.
-        clips: to begin from and to compare with.
-        fps: frames per second.
+        material: real motion.
+        clips: of it, to begin from and to compare with.
         temperature: of the sampling.
         num_dances: how many.
         seconds: how long each.
@@ -399,14 +482,15 @@ def try_dancing(
         the real one; `still` and `still_real`, the shares of frames that move with less than a
         twentieth of the real energy; `spread`, the standard deviation over the real one.
     """
+    vectors = material.vectors
     real = [vectors[clip.start : clip.stop] for clip in clips if len(clip) > 8]
-    seeds, _ = dance_data.choose_seeds(vectors, clips, [""] * len(clips), fps)
-    seeds = seeds[np.arange(num_dances) * len(seeds) // num_dances % len(seeds)]
+    seeds, _, rows = dance_data.choose_seeds(vectors, clips, [""] * len(clips), material.fps)
+    chosen = np.arange(num_dances) * len(seeds) // num_dances % len(seeds)
     rngs = np.random.default_rng(0).spawn(num_dances)
-    dance = np.stack(
-        list(generate(step_model, seeds, round(seconds * fps), rngs, temperature)),
-        axis=1,
-    )
+    num_frames = round(seconds * material.fps)
+    style = material.styles_of(rows[chosen])
+    steps = generate(step_model, seeds[chosen], num_frames, rngs, temperature, style=style)
+    dance = np.stack(list(steps), axis=1)
     real_energy = np.concatenate([_energy(part) for part in real])
     energy = _energy(dance)
     usual = float(real_energy.mean()) or 1.0
@@ -450,17 +534,8 @@ def _check(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
     return False
 
 
-@dataclass(frozen=True)
-class _Beginning:
-    """A trained dancer to go on from, and the scaler of the units it moves in."""
-
-    network: DancerNetwork
-    scaler: Scaler
-
-
-def _read_beginning(
-    model: ModelFolder, options: DancerOptions, latent_dim: int
-) -> _Beginning:
+def _read_beginning(model: ModelFolder, options: DancerOptions) -> DancerNetwork:
+    """Returns a trained dancer to go on from."""
     config = model.read_config().dancer
     if config is None:
         raise UserError(
@@ -468,12 +543,6 @@ def _read_beginning(
             "--start-from out."
         )
     weights = model.require(DANCER_WEIGHTS, "python scripts/train_dancer.py")
-    scaler = Scaler.load(model.require(SCALER, "python scripts/train_dancer.py"))
-    if scaler.latent_dim != latent_dim:
-        raise UserError(
-            f"The dancer of {model.path} knows latents of {scaler.latent_dim} dimensions; these "
-            f"have {latent_dim}. Start from a model with the same VAE, or leave --start-from out."
-        )
     different = [
         name for name, value in options.asked().items() if getattr(config, name) != value
     ]
@@ -487,7 +556,7 @@ def _read_beginning(
         )
     # The only thing that the weights do not depend on.
     config = _changed(config, look_back=options.look_back)
-    return _Beginning(load_dancer(config, weights), scaler)
+    return load_dancer(config, weights)
 
 
 def _changed(config: DancerConfig, **changes: Any) -> DancerConfig:
@@ -504,6 +573,9 @@ def _prepare(
     fps: float,
     resume: bool,
 ) -> ModelConfig:
+    if not folder.exists():  # a dancer of joints needs nothing that was there before
+        folder.create()
+        folder.write_config(ModelConfig(folder.path.name, fps, SKELETON))
     found = folder.read_config()
     if resume:
         begun = found.training.get("dancer", {}).get("start_from")
@@ -533,22 +605,36 @@ def _with_training(config: ModelConfig, record: dict[str, object]) -> ModelConfi
     return dataclasses.replace(config, training={**config.training, "dancer": record})
 
 
+def _stretches(material: Material) -> list[Stretch]:
+    return [
+        Stretch(rows, kind, name, str(material.style_names_of(np.array([rows.start]))[0]))
+        for kind, clips, names in (
+            ("training", material.train, material.names),
+            ("held out", material.held_out, material.held_out_names),
+        )
+        for rows, name in zip(clips, names)
+    ]
+
+
 def _introduce(
-    latents: Latents,
-    network: DancerNetwork,
-    scaler: Scaler,
-    train_clips: list[range],
-    held_out_clips: list[range],
-    num_windows: int,
-    floors: dict[str, float],
+    material: Material, network: DancerNetwork, num_windows: int, floors: dict[str, float]
 ) -> None:
     terminal.say(
         f"Training the dancer {network.config.network!r} ({network.count_params():,} weights) on "
-        f"{sum(map(len, train_clips)):,} frames of {len(train_clips)} clips, {num_windows:,} "
-        f"windows of {network.config.look_back}; {sum(map(len, held_out_clips)):,} frames are "
-        f"held out. {scaler.dim} of {scaler.latent_dim} dimensions of the latents are danced."
+        f"{sum(map(len, material.train)):,} frames of {len(material.train)} clips, "
+        f"{num_windows:,} windows of {network.config.look_back}; "
+        f"{sum(map(len, material.held_out)):,} frames are held out. {material.dim} of "
+        f"{material.raw_dim} dimensions of the {material.what} are danced."
     )
-    terminal.say(DENSITY_NOTE)
+    if material.style_names:
+        terminal.say(f"Styles: {', '.join(material.style_names)}.")
+    if network.config.head == "mse":
+        terminal.say(
+            "The loss is the mean square error, in usual steps; nats are those of one Gaussian of "
+            "the size of its errors."
+        )
+    else:
+        terminal.say(DENSITY_NOTE)
     terminal.say(
         "Without a network, on what is held out: one Gaussian for every frame "
         f"{floors['pose']:.3f} nats per dimension, staying in place {floors['stay']:.3f}, "

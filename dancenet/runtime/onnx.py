@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from dancenet.errors import UserError
-from dancenet.sequence.generate import State
+from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 
 _ZERO = np.zeros((), np.float32)
@@ -132,9 +132,9 @@ class OnnxStepModel:
         self._following = [f"next_{name}" for name in self._states]
         require_values(self._session, path, self._following)
 
-    def initial_state(self, batch: int) -> State:
-        """Returns zeros, (B, U) for each state in the graph's order."""
-        return tuple(np.zeros((batch, units), np.float32) for units in self._states.values())
+    def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
+        """Returns zeros, (B, U) for each state in the graph's order, and the style, if any."""
+        return begin_state(self._states, batch, style)
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
         """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -18,8 +18,14 @@ class StepModel(Protocol):
 
     dim: int  # D
 
-    def initial_state(self, batch: int) -> State:
-        """Returns the state before anything was seen, arrays with leading axis B."""
+    def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
+        """Returns the state before anything was seen, arrays with leading axis B.
+
+        Args:
+            batch: B.
+            style: (S,) or (B, S) weights of the styles to dance in; None leaves it open. It is
+                carried on as the last entry of the state.
+        """
         ...
 
     def step(self, vectors: np.ndarray, state: State) -> tuple[Mixture, State]:
@@ -63,6 +69,7 @@ def generate(
     rngs: Sequence[np.random.Generator],
     temperature: float = 1.0,
     guard: Guard | None = None,
+    style: np.ndarray | None = None,
 ) -> Iterator[np.ndarray]:
     """Continues B stretches of real motion, carrying the state from step to step.
 
@@ -76,6 +83,8 @@ def generate(
         rngs: B generators.
         temperature: >= 0, as in `sequence.mixture.sample`.
         guard: leads each vector that has left real motion back before it is fed on.
+        style: (S,) or (B, S) weights of the network's styles, usually with sum 1: one of them, or
+            a blend; None, or zeros, for any.
 
     Yields:
         (B, D) float32, `num_frames` times; the first follows the end of `seed`.
@@ -89,7 +98,7 @@ def generate(
         )
     if len(rngs) != len(seed):
         raise ValueError(f"{len(seed)} trajectories need as many generators, not {len(rngs)}.")
-    state = step_model.initial_state(len(seed))
+    state = step_model.initial_state(len(seed), style)
     *before, vectors = np.moveaxis(seed.astype(np.float32), 1, 0)
     for known in before:
         _, state = step_model.step(known, state)
@@ -106,6 +115,34 @@ def generate(
         if guard is not None:
             vectors = guard(vectors)
         yield vectors
+
+
+def begin_state(widths: Mapping[str, int], batch: int, style: np.ndarray | None = None) -> State:
+    """Returns the state before anything was seen: zeros, and the style where one is asked for.
+
+    Args:
+        widths: of its entries by name, in order.
+        batch: B.
+        style: (S,) or (B, S), for the entry `style`; None for zeros.
+
+    Returns:
+        An array (B, width) float32 for each entry.
+
+    Raises:
+        ValueError: the network knows no styles, or another number.
+    """
+    state = {name: np.zeros((batch, width), np.float32) for name, width in widths.items()}
+    if style is not None:
+        if "style" not in widths:
+            raise ValueError("This network was trained without styles, so none can be asked for.")
+        shapes = ((widths["style"],), (batch, widths["style"]))
+        if np.shape(style) not in shapes:
+            raise ValueError(
+                f"style must be weights of shape {shapes[0]} or {shapes[1]}; received "
+                f"{np.shape(style)}."
+            )
+        state["style"][:] = style
+    return tuple(state.values())
 
 
 def _draw(
