@@ -88,7 +88,8 @@ def build_parser() -> argparse.ArgumentParser:
                         help="weight of a penalty on an unsteady path: the mean square second "
                         "difference, x(t+1) - 2 x(t) + x(t-1), of the mean predictions along a "
                         "window, in usual steps. An acceleration, strictly; named, as in motion "
-                        "prediction, after the jerkiness it takes away. The loss stays in nats")
+                        "prediction, after the jerkiness it takes away. The loss shown is without "
+                        "it")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=1.0,
                         help="the largest norm of the gradient, in nats per dimension")
     parser.add_argument("--patience", type=terminal.positive(int), default=12,

@@ -14,8 +14,6 @@ pytest.importorskip("tensorboard", reason="the board needs the extra 'train'")
 
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
 
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.codecs.latents import Latents  # noqa: E402
 from dancenet.config import DancerConfig  # noqa: E402
 from dancenet.nets.board import DancerBoard, Stretch, mixture_figures  # noqa: E402
 from dancenet.nets.dance_data import BatchOptions, WindowData  # noqa: E402
@@ -32,11 +30,7 @@ def parabola(num_frames: int) -> WindowData:
     """Vectors (t^2 / 8, t) in model units."""
     time = np.arange(num_frames, dtype=np.float32)
     vectors = np.stack([time**2 / 8, time], axis=1)
-    latents = Latents(
-        vectors, np.full_like(vectors, -9.0), 10.0, (range(num_frames),), (None,), ("a",), "0"
-    )
-    scaler = Scaler(np.zeros(DIM, np.float32), np.eye(DIM, dtype=np.float32), np.ones(DIM, "f4"))
-    return WindowData.of_latents(latents, scaler, BatchOptions(look_back=12, warm_up=2))
+    return WindowData(vectors, BatchOptions(look_back=12, warm_up=2))
 
 
 def steady(pi: Any, sigmas: Any) -> DancerTrainer:
@@ -137,7 +131,11 @@ class Walker:
 
     dim = DIM
 
-    def initial_state(self, batch: int, style: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    def __init__(self) -> None:
+        self.style: Any = None
+
+    def initial_state(self, batch: int, style: Any = None) -> tuple[np.ndarray, ...]:
+        self.style = style
         return ()
 
     def step(
@@ -176,6 +174,24 @@ def test_real_and_generated_vectors_lie_side_by_side_in_the_projector(tmp_path: 
     seconds = np.array([float(word) for word in labels["second"]])[kinds == "generated"]
     assert made[:, 1] == pytest.approx(19 + 1 + 10 * seconds, abs=1e-3)
     assert made[:, 0] == pytest.approx(19**2 / 8, abs=1e-3)
+
+
+def test_each_dance_in_the_projector_has_the_style_of_what_it_goes_on_from(tmp_path: Path) -> None:
+    data, walker = parabola(60), Walker()
+    board = DancerBoard(tmp_path, steady([1.0], [1.0]), data, data.windows([range(60)], 5), STEP)
+    stretches = [
+        Stretch(range(0, 30), "training", "one.mp4", "salsa"),
+        Stretch(range(30, 60), "training", "two.mp4", "tango"),
+    ]
+    styles = np.repeat(np.eye(2, dtype=np.float32), 30, axis=0)
+    board.project(data.vectors, stretches, walker, 1.0, 10.0, styles)
+    board.close()
+    assert walker.style.tolist() == [[1, 0], [0, 1]]
+    _, labels = read_projector(tmp_path)
+    made = zip(labels["kind"], labels["source"], labels["style"])
+    assert {(source, style) for kind, source, style in made if kind == "generated"} == {
+        ("one.mp4", "salsa"), ("two.mp4", "tango"),
+    }
 
 
 def test_the_projector_shows_as_many_generated_vectors_as_real_ones(tmp_path: Path) -> None:

@@ -222,6 +222,18 @@ def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
         np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
+def test_a_training_begun_before_the_gradient_was_watched_can_be_resumed(tmp_path: Path) -> None:
+    model = make_model()
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss="mse", metrics=["mae"],
+        jit_compile=loop.jit_compile(),
+    )
+    first = run(tmp_path, TrainOptions(epochs=1), model=model).history
+    assert "gradient_norm" not in first[0]
+    history = run(tmp_path, TrainOptions(epochs=2), resume=True).history
+    assert history[0] == first[0] and history[1]["gradient_norm"] > 0
+
+
 def test_a_new_training_forgets_the_log_and_the_best_of_an_older_one(tmp_path: Path) -> None:
     run(tmp_path, TrainOptions(epochs=2), validate=lambda: {"val_loss": -1.0})
     result = run(tmp_path, TrainOptions(epochs=1), validate=lambda: {"val_loss": 1.0})

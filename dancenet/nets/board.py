@@ -29,8 +29,9 @@ _DANCES = 10
 _DANCE_SECONDS = 20.0
 
 DESCRIPTIONS = {
-    "loss": "Nats per dimension in training; below zero is no bug.",
-    "val_loss": "Nats per dimension on what is held out; below zero is no bug.",
+    "loss": "Nats per dimension in training; below zero is no bug. (Of a regression, with "
+    "--head mse: mean square error in squared usual steps.)",
+    "val_loss": "The same on what is held out.",
     "jerk": "Mean square second difference of the predicted path in training, in usual steps.",
     "objective": "What is minimised: the loss and the weighted jerk.",
     "gradient_norm": "Norm of the gradient of all weights before it is clipped, mean of the epoch.",
@@ -171,7 +172,7 @@ class DancerBoard:
             step_model: the dancer.
             temperature: of the sampling.
             fps: frames per second.
-            styles: (T, S) weights of the styles of each row, of a dancer that has some.
+            styles: (T, S) weights of the styles of the rows; each dance is in that of its stretch.
         """
         points = [
             (vectors[row], stretch.kind, stretch, (row - stretch.rows.start) / fps)

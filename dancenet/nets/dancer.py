@@ -470,7 +470,7 @@ def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
         (…,), one figure for each vector.
     """
     mu = params[..., : targets.shape[-1]]
-    return ops.mean(ops.square((targets - mu) / step_scale), axis=-1)
+    return ops.mean(ops.square(ops.divide(ops.subtract(targets, mu), step_scale)), axis=-1)
 
 
 def masked_mean(values: Any, mask: Any) -> Any:
@@ -516,8 +516,8 @@ class DancerTrainer(keras.Model):
     Args:
         network: the dancer.
         jerk: weight of `path_jerk` of the mean predictions in what is minimised. In the log
-            `loss` is the nats all the same, so that trainings can be compared; `jerk` is beside
-            them, and `objective` is their sum.
+            `loss` is that of the head all the same, so that trainings can be compared; `jerk` is
+            beside it, and `objective` is what is minimised.
         step_scale: (D,) the unit of the jerk; the network's own if None.
 
     Raises:
