@@ -308,13 +308,11 @@ def _train(
     batch_size = min(options.batch_size, num_windows)
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
-        waiting = np.zeros((0, 2), np.int64)
-        for _ in range(epoch.num_steps):
-            while len(waiting) < batch_size:
-                fresh = data.windows(train_clips, options.stride, epoch.rng)
-                waiting = np.concatenate([waiting, epoch.rng.permutation(fresh)])
-            yield (data.draw(waiting[:batch_size], epoch.rng),)
-            waiting = waiting[batch_size:]
+        drawn = data.batches(
+            train_clips, options.stride, batch_size, epoch.num_steps, epoch.rng
+        )
+        for batch in drawn:
+            yield (batch,)
 
     def validate() -> dict[str, float]:
         return {"val_loss": _mean_over(trainer.losses, data, held_out)}
