@@ -51,6 +51,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from pathlib import Path
 
     from dancenet import folder as model_folder, pipeline
+    from dancenet.config import SKELETON
     from dancenet.errors import MissingExtra, UserError
 
     formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
@@ -58,11 +59,12 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(
             "--out is for litert and saved_model; the ONNX graphs belong in the model's folder."
         )
-    if arguments.only == "dancer" and "saved_model" in formats:
+    folder = model_folder.ModelFolder(pipeline.find_model(arguments.name))
+    of_joints = folder.read_config().space == SKELETON
+    if arguments.only == "dancer" and "saved_model" in formats and not of_joints:
         raise UserError(
             "A SavedModel holds pictures and dance; leave out --only, or say --only vae."
         )
-    folder = model_folder.ModelFolder(pipeline.find_model(arguments.name))
     there = {
         "vae": (folder / model_folder.VAE_WEIGHTS).exists(),
         "dancer": (folder / model_folder.DANCER_WEIGHTS).exists(),
@@ -70,8 +72,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     wanted = [arguments.only] if arguments.only else [part for part in there if there[part]]
     if not wanted:
         raise UserError(
-            f"The model {folder.path} has no trained weights to export; train a VAE first with "
-            "`python scripts/train_vae.py`."
+            f"The model {folder.path} has no trained weights to export; train a "
+            + ("dancer with `python scripts/train_dancer.py`." if of_joints
+               else "VAE first with `python scripts/train_vae.py`.")
         )
     try:
         with terminal.quiet_import():
@@ -90,6 +93,12 @@ def work(arguments: argparse.Namespace) -> int | None:
             report += export.export_vae(folder) if part == "vae" else export.export_dancer(folder)
         terminal.say(export.format_report(report))
         terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
+        if "dancer" in wanted:
+            speed = export.steps_a_second(folder / model_folder.STEP_GRAPH)
+            terminal.say(
+                f"{model_folder.STEP_GRAPH} takes {speed:,.0f} steps a second on one core, one "
+                f"for each frame of a dance at {folder.read_config().fps:g} frames/s."
+            )
     if formats == ["onnx"]:
         return None
     networks = comparison.Networks.load(folder, wanted)

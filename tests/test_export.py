@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from dancenet.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.config import SILHOUETTE, DancerConfig, ModelConfig, VaeConfig
 from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.nets import dancer, export, vae
@@ -17,11 +17,13 @@ from dancenet.sequence.mixture import sample_from_draws
 SMALL_VAE = {"height": 16, "width": 24, "latent_dim": 6}
 
 
-def make_folder(path: Path, **parts: VaeConfig | DancerConfig) -> ModelFolder:
+def make_folder(
+    path: Path, space: str = SILHOUETTE, **parts: VaeConfig | DancerConfig
+) -> ModelFolder:
     """Writes a model folder with untrained weights, biases drawn too."""
     folder = ModelFolder(path)
     folder.create()
-    config = ModelConfig("trial", **parts)  # type: ignore[arg-type]
+    config = ModelConfig("trial", space=space, **parts)  # type: ignore[arg-type]
     folder.write_config(config)
     rng = np.random.default_rng(0)
     if config.vae is not None:

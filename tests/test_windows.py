@@ -39,6 +39,13 @@ def test_windows_are_found_by_their_numbers_in_any_order():
     assert np.array_equal(table.rows(order), table.rows(np.arange(len(table)))[order])
 
 
+def test_the_windows_of_a_clip_can_be_there_more_than_once():
+    table = WindowTable(CLIPS, 6, 2).repeated(np.array([2, 3, 1]))
+    assert table.counts.tolist() == [3, 1, 1]
+    assert table.rows(np.arange(len(table)))[:, 0].tolist() == [0, 0, 2, 2, 4, 4, 10, 10, 10, 13]
+    assert table.first_of_clips().tolist() == [[0, 6], [10, 3], [13, 6]]
+
+
 def test_without_clips_there_are_no_windows():
     assert rows([], 4) == []
 

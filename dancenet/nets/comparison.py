@@ -13,9 +13,10 @@ import keras
 import numpy as np
 
 from dancenet.codecs.base import Scaler
-from dancenet.config import ModelConfig
+from dancenet.codecs.skeleton import Placement, SkeletonCodec
+from dancenet.config import SKELETON, ModelConfig
 from dancenet.errors import UserError
-from dancenet.folder import DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
+from dancenet.folder import CODEC, DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, KerasStepModel, load_dancer
 from dancenet.nets.export import (
     ParityError,
@@ -42,6 +43,7 @@ class Networks:
     dancer: DancerNetwork | None
     scaler: Scaler | None  # with the dancer, if it has been fitted
     seeds: np.ndarray | None  # (N, S, D) real stretches in model units, likewise
+    codec: SkeletonCodec | None = None  # likewise, of a dancer of joints, which has no scaler
 
     @classmethod
     def load(cls, folder: ModelFolder, parts: Sequence[str]) -> Networks:
@@ -55,7 +57,7 @@ class Networks:
             UserError: a file is missing, or does not fit the others.
         """
         config, pictures, motion = folder.read_config(), None, None
-        scaler, seeds = None, None
+        scaler, seeds, codec = None, None, None
         if "vae" in parts:
             if config.vae is None:
                 raise UserError(f"The model {folder.path} has no picture network.")
@@ -68,12 +70,15 @@ class Networks:
             motion = load_dancer(
                 config.dancer, folder.require(DANCER_WEIGHTS, "python scripts/train_dancer.py")
             )
-            if (folder / SCALER).exists():
+            if config.space == SKELETON:
+                codec = SkeletonCodec.load(folder.require(CODEC, "python scripts/train_dancer.py"))
+            elif (folder / SCALER).exists():
                 scaler = Scaler.load(folder / SCALER)
             if (folder / SEEDS).exists():
                 seeds = read_seeds(folder)
             widths = {
                 SCALER: config.dancer.dim if scaler is None else scaler.dim,
+                CODEC: config.dancer.dim if codec is None else codec.dim,
                 SEEDS: config.dancer.dim if seeds is None else seeds.shape[-1],
             }
             for name, dim in widths.items():
@@ -90,7 +95,7 @@ class Networks:
                     f"The files of {folder.path} do not belong together: the picture network has "
                     f"{config.vae.latent_dim} dimensions and {SCALER} {scaler.latent_dim}."
                 )
-        return cls(folder, config, pictures, motion, scaler, seeds)
+        return cls(folder, config, pictures, motion, scaler, seeds, codec)
 
     @cached_property
     def frames(self) -> np.ndarray:
@@ -120,6 +125,25 @@ class Networks:
         """Takes latents (B, L); returns whiteness (B, H, W)."""
         assert self.vae is not None
         return _predict(self.vae[1], latents)[0][..., 0]
+
+    @cached_property
+    def joints(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What `walk` is on a stage: placements (B, 3), joints (B, S, J, C), and placements after.
+
+        See `tensorflow_graphs.Joints`.
+        """
+        assert self.codec is not None
+        rng = np.random.default_rng(0)
+        stages = rng.uniform(-3, 3, (self.walk.shape[1], 3)).astype(np.float32)
+        joints, after = [], []
+        for vectors, (heading, *place) in zip(self.walk.swapaxes(0, 1), stages.tolist()):
+            start = Placement(heading, tuple(place[: 1 if self.codec.is_flat else 2]))
+            positions, end = self.codec.continue_from(vectors, start)
+            joints.append(positions)
+            if self.codec.is_flat:
+                end = Placement(heading, (*end.place, place[1]))
+            after.append([end.heading, *end.place])
+        return stages, np.stack(joints), np.array(after, np.float32)
 
     @property
     def usual_step(self) -> np.ndarray:
@@ -189,16 +213,18 @@ def _predict(model: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
     return [np.concatenate(parts) for parts in zip(*given)]
 
 
-def largest_error(expected: np.ndarray, received: np.ndarray) -> float:
-    """Returns the largest difference; of arrays that go beyond 1, as a share of their largest.
-
-    Infinite where a value is not finite or the shapes differ.
-    """
+def largest_difference(expected: np.ndarray, received: np.ndarray) -> float:
+    """Returns the largest difference; infinite where one is not finite or the shapes differ."""
     if expected.shape != received.shape:
         return float("inf")
     # NaN must not pass for equal.
-    error = np.nan_to_num(np.abs(expected - received), nan=np.inf, posinf=np.inf).max()
-    return float(error) / max(1.0, float(np.abs(expected).max()))
+    return float(np.nan_to_num(np.abs(expected - received), nan=np.inf, posinf=np.inf).max())
+
+
+def largest_error(expected: np.ndarray, received: np.ndarray) -> float:
+    """Returns the largest difference; of arrays that go beyond 1, as a share of their largest."""
+    error = largest_difference(expected, received)
+    return error / max(1.0, float(np.abs(expected).max()))
 
 
 def outline_shift(expected: np.ndarray, received: np.ndarray) -> tuple[float, float]:

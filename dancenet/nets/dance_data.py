@@ -18,6 +18,7 @@ WARM_UP = 8  # first predictions of a window that do not count: they have seen t
 SEED_SECONDS = 2.0
 MAX_SEEDS = 64
 _MAX_SEED_BYTES = 1_900_000
+_MOST_REPEATS = 4
 
 _LOG_2PI_E = float(np.log(2.0 * np.pi) + 1.0)
 
@@ -136,6 +137,18 @@ class WindowData:
             )
         return WindowTable(used, full, stride)
 
+    def _balanced(self, table: WindowTable) -> WindowTable:
+        styles = self._styles_of(table.first_of_clips())
+        return table if styles is None else table.repeated(balance_styles(styles, table.counts))
+
+    def count_windows(self, clips: Sequence[range], stride: int) -> int:
+        """Returns how many windows a round of `batches` has, if they are not moved.
+
+        Raises:
+            UserError: there is no window.
+        """
+        return len(self._balanced(self._table(clips, stride, None)))
+
     def batches(
         self,
         clips: Sequence[range],
@@ -147,8 +160,9 @@ class WindowData:
         """Yields batches to train on: all windows in a random order, and again, moved.
 
         A round is `rng.permutation(self.windows(clips, stride, rng))`, and holds every window
-        once. What is left of it is fewer than a batch and begins the next one, so that all batches
-        have the same size.
+        once, or more often if its clip has a style of which there is little (`balance_styles`);
+        the style of a clip is that of its first window. What is left of a round is fewer than a
+        batch and begins the next one, so that all batches have the same size.
 
         Args:
             clips: row ranges.
@@ -162,7 +176,7 @@ class WindowData:
         """
         left = np.zeros((0, 2), np.int64)
         while num_steps:
-            table = self._table(clips, stride, rng)
+            table = self._balanced(self._table(clips, stride, rng))
             order = _Order(left, table, rng.permutation(len(table)))
             count = min(len(order) // batch_size, num_steps)
             noisy = self.options.encoder_noise > 0
@@ -295,6 +309,27 @@ class _Order:
         size = len(self.left)
         rest = self.table.rows(self.numbers[max(0, first - size) : max(0, last - size)])
         return np.concatenate([self.left[first:last], rest]) if first < size else rest
+
+
+def balance_styles(styles: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns how often windows are shown, so that styles of which there is little are heard.
+
+    With plain windows a style of ten seconds is hardly heard beside one of ten minutes. A style
+    that has a share s of the windows of the commonest is shown 1 / sqrt(s) times, to the nearest
+    whole number, and four times at most, for what is repeated too often is learnt by heart.
+
+    Args:
+        styles: (C, S) weights of the styles of each clip; all zero where none is known.
+        counts: (C,) windows of each clip.
+
+    Returns:
+        (C,) int64, at least 1, for each window of a clip.
+    """
+    count = counts @ styles.astype(np.float64)  # (S,)
+    times = np.clip(np.round(np.sqrt(count.max() / np.maximum(count, 1.0))), 1, _MOST_REPEATS)
+    # A window without a style counts as the commonest.
+    repeats = np.where(styles.any(axis=1), np.maximum(styles @ times, 1), 1)
+    return repeats.round().astype(np.int64)
 
 
 def rows_of(clips: Sequence[range]) -> np.ndarray:

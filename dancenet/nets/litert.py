@@ -22,7 +22,7 @@ from dancenet import files, terminal
 from dancenet.errors import MissingExtra
 from dancenet.nets import comparison, signatures, tensorflow_graphs
 from dancenet.nets.comparison import Comparison, Networks
-from dancenet.nets.export import CARRIED_TOLERANCE, TOLERANCE, ParityError
+from dancenet.nets.export import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, ParityError
 from dancenet.runtime.onnx import count_cores
 from dancenet.sequence.mixture import Mixture
 
@@ -83,7 +83,8 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
     Signatures, with names as in the ONNX graphs: `encode` (any B), `decode` (one latent at a time:
     LiteRT is quick at a transposed convolution in 8 bits only where it knows the number), `step`
     (any B). The scaler has `to_latents`, `to_model`, and `stretch`, the model's own stretches of
-    real motion by their number. `signatures.md` has the units.
+    real motion by their number. Of a dancer of joints there are `step` and, in `joints`, `decode`
+    (vectors to joints, any B and T) and `stretch`. `signatures.md` has the units.
 
     Args:
         networks: what there is of them is exported.
@@ -106,10 +107,13 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
         wanted += [(name, kind) for name in ("encoder", "decoder") for kind in PRECISIONS]
     if networks.dancer is not None:
         wanted += [("step", kind) for kind in PRECISIONS]
-    if networks.scaler is not None and networks.seeds is not None:
-        wanted.append(("scaler", "float32"))
+    if networks.seeds is not None:
+        if networks.scaler is not None:
+            wanted.append(("scaler", "float32"))
+        if networks.codec is not None:
+            wanted.append(("joints", "float32"))
     names = {
-        (part, precision): "scaler.tflite" if part == "scaler" else f"{part}_{precision}.tflite"
+        (part, precision): f"{part}.tflite" if part in _SINGLE else f"{part}_{precision}.tflite"
         for part, precision in wanted
     }
     for name in (*names.values(), signatures.FILE):
@@ -149,7 +153,8 @@ def _write(
             else:
                 (to / row.name).unlink(missing_ok=True)
     files.write_text(
-        to / signatures.FILE, signatures.describe("LiteRT", networks.config, sections)
+        to / signatures.FILE,
+        signatures.describe("LiteRT", networks.config, sections, networks.codec),
     )
     return rows
 
@@ -274,6 +279,23 @@ def scaler_functions(networks: Networks, precision: str) -> list[Function]:
     ]
 
 
+def joints_functions(networks: Networks, precision: str) -> list[Function]:
+    """Returns `decode`: `vectors` (B, T, D) and `placement` to `joints`; and `stretch`."""
+    assert networks.codec is not None and networks.seeds is not None
+    plain = tensorflow_graphs.Joints(networks.codec, tf.float32)
+    units = tensorflow_graphs.Units(networks.codec.scaler, networks.seeds)
+    return [
+        Function(
+            "decode", {"vectors": (None, None, networks.codec.dim), "placement": (None, 3)},
+            plain.named, plain.variables,
+        ),
+        Function(
+            "stretch", {"number": (None,)},
+            lambda number: {"vectors": units.stretch(number)}, units.variables,
+        ),
+    ]
+
+
 def _compare_encoder(networks: Networks, path: Path) -> Comparison:
     run, frames = LiteRt(path, "encode"), networks.frames
     received = run(frames=frames)
@@ -331,7 +353,8 @@ def _compare_step(networks: Networks, path: Path) -> Comparison:
         lambda: networks.step_model.step(walk[0, :1], tuple(first.values())),
     )
     lost = float(np.mean(nats))
-    effect = (f"costs {lost:.1e} nats per dimension", lost <= MOST_NATS)
+    words = f"costs {lost:.1e} nats per dimension, {1e3 / times[0]:,.0f} steps/s"
+    effect = (words, lost <= MOST_NATS)
     return _row(path, error, CARRIED_TOLERANCE, effect, times)
 
 
@@ -355,6 +378,29 @@ def _compare_scaler(networks: Networks, path: Path) -> Comparison:
     return _row(path, error, TOLERANCE, ("", True), times)
 
 
+def _compare_joints(networks: Networks, path: Path) -> Comparison:
+    assert networks.codec is not None and networks.seeds is not None
+    codec = networks.codec
+    decode = LiteRt(path, "decode", threads=1)
+    vectors = networks.walk.swapaxes(0, 1)
+    placement, joints, after = networks.joints
+    given = decode(vectors=vectors, placement=placement)
+    numbers = np.arange(len(networks.seeds), dtype=np.int32)
+    error = max(
+        comparison.largest_difference(expected, received)
+        for expected, received in (
+            (joints, given["joints"]), (after, given["next_placement"]),
+            (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
+        )
+    )
+    times = comparison.time_beside(
+        lambda: decode(vectors=vectors[:1], placement=placement[:1]),
+        lambda: codec.decode(vectors[0]),
+    )
+    return _row(path, error, JOINT_TOLERANCE, (f"of {vectors.shape[1]} frames", True), times)
+
+
+_SINGLE = ("scaler", "joints")  # with constants only, in one precision
 _PARTS: dict[
     str, tuple[Callable[[Networks, str], list[Function]], Callable[[Networks, Path], Comparison]]
 ] = {
@@ -362,6 +408,7 @@ _PARTS: dict[
     "decoder": (decoder_function, _compare_decoder),
     "step": (step_function, _compare_step),
     "scaler": (scaler_functions, _compare_scaler),
+    "joints": (joints_functions, _compare_joints),
 }
 
 

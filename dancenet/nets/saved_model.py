@@ -19,10 +19,10 @@ import tensorflow as tf
 
 from dancenet import files, terminal
 from dancenet.errors import UserError
-from dancenet.folder import SCALER, SEEDS
+from dancenet.folder import CODEC, SCALER, SEEDS
 from dancenet.nets import comparison, signatures, tensorflow_graphs
 from dancenet.nets.comparison import Comparison, Networks
-from dancenet.nets.export import CARRIED_TOLERANCE, TOLERANCE, trial_styles
+from dancenet.nets.export import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, trial_styles
 from dancenet.sequence.generate import generate
 
 # Frames decoded at once; more are not faster and take memory.
@@ -66,103 +66,86 @@ class Pictures:
         return {"frames": self._decoder(latents)}
 
 
-class Dance(Pictures):
-    """The signatures of a whole model. Vectors are in model units; latents are inside."""
+class Motion:
+    """The dancer: its steps, the stretches it can start from, and the loop of a dance."""
 
-    def __init__(self, networks: Networks) -> None:
-        super().__init__(networks)
+    def __init__(self, networks: Networks, seeds: Any) -> None:
+        """Takes the weights out.
+
+        Args:
+            networks: with a dancer.
+            seeds: (N, S, D) the stretches.
+        """
         assert networks.dancer is not None
-        assert networks.scaler is not None and networks.seeds is not None
-        self._dim = networks.dancer.config.dim
-        self._temperature = networks.dancer.config.temperature
-        self._num_styles = len(networks.dancer.config.styles)
+        config = networks.dancer.config
+        self._dim, self._temperature = config.dim, config.temperature
+        self._num_styles = len(config.styles)
         self._step = tensorflow_graphs.Step(networks.dancer)
-        self._units = tensorflow_graphs.Units(networks.scaler, networks.seeds)
-        self.variables += [*self._step.variables, *self._units.variables]
+        self._seeds = seeds
+        self.variables = self._step.variables
 
-    def signatures(self) -> dict[str, Any]:
-        """Returns the functions by name, each with named inputs and outputs."""
-        settings = {
-            "num_frames": (tf.int32, ()), "temperature": (tf.float32, ()),
-            "seed": (tf.int64, ()), "settle": (tf.int32, ()),
+    def signatures(
+        self, generate: Callable[..., Any], generate_from: Callable[..., Any],
+        **settings: tuple[Any, tuple],
+    ) -> dict[str, Any]:
+        """Returns `step`, `generate` and `generate_from`.
+
+        Args:
+            generate: takes what `generate_from` takes, but the number of a stretch, and one style.
+            generate_from: takes stretches and the settings, in order.
+            settings: dtype and shape of what these take beside those of `dance`, which come last.
+        """
+        common = {
+            "num_frames": (tf.int32, ()), "temperature": (tf.float32, ()), "seed": (tf.int64, ()),
+            **settings,
         }
+        one, each = dict(common), dict(common)
+        if self._num_styles:
+            one["style"] = (tf.float32, (self._num_styles,))
+            each["style"] = (tf.float32, (None, self._num_styles))
         state = {name: (tf.float32, (None, width)) for name, width in self._step.states.items()}
         vectors = (tf.float32, (None, self._dim))
-        styles: list[dict[str, Any]] = [{}, {}]
-        if self._num_styles:
-            shapes = ((self._num_styles,), (None, self._num_styles))
-            styles = [{"style": (tf.float32, shape)} for shape in shapes]
-        return super().signatures() | {
-            "decode": _function(self.decode, vectors=vectors),
+        return {
             "step": _function(self._step.named, vectors=vectors, **state),
-            "generate": _function(self.generate, stretch=(tf.int32, ()), **settings, **styles[0]),
+            "generate": _function(generate, stretch=(tf.int32, ()), **one),
             "generate_from": _function(
-                self.generate_from, vectors=(tf.float32, (None, None, self._dim)), **settings,
-                **styles[1],
+                generate_from, vectors=(tf.float32, (None, None, self._dim)), **each
             ),
         }
 
-    def encode(self, frames: Any) -> dict[str, Any]:
-        """Takes whiteness (B, H, W); returns `vectors` (B, D), and the latents they are of."""
-        given = super().encode(frames)
-        return given | {"vectors": self._units.to_model(given["z_mean"])}
+    def stretch(self, number: Any, seed: Any) -> Any:
+        """Takes the number of a stretch, -1 to draw one; returns it, (1, S, D)."""
+        count = self._seeds.shape[0]
+        with tf.control_dependencies([
+            tf.debugging.assert_greater_equal(number, -1, "stretch must be -1 or more"),
+            tf.debugging.assert_less(number, count, f"stretch must be below {count}"),
+        ]):
+            drawn = tf.random.stateless_uniform((), _key(seed, -1), 0, count, tf.int32)
+            return tf.gather(self._seeds, tf.where(number < 0, drawn, number)[None])
 
-    def decode(self, vectors: Any) -> dict[str, Any]:
-        """Takes (B, D) in model units; returns `frames`, whiteness (B, H, W)."""
-        return {"frames": self._decoder(self._units.to_latents(vectors))}
-
-    def generate(
-        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
-        style: Any = None,
-    ) -> dict[str, Any]:
-        """Dances on from one of the model's own stretches.
+    def dance(
+        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+    ) -> Any:
+        """Dances on from B given stretches (B, S, D), each with draws, and a style, of its own.
 
         Args:
-            stretch: () which; -1 draws one.
+            vectors: the stretches.
             num_frames: () T.
             temperature: () as in `dance.DanceSettings`.
             seed: () of all that is drawn.
-            settle: () as in `codecs.silhouette.SilhouetteCodec.decode`.
-            style: (S,) weights, of a model with styles.
+            style: (B, S) weights, of a model with styles.
 
         Returns:
-            `frames` (T, H, W), whiteness, and `vectors` (T, D) in model units.
-        """
-        count = self._units.seeds.shape[0]
-        with tf.control_dependencies([
-            tf.debugging.assert_greater_equal(stretch, -1, "stretch must be -1 or more"),
-            tf.debugging.assert_less(stretch, count, f"stretch must be below {count}"),
-        ]):
-            drawn = tf.random.stateless_uniform((), _key(seed, -1), 0, count, tf.int32)
-            number = tf.where(stretch < 0, drawn, stretch)
-        dance = self.generate_from(
-            self._units.stretch(number[None]), num_frames, temperature, seed, settle,
-            None if style is None else style[None],
-        )
-        return {name: values[0] for name, values in dance.items()}
-
-    def generate_from(
-        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
-        style: Any = None,
-    ) -> dict[str, Any]:
-        """Dances on from B given stretches (B, S, D), each with draws, and a style, of its own.
-
-        Returns:
-            `frames` (B, T, H, W) and `vectors` (B, T, D).
+            The vectors that follow, (B, T, D).
         """
         with tf.control_dependencies([
             tf.debugging.assert_positive(tf.shape(vectors)[:2], "vectors must hold a stretch"),
             tf.debugging.assert_positive(num_frames, "num_frames must be 1 or more"),
             tf.debugging.assert_non_negative(temperature, "temperature must be 0 or more"),
-            tf.debugging.assert_non_negative(settle, "settle must be 0 or more"),
         ]):
             stretches, num_frames = tf.identity(vectors), tf.identity(num_frames)
         danced = self._walk(stretches, num_frames, temperature, seed, style)
-        danced = tf.debugging.check_numerics(danced, "The network gave a value that is not finite")
-        flat = tf.reshape(danced, (-1, self._dim))
-        frames = self._frames(flat, settle)
-        shape = tf.concat([tf.shape(danced)[:2], tf.shape(frames)[1:]], 0)
-        return {"frames": tf.reshape(frames, shape), "vectors": danced}
+        return tf.debugging.check_numerics(danced, "The network gave a value that is not finite")
 
     def _walk(
         self, stretches: Any, num_frames: Any, temperature: Any, seed: Any, style: Any
@@ -193,6 +176,77 @@ class Dance(Pictures):
         )
         return tf.transpose(written.stack(), (1, 0, 2))
 
+
+class Dance(Pictures):
+    """The signatures of a whole model. Vectors are in model units; latents are inside."""
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__(networks)
+        assert networks.dancer is not None
+        assert networks.scaler is not None and networks.seeds is not None
+        self._dim = networks.dancer.config.dim
+        self._units = tensorflow_graphs.Units(networks.scaler, networks.seeds)
+        self._motion = Motion(networks, self._units.seeds)
+        self.variables += [*self._motion.variables, *self._units.variables]
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the functions by name, each with named inputs and outputs."""
+        return super().signatures() | {
+            "decode": _function(self.decode, vectors=(tf.float32, (None, self._dim))),
+            **self._motion.signatures(self.generate, self.generate_from, settle=(tf.int32, ())),
+        }
+
+    def encode(self, frames: Any) -> dict[str, Any]:
+        """Takes whiteness (B, H, W); returns `vectors` (B, D), and the latents they are of."""
+        given = super().encode(frames)
+        return given | {"vectors": self._units.to_model(given["z_mean"])}
+
+    def decode(self, vectors: Any) -> dict[str, Any]:
+        """Takes (B, D) in model units; returns `frames`, whiteness (B, H, W)."""
+        return {"frames": self._decoder(self._units.to_latents(vectors))}
+
+    def generate(
+        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
+        style: Any = None,
+    ) -> dict[str, Any]:
+        """Dances on from one of the model's own stretches.
+
+        Args:
+            stretch: () which; -1 draws one.
+            num_frames: () T.
+            temperature: () as in `pipeline.DanceSettings`.
+            seed: () of all that is drawn.
+            settle: () as in `codecs.silhouette.SilhouetteCodec.decode`.
+            style: (S,) weights, of a model with styles.
+
+        Returns:
+            `frames` (T, H, W), whiteness, and `vectors` (T, D) in model units.
+        """
+        return _one(
+            self.generate_from(
+                self._motion.stretch(stretch, seed), num_frames, temperature, seed, settle,
+                _batch(style),
+            )
+        )
+
+    def generate_from(
+        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
+        style: Any = None,
+    ) -> dict[str, Any]:
+        """Dances on from B given stretches (B, S, D), as `Motion.dance` does.
+
+        Returns:
+            `frames` (B, T, H, W) and `vectors` (B, T, D).
+        """
+        danced = self._motion.dance(vectors, num_frames, temperature, seed, style)
+        with tf.control_dependencies([
+            tf.debugging.assert_non_negative(settle, "settle must be 0 or more"),
+        ]):
+            flat = tf.reshape(danced, (-1, self._dim))
+        frames = self._frames(flat, settle)
+        shape = tf.concat([tf.shape(danced)[:2], tf.shape(frames)[1:]], 0)
+        return {"frames": tf.reshape(frames, shape), "vectors": danced}
+
     def _frames(self, vectors: Any, settle: Any) -> Any:
         """Takes (N, D); returns whiteness (N, H, W), a few frames at a time."""
         count = tf.shape(vectors)[0]
@@ -216,6 +270,57 @@ class Dance(Pictures):
         return written.concat()
 
 
+class JointDance:
+    """The signatures of a model of joints."""
+
+    def __init__(self, networks: Networks) -> None:
+        assert networks.codec is not None and networks.seeds is not None
+        self._dim = networks.codec.dim
+        self._joints = tensorflow_graphs.Joints(networks.codec)
+        self._seeds = tf.Variable(networks.seeds, trainable=False, name="seeds")
+        self._motion = Motion(networks, self._seeds)
+        self.variables = [*self._motion.variables, *self._joints.variables, self._seeds]
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the functions by name, each with named inputs and outputs."""
+        return {
+            "decode": _function(
+                self._joints.named, vectors=(tf.float32, (None, None, self._dim)),
+                placement=(tf.float32, (None, 3)),
+            ),
+            **self._motion.signatures(self.generate, self.generate_from),
+        }
+
+    def generate(
+        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+    ) -> dict[str, Any]:
+        """Dances on from one of the model's own stretches; see `Dance.generate`.
+
+        Returns:
+            `joints` (T, J, C) in metres, from the middle of the stage, and `vectors` (T, D).
+        """
+        stretches = self._motion.stretch(stretch, seed)
+        return _one(
+            self.generate_from(stretches, num_frames, temperature, seed, _batch(style))
+        )
+
+    def generate_from(
+        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+    ) -> dict[str, Any]:
+        """Dances on from B given stretches; returns `joints` (B, T, J, C) and `vectors`."""
+        danced = self._motion.dance(vectors, num_frames, temperature, seed, style)
+        joints, _ = self._joints(danced, tf.zeros((tf.shape(danced)[0], 3)))
+        return {"joints": joints, "vectors": danced}
+
+
+def _one(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[0] for name, values in given.items()}
+
+
+def _batch(style: Any) -> Any:
+    return None if style is None else style[None]
+
+
 def export_saved_model(networks: Networks, to: Path) -> tuple[Path, list[Comparison]]:
     """Writes a model as the next version in a folder: `to`/1, then `to`/2, as TF Serving has it.
 
@@ -224,7 +329,8 @@ def export_saved_model(networks: Networks, to: Path) -> tuple[Path, list[Compari
 
     Args:
         networks: with a dancer, or the picture network alone: then there are the signatures
-            `encode` and `decode` only, and both speak of latents.
+            `encode` and `decode` only, and both speak of latents. A dancer of joints has no
+            `encode`, and its `decode` makes joints of vectors.
         to: a folder, made if it is not there.
 
     Returns:
@@ -234,12 +340,16 @@ def export_saved_model(networks: Networks, to: Path) -> tuple[Path, list[Compari
         UserError: the folder cannot be written, or the model lacks scaler or seeds.
         ParityError: a signature differs from Keras; nothing was written.
     """
-    if networks.vae is None:
+    if networks.vae is None and networks.codec is None:
         raise UserError("A SavedModel holds pictures and dance; it is not made of a dancer alone.")
     if networks.dancer is not None:
-        for name in (SCALER, SEEDS):
+        for name in (SCALER if networks.codec is None else CODEC, SEEDS):
             networks.folder.require(name, "python scripts/train_dancer.py")
-    model = Pictures(networks) if networks.dancer is None else Dance(networks)
+    model: Pictures | JointDance
+    if networks.codec is not None:
+        model = JointDance(networks)
+    else:
+        model = Pictures(networks) if networks.dancer is None else Dance(networks)
     files.make_folder(to)
     # A dot and no number: TF Serving passes it by. It gets the rights that any folder gets.
     temporary = to / f".{secrets.token_hex(8)}"
@@ -310,6 +420,11 @@ def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison
         times = comparison.time_beside(ours, by_keras, rounds)
         rows.append(Comparison(name, None, error, limit, "", *times))
 
+    if networks.codec is not None:
+        _compare_joints(networks, run["decode"], add)
+        _compare_step(networks, run["step"], add)
+        _compare_generate(networks, run["generate"], add)
+        return rows
     frames, scaler = networks.frames, networks.scaler
     given, expected = run["encode"](frames=frames), networks.encode(frames)
     pairs = list(zip(expected, (given["z_mean"], given["z_log_var"])))
@@ -336,6 +451,23 @@ def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison
     return rows
 
 
+def _compare_joints(networks: Networks, run: Any, add: Callable[..., None]) -> None:
+    assert networks.codec is not None
+    codec, vectors = networks.codec, networks.walk.swapaxes(0, 1)
+    placement, joints, after = networks.joints
+    given = run(vectors=vectors, placement=placement)
+    # Both are metres (and radians), and what counts is how far a joint is off.
+    error = max(
+        comparison.largest_difference(joints, given["joints"]),
+        comparison.largest_difference(after, given["next_placement"]),
+    )
+    add(
+        "decode", [(np.zeros(1), np.array([error]))], JOINT_TOLERANCE,
+        lambda: run(vectors=vectors[:1], placement=placement[:1]),
+        lambda: codec.decode(vectors[0]),
+    )
+
+
 def _compare_step(networks: Networks, run: Any, add: Callable[..., None]) -> None:
     walk, states = networks.walk, networks.state_names
     state = networks.first_state(walk.shape[1])
@@ -355,11 +487,10 @@ def _compare_step(networks: Networks, run: Any, add: Callable[..., None]) -> Non
 
 def _compare_generate(networks: Networks, run: Any, add: Callable[..., None]) -> None:
     """At temperature 0 nothing is drawn, so the dance must be that of `sequence.generate`."""
-    assert networks.seeds is not None and networks.scaler is not None
-    assert networks.dancer is not None
+    assert networks.seeds is not None and networks.dancer is not None
     style = trial_styles(networks.dancer.config, 1)
     styled = {} if style is None else {"style": style[0]}
-    seeds, scaler = networks.seeds[:1], networks.scaler
+    seeds, scaler, codec = networks.seeds[:1], networks.scaler, networks.codec
     rngs = [np.random.default_rng(0)]
 
     def by_keras() -> tuple[np.ndarray, np.ndarray]:
@@ -367,15 +498,18 @@ def _compare_generate(networks: Networks, run: Any, add: Callable[..., None]) ->
             networks.step_model, seeds, _TRIAL_FRAMES, rngs, temperature=0.0, style=style
         )
         vectors = np.concatenate(list(made))
+        if codec is not None:
+            return vectors, codec.decode(vectors)
+        assert scaler is not None
         return vectors, networks.decode(scaler.to_latents(vectors))
 
     def ours() -> dict[str, np.ndarray]:
-        return run(
-            stretch=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, settle=0, **styled
-        )
+        settings = styled if codec is not None else {"settle": 0, **styled}
+        return run(stretch=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, **settings)
 
     given = ours()
-    pairs = list(zip(by_keras(), (given["vectors"], given["frames"])))
+    made = given["frames" if codec is None else "joints"]
+    pairs = list(zip(by_keras(), (given["vectors"], made)))
     name = f"generate, {_TRIAL_FRAMES} frames"
     add(name, pairs, GENERATED_TOLERANCE, ours, by_keras, rounds=1)
 
@@ -409,7 +543,7 @@ def _function(compute: Callable[..., dict[str, Any]], **inputs: tuple[Any, tuple
     )
 
 
-def _save(model: Pictures, folder: Path) -> None:
+def _save(model: Pictures | JointDance, folder: Path) -> None:
     module = tf.Module()
     module.weights = model.variables
     with terminal.quiet_import():  # it tells where it saves
@@ -420,7 +554,7 @@ def _describe(run: Mapping[str, Signature], networks: Networks, folder: Path) ->
     path = folder / DESCRIPTION
     files.make_folder(path.parent)
     sections = [run[name].describe() for name in signatures.DOINGS if name in run]
-    text = signatures.describe("TensorFlow", networks.config, sections)
+    text = signatures.describe("TensorFlow", networks.config, sections, networks.codec)
     files.write_text(path, text)
 
 

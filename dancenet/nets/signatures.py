@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.config import ModelConfig
 
 FILE = "signatures.md"
@@ -19,6 +20,10 @@ _MEANINGS = {
     "z_mean": "latents: the mean of what the encoder makes of a frame",
     "z_log_var": "natural logarithm of the variance around `z_mean`",
     "vectors": "poses in model units: latents on their principal axes, each scaled to about 1",
+    "joints": "place of each joint, metres: x, y up from the floor, and z where there is depth",
+    "placement": "where the dancer is before the first vector: radians about the vertical, 0 faces "
+                 "+z and grows towards +x; x and z in metres. Zeros are the middle of the stage",
+    "next_placement": "the placement to give to the next part",
     "pi_logits": "logarithms of the components' weights, not normalised",
     "mu": "mean of the next vector by each component, model units",
     "sigma": "standard deviation of the next vector by each component, model units, > 0",
@@ -43,6 +48,14 @@ DOINGS = {
     "generate": "A new dance that goes on from one of the model's own stretches.",
     "generate_from": "New dances, each going on from a stretch of motion in `vectors`.",
 }
+# Of a dancer of joints.
+_OF_JOINTS = {
+    "decode": "Poses in model units to joints. A long dance can be decoded in parts: each goes on "
+              "where the `next_placement` of the one before says. Bones and feet are as the "
+              "network has them: lengths tremble and standing feet slide a little.",
+    "vectors": "poses in model units: how the dancer turns and moves from the frame before, and "
+               "holds every joint, each scaled to about 1",
+}
 
 
 @dataclass(frozen=True)
@@ -64,14 +77,19 @@ class Section:
     outputs: Sequence[Value]
 
 
-def describe(title: str, config: ModelConfig, sections: Sequence[Section]) -> str:
+def describe(
+    title: str, config: ModelConfig, sections: Sequence[Section], codec: SkeletonCodec | None = None
+) -> str:
     """Returns a page of Markdown with the functions of an exported model.
 
     Args:
         title: the format.
         config: of the model.
         sections: the functions in order.
+        codec: of a dancer of joints.
     """
+    changed = {} if codec is None else _OF_JOINTS
+    doings, meanings = DOINGS | changed, _MEANINGS | changed
     lines = [
         f"# {config.name} for {title}",
         "",
@@ -84,17 +102,22 @@ def describe(title: str, config: ModelConfig, sections: Sequence[Section]) -> st
         )
         if config.dancer.styles:
             lines[-1] += f" The styles are, in order: {', '.join(config.dancer.styles)}."
+    if codec is not None:
+        joints = ", ".join(
+            f"{number} {name} ({parent})"
+            for number, (name, parent) in enumerate(zip(codec.names, codec.parents))
+        )
+        lines += ["", f"The joints, each with the number of its parent, -1 for none: {joints}."]
     for section in sections:
         lines += [
             "", f"## `{section.signature}`" + (f" in {section.file}" if section.file else ""), "",
-            DOINGS[section.signature], "", "| | name | type | meaning |", "|---|---|---|---|",
+            doings[section.signature], "", "| | name | type | meaning |", "|---|---|---|---|",
         ]
         for way, values in (("in", section.inputs), ("out", section.outputs)):
             for value in sorted(values, key=_order):
                 sizes = ", ".join("?" if size in (None, -1) else str(size) for size in value.shape)
-                lines.append(
-                    f"| {way} | `{value.name}` | {value.dtype} ({sizes}) | {_meaning(value.name)} |"
-                )
+                meaning = _meaning(value.name, meanings)
+                lines.append(f"| {way} | `{value.name}` | {value.dtype} ({sizes}) | {meaning} |")
     return "\n".join(lines) + "\n"
 
 
@@ -104,7 +127,7 @@ def _order(value: Value) -> tuple[int, str]:
     return (names.index(value.name) if value.name in names else len(names), value.name)
 
 
-def _meaning(name: str) -> str:
-    if name.startswith("next_"):
+def _meaning(name: str, meanings: Mapping[str, str]) -> str:
+    if name.startswith("next_") and name not in meanings:
         return _NEXT
-    return _STATE if re.fullmatch(r"(h|c|last)\d+", name) else _MEANINGS[name]
+    return _STATE if re.fullmatch(r"(h|c|last)\d+", name) else meanings[name]

@@ -17,6 +17,7 @@ import tensorflow as tf
 from keras import layers
 
 from dancenet.codecs.base import Scaler
+from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.nets import dancer, vae
 from dancenet.nets.graphs import _input_of, _output_of, _require, _weights, fold_upsampling
 
@@ -320,6 +321,85 @@ class Units:
     def stretch(self, number: Any) -> Any:
         """Takes numbers (N,); returns (N, S, D) in model units."""
         return tf.gather(self.seeds, number)
+
+
+class Joints:
+    """Vectors to joints: `codecs.skeleton.SkeletonCodec.continue_from`.
+
+    That is an affine map, and sums over time of the turns and moves.
+
+    Attributes:
+        variables: the constants.
+    """
+
+    def __init__(self, codec: SkeletonCodec, dtype: Any = tf.float64) -> None:
+        """Takes the constants out.
+
+        Args:
+            codec: of the skeleton.
+            dtype: what is computed with; sums of float32 drift, by some micrometres in a minute.
+        """
+        self._dtype = dtype
+        self._num_joints, self._is_flat = len(codec.names), codec.is_flat
+        scaler, num_axes = codec.scaler, 2 if codec.is_flat else 3
+        matrix = np.zeros((codec.dim, len(codec.kept)))
+        matrix[:, codec.kept] = scaler.scale.astype(np.float64)[:, None] * scaler.basis
+        constant = codec.constant.copy()
+        constant[codec.kept] = scaler.mean
+        # Columns that come before the joints', and each joint's, that of its twin.
+        lead = len(codec.kept) - self._num_joints * num_axes
+        columns = lead + num_axes * codec.twin[:, None] + np.arange(num_axes)
+        columns = np.concatenate([np.arange(lead), columns.ravel()])
+        self._lead = lead
+        self.variables = self._matrix, self._constant = [
+            tf.Variable(tf.constant(value, dtype), trainable=False, name=name)
+            for name, value in (("matrix", matrix[:, columns]), ("constant", constant[columns]))
+        ]
+
+    def __call__(self, vectors: Any, placement: Any) -> tuple[Any, Any]:
+        """Takes (B, T, D) in model units, T > 0, and where the dancers are before.
+
+        Args:
+            vectors: of a dance, or of a part of one.
+            placement: (B, 3): radians about the vertical, and x and z of the middle in metres;
+                of joints of a picture x alone counts, and the others are handed on.
+
+        Returns:
+            joints (B, T, J, C) in metres, and the placement (B, 3) of what follows.
+        """
+        vectors, placement = (tf.cast(value, self._dtype) for value in (vectors, placement))
+        raw = tf.matmul(vectors, self._matrix) + self._constant
+        # Every column stays (B, T, 1), so that it goes with joints (B, T, J). LiteRT cannot insert
+        # an axis by None where it does not know the sizes beside it.
+        heading, x, z = tf.split(tf.expand_dims(placement, 1), 3, 2)
+        columns = tf.split(raw[:, :, : self._lead], self._lead, 2)
+        shape = (-1, tf.shape(raw)[1], self._num_joints, 2 if self._is_flat else 3)
+        local = tf.unstack(tf.reshape(raw[:, :, self._lead :], shape), axis=3)
+        if self._is_flat:
+            move, height = columns
+            x += tf.cumsum(move, 1)
+            axes, end = [local[0] + x, local[1] + height], [heading, x[:, -1:], z]
+        else:
+            turn, across, ahead, height = columns
+            headings = heading + tf.cumsum(turn, 1)
+            to_x, to_z = _turned(across, ahead, headings - turn)
+            x, z = x + tf.cumsum(to_x, 1), z + tf.cumsum(to_z, 1)
+            joints_x, joints_z = _turned(local[0], local[2], headings)
+            axes = [joints_x + x, local[1] + height, joints_z + z]
+            heading, circle = headings[:, -1:], tf.constant(2 * np.pi, self._dtype)
+            end = [heading - circle * tf.round(heading / circle), x[:, -1:], z[:, -1:]]
+        joints, after = tf.stack(axes, 3), tf.squeeze(tf.concat(end, 2), 1)
+        return tf.cast(joints, tf.float32), tf.cast(after, tf.float32)
+
+    def named(self, vectors: Any, placement: Any) -> dict[str, Any]:
+        """Does the same with a name for each output."""
+        return dict(zip(("joints", "next_placement"), self(vectors, placement)))
+
+
+def _turned(x: Any, z: Any, angles: Any) -> tuple[Any, Any]:
+    """Turns places about the vertical, from z towards x."""
+    cos, sin = tf.cos(angles), tf.sin(angles)
+    return x * cos + z * sin, z * cos - x * sin
 
 
 def _activation(layer: Any) -> Callable[[Any], Any]:

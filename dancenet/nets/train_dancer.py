@@ -268,7 +268,7 @@ def _train(
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
         )
     )
-    num_windows = len(data.windows(train_clips, options.stride))
+    num_windows = data.count_windows(train_clips, options.stride)
     held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,

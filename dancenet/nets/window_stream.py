@@ -12,8 +12,9 @@ batches, to the last bit, because only the reading differs:
   that is, from the seed and the epoch alone. It takes 8 bytes a window, a 1/512 of the data with 64
   dimensions and a stride of 16: 20 MB for 10 GB, and 2 GB for a terabyte. Shuffling clips first and
   windows inside a few of them next would take less, and would not be what `WindowData` draws.
-* A round holds every window once. `batches` carries what is left of a round, fewer than a batch,
-  into the next one of the same epoch; `dataset` ends with a smaller batch, or without it.
+* A round holds every window once, or as often as its style asks for. `batches` carries what is left
+  of a round, fewer than a batch, into the next one of the same epoch; `dataset` ends with a smaller
+  batch, or without it.
 * Reads run in parallel and are handed on in their order. Noise is drawn after that, by the caller.
 * A file that was cut or altered, or is not finite in a window, ends it with one sentence.
 """
@@ -44,8 +45,9 @@ _PREFETCHED = 4  # batches that wait to be taken
 class StreamedWindows(WindowData):
     """Windows of trajectories in files, and batches drawn from them; see the module.
 
-    It takes the place of a `WindowData`: `windows`, `draw`, `still` and `batches` are the same,
-    and `batches` reads ahead. `vectors` is empty, because no row stays in memory.
+    It takes the place of a `WindowData`: `windows`, `draw`, `still` and `batches` give the same,
+    and `batches` reads ahead. `vectors` is empty, because no row stays in memory, and `styles` are
+    those of clips, not of rows.
 
     Args:
         files: the trajectories, or the paths of files with a clip each.
@@ -56,7 +58,8 @@ class StreamedWindows(WindowData):
         styles: (C, S) weights of the styles of each of `files.clips`.
 
     Raises:
-        UserError: a file is missing, cut or no trajectory, or the deviation is not as long.
+        UserError: a file is missing, cut or no trajectory.
+        ValueError: the deviation is not as long, or there are not as many styles as clips.
     """
 
     def __init__(

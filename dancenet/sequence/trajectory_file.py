@@ -292,11 +292,14 @@ def _open(place: _File) -> BinaryIO:
         ) from error
     if _stamp(file) != place.stamp:
         file.close()
-        raise UserError(
-            f"{place.path} was cut or altered while it was read from; write it again, and start "
-            "anew."
-        )
+        raise _altered(place.path)
     return file
+
+
+def _altered(path: Path) -> UserError:
+    return UserError(
+        f"{path} was cut or altered while it was read from; write it again, and start anew."
+    )
 
 
 def _fill(file: BinaryIO, rows: np.ndarray, path: Path) -> None:
@@ -305,5 +308,5 @@ def _fill(file: BinaryIO, rows: np.ndarray, path: Path) -> None:
     while left:
         count = file.readinto(left)  # type: ignore[attr-defined]
         if not count:
-            raise UserError(f"{path} ended while it was read from; write it again.")
+            raise _altered(path)
         left = left[count:]

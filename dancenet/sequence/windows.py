@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
@@ -19,6 +20,9 @@ class WindowTable:
             clip is one window of its own length.
         stride: rows between the starts of two windows of a clip.
 
+    Attributes:
+        counts: (C,) windows that begin in different rows of each clip.
+
     Raises:
         ValueError: length or stride is not positive, or a clip is empty.
     """
@@ -34,8 +38,20 @@ class WindowTable:
         self._first = np.array([clip.start for clip in clips], np.int64)
         sizes = np.array([len(clip) for clip in clips], np.int64)
         self._length = np.minimum(sizes, length)
+        self.counts = (sizes - self._length) // stride + 1
+        self._repeats = np.ones_like(self.counts)
+        self._number()
+
+    def _number(self) -> None:
         # (C + 1,), windows before each clip, and in all.
-        self._before = np.concatenate([[0], np.cumsum((sizes - self._length) // stride + 1)])
+        self._before = np.concatenate([[0], np.cumsum(self.counts * self._repeats)])
+
+    def repeated(self, repeats: np.ndarray) -> WindowTable:
+        """Returns a table in which each window of a clip is as often as `repeats` (C,) says."""
+        table = copy.copy(self)
+        table._repeats = repeats
+        table._number()
+        return table
 
     def __len__(self) -> int:
         return int(self._before[-1])
@@ -43,5 +59,10 @@ class WindowTable:
     def rows(self, numbers: np.ndarray) -> np.ndarray:
         """Takes numbers (N,) of windows; returns their first rows and numbers of rows (N, 2)."""
         clip = np.searchsorted(self._before, numbers, side="right") - 1
-        start = self._first[clip] + self._stride * (numbers - self._before[clip])
+        index = (numbers - self._before[clip]) // self._repeats[clip]
+        start = self._first[clip] + self._stride * index
         return np.stack([start, self._length[clip]], axis=1)
+
+    def first_of_clips(self) -> np.ndarray:
+        """Returns the first window of each clip (C, 2), as `rows` does."""
+        return np.stack([self._first, self._length], axis=1)
