@@ -274,9 +274,7 @@ def _train(
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
         )
     )
-    num_windows = len(
-        dance_data.balance_styles(data.windows(train_clips, options.stride), material.styles)
-    )
+    num_windows = data.count_windows(train_clips, options.stride)
     held_out = spread(
         data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
@@ -316,15 +314,11 @@ def _train(
     batch_size = min(options.batch_size, num_windows)
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
-        waiting = np.zeros((0, 2), np.int64)
-        for _ in range(epoch.num_steps):
-            while len(waiting) < batch_size:
-                fresh = dance_data.balance_styles(
-                    data.windows(train_clips, options.stride, epoch.rng), material.styles
-                )
-                waiting = np.concatenate([waiting, epoch.rng.permutation(fresh)])
-            yield (data.draw(waiting[:batch_size], epoch.rng),)
-            waiting = waiting[batch_size:]
+        drawn = data.batches(
+            train_clips, options.stride, batch_size, epoch.num_steps, epoch.rng
+        )
+        for batch in drawn:
+            yield (batch,)
 
     def validate() -> dict[str, float]:
         return {"val_loss": _mean_over(trainer.losses, data, held_out)}
