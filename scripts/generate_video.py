@@ -57,7 +57,7 @@ def build_parser() -> argparse.ArgumentParser:
     dance.add_argument(
         "--style", metavar="NAME[:WEIGHT],…",
         help="what to dance, of the styles the model knows: salsa, or a blend such as "
-        "salsa:0.7,modern:0.3 (default: whatever comes)",
+        "salsa:0.7,modern:0.3 (default: that of the stretch it starts from)",
     )
     dance.add_argument(
         "--guard", type=terminal.not_negative(float), metavar="SHARE",

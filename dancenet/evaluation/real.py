@@ -105,8 +105,9 @@ class RealDances:
 
     def split(
         self, scores: list[PictureScores], rng: np.random.Generator, num_frames: int, most: int
-    ) -> tuple[Standard, Material]:
-        """Returns one half of the real dances as the standard, the other as material."""
+    ) -> tuple[Standard, Material, Material]:
+        """Returns one half of the real dances as the standard, the other as material, and the half.
+        """
         lengths = [len(rows) for rows in self.blocks]
         one, other = measures.split_halves(self.groups, lengths, rng)
         runs = [self.vectors[rows.start : rows.stop] for rows in self.blocks]
@@ -126,7 +127,7 @@ class RealDances:
             pictures, -(-num_frames // self.step), self.yardstick.picture_fps
         )
         rest = Material(tuple(dances), tuple(taken))
-        return Standard.of(half, rest, self.yardstick), rest
+        return Standard.of(half, rest, self.yardstick), rest, half
 
 
 def split_blocks(

@@ -23,6 +23,7 @@ from dancenet.data.frames import FrameFolder
 from dancenet.data.recordings import Recordings
 from dancenet.encoding import encode_frames
 from dancenet.errors import UserError
+from dancenet.evaluation import joints
 from dancenet.evaluation.dances import Drawn, make_makers
 from dancenet.evaluation.looks import look, over_time
 from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
@@ -151,24 +152,38 @@ def evaluate(
         for number, seed in enumerate(options.seeds):
             terminal.say(f"Seed {seed} ({number + 1} of {len(options.seeds)})")
             rng = np.random.default_rng([seed, 0])
-            standard, half = data.split(real, rng, num_frames, options.dances)
+            standard, half, other = data.split(real, rng, num_frames, options.dances)
             standards.append(standard)
             values = measures.measure(half, data.yardstick, standard, is_training=True)
+            if isinstance(scene, Joints):
+                values |= joints.measure(scene, half.runs, other.runs, dancer.fps)
             note(REAL, values | measures.novelty_of_halves(data.yardstick, rng))
             for column, maker in makers.items():
                 made = maker(seed, bar.update)
                 shown.setdefault(column, []).append(made)
                 found = measures.measure(made.material, data.yardstick, standard)
+                if isinstance(scene, Joints):
+                    found |= joints.measure(scene, made.material.runs, other.runs, dancer.fps)
                 if column == MODEL:
                     own = round(OWN_DANCE_SECONDS * dancer.fps)
                     found["free_running"] = likelihood.foretold_nats(
                         dancer.step_model, [run[:own] for run in made.material.runs]
                     )
                 note(column, found)
+    steered: dict[str, Any] = {}
+    if isinstance(scene, Joints) and options.style is None:
+        table, asked, held_out = joints.steer(
+            dancer, data, options.settings(options.seeds[0]), num_frames
+        )
+        for column, figure in ((MODEL, asked), (REAL, held_out)):
+            if figure is not None:
+                note(column, {"steered": figure})
+        steered = {"styles": table}
     report = reports.Report.of(
-        dancer.name, columns, _facts(dancer, source, data, options, recipe, began),
+        dancer.name, columns,
+        {**_facts(dancer, source, data, options, recipe, began), **steered},
         measures=reports.MEASURES if isinstance(scene, Silhouettes) else reports.JOINT_MEASURES,
-        notes=_notes(dancer, data, options, recipe),
+        notes=(*_notes(dancer, data, options, recipe), *_style_notes(steered.get("styles", {}))),
         series=over_time(shown, data, standards),
         pictures=tuple(look(shown, data, options.seeds)),
     )
@@ -299,6 +314,20 @@ def _facts(
         },
         "seconds": round(time.perf_counter() - began),
     }
+
+
+def _style_notes(table: dict[str, dict[str, measures.Value]]) -> tuple[str, ...]:
+    def show(value: measures.Value) -> str:
+        return value if isinstance(value, str) else f"{value:.2f}"
+
+    lines = [f"{name} {show(row['asked'])} ({show(row['real'])})" for name, row in table.items()]
+    if not lines:
+        return ()
+    return (
+        "Share of the windows of dances of a style that are nearest to training windows of that "
+        f"style (in brackets: of held-out windows): {'; '.join(lines)}. Chance is "
+        f"{1 / len(lines):.2f}.",
+    )
 
 
 def _notes(
