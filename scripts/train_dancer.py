@@ -84,6 +84,12 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--smoothing", type=terminal.not_negative(float), default=1.5,
                         help="standard deviation, in frames, of the low-pass over the latents: an "
                         "encoder sees each frame alone, and its latents tremble")
+    parser.add_argument("--jerk", type=terminal.not_negative(float), default=0.0, metavar="WEIGHT",
+                        help="weight of a penalty on an unsteady path: the mean square second "
+                        "difference, x(t+1) - 2 x(t) + x(t-1), of the mean predictions along a "
+                        "window, in usual steps. An acceleration, strictly; named, as in motion "
+                        "prediction, after the jerkiness it takes away. The loss shown is without "
+                        "it")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=1.0,
                         help="the largest norm of the gradient, in nats per dimension")
     parser.add_argument("--patience", type=terminal.positive(int), default=12,
@@ -99,7 +105,9 @@ def build_parser() -> argparse.ArgumentParser:
     begun.add_argument("--overwrite", action="store_true",
                        help="replace the dancer of that model")
     parser.add_argument("--tensorboard", action="store_true",
-                        help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard")
+                        help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard: "
+                        "loss, gradient, mixtures, and real and generated vectors; open them with "
+                        "tensorboard --logdir and that folder")
     return parser
 
 
@@ -164,6 +172,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         encoder_noise=arguments.encoder_noise,
         noise_memory=arguments.noise_memory,
         smoothing=arguments.smoothing,
+        jerk=arguments.jerk,
         tensorboard=arguments.tensorboard,
     )
     train_options = TrainOptions(

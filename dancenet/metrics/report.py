@@ -209,6 +209,15 @@ MEASURES = (
 )
 
 
+_OF_PICTURES = {"reconstruction, held out", "crispness"}
+JOINT_MEASURES = (
+    *(
+        measure for measure in MEASURES
+        if measure.group not in _OF_PICTURES and measure.key != "drift_softness"
+    ),
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """A measure with its figures, its limits, and whether the model keeps within them."""
@@ -244,6 +253,7 @@ class Report:
         model: str,
         values: Mapping[str, Mapping[str, Sequence[Value]]],
         facts: Mapping[str, Any],
+        measures: Sequence[Measure] = MEASURES,
         **rest: Any,
     ) -> Report:
         """Judges figures.
@@ -252,6 +262,7 @@ class Report:
             model: its name.
             values: by column, then by key, one value a seed; what lacks is shown as a dash.
             facts: see the class.
+            measures: the lines, `MEASURES` or `JOINT_MEASURES`.
             rest: notes, series and pictures.
         """
         table = {
@@ -268,7 +279,7 @@ class Report:
                 {name: table.get(name, {}).get(measure.key, Cell()) for name in COLUMNS},
                 measure.bar(means) if measure.bar else None,
             )
-            for measure in MEASURES
+            for measure in measures
         )
         return cls(model, rows, facts, **rest)
 

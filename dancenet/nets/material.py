@@ -30,6 +30,7 @@ class Material:
     train: list[range]  # rows to learn from, each range inside a clip
     held_out: list[range]
     names: list[str]  # where each range of `train` came from
+    held_out_names: list[str]
     fps: float  # frames per second
     what: str  # what the vectors are made of, for people
     raw_dim: int  # numbers that describe a frame before some are left out
@@ -82,7 +83,8 @@ class Material:
 
         return cls(
             scaler.to_model(z_mean), train, held_out, dance_data.clip_names(latents, train),
-            latents.fps, "latents", scaler.latent_dim, (), None, scaler.save, windows,
+            dance_data.clip_names(latents, held_out), latents.fps, "latents", scaler.latent_dim,
+            (), None, scaler.save, windows,
         )
 
     @classmethod
@@ -139,8 +141,9 @@ class Material:
             return WindowData(vectors, options, deviation, styles=styles)
 
         return cls(
-            vectors, train, held_out, dance_data.clip_names(recordings, train), recordings.fps,
-            "joints", codec.scaler.latent_dim, names, styles, codec.save, windows,
+            vectors, train, held_out, dance_data.clip_names(recordings, train),
+            dance_data.clip_names(recordings, held_out), recordings.fps, "joints",
+            codec.scaler.latent_dim, names, styles, codec.save, windows,
         )
 
 

@@ -32,6 +32,7 @@ from dancenet.folder import (
     ModelFolder,
 )
 from dancenet.nets import dance_data, logs
+from dancenet.nets.board import DancerBoard, Stretch
 from dancenet.nets.dance_data import BatchOptions, WindowData
 from dancenet.nets.dancer import (
     DancerNetwork,
@@ -103,6 +104,7 @@ class DancerOptions:
     encoder_noise: float = 1.0  # on what is seen, times the encoder's own deviation
     noise_memory: float = 0.98  # correlation of that noise from one vector to the next
     smoothing: float = 1.5  # of latents over time, in frames
+    jerk: float = 0.0  # weight of the second difference of the predicted path; see `path_jerk`
     tensorboard: bool = False
 
     def config(self, dim: int) -> DancerConfig:
@@ -257,11 +259,15 @@ def _train(
     begun: DancerNetwork | None,
     resume: bool,
 ) -> TrainResult:
+    if options.jerk and options.look_back < dance_data.WARM_UP + 3:
+        raise UserError(
+            f"--jerk needs three predictions in a row, and in a window of {options.look_back} "
+            f"fewer count; say --look-back {dance_data.WARM_UP + 3} or more, or leave --jerk out."
+        )
     place = folder.training / "dancer"
     vectors, train_clips, held_out_clips = material.vectors, material.train, material.held_out
-    step_scale = (
-        dance_data.fit_step_scale(vectors, train_clips) if begun is None else begun.step_scale
-    )
+    usual_step = dance_data.fit_step_scale(vectors, train_clips)
+    step_scale = usual_step if begun is None else begun.step_scale
     data = material.windows(
         BatchOptions(
             options.look_back, displacement=options.displacement, pull=options.pull,
@@ -301,7 +307,7 @@ def _train(
         rng = np.random.default_rng(train_options.seed)
         windows = data.windows(train_clips, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
-    trainer = DancerTrainer(network)
+    trainer = DancerTrainer(network, options.jerk, usual_step)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
     _introduce(material, network, num_windows, floors)
@@ -317,7 +323,9 @@ def _train(
     def validate() -> dict[str, float]:
         return {"val_loss": _mean_over(trainer.losses, data, held_out)}
 
-    board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
+    board = None
+    if options.tensorboard:
+        board = DancerBoard(place / "tensorboard", trainer, data, held_out, usual_step)
     result = train(
         trainer,
         batches,
@@ -330,9 +338,8 @@ def _train(
         resume=resume,
         after_epoch=None if board is None else board.add,
     )
-    if board is not None:
-        board.close()
-    logs.write_curves(place / CURVES, result.history, ("loss",))
+    curves = ("loss", "jerk") if options.jerk else ("loss",)
+    logs.write_curves(place / CURVES, result.history, curves)
     nats = result.best
     if network.config.head == "mse":
         learned = spread(data.windows(train_clips, options.stride), _MAX_VALIDATION_WINDOWS)
@@ -343,6 +350,12 @@ def _train(
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
             temperature = calibrate(step_model, material)
             dance = try_dancing(step_model, material, material.held_out, temperature)
+            if board is not None:
+                board.project(
+                    vectors, _stretches(material), step_model, temperature, material.fps,
+                    material.styles,
+                )
+                board.close()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"The training is finished and kept in {place}; run the same command with --resume "
@@ -584,6 +597,17 @@ def _prepare(
 
 def _with_training(config: ModelConfig, record: dict[str, object]) -> ModelConfig:
     return dataclasses.replace(config, training={**config.training, "dancer": record})
+
+
+def _stretches(material: Material) -> list[Stretch]:
+    return [
+        Stretch(rows, kind, name, str(material.style_names_of(np.array([rows.start]))[0]))
+        for kind, clips, names in (
+            ("training", material.train, material.names),
+            ("held out", material.held_out, material.held_out_names),
+        )
+        for rows, name in zip(clips, names)
+    ]
 
 
 def _introduce(
