@@ -294,6 +294,28 @@ def test_an_order_is_let_go_of_when_its_batches_end_or_are_left(
     assert len(orders) == 4 and not any(made() for made in orders)
 
 
+def test_a_program_may_end_in_the_middle_of_batches(tmp_path: Path) -> None:
+    clips = LAYOUTS["one long clip"]
+    _, stream = pair(tmp_path, clips, PLAIN)
+    batches = stream.batches(clips, 1, 8, 40, np.random.default_rng(0))
+    next(batches)
+    (passage,) = window_stream._open
+    window_stream._close_all()  # as Python does at its end
+    assert passage.batches is None and passage.order is None and not window_stream._open
+    program = (
+        "import numpy as np\n"
+        "from dancenet.nets.window_stream import BatchOptions, StreamedWindows\n"
+        "stream = StreamedWindows('rows.npy', BatchOptions(12))\n"
+        "batches = stream.batches([range(400)], 1, 8, 40, np.random.default_rng(0))\n"
+        "print(next(batches)['inputs'].shape)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120,
+    )
+    assert (done.returncode, done.stdout) == (0, "(8, 12, 5)\n"), done.stderr
+
+
 def test_a_permutation_of_numbers_is_that_of_the_list_of_windows(tmp_path: Path) -> None:
     clips = LAYOUTS["clips apart, out of order"]
     memory, _ = pair(tmp_path, clips, PLAIN)

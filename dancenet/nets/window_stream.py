@@ -21,6 +21,8 @@ batches, to the last bit, because only the reading differs:
 
 from __future__ import annotations
 
+import atexit
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -101,7 +103,8 @@ class StreamedWindows(WindowData):
         Returns:
             A dataset of dictionaries `inputs` and `targets` (B, T, D), `mask` (B, T), and `style`
             (B, S) if there are any. What is wrong with a file is in the message of TensorFlow's
-            error; `batches` and `still` raise it as it is.
+            error; `batches` and `still` raise it as it is. Let go of an iterator over it before
+            the program ends.
         """
         self._clips_of(windows)
         size = batch_size if drop_remainder else None
@@ -148,44 +151,33 @@ class StreamedWindows(WindowData):
         count: int,
         noisy: bool,
     ) -> Iterator[tuple[np.ndarray, WindowRows]]:
-        failed: dict[int, Exception] = {}
         from_files = noisy and isinstance(self._uncertain, TrajectoryFiles)
         num_arrays = 1 + from_files
-        # TensorFlow keeps the functions it was given for good, and what they hold; so they are to
-        # hold the order no longer than it is needed.
-        orders = [order]
+        passage = _Passage(order)
 
         def read(first: np.ndarray) -> list[np.ndarray]:
-            known = orders.copy()
-            if not known:  # nobody waits for it any more
+            known = passage.order
+            if known is None:  # nobody waits for it any more
                 return [np.zeros(0, np.float32)] * num_arrays
             try:
-                rows = self._read(known[0](int(first), int(first) + batch_size), from_files)
+                rows = self._read(known(int(first), int(first) + batch_size), from_files)
             except Exception as error:
-                failed[int(first)] = error
+                passage.failed[int(first)] = error
                 raise
             return [rows.vectors] if rows.deviation is None else [rows.vectors, rows.deviation]
 
         firsts = range(0, count * batch_size, batch_size)
         with tf.device("CPU"):
             numbers = tf.data.Dataset.range(firsts.start, firsts.stop, firsts.step)
-            batches = iter(_read_ahead(numbers, read, num_arrays))
+            passage.batches = iter(_read_ahead(numbers, read, num_arrays))
         try:
             for first in firsts:
-                try:
-                    arrays = [array.numpy() for array in next(batches)]
-                except tf.errors.OpError:
-                    if not failed:
-                        raise
-                    # TensorFlow tells of it in a page. The first in order is the one that was met.
-                    raise failed[min(failed)] from None
+                arrays = passage.take()
                 if noisy and not from_files:
                     arrays.append(self._same_deviation(arrays[0]))
                 yield order(first, first + batch_size), WindowRows(*arrays)
         finally:
-            del batches
-            orders.clear()
-            failed.clear()
+            passage.close()
 
     def _styles_of(self, windows: np.ndarray) -> np.ndarray | None:
         return None if self.styles is None else self.styles[self._clips_of(windows)]
@@ -198,6 +190,46 @@ class StreamedWindows(WindowData):
             start, size = windows[np.argmin(inside)]
             raise ValueError(f"the window of {size} rows from {start} is not inside one clip.")
         return self._by_start[index]
+
+
+class _Passage:
+    """Batches that are read ahead, until they are left.
+
+    TensorFlow keeps the functions it was given for good, and what they hold. They hold this, which
+    lets go of the order and of errors when it is closed.
+    """
+
+    def __init__(self, order: Callable[[int, int], np.ndarray]) -> None:
+        self.order: Callable[[int, int], np.ndarray] | None = order
+        self.failed: dict[int, Exception] = {}  # by the place of a batch in the order
+        self.batches: Any = None
+        _open.add(self)
+
+    def take(self) -> list[np.ndarray]:
+        """Returns the arrays of the next batch."""
+        try:
+            return [array.numpy() for array in next(self.batches)]
+        except tf.errors.OpError:
+            if not self.failed:
+                raise
+            # TensorFlow tells of it in a page. The first in order is the one that was met.
+            raise self.failed[min(self.failed)] from None
+
+    def close(self) -> None:
+        """Ends the reading."""
+        self.order = self.batches = None
+        self.failed.clear()
+        _open.discard(self)
+
+
+_open: weakref.WeakSet[_Passage] = weakref.WeakSet()
+
+
+@atexit.register
+def _close_all() -> None:
+    # A thread that wants to read when Python has gone would never end, nor the program.
+    for passage in list(_open):
+        passage.close()
 
 
 def _leave_the_gpu_alone() -> None:
