@@ -28,7 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", "--model", required=True,
                         help="name of the model: the one whose VAE made the latents, or, for "
                         "joints, a new one; a path is taken as its folder")
-    parser.add_argument("--variance", type=terminal.positive(float), default=0.995,
+    parser.add_argument("--variance", type=terminal.positive(float), default=0.98,
                         help="of joints: share of their variance whose directions are danced, up "
                         "to 1; less is steadier, more is finer")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
@@ -71,13 +71,15 @@ def build_parser() -> argparse.ArgumentParser:
                         help="how far, at most, each window is moved from where it was danced, in "
                         "model units (1 is how far poses differ); teaches the dancer to come back "
                         "from its own errors")
-    parser.add_argument("--pull", type=terminal.not_negative(float), default=0.03,
+    parser.add_argument("--pull", type=terminal.not_negative(float), default=None,
                         help="share of that way that it is to come back in one frame, from 0 to "
-                        "1: more is safer, and calmer")
-    parser.add_argument("--encoder-noise", type=terminal.not_negative(float), default=1.0,
+                        "1: more is safer, and varies less; 0.03 of silhouettes and 0.015 of "
+                        "joints unless given")
+    parser.add_argument("--encoder-noise", type=terminal.not_negative(float), default=None,
                         metavar="TIMES", help="noise on what the dancer sees, in shape and size "
                         "as uncertain as the encoder is (of joints: a tenth of how far poses "
-                        "differ); keeps a dance from swinging itself up")
+                        "differ); keeps a dance from swinging itself up; 1 of silhouettes and 0.1 "
+                        "of joints unless given")
     parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.98,
                         help="how far that noise is the same from one frame to the next: 0 for "
                         "independent draws, as in 2018, below 1 for a drift")
@@ -92,11 +94,13 @@ def build_parser() -> argparse.ArgumentParser:
                         "it")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=1.0,
                         help="the largest norm of the gradient, in nats per dimension")
-    parser.add_argument("--patience", type=terminal.positive(int), default=12,
-                        help="stop after this many epochs without a better validation")
-    parser.add_argument("--keep", choices=("best", "last"), default="best",
+    parser.add_argument("--patience", type=terminal.positive(int), default=None,
+                        help="stop after this many epochs without a better validation; 12 with "
+                        "--keep best, and without end with --keep last, unless given")
+    parser.add_argument("--keep", choices=("best", "last"), default=None,
                         help="which weights: those of the epoch that foretold the held-out "
-                        "dances best, or the last ones, which know more of the others")
+                        "dances best, or the last ones, which know more of the others; the best "
+                        "of silhouettes and the last of joints unless given")
     parser.add_argument("--seed", type=terminal.not_negative(int), default=0,
                         help="of all that is random")
     begun = parser.add_mutually_exclusive_group()
@@ -111,6 +115,13 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+# What is best differs between a VAE's latents and recorded joints.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "silhouette": {"pull": 0.03, "encoder_noise": 1.0, "keep": "best"},
+    "skeleton": {"pull": 0.015, "encoder_noise": 0.1, "keep": "last"},
+}
+
+
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from dancenet import weights
@@ -119,6 +130,11 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
+    for name, value in DEFAULTS[arguments.space].items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    if arguments.patience is None and arguments.keep == "best":
+        arguments.patience = 12
     if arguments.noise_memory >= 1:
         raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
     for name in ("pull", "variance"):

@@ -17,7 +17,7 @@ from dancenet.errors import UserError
 from dancenet.nets import dance_data
 from dancenet.nets.dance_data import BatchOptions, WindowData
 
-VARIANCE = 0.995  # share of the joints' variance whose directions are danced
+VARIANCE = 0.98  # share of the joints' variance whose directions are danced
 # How uncertain joints count as, in model units: what a network is shown is never quite right.
 JOINT_DEVIATION = 0.1
 
