@@ -18,7 +18,7 @@ import numpy as np
 
 from dancenet import files, folder as model_folder, pipeline, terminal
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.dance import Dancer, DanceSettings
+from dancenet.dance import Dancer, DanceSettings, read_style
 from dancenet.data.frames import FrameFolder
 from dancenet.data.recordings import Recordings
 from dancenet.encoding import encode_frames
@@ -110,10 +110,12 @@ def evaluate(
     check_output(out)
     dancer = pipeline.load_dancer(model)
     source = ModelFolder(pipeline.find_model(model))
+    if options.style is not None:
+        read_style(dancer, options.style)  # refuses what the model does not know
     recipe = None
     scene: Scene
     if isinstance(dancer.codec, SkeletonCodec):
-        scene, name = _joints(dancer, material, options), "What is recorded"
+        scene, name = _joints(dancer, material, options), "The set of recordings"
     elif isinstance(material, Recordings):
         raise UserError(
             f"{dancer.name} dances in silhouettes; name the frames it learnt from with --frames."
