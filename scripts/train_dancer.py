@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--variance", type=terminal.positive(float), default=0.98,
                         help="of joints: share of their variance whose directions are danced, up "
                         "to 1; less is steadier, more is finer")
+    parser.add_argument("--stream", action="store_true",
+                        help="of joints: read the files twice, keep their trajectory in a "
+                        "temporary file, and read windows of it while others are learned from; "
+                        "for recordings that do not fit into memory")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
                         help="lean, or the network of 2018")
     parser.add_argument("--start-from", metavar="NAME", default=None,
@@ -126,7 +131,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from dancenet import weights
     from dancenet.codecs.latents import Latents
-    from dancenet.data.recordings import Recordings
+    from dancenet.data.recordings import Recording, Recordings, each_recording
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
@@ -141,13 +146,20 @@ def work(arguments: argparse.Namespace) -> int | None:
         if getattr(arguments, name) > 1:
             raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
     folder = ModelFolder(Path("weights") / arguments.name)
-    material: Latents | Recordings
+    material: Latents | Recordings | Callable[[], Iterable[Recording]]
     if arguments.space == "skeleton":
         if not arguments.motions:
             raise UserError(
                 "--space skeleton needs files of motion; name them, such as dances/*.bvh."
             )
-        material = flags.read_recordings(arguments)
+        if arguments.stream:
+            wanted = flags.recordings_wanted(arguments)
+            passes = count()
+            material = lambda: each_recording(  # noqa: E731
+                arguments.motions, **wanted, quiet=next(passes) > 0
+            )
+        else:
+            material = flags.read_recordings(arguments)
     else:
         if arguments.motions:
             raise UserError(

@@ -18,6 +18,7 @@ from motion_files import bvh_text, dancing, shared, still  # noqa: E402
 from dancenet import files, pipeline  # noqa: E402
 from dancenet.codecs.skeleton import SkeletonCodec  # noqa: E402
 from dancenet.dance import Dancer, DanceSettings, Recipe  # noqa: E402
+from dancenet.data import recordings  # noqa: E402
 from dancenet.data.motion import JOINTS  # noqa: E402
 from dancenet.data.skeleton_reader import read_skeleton  # noqa: E402
 from dancenet.data.video import open_footage  # noqa: E402
@@ -362,3 +363,41 @@ def test_the_wrong_material_is_said_in_one_sentence(here, capsys, flags, message
     np.save("other.npy", array.cumsum(axis=0) / 100)
     assert measured(*flags) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_streamed_training_is_the_same_training(here, monkeypatch):
+    monkeypatch.setattr("dancenet.nets.train_dancer._TRIAL_SECONDS", 1.0)
+    flags = [*write_dances(here), "--labels", "labels.csv", "--mirror", *SMALL,
+             "--frame-rate", "30", "--overwrite"]
+    assert train_dancer.main([*flags, "--name", "whole"]) == 0
+    assert train_dancer.main([*flags, "--name", "streamed", "--stream"]) == 0
+    whole, streamed = (ModelFolder(f"weights/{name}") for name in ("whole", "streamed"))
+    for name in ("codec.npz", "seeds.npz", "step.onnx"):
+        arrays = [folder / name for folder in (whole, streamed)]
+        assert files.sha256_of(arrays[0]) == files.sha256_of(arrays[1]), name
+    first, second = (folder.read_config() for folder in (whole, streamed))
+    assert first.dancer == second.dancer
+    assert first.training["dancer"]["frames"] == second.training["dancer"]["frames"]
+
+
+def test_a_stream_longer_than_what_is_fitted_is_fitted_on_parts_of_it(here, monkeypatch):
+    from dancenet.data.recordings import each_recording
+    from dancenet.nets import material
+    from dancenet.nets.dance_data import BatchOptions
+
+    paths = write_dances(here)
+    labels = recordings.Labels.read("labels.csv")
+
+    def read():
+        return each_recording(paths, labels=labels, frame_rate=30, quiet=True)
+
+    whole = material.Material.of_stream(read, here / "whole.npy")
+    monkeypatch.setattr(material, "_MOST_FITTED", 150)
+    parts = material.Material.of_stream(read, here / "parts.npy")
+    assert len(whole.vectors) == 480 and len(parts.vectors) <= 300
+    assert parts.window_train == whole.window_train
+    assert parts.dim > 0 and parts.style_names == ("fast", "slow")
+    data = parts.windows(BatchOptions(16))
+    batch = data.still(data.windows(parts.window_train, 8))
+    # A window of the first clip, slow, and one of the last to learn from, fast.
+    assert batch["style"][0].tolist() == [0, 1] and batch["style"][-1].tolist() == [1, 0]

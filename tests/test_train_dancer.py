@@ -56,6 +56,7 @@ def plain(vectors: np.ndarray) -> Material:
     return Material(
         vectors, [range(len(vectors))], [], ["a"], [], 25.0, "latents", vectors.shape[1], (), None,
         lambda path: None, lambda options: WindowData(vectors, options),
+        [range(len(vectors))], [],
     )
 
 

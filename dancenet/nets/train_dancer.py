@@ -6,7 +6,7 @@ import dataclasses
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,7 @@ from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.config import SKELETON, DancerConfig, ModelConfig
-from dancenet.data.recordings import Recordings
+from dancenet.data.recordings import Recording, Recordings
 from dancenet.errors import UserError
 from dancenet.folder import (
     CHECKSUMS,
@@ -200,7 +200,7 @@ def train_dancer(
 
 
 def train_skeleton_dancer(
-    recordings: Recordings,
+    recordings: Recordings | Callable[[], Iterable[Recording]],
     folder: ModelFolder,
     options: DancerOptions,
     train_options: TrainOptions,
@@ -213,7 +213,8 @@ def train_skeleton_dancer(
     """Trains a dancer of joints and writes a whole model; see `train_dancer`.
 
     Args:
-        recordings: of one skeleton; their styles are what the dancer can be steered by.
+        recordings: of one skeleton; their styles are what the dancer can be steered by. What
+            yields them, the same each time it is called, is streamed: see `Material.of_stream`.
         folder: the model's folder, which need not exist.
         options: of the dancer; `smoothing` is of latents, and does nothing here.
         train_options: of the loop.
@@ -243,10 +244,18 @@ def train_skeleton_dancer(
         options = dataclasses.replace(options, network=begun.config.network)
     if resume:
         codec = SkeletonCodec.load(folder / CODEC)
-    material = Material.of_recordings(recordings, codec, variance, style_names)
-    return _train(
-        material, CODEC, folder, options, train_options, start_from, begun, resume
-    )
+    if isinstance(recordings, Recordings):
+        material = Material.of_recordings(recordings, codec, variance, style_names)
+        return _train(
+            material, CODEC, folder, options, train_options, start_from, begun, resume
+        )
+    with tempfile.TemporaryDirectory(prefix="dancenet-") as place:
+        material = Material.of_stream(
+            recordings, Path(place) / "trajectory.npy", codec, variance, style_names
+        )
+        return _train(
+            material, CODEC, folder, options, train_options, start_from, begun, resume
+        )
 
 
 def _train(
@@ -274,9 +283,9 @@ def _train(
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
         )
     )
-    num_windows = data.count_windows(train_clips, options.stride)
+    num_windows = data.count_windows(material.window_train, options.stride)
     held_out = spread(
-        data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
+        data.windows(material.window_held_out, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
     wanted = (
@@ -305,7 +314,7 @@ def _train(
     is_new = begun is None and not resume
     if is_new and network.motion is not None and network.config.predict == "step":
         rng = np.random.default_rng(train_options.seed)
-        windows = data.windows(train_clips, options.stride, rng)
+        windows = data.windows(material.window_train, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
     trainer = DancerTrainer(network, options.jerk, usual_step)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
@@ -315,7 +324,7 @@ def _train(
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
         drawn = data.batches(
-            train_clips, options.stride, batch_size, epoch.num_steps, epoch.rng
+            material.window_train, options.stride, batch_size, epoch.num_steps, epoch.rng
         )
         for batch in drawn:
             yield (batch,)
@@ -342,7 +351,8 @@ def _train(
     logs.write_curves(place / CURVES, result.history, curves)
     nats = result.best
     if network.config.head == "mse":
-        learned = spread(data.windows(train_clips, options.stride), _MAX_VALIDATION_WINDOWS)
+        everything = data.windows(material.window_train, options.stride)
+        learned = spread(everything, _MAX_VALIDATION_WINDOWS)
         trainer.fit_residual_sigma(_still_batches(data, learned))
         nats = held_out_nats(trainer, data, held_out)
     step_model = _fast_step(network)
@@ -370,8 +380,8 @@ def _train(
             ),
             {
                 **record,
-                "frames": sum(map(len, train_clips)),
-                "held_out_frames": sum(map(len, held_out_clips)),
+                "frames": sum(map(len, material.window_train)),
+                "held_out_frames": sum(map(len, material.window_held_out)),
                 "epochs": result.epochs,
                 "steps": result.steps,
                 "seconds": round(result.seconds),
@@ -615,9 +625,9 @@ def _introduce(
 ) -> None:
     terminal.say(
         f"Training the dancer {network.config.network!r} ({network.count_params():,} weights) on "
-        f"{sum(map(len, material.train)):,} frames of {len(material.train)} clips, "
+        f"{sum(map(len, material.window_train)):,} frames of {len(material.window_train)} clips, "
         f"{num_windows:,} windows of {network.config.look_back}; "
-        f"{sum(map(len, material.held_out)):,} frames are held out. {material.dim} of "
+        f"{sum(map(len, material.window_held_out)):,} frames are held out. {material.dim} of "
         f"{material.raw_dim} dimensions of the {material.what} are danced."
     )
     if material.style_names:
