@@ -125,6 +125,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     "silhouette": {"pull": 0.03, "encoder_noise": 1.0, "keep": "best"},
     "skeleton": {"pull": 0.015, "encoder_noise": 0.1, "keep": "last"},
 }
+LITTLE_SECONDS = 120  # of recordings, the mirrored ones too
+LITTLE = {"pull": 0.05, "encoder_noise": 1.0, "units": 256, "mixtures": 3, "keep": "last"}
 
 
 def work(arguments: argparse.Namespace) -> int | None:
@@ -135,15 +137,10 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
-    for name, value in DEFAULTS[arguments.space].items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    if arguments.patience is None and arguments.keep == "best":
-        arguments.patience = 12
     if arguments.noise_memory >= 1:
         raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
     for name in ("pull", "variance"):
-        if getattr(arguments, name) > 1:
+        if (getattr(arguments, name) or 0) > 1:
             raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
     folder = ModelFolder(Path("weights") / arguments.name)
     material: Latents | Recordings | Callable[[], Iterable[Recording]]
@@ -172,6 +169,20 @@ def work(arguments: argparse.Namespace) -> int | None:
                 f"`python scripts/train_vae.py --name {arguments.name}`."
             )
         material = Latents.load(arguments.latents)
+    defaults = DEFAULTS[arguments.space]
+    if isinstance(material, Recordings):
+        seconds = sum(clip.num_frames for clip in material.clips) / material.fps
+        if seconds < LITTLE_SECONDS and not arguments.start_from:
+            terminal.say(
+                f"{seconds:.0f} s of recordings are little; the network is small, and shown more "
+                "noise, unless flags say otherwise."
+            )
+            defaults = LITTLE
+    for name, value in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    if arguments.patience is None and arguments.keep == "best":
+        arguments.patience = 12
     start_from = None
     if arguments.start_from:
         start_from = ModelFolder(weights.find_model(arguments.start_from))

@@ -453,13 +453,19 @@ def calibrate(step_model: StepModel, material: Material) -> float:
     Returns:
         A temperature in `_TEMPERATURES`, to one part in a hundred; one of its ends if none fits.
     """
+    def off(temperature: float) -> float:
+        energy = try_dancing(step_model, material, material.train, temperature)["energy"]
+        # What is not a number has run away.
+        return math.log(max(energy, 1e-9) / _WANTED_ENERGY) if math.isfinite(energy) else math.inf
+
     low, high = _TEMPERATURES
     while high / low > 1.01:
         middle = math.sqrt(low * high)
-        energy = try_dancing(step_model, material, material.train, middle)["energy"]
-        # What is not a number has run away.
-        low, high = (middle, high) if energy < _WANTED_ENERGY else (low, middle)
-    return round(math.sqrt(low * high), 3)
+        low, high = (middle, high) if off(middle) < 0 else (low, middle)
+    found = round(math.sqrt(low * high), 3)
+    # A dancer of little material may calm down when it is hotter, because it knows no way on; then
+    # the search has gone astray.
+    return min((1.0, found), key=lambda temperature: abs(off(temperature)))
 
 
 def try_dancing(
