@@ -12,11 +12,11 @@ process takes the same step of the optimiser, which clips the gradient of the wh
 is that of one device with the whole batch, but for the order of the sums.
 
 The network is an ordinary one, made outside of the strategy's scope. Keras 3 (3.15 was tried) gives
-every replica the whole batch in `train_on_batch` and repeats the rows in `predict_on_batch` of a
-model made inside; its optimiser clips before it sums; and with `MultiWorkerMirroredStrategy` neither
-`fit` nor `train_on_batch` works (https://github.com/keras-team/keras/issues/20585). So the weights
-live once in each process, and a device gets a copy of them in every step, which costs what it would
-cost to mirror the gradient; validation, checkpoints and exports are those of one device.
+every replica the whole batch in `train_on_batch` of a model made inside, and repeats the rows in
+`predict_on_batch`; its optimiser clips before it sums; and with `MultiWorkerMirroredStrategy`
+neither `fit` nor `train_on_batch` works (https://github.com/keras-team/keras/issues/20585). So the
+weights live once in each process, and a device gets a copy of them in every step; validation,
+checkpoints and exports are those of one device.
 
 Of several processes the chief alone writes and speaks: the task `chief`, or else the first
 `worker` of `TF_CONFIG`. What depends on time or on what the disk holds (the plan, the state of a
@@ -28,9 +28,10 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import tempfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,18 +152,32 @@ def open_devices(name: str, virtual_devices: int | None = None) -> Devices:
     cluster = read_cluster(os.environ.get(_VARIABLE))
     if cluster.rank == 0 and len(cluster.addresses) > 1:
         terminal.say(
-            f"Waiting for {len(cluster.addresses) - 1} other processes "
-            f"({', '.join(cluster.addresses[1:])})."
+            f"Waiting for the other processes, {', '.join(cluster.addresses[1:])}; give up with "
+            "Ctrl-C."
         )
     try:
-        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+        with _ended_by_interrupt():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise UserError(
             f"The processes of {_VARIABLE} did not find each other "
-            f"({_first_line(error)}); see that each runs with its own task and the same cluster, "
-            "and that no other program uses its port."
+            f"({_first_line(str(error))}); see that each runs with its own task and the same "
+            "cluster, and that no other program uses its port."
         ) from error
     return Devices(strategy, cluster)
+
+
+@contextmanager
+def _ended_by_interrupt() -> Iterator[None]:
+    """Lets Ctrl-C end the process while TensorFlow waits, where Python is not asked."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def _mirrored(tf: Any, virtual_devices: int | None) -> Devices:
@@ -233,7 +248,7 @@ class Devices:
 
     def stepper(
         self, trainer: DancerTrainer, batch_size: int, same: dict[str, Any] | None = None
-    ) -> Stepper:
+    ) -> DistributedStepper:
         """Returns what takes the training steps.
 
         Args:
@@ -252,7 +267,7 @@ class Devices:
                 f"A batch of {batch_size} windows cannot be divided by {self.num_devices} devices; "
                 f"say --batch-size {' or '.join(near)}."
             )
-        stepper = Stepper(self, trainer)
+        stepper = DistributedStepper(self, trainer)
         known = json.loads(json.dumps(same or {}))
         wanted = stepper.share(known)
         different = sorted(
@@ -276,7 +291,7 @@ class Devices:
         return stepper
 
 
-class Stepper:
+class DistributedStepper:
     """Takes training steps on all devices; see `train.Stepper`.
 
     Args:
@@ -299,17 +314,17 @@ class Stepper:
         )
 
     def watch(self, stop: threading.Event) -> threading.Event:
-        """Returns an event that is set in all processes, after the same step, once one of theirs is.
-        """
+        """Returns an event that is set in all processes after the same step, once one stops."""
         self._asked = stop
         return self._agreed
 
-    def train_on_batch(self, batch: dict[str, Any], return_dict: bool = True) -> dict[str, float]:
+    def train_on_batch(self, *batch: Any, return_dict: bool = True) -> dict[str, float]:
         """Takes one step.
 
         Args:
-            batch: the whole one, the same in every process; see `DancerTrainer`.
-            return_dict: as that of `keras.Model`; always true.
+            batch: one dictionary of the whole batch, the same in every process; see
+                `DancerTrainer`.
+            return_dict: as of `keras.Model`, and always true.
 
         Returns:
             The figures of the whole batch: `loss`, and other metrics of the trainer.
@@ -317,15 +332,16 @@ class Stepper:
         Raises:
             UserError: another process is gone.
         """
-        gone = self._asked.is_set()
-        rows = len(next(iter(batch.values()))) // self._devices.num_devices
+        (whole,) = batch
+        stop = self._asked.is_set()
+        rows = len(next(iter(whole.values()))) // self._devices.num_devices
 
         def part(context: Any) -> dict[str, Any]:
             first = context.replica_id_in_sync_group * rows
-            return {name: value[first : first + rows] for name, value in batch.items()}
+            return {name: value[first : first + rows] for name, value in whole.items()}
 
         def flag(context: Any) -> np.ndarray:
-            return np.float32(gone)
+            return np.array(stop, np.float32)
 
         with self._together():
             distribute = self._devices.strategy.experimental_distribute_values_from_function
@@ -345,7 +361,7 @@ class Stepper:
             padded[:] = text
         return json.loads(self._of_chief(padded).astype(np.uint8).tobytes())
 
-    def share_variables(self, variables: Sequence[Any]) -> None:
+    def share_variables(self, variables: list[Any]) -> None:
         """Gives all processes the chief's values of some Keras variables."""
         if self._devices.num_processes == 1:
             return
@@ -451,14 +467,14 @@ class Stepper:
         """Says in one sentence that another process is gone."""
         try:
             yield
-        except (self._tf.errors.UnavailableError, self._tf.errors.AbortedError,
-                self._tf.errors.CancelledError, self._tf.errors.DeadlineExceededError,
-                self._tf.errors.InternalError) as error:
-            if self._devices.num_processes == 1:
+        except self._tf.errors.OpError as error:
+            _, broken, reason = str(error).partition("Collective ops is aborted by: ")
+            if not broken:
                 raise
             raise UserError(
-                f"Another process of the training is gone ({_first_line(error)}); see what it "
-                "said, and start all of them again, with --resume if the chief has kept something."
+                f"Another process of the training is gone ({_first_line(reason)}); see what "
+                "it said, and start all of them again, with --resume if the chief has kept "
+                "something."
             ) from error
 
 
@@ -466,6 +482,5 @@ def _is_seed(variable: Any) -> bool:
     return bool(variable.name == "seed_generator_state")
 
 
-def _first_line(error: BaseException) -> str:
-    message = str(getattr(error, "message", error)).strip()
-    return message.splitlines()[0].rstrip(".") if message else type(error).__name__
+def _first_line(text: str) -> str:
+    return (text.strip() or "no reason is given").splitlines()[0].rstrip(".:")
