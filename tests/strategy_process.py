@@ -2,7 +2,7 @@
 
 TensorFlow's devices and servers belong to a process, so each of these has its own:
 
-    python tests/strategy_process.py mirrored FOLDER steps straight stopped
+    python tests/strategy_process.py mirrored FOLDER steps stopped resumed
 
 does each kind of work in turn and leaves what it found in FOLDER/PROCESS-WORK.npz, where PROCESS is
 `one`, `mirrored`, `chief` or `worker`.
@@ -22,6 +22,7 @@ import keras
 import numpy as np
 
 from dancenet.config import DancerConfig
+from dancenet.errors import UserError
 from dancenet.nets.dancer import DancerTrainer, build_dancer
 from dancenet.nets.strategy import Devices, open_devices
 from dancenet.nets.train import Batch, Epoch, TrainOptions, jit_compile, make_optimizer, train
@@ -135,11 +136,36 @@ def trained(
     return {**found, "stopped": np.array(stopped)}
 
 
+def other(devices: Devices | None) -> dict[str, np.ndarray]:
+    """Is started for another training than the chief, where it is not the chief."""
+    assert devices is not None
+    said = ""
+    try:
+        devices.stepper(make_trainer(), ROWS, {"units": 8 + devices.rank, "windows": 3})
+    except UserError as error:
+        said = str(error)
+    return {"said": np.array(said)}
+
+
+def gone(devices: Devices | None) -> dict[str, np.ndarray]:
+    """Is killed, or takes a step without those that are."""
+    assert devices is not None
+    stepper = devices.stepper(make_trainer(), ROWS)
+    said = ""
+    if not devices.leads:
+        os.kill(os.getpid(), signal.SIGKILL)
+    try:
+        stepper.train_on_batch(some_batches(1)[0])
+    except UserError as error:
+        said = str(error)
+    return {"said": np.array(said)}
+
+
 def work(kind: str, devices: Devices | None, folder: Path) -> dict[str, np.ndarray]:
     if kind == "steps":
         return ten_steps(devices)
-    if kind == "dropped":
-        return dropped(devices)
+    if kind in ("dropped", "other", "gone"):
+        return {"dropped": dropped, "other": other, "gone": gone}[kind](devices)
     if kind == "straight":
         return trained(devices, folder / "straight")
     return trained(
@@ -152,6 +178,8 @@ def main(strategy: str, folder: Path, kinds: list[str]) -> None:
     name = strategy if devices.num_processes == 1 else "chief" if devices.leads else "worker"
     for kind in kinds:
         np.savez(folder / f"{name}-{kind}.npz", **work(kind, devices, folder))
+        if kind == "gone":
+            os._exit(0)  # TensorFlow would wait some seconds more for those that are gone
 
 
 if __name__ == "__main__":
