@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
@@ -117,6 +118,13 @@ def build_parser() -> argparse.ArgumentParser:
                         help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard: "
                         "loss, gradient, mixtures, and real and generated vectors; open them with "
                         "tensorboard --logdir and that folder")
+    parser.add_argument("--strategy", choices=("mirrored", "multiworker"), default=None,
+                        help="divide each batch among all GPUs of this machine (mirrored), or "
+                        "among the processes that TF_CONFIG names, this one among them; one device "
+                        "unless given")
+    parser.add_argument("--virtual-devices", type=terminal.positive(int), default=None, metavar="N",
+                        help="with --strategy mirrored: divide the processor into N devices, to "
+                        "try it without GPUs")
     return parser
 
 
@@ -142,6 +150,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     for name in ("pull", "variance"):
         if (getattr(arguments, name) or 0) > 1:
             raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
+    if arguments.virtual_devices and not arguments.strategy:
+        raise UserError("--virtual-devices needs --strategy mirrored; say both, or neither.")
     folder = ModelFolder(Path("weights") / arguments.name)
     material: Latents | Recordings | Callable[[], Iterable[Recording]]
     if arguments.space == "skeleton":
@@ -226,12 +236,20 @@ def work(arguments: argparse.Namespace) -> int | None:
     how: dict[str, Any] = {
         "start_from": start_from, "resume": arguments.resume, "overwrite": arguments.overwrite
     }
-    if isinstance(material, Latents):
-        train_dancer(material, folder, options, train_options, **how)
-    else:
-        train_skeleton_dancer(
-            material, folder, options, train_options, variance=arguments.variance, **how
-        )
+    with contextlib.ExitStack() as together:
+        if arguments.strategy:
+            from dancenet.nets.strategy import open_devices
+
+            how["devices"] = open_devices(arguments.strategy, arguments.virtual_devices)
+            folder = together.enter_context(how["devices"].place(folder))
+        if isinstance(material, Latents):
+            train_dancer(material, folder, options, train_options, **how)
+        else:
+            train_skeleton_dancer(
+                material, folder, options, train_options, variance=arguments.variance, **how
+            )
+        if "devices" in how and not how["devices"].leads:
+            return None
     from dancenet.nets.export import export_dancer
 
     export_dancer(folder)

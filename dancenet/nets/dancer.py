@@ -46,7 +46,9 @@ component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -473,10 +475,34 @@ def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
     return ops.mean(ops.square(ops.divide(ops.subtract(targets, mu), step_scale)), axis=-1)
 
 
+# Makes of a count in a part of a batch that in the whole batch; see `shared_means`.
+_in_whole_batch: ContextVar[Callable[[Any], Any]] = ContextVar(
+    "in_whole_batch", default=lambda count: count
+)
+
+
+@contextmanager
+def shared_means(in_whole_batch: Callable[[Any], Any]) -> Iterator[None]:
+    """Lets `masked_mean` give the share that a part of a batch has in the mean over all of it.
+
+    The shares of the parts add up to the mean, and so do their gradients, however many values
+    each of them masks; means of the parts would not.
+
+    Args:
+        in_whole_batch: makes of the count of a part the sum of the counts of all parts.
+    """
+    token = _in_whole_batch.set(in_whole_batch)
+    try:
+        yield
+    finally:
+        _in_whole_batch.reset(token)
+
+
 def masked_mean(values: Any, mask: Any) -> Any:
-    """Returns the mean of the values where the mask is 1; of none, 0."""
+    """Returns the mean of the values where the mask is 1; of none, 0. See `shared_means`."""
     # Not with *: the mask may be a NumPy array, with which PyTorch cannot multiply.
-    return ops.sum(ops.multiply(values, mask)) / ops.maximum(ops.sum(mask), 1.0)
+    total = ops.sum(ops.multiply(values, mask))
+    return total / ops.maximum(_in_whole_batch.get()(ops.sum(mask)), 1.0)
 
 
 def mean_prediction(params: Any, dim: int, num_mixtures: int) -> Any:

@@ -41,7 +41,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -135,6 +135,41 @@ class _State:
     largest_norm: float = 0.0
 
 
+class Stepper(Protocol):
+    """Takes the steps of a training that more than this process or this device has a part in.
+
+    All processes run the same loop and call these methods in the same order.
+    """
+
+    def watch(self, stop: threading.Event) -> threading.Event:
+        """Returns an event set in all processes after the same step, once `stop` is in one."""
+
+    def train_on_batch(self, *batch: Any, return_dict: bool = True) -> dict[str, Any]:
+        """Takes a step with a whole batch; returns its figures, as Keras models do."""
+
+    def share(self, value: Any) -> Any:
+        """Returns the chief's value, one that JSON can hold, in all processes."""
+
+    def share_variables(self, variables: list[Any]) -> None:
+        """Gives all processes the chief's values of some variables."""
+
+
+class _Alone:
+    """The stepper of one process with one device: the model itself."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.train_on_batch = model.train_on_batch
+
+    def watch(self, stop: threading.Event) -> threading.Event:
+        return stop
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def share_variables(self, variables: list[Any]) -> None:
+        pass
+
+
 def describe(options: Any, train_options: TrainOptions) -> dict[str, object]:
     """Returns how a network is trained, for `config.json`; `options` is its own dataclass."""
     return {**dataclasses.asdict(options), **dataclasses.asdict(train_options)}
@@ -206,6 +241,7 @@ def train(
     resume: bool = False,
     after_epoch: Callable[[dict[str, float]], None] | None = None,
     started: float | None = None,
+    stepper: Stepper | None = None,
 ) -> TrainResult:
     """Trains a compiled model and leaves the weights that are kept in it.
 
@@ -226,6 +262,8 @@ def train(
         resume: continue from the checkpoint in `folder`.
         after_epoch: called with each epoch's record, before the checkpoint is written.
         started: the `time.perf_counter()` from which `options.minutes` counts; now, if None.
+        stepper: takes the steps instead of the model; see `strategy.Devices`. Only the chief
+            resumes, and all go on from where it is.
 
     Returns:
         How it ended.
@@ -235,7 +273,8 @@ def train(
             loss is no longer finite.
         KeyboardInterrupt: stopped with Ctrl-C; the checkpoint holds every step taken.
     """
-    loop = _Loop(model, batches, validate, folder, options, items_per_step, unit)
+    stepper = stepper or _Alone(model)
+    loop = _Loop(model, stepper, batches, validate, folder, options, items_per_step, unit)
     if started is not None:
         loop.started = started
     loop.warm_up()
@@ -244,8 +283,10 @@ def train(
     else:
         for name in (CHECKPOINT, BEST, LOG):
             (folder / name).unlink(missing_ok=True)
+    loop.share()
     loop.plan(steps_per_epoch, resume)
-    with _stop_on_signal() as stop:
+    with _stop_on_signal() as asked:
+        stop = stepper.watch(asked)
         while not loop.finished:
             loop.run_epoch(stop, after_epoch)
             if stop.is_set() and not loop.finished:
@@ -262,6 +303,7 @@ class _Loop:
     def __init__(
         self,
         model: keras.Model,
+        stepper: Stepper,
         batches: Callable[[Epoch], Iterator[Batch]],
         validate: Callable[[], dict[str, float]],
         folder: Path,
@@ -270,6 +312,7 @@ class _Loop:
         unit: str,
     ) -> None:
         self.model = model
+        self.stepper = stepper
         self.batches = batches
         self.validate = validate
         self.folder = folder
@@ -311,6 +354,15 @@ class _Loop:
             if record["epoch"] <= self.state.epochs
         ]
 
+    def share(self) -> None:
+        """Goes on from where the chief is."""
+        self.stepper.share_variables(self._variables())
+        self._asked, self.history = self.stepper.share([self._asked, self.history])
+        self._share_state()
+
+    def _share_state(self) -> None:
+        self.state = _State(**self.stepper.share(dataclasses.asdict(self.state)))
+
     def plan(self, steps_per_epoch: int, resumed: bool) -> None:
         """Times a few steps, decides how many there will be, and says how long that takes."""
         state, options = self.state, self.options
@@ -333,6 +385,8 @@ class _Loop:
         if options.minutes is not None and changed:
             self._shorten_epochs(step_seconds, 60 * options.minutes)
             self._fit_time(step_seconds, 60 * options.minutes)
+        self._share_state()
+        state = self.state
         num_steps = max(0, state.total_steps - state.steps)
         num_epochs = self._num_epochs() - state.epochs
         expected = num_steps * step_seconds + num_epochs * self._end_seconds
@@ -408,6 +462,7 @@ class _Loop:
             self._fit_time(step_seconds, 60 * options.minutes)
             # Again, so that a resumed run follows the same plan.
             self._save()
+        self._share_state()
 
     def stopped(self) -> None:
         raise KeyboardInterrupt(
@@ -504,7 +559,7 @@ class _Loop:
         model.optimizer.build(model.trainable_variables)
         with self._untouched():
             for batch in self.batches(Epoch(0, 0, 1, 1, self._rng(0))):
-                model.train_on_batch(*batch, return_dict=True)
+                self.stepper.train_on_batch(*batch, return_dict=True)
         model.reset_metrics()
 
     def _time_steps(self) -> float:
@@ -514,9 +569,9 @@ class _Loop:
             batches = iter(self.batches(Epoch(0, 0, _TIMED_STEPS, _TIMED_STEPS, self._rng(0))))
             began = time.perf_counter()
             while len(times) < _TIMED_STEPS and sum(times) < _TIMED_SECONDS:
-                self.model.train_on_batch(*next(batches), return_dict=True)
+                self.stepper.train_on_batch(*next(batches), return_dict=True)
                 now = time.perf_counter()
-                times.append(now - began)
+                times.append(self.stepper.share(now - began))
                 began = now
         self.validate()  # the first one compiles
         began = time.perf_counter()
@@ -537,7 +592,7 @@ class _Loop:
         self.model.optimizer.learning_rate = self.options.rate(state.steps, state.total_steps)
         # Keras resets its metrics in every call, or in none: that depends on its version.
         self.model.reset_metrics()
-        logs = self.model.train_on_batch(*batch, return_dict=True)
+        logs = self.stepper.train_on_batch(*batch, return_dict=True)
         norm = getattr(self.model.optimizer, NORM, None)
         if norm is not None:
             logs = {**logs, NORM: _to_numpy(norm)}

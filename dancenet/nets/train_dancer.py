@@ -9,7 +9,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -58,6 +58,9 @@ from dancenet.nets.train import (
 )
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
+
+if TYPE_CHECKING:
+    from dancenet.nets.strategy import Devices
 
 CURVES = "loss.png"
 
@@ -148,6 +151,7 @@ def train_dancer(
     start_from: ModelFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    devices: Devices | None = None,
 ) -> TrainResult:
     """Trains a dancer and writes its weights, scaler, seeds, configuration, log and curves.
 
@@ -164,6 +168,8 @@ def train_dancer(
             network and its smoothing.
         resume: continue a training that was stopped.
         overwrite: replace the dancer in `folder`.
+        devices: to train on, if not only the one that Keras takes. In a process that does not
+            lead, `folder` is that of `devices.place`, and no dancer is finished.
 
     Returns:
         How training ended; `history` has the held-out figures of every epoch.
@@ -175,7 +181,7 @@ def train_dancer(
     """
     encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
-    resume = _check(folder, resume, overwrite)
+    resume = _check(folder, resume and (devices is None or devices.leads), overwrite)
     begun = None if start_from is None else _read_beginning(start_from, options)
     scaler = None
     if start_from is not None and begun is not None:
@@ -195,7 +201,7 @@ def train_dancer(
         latents, options.network, options.look_back, options.smoothing, scaler
     )
     return _train(
-        material, SCALER, folder, options, train_options, start_from, begun, resume
+        material, SCALER, folder, options, train_options, start_from, begun, resume, devices
     )
 
 
@@ -209,6 +215,7 @@ def train_skeleton_dancer(
     start_from: ModelFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    devices: Devices | None = None,
 ) -> TrainResult:
     """Trains a dancer of joints and writes a whole model; see `train_dancer`.
 
@@ -223,6 +230,7 @@ def train_skeleton_dancer(
             codec, network and styles are taken over.
         resume: continue a training that was stopped.
         overwrite: replace the dancer in `folder`.
+        devices: as of `train_dancer`.
 
     Raises:
         UserError: the folder is of a model of silhouettes, or has a dancer already; the
@@ -234,7 +242,7 @@ def train_skeleton_dancer(
             f"The model {folder.path} dances in silhouettes; choose another --name for a dancer "
             "of joints."
         )
-    resume = _check(folder, resume, overwrite)
+    resume = _check(folder, resume and (devices is None or devices.leads), overwrite)
     options = dataclasses.replace(options, smoothing=0.0)
     begun = None if start_from is None else _read_beginning(start_from, options)
     codec, style_names = None, None
@@ -247,14 +255,16 @@ def train_skeleton_dancer(
     if isinstance(recordings, Recordings):
         material = Material.of_recordings(recordings, codec, variance, style_names)
         return _train(
-            material, CODEC, folder, options, train_options, start_from, begun, resume
+            material, CODEC, folder, options, train_options, start_from, begun, resume,
+            devices,
         )
     with tempfile.TemporaryDirectory(prefix="dancenet-") as place:
         material = Material.of_stream(
             recordings, Path(place) / "trajectory.npy", codec, variance, style_names
         )
         return _train(
-            material, CODEC, folder, options, train_options, start_from, begun, resume
+            material, CODEC, folder, options, train_options, start_from, begun, resume,
+            devices,
         )
 
 
@@ -267,6 +277,7 @@ def _train(
     start_from: ModelFolder | None,
     begun: DancerNetwork | None,
     resume: bool,
+    devices: Devices | None,
 ) -> TrainResult:
     if options.jerk and options.look_back < dance_data.WARM_UP + 3:
         raise UserError(
@@ -321,6 +332,10 @@ def _train(
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
     _introduce(material, network, num_windows, floors)
     batch_size = min(options.batch_size, num_windows)
+    stepper = None
+    if devices is not None:
+        same = {**record, "tensorboard": None, "windows": num_windows, "dim": material.dim}
+        stepper = devices.stepper(trainer, batch_size, same)
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
         drawn = data.batches(
@@ -346,7 +361,12 @@ def _train(
         unit="vector",
         resume=resume,
         after_epoch=None if board is None else board.add,
+        stepper=stepper,
     )
+    if devices is not None and not devices.leads:
+        if board is not None:
+            board.close()
+        return result
     curves = ("loss", "jerk") if options.jerk else ("loss",)
     logs.write_curves(place / CURVES, result.history, curves)
     nats = result.best
