@@ -401,3 +401,21 @@ def test_a_stream_longer_than_what_is_fitted_is_fitted_on_parts_of_it(here, monk
     batch = data.still(data.windows(parts.window_train, 8))
     # A window of the first clip, slow, and one of the last to learn from, fast.
     assert batch["style"][0].tolist() == [0, 1] and batch["style"][-1].tolist() == [1, 0]
+
+
+def test_a_model_of_joints_is_no_model_of_pictures(here, tmp_path):
+    from dancenet.data.frames import FrameFolder, FrameWriter
+    from dancenet.encoding import encode_frames
+    from scripts import train_vae
+
+    frames = np.full((3, 120, 208), 255, np.uint8)
+    writer = FrameWriter(tmp_path / "frames")
+    writer.add_clip(iter(frames), source="a", fps=30.0, method="threshold")
+    joints = ModelFolder("weights/joints")
+    with pytest.raises(UserError, match="dances with joints and has no picture network"):
+        encode_frames(joints, FrameFolder.open(tmp_path / "frames"))
+    before = joints.sha256
+    flags = ["--frames", str(tmp_path / "frames"), "--name", "joints", "--overwrite"]
+    assert train_vae.main(flags) == 1
+    assert ModelFolder("weights/joints").sha256 == before
+    joints.check()

@@ -179,6 +179,7 @@ def train_dancer(
             there is nothing to resume, or too little to learn from.
         KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
     """
+    folder.require_silhouettes()
     encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
     resume = _check(folder, resume and (devices is None or devices.leads), overwrite)
