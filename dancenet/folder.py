@@ -77,8 +77,8 @@ class ModelFolder:
         """
         if self.exists() and self.read_config().space == SKELETON:
             raise UserError(
-                f"The model {self.path} dances with joints and has no picture network; name a model "
-                "of silhouettes."
+                f"The model {self.path} dances with joints and has no picture network; name a "
+                "model of silhouettes."
             )
 
     def require(self, name: str, made_by: str) -> Path:
