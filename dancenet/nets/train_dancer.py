@@ -278,7 +278,7 @@ def _train(
     start_from: ModelFolder | None,
     begun: DancerNetwork | None,
     resume: bool,
-    devices: Devices | None,
+    devices: Devices | None = None,
 ) -> TrainResult:
     if options.jerk and options.look_back < dance_data.WARM_UP + 3:
         raise UserError(
