@@ -165,7 +165,7 @@ def test_ctrl_c_stops_all_and_the_resumed_training_is_the_uninterrupted_one(
     wanted, got = one["straight"], found(several / strategy, process, "resumed")
     assert str(got["stopped"]) == ""
     assert len(wanted["losses"]) == 2
-    # With the epoch before the stop, which only the chief has in its log; so are the best weights.
+    # With the epoch before the stop, which only the chief's log has, as the best weights.
     np.testing.assert_allclose(got["losses"], wanted["losses"], rtol=0, atol=TOLERANCE)
     if process != "worker":
         np.testing.assert_allclose(got["weights"], wanted["weights"], rtol=0, atol=TOLERANCE)

@@ -468,9 +468,15 @@ class DistributedStepper:
         try:
             yield
         except self._tf.errors.OpError as error:
-            _, broken, reason = str(error).partition("Collective ops is aborted by: ")
-            if not broken:
+            errors = self._tf.errors
+            _, aborted, reason = str(error).partition("Collective ops is aborted by: ")
+            lost = isinstance(
+                error, (errors.UnavailableError, errors.AbortedError, errors.CancelledError,
+                        errors.DeadlineExceededError)
+            )
+            if self._devices.num_processes == 1 or not (aborted or lost):
                 raise
+            reason = reason or type(error).__name__
             raise UserError(
                 f"Another process of the training is gone ({_first_line(reason)}); see what "
                 "it said, and start all of them again, with --resume if the chief has kept "
