@@ -23,6 +23,7 @@ from dancenet.errors import UserError
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.guard import Guard
+from dancenet.sequence.style import STRENGTH, StyleGuided
 
 
 @dataclass(frozen=True)
@@ -78,6 +79,7 @@ class DanceSettings:
     legacy: bool = False  # with the faults of 2018: see `sequence.legacy`
     # "salsa", or a blend, "salsa:0.7,modern:0.3"; None for that of the stretch it starts from.
     style: str | None = None
+    style_strength: float = STRENGTH  # how strongly it is heard; see `sequence.style`
     yaw: float = 0.0  # degrees that the camera is turned about a dancer of joints
 
     def __post_init__(self) -> None:
@@ -91,6 +93,7 @@ class DanceSettings:
             ("settle", self.settle >= 0),
             ("seed", self.seed is None or self.seed >= 0),
             ("yaw", math.isfinite(self.yaw)),
+            ("style_strength", 0 <= self.style_strength < math.inf),
         ):
             if not fits:
                 raise UserError(f"A dance cannot have {name} {getattr(self, name)}.")
@@ -186,8 +189,9 @@ def trajectories(
     else:
         stretches = np.repeat(read_start(dancer, settings.start)[None], settings.count, axis=0)
         drawn = [int(settings.start) if settings.start.isdecimal() else -1] * settings.count
-    styles = None
+    styles, step_model = None, dancer.step_model
     if dancer.styles:
+        step_model = StyleGuided(step_model, settings.style_strength)
         styles = np.stack([_style_of(dancer, index) if style is None else style for index in drawn])
     temperature = settings.temperature * dancer.temperature
     ratio = dancer.fps / (settings.fps or dancer.fps)
@@ -198,7 +202,7 @@ def trajectories(
         vectors = _generate_legacy(dancer, stretches, needed, rngs, temperature)
     else:
         vectors = generate(
-            dancer.step_model, stretches, needed, rngs, temperature,
+            step_model, stretches, needed, rngs, temperature,
             _guard(dancer, settings.guard),
             style=styles,
         )

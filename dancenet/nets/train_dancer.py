@@ -58,6 +58,7 @@ from dancenet.nets.train import (
 )
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
+from dancenet.sequence.style import StyleGuided
 
 if TYPE_CHECKING:
     from dancenet.nets.strategy import Devices
@@ -520,6 +521,8 @@ def try_dancing(
     rngs = np.random.default_rng(0).spawn(num_dances)
     num_frames = round(seconds * material.fps)
     style = material.styles_of(rows[chosen])
+    if style is not None:
+        step_model = StyleGuided(step_model)
     steps = generate(step_model, seeds[chosen], num_frames, rngs, temperature, style=style)
     dance = np.stack(list(steps), axis=1)
     real_energy = np.concatenate([_energy(part) for part in real])
