@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
-DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style", "style_strength")
+DANCE_FLAGS = (
+    "seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style",
+    "style_strength",
+)
 PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors", "yaw")
 
 
