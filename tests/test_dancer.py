@@ -37,7 +37,6 @@ from dancenet.nets.train import TrainOptions, make_optimizer, save_weights  # no
 from dancenet.nets.train_dancer import DancerOptions  # noqa: E402
 from dancenet.sequence.generate import generate  # noqa: E402
 from dancenet.sequence.mixture import Mixture, entropy, log_likelihood  # noqa: E402
-from dancenet.sequence.windows import window_starts  # noqa: E402
 from motion_files import shared  # noqa: E402
 
 SMALL = DancerConfig(dim=4, units=8, layers=2, num_mixtures=3, look_back=6)
@@ -501,7 +500,7 @@ def test_half_a_minute_of_a_whole_skeleton_trains_thirty_two_components(motion, 
     network.set_step_scale(step_scale)
     windows = np.stack([
         vectors[start : start + look_back + 1]
-        for start in window_starts([range(len(vectors))], look_back + 1, 8)
+        for start in range(0, len(vectors) - look_back, 8)
     ])
     mask = np.tile(np.arange(look_back) >= 8, (len(windows), 1)).astype(np.float32)
     inputs, targets = windows[:, :-1], windows[:, 1:]
