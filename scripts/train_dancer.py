@@ -8,9 +8,12 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dancenet import flags, terminal
+
+if TYPE_CHECKING:
+    from dancenet.data.skeleton_clip import SkeletonClip
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -137,6 +140,16 @@ LITTLE_SECONDS = 120  # of recordings, the mirrored ones too
 LITTLE = {"pull": 0.05, "encoder_noise": 1.0, "units": 256, "mixtures": 3, "keep": "last"}
 
 
+def _seconds(clips: Iterable[SkeletonClip]) -> float:
+    """Returns how long clips last, or how long those that are no longer little last."""
+    seconds = 0.0
+    for clip in clips:
+        seconds += clip.num_frames / clip.fps
+        if seconds >= LITTLE_SECONDS:
+            break
+    return seconds
+
+
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from dancenet import weights
@@ -180,9 +193,15 @@ def work(arguments: argparse.Namespace) -> int | None:
             )
         material = Latents.load(arguments.latents)
     defaults = DEFAULTS[arguments.space]
-    if isinstance(material, Recordings):
-        seconds = sum(clip.num_frames for clip in material.clips) / material.fps
-        if seconds < LITTLE_SECONDS and not arguments.start_from:
+    if not isinstance(material, Latents) and not arguments.start_from:
+        if isinstance(material, Recordings):
+            clips: Iterable[SkeletonClip] = material.clips
+        else:
+            clips = (recording.clip for recording in each_recording(
+                arguments.motions, **wanted, quiet=True
+            ))
+        seconds = _seconds(clips)
+        if seconds < LITTLE_SECONDS:
             terminal.say(
                 f"{seconds:.0f} s of recordings are little; the network is small, and shown more "
                 "noise, unless flags say otherwise."
