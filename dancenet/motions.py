@@ -22,6 +22,7 @@ from dancenet.dance import Dancer, DanceSettings, Recipe, draw_seed, resample, t
 from dancenet.data import picture
 from dancenet.data.bvh_writer import write_bvh
 from dancenet.data.frames import BACKGROUND
+from dancenet.data.player import write_html
 from dancenet.data.skeleton_clip import SkeletonClip
 from dancenet.data.video_writer import VideoWriter
 from dancenet.errors import UserError
@@ -110,7 +111,6 @@ def write_motions(
     for output, index in zip(outputs, chosen):
         clip = clips[index]
         if format in FORMATS:
-            from dancenet.data.player import write_html
             {"bvh": write_bvh, "npz": _save, "html": write_html}[format](output, clip, overwrite)
             yield output, clip.num_frames
             continue

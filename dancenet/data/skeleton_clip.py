@@ -99,6 +99,18 @@ class SkeletonClip:
             joints=np.array(self.names), ok=self.ok, **known,
         )
 
+    def to_html(self) -> str:
+        """Returns a page that plays the motion, to be turned and zoomed; see `data.player`."""
+        from dancenet.data import player
+
+        return player.to_html(self)
+
+    def _repr_html_(self) -> str:
+        """Returns the player as a notebook shows it."""
+        from dancenet.data import player
+
+        return player.to_iframe(self)
+
 
 def check_tree(parents: Sequence[int], num_joints: int) -> None:
     """Raises ValueError unless J parents make one tree with one root, whose parent is -1."""

@@ -1,0 +1,206 @@
+"""Writes skeletons as one HTML page that plays them, to be turned and zoomed in a browser.
+
+    write_html("dance.html", clip)
+
+The page is `player.html` with the motion inside. It needs no library, no server and no network,
+and forbids itself to load anything.
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import re
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dancenet import files
+from dancenet.data.bones import bone_lengths, infer_parents
+from dancenet.data.skeleton_clip import SkeletonClip
+
+LEVELS = 65535  # steps of a uint16: 10 m are stored to within 0.08 mm
+IFRAME_HEIGHT = 460  # pixels that the player takes in a notebook
+HEAD = 0.062  # radius of the head, in heights of the figure
+
+_TITLE, _MOTION = "<!-- title -->", "<!-- motion -->"
+_STANDING_HEIGHT = 75  # percentile of the height from frame to frame
+_SLENDERNESS = 0.2  # radius of a joint of unknown name, in lengths of its bone
+_THINNEST, _THICKEST = 0.006, 0.026  # of such a joint, in heights of the figure
+
+# Radii in heights of the figure, by what a name without its side begins with; the first that fits.
+_RADII = (
+    (r"hips?$|upleg|upperleg|thigh", 0.043), (r"knee|leg|lowerleg|shin|calf", 0.031),
+    (r"ankle|foot$", 0.021), (r"toe|foot|heel", 0.015),
+    (r"elbow|forearm|lowerarm", 0.022), (r"wrist|hand$", 0.016),
+    (r"shoulder|arm|upperarm|clavicle|collar", 0.029),
+    (r"pelvis", 0.047), (r"spine|abdomen|chest|thorax|torso|lowerback|upperback", 0.046),
+    (r"neck", 0.023), (r"head", 0.023),
+)  # fmt: skip
+_SHORT_SIDE = re.compile(r"^(?:.*:)?([lrLR])_|^(?:.*:)?([lr])(?=[A-Z])|[_.]([lrLR])$")
+_LONG_SIDE = re.compile(r"left|right", re.IGNORECASE)
+
+
+def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str | None = None) -> str:
+    """Makes the page that plays clips.
+
+    Each coordinate is stored as one of 65536 even steps between its least and its greatest in
+    the clip, so it is off by at most 1/131070 of that: 0.08 mm over 10 m.
+
+    Args:
+        clips: one, or those that the page is to offer; in space or in a plane.
+        title: of the page; by default where the first clip comes from.
+
+    Returns:
+        A whole HTML document.
+
+    Raises:
+        ValueError: there is no clip.
+    """
+    shown = [clips] if isinstance(clips, SkeletonClip) else list(clips)
+    if not shown:
+        raise ValueError("a page needs a clip to play. Received: none")
+    title = title or shown[0].source or "dance"
+    text = json.dumps({"title": title, "clips": [_describe(clip) for clip in shown]})
+    # So that no text in it can end the element that holds it.
+    text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+    page = resources.files("dancenet.data").joinpath("player.html").read_text(encoding="utf-8")
+    before, _, rest = page.partition(_TITLE)
+    between, _, after = rest.partition(_MOTION)
+    return "".join([before, html.escape(title), between, text, after])
+
+
+def write_html(
+    path: str | Path, clips: SkeletonClip | Sequence[SkeletonClip], overwrite: bool = False
+) -> None:
+    """Writes the page that plays clips, atomically.
+
+    Args:
+        path: the file.
+        clips: one, or those that the page is to offer.
+        overwrite: replace the file if it exists.
+
+    Raises:
+        UserError: it exists already, or cannot be written.
+        ValueError: there is no clip.
+    """
+    files.check_overwrite(path, overwrite)
+    files.write_text(path, to_html(clips))
+
+
+def to_iframe(clip: SkeletonClip) -> str:
+    """Returns an element that plays the clip inside another page, apart from its scripts."""
+    return (
+        f'<iframe sandbox="allow-scripts" title="{html.escape(clip.source)}" width="100%" '
+        f'height="{IFRAME_HEIGHT}" style="border:0;border-radius:8px" '
+        f'srcdoc="{html.escape(to_html(clip))}"></iframe>'
+    )
+
+
+def _describe(clip: SkeletonClip) -> dict[str, Any]:
+    """Returns what the page needs of a clip."""
+    positions = clip.positions.astype(np.float64)
+    parents = clip.parents
+    if parents is None:
+        parents = infer_parents(positions) if len(clip.names) > 1 else (-1,)
+    height = float(np.percentile(np.ptp(positions[..., 1], axis=1), _STANDING_HEIGHT))
+    if not height > 0:
+        height = float(np.ptp(positions, axis=(0, 1)).max()) or 1.0
+    sides = [side_of(name) for name in clip.names]
+    lowest, steps = positions.min(axis=(0, 1)), np.ptp(positions, axis=(0, 1)) / LEVELS
+    levels = np.rint((positions - lowest) / np.where(steps > 0, steps, 1.0)).astype("<u2")
+    return {
+        "name": clip.source,
+        "fps": clip.fps,
+        "frames": clip.num_frames,
+        "dims": positions.shape[2],
+        "joints": clip.names,
+        "parents": parents,
+        "sides": sides,
+        "radii": [round(radius, 5) for radius in _radii(positions, clip.names, parents, height)],
+        "plates": _plates(clip.names, parents, sides),
+        "head": _head(positions, clip.names, parents),
+        "headRadius": round(HEAD * height, 5),
+        "height": round(height, 4),
+        "lowest": lowest.tolist(),
+        "steps": steps.tolist(),
+        "positions": base64.b64encode(levels.tobytes()).decode("ascii"),
+    }
+
+
+def side_of(name: str) -> str:
+    """Returns "l" or "r" for the name of a joint on one side of a body, "" for any other."""
+    found = _LONG_SIDE.search(name) or _SHORT_SIDE.search(name)
+    return "" if found is None else next(filter(None, [*found.groups(), found.group()]))[0].lower()
+
+
+def _plain(name: str) -> str:
+    """Returns a joint's name in small letters, without a prefix and its side."""
+    name = _LONG_SIDE.sub("", _SHORT_SIDE.sub("", name)).rpartition(":")[2]
+    return re.sub(r"[\W_]+", "", name).lower()
+
+
+def _radii(
+    positions: np.ndarray, names: Sequence[str], parents: Sequence[int], height: float
+) -> list[float]:
+    """Returns the radius of the figure at each joint, in metres."""
+    lengths = bone_lengths(positions, parents)
+    radii = []
+    for joint, name in enumerate(names):
+        plain = _plain(name)
+        share = next((share for known, share in _RADII if re.match(known, plain)), None)
+        if share is None:
+            bones = [lengths[joint]] if parents[joint] >= 0 else []
+            bones += [lengths[child] for child, its in enumerate(parents) if its == joint]
+            length = float(np.median(bones)) if bones else height
+            share = float(np.clip(_SLENDERNESS * length / height, _THINNEST, _THICKEST))
+        radii.append(share * height)
+    return radii
+
+
+def _plates(
+    names: Sequence[str], parents: Sequence[int], sides: Sequence[str]
+) -> list[list[int]]:
+    """Returns the joints that chest and pelvis span: those with a limb on either side."""
+
+    def children(joint: int) -> list[int]:
+        return [child for child, its in enumerate(parents) if its == joint]
+
+    plates = []
+    for joint, side in enumerate(sides):
+        below = children(joint)
+        if side or {"l", "r"} - {sides[child] for child in below}:
+            continue
+        corners = []
+        for child in below:
+            inner = re.match("clavicle|collar|shoulder", _plain(names[child]))
+            following = [one for one in children(child) if re.match("arm|upperarm|shoulder",
+                                                                    _plain(names[one]))]
+            if sides[child]:
+                corners += following[:1] if inner and following else [child]
+        middle = [child for child in below if not sides[child] and _radius_is_of_trunk(names[child])]
+        above = parents[joint]
+        plates.append([joint, *corners, *middle, *([above] if above >= 0 else [])])
+    return plates
+
+
+def _radius_is_of_trunk(name: str) -> bool:
+    return re.match("spine|abdomen|chest|torso|lowerback", _plain(name)) is not None
+
+
+def _head(positions: np.ndarray, names: Sequence[str], parents: Sequence[int]) -> list[int]:
+    """Returns the joints whose middle is the middle of the head."""
+    plain = [_plain(name) for name in names]
+    for known in ("head", "skull", "nose", "face"):
+        if known in plain:
+            joint = plain.index(known)
+            ends = [child for child, its in enumerate(parents) if its == joint]
+            return [joint, *ends] if known == "head" and len(ends) == 1 else [joint]
+    tips = [joint for joint in range(len(names)) if joint not in parents]
+    if not tips or len(names) < 5:
+        return []
+    return [max(tips, key=lambda joint: float(np.median(positions[:, joint, 1])))]
