@@ -53,7 +53,7 @@ def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str | None = No
 
     Args:
         clips: one, or those that the page is to offer; in space or in a plane.
-        title: of the page; by default where the first clip comes from.
+        title: of the page; by default where the clip comes from, or how many there are.
 
     Returns:
         A whole HTML document.
@@ -64,7 +64,8 @@ def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str | None = No
     shown = [clips] if isinstance(clips, SkeletonClip) else list(clips)
     if not shown:
         raise ValueError("a page needs a clip to play. Received: none")
-    title = title or shown[0].source or "dance"
+    if title is None:
+        title = shown[0].source if len(shown) == 1 else f"{len(shown)} dances"
     text = json.dumps({"title": title, "clips": [_describe(clip) for clip in shown]})
     # So that no text in it can end the element that holds it.
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
@@ -182,14 +183,12 @@ def _plates(
                                                                     _plain(names[one]))]
             if sides[child]:
                 corners += following[:1] if inner and following else [child]
-        middle = [child for child in below if not sides[child] and _radius_is_of_trunk(names[child])]
+        middle = [
+            child for child in below if not sides[child] and _plain(names[child]) != "head"
+        ]
         above = parents[joint]
         plates.append([joint, *corners, *middle, *([above] if above >= 0 else [])])
     return plates
-
-
-def _radius_is_of_trunk(name: str) -> bool:
-    return re.match("spine|abdomen|chest|torso|lowerback", _plain(name)) is not None
 
 
 def _head(positions: np.ndarray, names: Sequence[str], parents: Sequence[int]) -> list[int]:
