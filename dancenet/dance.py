@@ -23,6 +23,7 @@ from dancenet.errors import UserError
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.guard import Guard
+from dancenet.sequence.style import STRENGTH, StyleGuided
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ class DanceSettings:
     invert: bool = False
     colors: str | None = None  # "FG,BG" in hexadecimal, None for black on white
     legacy: bool = False  # with the faults of 2018: see `sequence.legacy`
-    style: str | None = None  # "salsa", or a blend, "salsa:0.7,modern:0.3"; None for any
+    # "salsa", or a blend, "salsa:0.7,modern:0.3"; None for that of the stretch it starts from.
+    style: str | None = None
+    style_strength: float = STRENGTH  # how strongly it is heard; see `sequence.style`
     yaw: float = 0.0  # degrees that the camera is turned about a dancer of joints
 
     def __post_init__(self) -> None:
@@ -90,6 +93,7 @@ class DanceSettings:
             ("settle", self.settle >= 0),
             ("seed", self.seed is None or self.seed >= 0),
             ("yaw", math.isfinite(self.yaw)),
+            ("style_strength", 0 <= self.style_strength < math.inf),
         ):
             if not fits:
                 raise UserError(f"A dance cannot have {name} {getattr(self, name)}.")
@@ -162,7 +166,8 @@ def trajectories(
     """Makes `settings.count` trajectories at the video's rate.
 
     Dance i has a generator of its own, made from the seed and i; it draws the stretch the
-    dance starts from, and then every step. With a style the stretch is drawn among those of it.
+    dance starts from, and then every step. With a style the stretch is drawn among those of it;
+    without, the dance is of the style of its stretch.
 
     Yields:
         (count, D) float32 in model units, `num_frames` times.
@@ -183,6 +188,11 @@ def trajectories(
         stretches = dancer.seeds[drawn]
     else:
         stretches = np.repeat(read_start(dancer, settings.start)[None], settings.count, axis=0)
+        drawn = [int(settings.start) if settings.start.isdecimal() else -1] * settings.count
+    styles, step_model = None, dancer.step_model
+    if dancer.styles:
+        step_model = StyleGuided(step_model, settings.style_strength)
+        styles = np.stack([_style_of(dancer, index) if style is None else style for index in drawn])
     temperature = settings.temperature * dancer.temperature
     ratio = dancer.fps / (settings.fps or dancer.fps)
     needed = math.ceil((num_frames - 1) * ratio) + 3  # two to come for the last interpolation
@@ -192,9 +202,9 @@ def trajectories(
         vectors = _generate_legacy(dancer, stretches, needed, rngs, temperature)
     else:
         vectors = generate(
-            dancer.step_model, stretches, needed, rngs, temperature,
+            step_model, stretches, needed, rngs, temperature,
             _guard(dancer, settings.guard),
-            style=None if style is None else np.repeat(style[None], settings.count, axis=0),
+            style=styles,
         )
     try:
         yield from resample(vectors, ratio, num_frames)
@@ -242,6 +252,12 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
         )
         raise UserError(f"The model {dancer.name} does not know the style {strange[0]!r}: {known}.")
     return np.array([wanted.get(name, 0.0) for name in dancer.styles], np.float32)
+
+
+def _style_of(dancer: Dancer, stretch: int) -> np.ndarray:
+    """Returns the weights (S,) of the style of one of the model's own stretches, 0 if unknown."""
+    known = dancer.seed_styles[stretch] if stretch >= 0 else ""
+    return np.array([name == known for name in dancer.styles], np.float32)
 
 
 def _draw_stretch(dancer: Dancer, style: np.ndarray | None, rng: np.random.Generator) -> int:

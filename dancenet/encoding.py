@@ -36,6 +36,7 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
             clips have different rates.
     """
     fps = frames.fps
+    folder.require_silhouettes()
     path = folder.require(model_folder.ENCODER_GRAPH, "python scripts/export.py")
     folder.check((model_folder.ENCODER_GRAPH,))
     encoder = OnnxEncoder(path, threads=1)
@@ -103,6 +104,7 @@ def write_reconstruction(
     format = choose_format(path, format)
     check_output(path, format, overwrite)
     name = str(folder.path)
+    folder.require_silhouettes()
     latents.require_encoder(
         files.sha256_of(folder.require(model_folder.ENCODER_GRAPH, "python scripts/export.py")),
         name,

@@ -59,13 +59,19 @@ def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
     add_reading(parser)
 
 
+def recordings_wanted(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns what the flags of `add_recordings` ask for, as `data.recordings` takes it."""
+    from dancenet.data.recordings import Labels
+
+    return {
+        "labels": None if arguments.labels is None else Labels.read(arguments.labels),
+        "style_by_folder": arguments.style_by_folder, "mirror": arguments.mirror,
+        "fps": arguments.fps, "own": arguments.own_joints, **reading(arguments),
+    }
+
+
 def read_recordings(arguments: argparse.Namespace) -> Recordings:
     """Reads the motions that the flags of `add_recordings` name."""
     from dancenet.data import recordings
 
-    labels = None if arguments.labels is None else recordings.Labels.read(arguments.labels)
-    return recordings.read_recordings(
-        arguments.motions, labels=labels, style_by_folder=arguments.style_by_folder,
-        mirror=arguments.mirror, fps=arguments.fps, own=arguments.own_joints,
-        **reading(arguments),
-    )
+    return recordings.read_recordings(arguments.motions, **recordings_wanted(arguments))

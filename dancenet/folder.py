@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from dancenet import files
-from dancenet.config import ModelConfig
+from dancenet.config import SKELETON, ModelConfig
 from dancenet.errors import UserError
 
 CONFIG = "config.json"
@@ -68,6 +68,18 @@ class ModelFolder:
     def write_config(self, config: ModelConfig) -> None:
         """Writes `config.json` atomically."""
         files.write_json(self.path / CONFIG, config.to_json())
+
+    def require_silhouettes(self) -> None:
+        """Refuses a model of joints where its frames or latents are asked for.
+
+        Raises:
+            UserError: it dances with joints, and has no picture network.
+        """
+        if self.exists() and self.read_config().space == SKELETON:
+            raise UserError(
+                f"The model {self.path} dances with joints and has no picture network; name a "
+                "model of silhouettes."
+            )
 
     def require(self, name: str, made_by: str) -> Path:
         """Returns the path of a file of the model.

@@ -111,7 +111,7 @@ def write_motions(
     for output, index in zip(outputs, chosen):
         clip = clips[index]
         if format in FORMATS:
-            {"bvh": write_bvh, "npz": _save, "html": write_html}[format](output, clip, overwrite)
+            _write(output, clip, format, overwrite)
             yield output, clip.num_frames
             continue
         recipe = Recipe(settings, dancer.name, dancer.sha256, index, start_sha256)
@@ -149,8 +149,13 @@ def check_motion_output(path: Path, overwrite: bool) -> None:
     files.check_overwrite(path, overwrite)
 
 
-def _save(path: Path, clip: SkeletonClip, overwrite: bool) -> None:
-    clip.save(path, overwrite)
+def _write(path: Path, clip: SkeletonClip, format: str, overwrite: bool) -> None:
+    if format == "bvh":
+        write_bvh(path, clip, overwrite)
+    elif format == "html":
+        write_html(path, clip, overwrite)
+    else:
+        clip.save(path, overwrite)
 
 
 def _batches(frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -109,10 +109,26 @@ def quiet_import() -> Iterator[None]:
         os.close(kept)
 
 
+_silent = False
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keeps `say` and progress bars quiet; errors and warnings are printed all the same."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
+
+
 def say(message: str) -> None:
     """Prints a line of progress or result where a progress bar may be running."""
     from tqdm import tqdm
 
+    if _silent:
+        return
     tqdm.write(message, file=sys.stdout)
     sys.stdout.flush()
 
@@ -156,7 +172,7 @@ def progress(
         desc=description,
         unit=unit if scale else f" {unit}",
         unit_scale=scale,
-        disable=None if enabled is None else not enabled,
+        disable=True if _silent else None if enabled is None else not enabled,
         dynamic_ncols=True,
         delay=0.5,
         smoothing=0.1,

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import terminal
+from dancenet import flags, terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -17,9 +17,12 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--model", "--name", required=True, metavar="NAME",
                         help="the model: its name, or its folder")
+    flags.add_recordings(
+        parser, "of a model of joints: the motions it was trained on, with the same flags as then"
+    )
     parser.add_argument("--frames", type=Path, default=Path("imgs"), metavar="FOLDER",
-                        help="the frames it was trained on; what the trainers hold out of them is "
-                        "held out here too")
+                        help="of a model of silhouettes: the frames it was trained on; what the "
+                        "trainers hold out of them is held out here too")
     parser.add_argument("-o", "--out", type=Path, default=Path("report"), metavar="FOLDER",
                         help="where report.json and report.html are written; an older report "
                         "there is replaced")
@@ -37,6 +40,8 @@ def build_parser() -> argparse.ArgumentParser:
                         "generate_video.py (default: 0, not at all)")
     parser.add_argument("--settle", type=terminal.not_negative(int), default=2,
                         help="as of generate_video.py")
+    parser.add_argument("--style", default=None, metavar="NAME[:WEIGHT],…",
+                        help="as of generate_video.py; measures dances of that style")
     recipe = parser.add_mutually_exclusive_group()
     recipe.add_argument("--recipe-2018", metavar="NAME", default=None,
                         help="a model with the same VAE whose dancer was trained as in 2018: "
@@ -55,7 +60,7 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     report = evaluate(
         arguments.model,
-        arguments.frames,
+        flags.read_recordings(arguments) if arguments.motions else arguments.frames,
         arguments.out,
         Options(
             seeds=tuple(arguments.seeds),
@@ -64,6 +69,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             temperature=arguments.temperature,
             guard=arguments.guard,
             settle=arguments.settle,
+            style=arguments.style,
             recipe_2018=arguments.recipe_2018,
             recipe_minutes=arguments.recipe_minutes,
         ),

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
-DANCE_FLAGS = ("seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style")
+DANCE_FLAGS = (
+    "seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style",
+    "style_strength",
+)
 PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors", "yaw")
 
 
@@ -57,7 +60,12 @@ def build_parser() -> argparse.ArgumentParser:
     dance.add_argument(
         "--style", metavar="NAME[:WEIGHT],…",
         help="what to dance, of the styles the model knows: salsa, or a blend such as "
-        "salsa:0.7,modern:0.3 (default: whatever comes)",
+        "salsa:0.7,modern:0.3 (default: that of the stretch it starts from)",
+    )
+    dance.add_argument(
+        "--style-strength", type=terminal.not_negative(float), metavar="TIMES",
+        help="how strongly the style is heard: 1 as it was learnt, which drifts into other styles, "
+        "more is purer (default: 2)",
     )
     dance.add_argument(
         "--guard", type=terminal.not_negative(float), metavar="SHARE",
@@ -182,7 +190,7 @@ def choose_settings(
         if given.get("legacy"):
             given = {"temperature": legacy.TEMPERATURE, "settle": 0, **given}
         return DanceSettings(**given)
-    clash = [f"--{name}" for name in DANCE_FLAGS if name in given]
+    clash = [f"--{name.replace('_', '-')}" for name in DANCE_FLAGS if name in given]
     if clash:
         raise UserError(
             f"--replay makes a dance again as it was; leave out {' and '.join(clash)}."

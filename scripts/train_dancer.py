@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -28,9 +30,13 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--name", "--model", required=True,
                         help="name of the model: the one whose VAE made the latents, or, for "
                         "joints, a new one; a path is taken as its folder")
-    parser.add_argument("--variance", type=terminal.positive(float), default=0.995,
+    parser.add_argument("--variance", type=terminal.positive(float), default=0.98,
                         help="of joints: share of their variance whose directions are danced, up "
                         "to 1; less is steadier, more is finer")
+    parser.add_argument("--stream", action="store_true",
+                        help="of joints: read the files twice, keep their trajectory in a "
+                        "temporary file, and read windows of it while others are learned from; "
+                        "for recordings that do not fit into memory")
     parser.add_argument("--network", choices=("lean", "dancenet"), default="lean",
                         help="lean, or the network of 2018")
     parser.add_argument("--start-from", metavar="NAME", default=None,
@@ -71,26 +77,36 @@ def build_parser() -> argparse.ArgumentParser:
                         help="how far, at most, each window is moved from where it was danced, in "
                         "model units (1 is how far poses differ); teaches the dancer to come back "
                         "from its own errors")
-    parser.add_argument("--pull", type=terminal.not_negative(float), default=0.03,
+    parser.add_argument("--pull", type=terminal.not_negative(float), default=None,
                         help="share of that way that it is to come back in one frame, from 0 to "
-                        "1: more is safer, and calmer")
-    parser.add_argument("--encoder-noise", type=terminal.not_negative(float), default=1.0,
+                        "1: more is safer, and varies less; 0.03 of silhouettes and 0.015 of "
+                        "joints unless given")
+    parser.add_argument("--encoder-noise", type=terminal.not_negative(float), default=None,
                         metavar="TIMES", help="noise on what the dancer sees, in shape and size "
                         "as uncertain as the encoder is (of joints: a tenth of how far poses "
-                        "differ); keeps a dance from swinging itself up")
+                        "differ); keeps a dance from swinging itself up; 1 of silhouettes and 0.1 "
+                        "of joints unless given")
     parser.add_argument("--noise-memory", type=terminal.not_negative(float), default=0.98,
                         help="how far that noise is the same from one frame to the next: 0 for "
                         "independent draws, as in 2018, below 1 for a drift")
     parser.add_argument("--smoothing", type=terminal.not_negative(float), default=1.5,
                         help="standard deviation, in frames, of the low-pass over the latents: an "
                         "encoder sees each frame alone, and its latents tremble")
+    parser.add_argument("--jerk", type=terminal.not_negative(float), default=0.0, metavar="WEIGHT",
+                        help="weight of a penalty on an unsteady path: the mean square second "
+                        "difference, x(t+1) - 2 x(t) + x(t-1), of the mean predictions along a "
+                        "window, in usual steps. An acceleration, strictly; named, as in motion "
+                        "prediction, after the jerkiness it takes away. The loss shown is without "
+                        "it")
     parser.add_argument("--clip-norm", type=terminal.positive(float), default=1.0,
                         help="the largest norm of the gradient, in nats per dimension")
-    parser.add_argument("--patience", type=terminal.positive(int), default=12,
-                        help="stop after this many epochs without a better validation")
-    parser.add_argument("--keep", choices=("best", "last"), default="best",
+    parser.add_argument("--patience", type=terminal.positive(int), default=None,
+                        help="stop after this many epochs without a better validation; 12 with "
+                        "--keep best, and without end with --keep last, unless given")
+    parser.add_argument("--keep", choices=("best", "last"), default=None,
                         help="which weights: those of the epoch that foretold the held-out "
-                        "dances best, or the last ones, which know more of the others")
+                        "dances best, or the last ones, which know more of the others; the best "
+                        "of silhouettes and the last of joints unless given")
     parser.add_argument("--seed", type=terminal.not_negative(int), default=0,
                         help="of all that is random")
     begun = parser.add_mutually_exclusive_group()
@@ -99,31 +115,58 @@ def build_parser() -> argparse.ArgumentParser:
     begun.add_argument("--overwrite", action="store_true",
                        help="replace the dancer of that model")
     parser.add_argument("--tensorboard", action="store_true",
-                        help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard")
+                        help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard: "
+                        "loss, gradient, mixtures, and real and generated vectors; open them with "
+                        "tensorboard --logdir and that folder")
+    parser.add_argument("--strategy", choices=("mirrored", "multiworker"), default=None,
+                        help="divide each batch among all GPUs of this machine (mirrored), or "
+                        "among the processes that TF_CONFIG names, this one among them; one device "
+                        "unless given")
+    parser.add_argument("--virtual-devices", type=terminal.positive(int), default=None, metavar="N",
+                        help="with --strategy mirrored: divide the processor into N devices, to "
+                        "try it without GPUs")
     return parser
+
+
+# What is best differs between a VAE's latents and recorded joints.
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "silhouette": {"pull": 0.03, "encoder_noise": 1.0, "keep": "best"},
+    "skeleton": {"pull": 0.015, "encoder_noise": 0.1, "keep": "last"},
+}
+LITTLE_SECONDS = 120  # of recordings, the mirrored ones too
+LITTLE = {"pull": 0.05, "encoder_noise": 1.0, "units": 256, "mixtures": 3, "keep": "last"}
 
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from dancenet import weights
     from dancenet.codecs.latents import Latents
-    from dancenet.data.recordings import Recordings
+    from dancenet.data.recordings import Recording, Recordings, each_recording
     from dancenet.errors import MissingExtra, UserError
     from dancenet.folder import ModelFolder
 
     if arguments.noise_memory >= 1:
         raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
     for name in ("pull", "variance"):
-        if getattr(arguments, name) > 1:
+        if (getattr(arguments, name) or 0) > 1:
             raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
+    if arguments.virtual_devices and not arguments.strategy:
+        raise UserError("--virtual-devices needs --strategy mirrored; say both, or neither.")
     folder = ModelFolder(Path("weights") / arguments.name)
-    material: Latents | Recordings
+    material: Latents | Recordings | Callable[[], Iterable[Recording]]
     if arguments.space == "skeleton":
         if not arguments.motions:
             raise UserError(
                 "--space skeleton needs files of motion; name them, such as dances/*.bvh."
             )
-        material = flags.read_recordings(arguments)
+        if arguments.stream:
+            wanted = flags.recordings_wanted(arguments)
+            passes = count()
+            material = lambda: each_recording(  # noqa: E731
+                arguments.motions, **wanted, quiet=next(passes) > 0
+            )
+        else:
+            material = flags.read_recordings(arguments)
     else:
         if arguments.motions:
             raise UserError(
@@ -136,6 +179,20 @@ def work(arguments: argparse.Namespace) -> int | None:
                 f"`python scripts/train_vae.py --name {arguments.name}`."
             )
         material = Latents.load(arguments.latents)
+    defaults = DEFAULTS[arguments.space]
+    if isinstance(material, Recordings):
+        seconds = sum(clip.num_frames for clip in material.clips) / material.fps
+        if seconds < LITTLE_SECONDS and not arguments.start_from:
+            terminal.say(
+                f"{seconds:.0f} s of recordings are little; the network is small, and shown more "
+                "noise, unless flags say otherwise."
+            )
+            defaults = LITTLE
+    for name, value in defaults.items():
+        if getattr(arguments, name) is None:
+            setattr(arguments, name, value)
+    if arguments.patience is None and arguments.keep == "best":
+        arguments.patience = 12
     start_from = None
     if arguments.start_from:
         start_from = ModelFolder(weights.find_model(arguments.start_from))
@@ -164,6 +221,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         encoder_noise=arguments.encoder_noise,
         noise_memory=arguments.noise_memory,
         smoothing=arguments.smoothing,
+        jerk=arguments.jerk,
         tensorboard=arguments.tensorboard,
     )
     train_options = TrainOptions(
@@ -178,12 +236,20 @@ def work(arguments: argparse.Namespace) -> int | None:
     how: dict[str, Any] = {
         "start_from": start_from, "resume": arguments.resume, "overwrite": arguments.overwrite
     }
-    if isinstance(material, Latents):
-        train_dancer(material, folder, options, train_options, **how)
-    else:
-        train_skeleton_dancer(
-            material, folder, options, train_options, variance=arguments.variance, **how
-        )
+    with contextlib.ExitStack() as together:
+        if arguments.strategy:
+            from dancenet.nets.strategy import open_devices
+
+            how["devices"] = open_devices(arguments.strategy, arguments.virtual_devices)
+            folder = together.enter_context(how["devices"].place(folder))
+        if isinstance(material, Latents):
+            train_dancer(material, folder, options, train_options, **how)
+        else:
+            train_skeleton_dancer(
+                material, folder, options, train_options, variance=arguments.variance, **how
+            )
+        if "devices" in how and not how["devices"].leads:
+            return None
     from dancenet.nets.export import export_dancer
 
     export_dancer(folder)

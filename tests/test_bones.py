@@ -8,7 +8,7 @@ from motion_files import shared
 
 from dancenet.data.bones import bone_lengths, infer_parents, measure_stretch, steady_bones
 from dancenet.data.motion import JOINTS, PARENTS, read_npz_clip
-from dancenet.data.skeleton_clip import check_tree
+from dancenet.data.tree import check_tree
 
 # Bones of the limbs: in a trunk several trees are as rigid as the true one.
 LIMBS = [j for j, name in enumerate(JOINTS) if name[2:] in ("elbow", "wrist", "knee", "ankle",

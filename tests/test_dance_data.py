@@ -212,15 +212,29 @@ def test_baselines_of_white_noise_are_those_of_its_gaussians():
 
 
 def test_styles_of_which_there_is_little_are_shown_more_often_by_the_root_of_their_share():
-    styles = np.repeat(np.eye(3, dtype=np.float32), [160, 40, 1], axis=0)
-    windows = np.stack([np.arange(201), np.full(201, 5)], axis=1)
-    shown = dance_data.balance_styles(windows, styles)
+    rare = dance_data.balance_styles(np.eye(3, dtype=np.float32), np.array([160, 40, 1]))
     # 160 / 40 is 4, whose root is 2; 160 / 1 would be 13, and 4 is the most.
-    counts = np.unique(styles[shown[:, 0]].argmax(axis=1), return_counts=True)[1]
-    assert counts.tolist() == [160, 80, 4]
-    assert np.array_equal(dance_data.balance_styles(windows, None), windows)
-    unknown = np.zeros_like(styles)
-    assert np.array_equal(dance_data.balance_styles(windows, unknown), windows)
+    assert rare.tolist() == [1, 2, 4]
+    styles = np.array([[1, 0], [0, 0], [0, 1], [0.5, 0.5]], np.float32)
+    # 85 and 10 windows, 8.5 to 1: 3 times, and twice what is half of both.
+    assert dance_data.balance_styles(styles, np.array([80, 7, 5, 10])).tolist() == [1, 1, 3, 2]
+    unknown = np.zeros((2, 3), np.float32)
+    assert dance_data.balance_styles(unknown, np.array([5, 9])).tolist() == [1, 1]
+
+
+def test_a_round_shows_windows_of_rare_styles_more_often_and_says_how_many_there_are():
+    styles = np.repeat(np.eye(2, dtype=np.float32), [96, 24], axis=0)
+    vectors = np.arange(120, dtype=np.float32)[:, None]
+    clips = [range(0, 96), range(96, 120)]
+    data = WindowData(vectors, BatchOptions(7, warm_up=2), styles=styles)
+    plain = WindowData(vectors, BatchOptions(7, warm_up=2))
+    # 12 windows and 3, which are a quarter and so are shown twice.
+    assert plain.count_windows(clips, 8) == len(data.windows(clips, 8)) == 15
+    assert data.count_windows(clips, 8) == 18
+    (batch,) = data.batches(clips, 1, 89 + 2 * 17, 1, np.random.default_rng(0))
+    shown = np.unique(batch["inputs"][:, 0, 0].astype(int), return_counts=True)
+    assert shown[0].tolist() == [*range(89), *range(96, 113)]
+    assert shown[1].tolist() == [1] * 89 + [2] * 17
 
 
 def test_the_style_of_some_windows_is_not_told_and_of_held_out_ones_always():

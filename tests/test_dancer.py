@@ -14,8 +14,11 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 keras_mdn_layer = pytest.importorskip("keras_mdn_layer", reason="needs the extra 'train'")
 
+from dancenet.codecs.skeleton import SkeletonCodec  # noqa: E402
 from dancenet.config import DancerConfig  # noqa: E402
+from dancenet.data.skeleton_reader import read_skeleton  # noqa: E402
 from dancenet.errors import UserError  # noqa: E402
+from dancenet.nets.dance_data import baselines, fit_step_scale  # noqa: E402
 from dancenet.nets.dancer import (  # noqa: E402
     DancerTrainer,
     KerasStepModel,
@@ -24,14 +27,17 @@ from dancenet.nets.dancer import (  # noqa: E402
     hard_sigmoid_2018,
     load_dancer,
     masked_mean,
+    mean_prediction,
     mixture_nats,
+    path_jerk,
     split_params,
     squared_errors,
 )
-from dancenet.nets.train import save_weights  # noqa: E402
+from dancenet.nets.train import TrainOptions, make_optimizer, save_weights  # noqa: E402
 from dancenet.nets.train_dancer import DancerOptions  # noqa: E402
 from dancenet.sequence.generate import generate  # noqa: E402
-from dancenet.sequence.mixture import Mixture, log_likelihood  # noqa: E402
+from dancenet.sequence.mixture import Mixture, entropy, log_likelihood  # noqa: E402
+from motion_files import shared  # noqa: E402
 
 SMALL = DancerConfig(dim=4, units=8, layers=2, num_mixtures=3, look_back=6)
 STEPS_SEEN = dataclasses.replace(SMALL, steps_seen=2)
@@ -109,12 +115,66 @@ def test_a_narrow_gaussian_at_its_mean_costs_less_than_nothing():
     assert nats == pytest.approx([np.log(sigma) + 0.5 * np.log(2 * np.pi)], rel=1e-5)
 
 
-def test_the_loss_is_that_of_keras_mdn_layer_over_the_dimensions():
-    params = random_params(64, dim=6, num_mixtures=4)
-    targets = some_vectors(64, 6, seed=1)
-    oracle = keras_mdn_layer.get_mixture_loss_func(6, 4)(targets, params)
-    nats = numpy_of(mixture_nats(params, targets, 4))
-    assert nats.mean() == pytest.approx(float(numpy_of(oracle)) / 6, rel=1e-5)
+def test_the_loss_of_a_sure_network_is_below_zero():
+    # The entropy of a Gaussian, log sigma + 0.5 log(2 pi e), is 0 at sigma = 0.242 and falls
+    # without end: what is foretold ten times as exactly costs log 10 nats less.
+    def cost(sigma):
+        targets = np.float32(sigma) * some_vectors(20_000, 5)
+        params = np.concatenate([np.zeros(5), np.full(5, sigma), np.zeros(1)]).astype(np.float32)
+        return numpy_of(mixture_nats(np.tile(params, (20_000, 1)), targets, 1)).mean()
+
+    zero = 1 / np.sqrt(2 * np.pi * np.e)
+    assert cost(zero) == pytest.approx(0.0, abs=0.01)
+    assert cost(1.1 * zero) > 0 > cost(0.9 * zero)
+    assert cost(zero / 10) == pytest.approx(-np.log(10), abs=0.01)
+
+
+@pytest.mark.parametrize("count", [5, 32])
+def test_a_mixture_of_equal_components_costs_what_one_of_them_does(count):
+    one = random_params(20, dim=6, num_mixtures=1)
+    mu, sigma = one[:, :6], one[:, 6:12]
+    weights = some_vectors(20, count)
+    many = np.concatenate([np.tile(mu, (1, count)), np.tile(sigma, (1, count)), weights], axis=1)
+    targets = some_vectors(20, 6, seed=1)
+    assert numpy_of(mixture_nats(many, targets, count)) == pytest.approx(
+        numpy_of(mixture_nats(one, targets, 1)), rel=1e-5
+    )
+
+
+def test_components_far_from_each_other_cost_one_of_them_and_the_choice():
+    # Of K far apart and equally likely, the one that is right costs its own nats and log K.
+    count, dim = 32, 3
+    mu = 1000.0 * np.arange(count)[:, None] + np.zeros(dim)
+    params = np.concatenate([mu.ravel(), np.full(count * dim, 0.5), np.zeros(count)])
+    params = np.tile(params.astype(np.float32), (count, 1))
+    nats = numpy_of(mixture_nats(params, mu.astype(np.float32), count))
+    expected = np.log(0.5) + 0.5 * np.log(2 * np.pi) + np.log(count) / dim
+    assert nats == pytest.approx(np.full(count, expected), rel=1e-5)
+
+
+@pytest.mark.parametrize("dim, count", [(6, 4), (165, 32)])
+def test_the_loss_is_that_of_keras_mdn_layer_over_the_dimensions(dim, count):
+    params = random_params(64, dim=dim, num_mixtures=count)
+    targets = some_vectors(64, dim, seed=1)
+    oracle = keras_mdn_layer.get_mixture_loss_func(dim, count)(targets, params)
+    nats = numpy_of(mixture_nats(params, targets, count))
+    assert nats.mean() == pytest.approx(float(numpy_of(oracle)) / dim, rel=1e-5)
+
+
+def test_the_loss_has_the_slope_of_keras_mdn_layer_in_every_parameter():
+    # Finite differences in double precision, in one parameter of all mixtures at a time.
+    params = random_params(4, dim=3, num_mixtures=5).astype(np.float64)
+    targets = keras.ops.convert_to_tensor(some_vectors(4, 3, seed=1), "float64")
+    oracle = keras_mdn_layer.get_mixture_loss_func(3, 5)
+
+    def slope(loss, nudge):
+        above, below = (keras.ops.convert_to_tensor(params + way * nudge, "float64")
+                        for way in (1, -1))
+        return float(loss(above) - loss(below)) / 2e-4
+
+    for nudge in 1e-4 * np.eye(params.shape[1]):
+        ours = slope(lambda given: keras.ops.mean(mixture_nats(given, targets, 5)) * 3, nudge)
+        assert ours == pytest.approx(slope(lambda given: oracle(targets, given), nudge), abs=1e-9)
 
 
 def test_the_loss_is_the_density_that_dances_are_drawn_from():
@@ -125,15 +185,16 @@ def test_the_loss_is_the_density_that_dances_are_drawn_from():
     assert numpy_of(mixture_nats(params, targets, 5)).ravel() == pytest.approx(expected, rel=1e-4)
 
 
-def test_the_loss_is_that_of_scikit_learn():
+@pytest.mark.parametrize("count", [1, 3, 32])
+def test_the_loss_is_that_of_scikit_learn(count):
     mixture_of_sklearn = pytest.importorskip("sklearn.mixture").GaussianMixture
     targets = some_vectors(300, 4)
-    fitted = mixture_of_sklearn(3, covariance_type="diag", random_state=0).fit(targets)
+    fitted = mixture_of_sklearn(count, covariance_type="diag", random_state=0).fit(targets)
     params = np.concatenate([
         fitted.means_.ravel(), np.sqrt(fitted.covariances_).ravel(), np.log(fitted.weights_)
     ]).astype(np.float32)
-    nats = numpy_of(mixture_nats(np.tile(params, (300, 1)), targets, 3))
-    assert nats * 4 == pytest.approx(-fitted.score_samples(targets), rel=1e-4)
+    nats = numpy_of(mixture_nats(np.tile(params, (300, 1)), targets, count))
+    assert nats * 4 == pytest.approx(-fitted.score_samples(targets), rel=1e-4, abs=1e-3)
 
 
 def test_the_loss_is_finite_where_every_density_underflows():
@@ -148,6 +209,105 @@ def test_only_what_the_mask_keeps_counts():
     mask = np.array([[1, 1, 0], [1, 0, 0]], np.float32)
     assert float(numpy_of(masked_mean(values, mask))) == pytest.approx(2.0)
     assert float(numpy_of(masked_mean(values, 0 * mask))) == 0.0
+
+
+def jerk_of(path, mask=None, step_scale=1.0):
+    path = np.asarray(path, np.float32)
+    mask = np.ones(path.shape[:2], np.float32) if mask is None else np.asarray(mask, np.float32)
+    scale = np.broadcast_to(np.float32(step_scale), path.shape[2:])
+    return float(numpy_of(path_jerk(path, mask, scale)))
+
+
+def test_a_straight_line_at_a_steady_speed_has_no_jerk():
+    time = np.arange(12.0)[:, None]
+    lines = np.stack([3 + 0.5 * time * [1, -2, 0], -1 + time * [0.25, 0, 4]])
+    assert jerk_of(lines) == 0.0
+
+
+def test_a_parabola_has_the_jerk_of_its_acceleration_squared():
+    # x = a t^2 has the second difference 2 a wherever it is taken.
+    time, a = np.arange(12.0)[None, :, None], np.array([0.5, -0.25, 2.0])
+    assert jerk_of(a * time**2) == pytest.approx(np.mean((2 * a) ** 2))
+    assert jerk_of(a * time**2 + 3 * time - 7) == pytest.approx(np.mean((2 * a) ** 2))
+
+
+def test_jerk_is_measured_in_usual_steps():
+    time, scale = np.arange(12.0)[None, :, None], np.array([0.5, 4.0])
+    assert jerk_of(time**2 * [1, 1], step_scale=scale) == pytest.approx(np.mean((2 / scale) ** 2))
+
+
+def test_jerk_counts_only_where_three_neighbours_do():
+    # Second differences of 2 at steps 1 and 2, of 0 at 3, and of 100 and more where it is masked.
+    path = np.array([[0, 1, 4, 9, 14, 1000, -1000, 0, 1, 2]], float)[..., None]
+    mask = [[1, 1, 1, 1, 1, 0, 1, 1, 0, 1]]
+    assert jerk_of(path, mask) == pytest.approx((4 + 4 + 0) / 3)
+    assert jerk_of(path, [[1, 1, 0, 1, 1, 0, 1, 1, 0, 1]]) == 0.0
+
+
+def test_a_path_of_two_vectors_has_no_jerk():
+    assert jerk_of(np.array([[[1.0], [5.0]]])) == 0.0
+
+
+def test_the_mean_prediction_weighs_every_component():
+    pi, mu = np.array([0.2, 0.5, 0.3]), np.array([[1.0, 0.0], [2.0, 10.0], [-4.0, 1.0]])
+    params = np.concatenate([mu.ravel(), np.ones(6), np.log(pi) + 5]).astype(np.float32)
+    received = numpy_of(mean_prediction(params[None, None], 2, 3))
+    assert received == pytest.approx((pi @ mu)[None, None], abs=1e-5)
+    one = np.array([[7.0, -7.0, 1.0, 1.0, 3.0]], np.float32)
+    assert numpy_of(mean_prediction(one, 2, 1)).tolist() == [[7.0, -7.0]]
+
+
+def shaken(seed=0):
+    """A batch of windows of a path whose steps change from frame to frame."""
+    vectors = np.cumsum(some_vectors(8, 7, 4, seed=seed), axis=1)
+    return {
+        "inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": np.ones((8, 6), np.float32)
+    }
+
+
+def trainer_of(network, jerk, rate=1e-2):
+    trainer = DancerTrainer(network, jerk)
+    trainer.compile(optimizer=keras.optimizers.Adam(rate), jit_compile=False)
+    return trainer
+
+
+@pytest.mark.parametrize(
+    "config", [SMALL, STEPS_SEEN, dataclasses.replace(PLACES, dropout=0.0)],
+    ids=["step", "steps seen", "place"],
+)
+def test_the_jerk_is_beside_the_nats_in_the_log_and_not_in_them(config):
+    batch, network = shaken(), build_dancer(config)
+    network.set_step_scale(np.array([0.1, 0.5, 1.0, 2.0], np.float32))
+    trainer = trainer_of(network, 0.5)
+    nats = trainer.nats(batch).mean()
+    params = network.model.predict_on_batch(batch["inputs"])
+    path = numpy_of(mean_prediction(params, 4, 3))
+    jerk = np.mean((np.diff(path, n=2, axis=1) / network.step_scale) ** 2)
+    figures = trainer.train_on_batch(batch, return_dict=True)
+    assert figures.keys() == {"loss", "jerk", "objective"}
+    assert figures["loss"] == pytest.approx(nats, rel=1e-4)
+    assert figures["jerk"] == pytest.approx(jerk, rel=1e-3)
+    assert figures["objective"] == pytest.approx(nats + 0.5 * jerk, rel=1e-3)
+    assert trainer_of(network, 0.0).train_on_batch(batch, return_dict=True).keys() == {"loss"}
+
+
+def test_the_penalty_makes_the_predicted_path_smoother():
+    def trained(weight):
+        keras.utils.set_random_seed(3)
+        network = build_dancer(STEPS_SEEN)
+        trainer = trainer_of(network, weight)
+        for seed in range(60):
+            trainer.train_on_batch(shaken(seed))
+        path = mean_prediction(network.model.predict_on_batch(shaken(99)["inputs"]), 4, 3)
+        return jerk_of(numpy_of(path), step_scale=network.step_scale)
+
+    assert trained(10.0) < 0.8 * trained(0.0)
+
+
+@pytest.mark.parametrize("weight", [-1.0, np.nan, np.inf])
+def test_an_impossible_weight_of_the_jerk_is_refused(weight):
+    with pytest.raises(ValueError, match="jerk must be 0 or more"):
+        DancerTrainer(build_dancer(SMALL), weight)
 
 
 def test_the_whole_sequence_and_step_by_step_are_the_same(network):
@@ -297,6 +457,77 @@ def test_a_masked_target_has_no_influence_on_training():
         trainer.train_on_batch({"inputs": vectors, "targets": targets, "mask": mask})
         weights.append(np.concatenate([value.ravel() for value in network.model.get_weights()]))
     assert np.array_equal(*weights)
+
+
+def test_a_target_that_every_component_excludes_leaves_the_weights_finite():
+    network = build_dancer(dataclasses.replace(SMALL, num_mixtures=32))
+    trainer = DancerTrainer(network, jerk=1.0)
+    trainer.compile(optimizer=make_optimizer(TrainOptions()), jit_compile=False)
+    batch = shaken()
+    batch["targets"] = batch["targets"] + np.float32(1e6)
+    for _ in range(3):
+        figures = trainer.train_on_batch(batch, return_dict=True)
+    assert np.isfinite(list(figures.values())).all() and figures["loss"] > 1e6
+    assert all(np.isfinite(numpy_of(weight)).all() for weight in network.model.weights)
+
+
+def synthetic_motion(num_frames=626, dim=165):
+    """Joints swinging each at its own pace, with a little noise: (T, D), unit variance."""
+    rng = np.random.default_rng(0)
+    time = np.arange(num_frames)[:, None] / 30
+    pace, phase = rng.uniform(0.2, 1.0, dim), rng.uniform(0, 2 * np.pi, dim)
+    path = np.sin(2 * np.pi * pace * time + phase) + 0.01 * rng.normal(size=(num_frames, dim))
+    return ((path - path.mean(axis=0)) / path.std(axis=0)).astype(np.float32)
+
+
+def recorded_dance():
+    """A recorded dance of 55 joints as its codec gives it: (T, D)."""
+    clip = read_skeleton(shared("dance.npy"))
+    clip = clip.cut(max((run for run, _ in clip.good_runs()), key=len))
+    return SkeletonCodec.fit([clip]).encode(clip.positions)
+
+
+@pytest.mark.parametrize("motion", [synthetic_motion, recorded_dance])
+def test_half_a_minute_of_a_whole_skeleton_trains_thirty_two_components(motion, record_property):
+    vectors, look_back = motion(), 32
+    assert 500 <= len(vectors) <= 626 and vectors.shape[1] >= 150
+    config = DancerConfig(
+        dim=vectors.shape[1], units=48, num_mixtures=32, steps_seen=2, look_back=look_back
+    )
+    keras.utils.set_random_seed(3)
+    network = build_dancer(config)
+    step_scale = fit_step_scale(vectors, [range(len(vectors))])
+    network.set_step_scale(step_scale)
+    windows = np.stack([
+        vectors[start : start + look_back + 1]
+        for start in range(0, len(vectors) - look_back, 8)
+    ])
+    mask = np.tile(np.arange(look_back) >= 8, (len(windows), 1)).astype(np.float32)
+    inputs, targets = windows[:, :-1], windows[:, 1:]
+    begin_linear(network, inputs, targets, mask)
+    trainer = DancerTrainer(network, jerk=0.01)
+    options, num_steps = TrainOptions(warm_up_steps=15), 45
+    trainer.compile(optimizer=make_optimizer(options), jit_compile=False)
+    rng = np.random.default_rng(0)
+    losses = []
+    for step in range(num_steps):
+        trainer.optimizer.learning_rate = options.rate(step, num_steps)
+        rows = rng.choice(len(windows), 8, replace=False)
+        batch = {"inputs": inputs[rows], "targets": targets[rows], "mask": mask[rows]}
+        figures = trainer.train_on_batch(batch, return_dict=True)
+        assert np.isfinite(list(figures.values())).all()
+        assert np.isfinite(numpy_of(trainer.optimizer.gradient_norm))
+        losses.append(figures["loss"])
+    everything = [range(len(vectors))]
+    assert min(losses) < losses[0]
+    assert losses[-1] < baselines(vectors, everything, everything)["repeat"]
+    params = network.model.predict_on_batch(inputs[::8])
+    logits, mu, sigma = (numpy_of(part) for part in split_params(params, config.dim, 32))
+    assert np.isfinite(mu).all() and (sigma >= 0.999 * config.sigma_floor * step_scale).all()
+    # Nothing has collapsed: more than one component is likely in a usual frame.
+    nats = entropy(logits.reshape(-1, 32))
+    record_property("entropy_in_nats", float(nats.mean()))
+    assert nats.mean() > np.log(2)
 
 
 def test_weights_are_saved_and_loaded_with_the_step_scale(network, tmp_path):
@@ -596,13 +827,20 @@ def test_it_trains_on_the_other_backends(backend):
 import numpy as np, keras
 from dancenet.config import DancerConfig
 from dancenet.nets.dancer import DancerTrainer, build_dancer
+from dancenet.nets.train import TrainOptions, jit_compile, make_optimizer
 network = build_dancer(DancerConfig(dim=4, units=8, layers=1, num_mixtures=2))
-trainer = DancerTrainer(network)
-trainer.compile(optimizer=keras.optimizers.Adam(1e-2))
+trainer = DancerTrainer(network, jerk=0.1)
+optimizer = make_optimizer(TrainOptions(learning_rate=1e-2))
+trainer.compile(optimizer=optimizer, jit_compile=jit_compile())
 x = np.random.default_rng(0).normal(size=(4, 6, 4)).astype('float32')
 batch = {'inputs': x[:, :-1], 'targets': x[:, 1:], 'mask': np.ones((4, 5), 'float32')}
-losses = [float(trainer.train_on_batch(batch, return_dict=True)['loss']) for _ in range(8)]
+steps = [trainer.train_on_batch(batch, return_dict=True) for _ in range(8)]
+losses = [float(step['objective']) for step in steps]
 assert losses[-1] < losses[0], losses
+assert abs(steps[0]['loss'] + 0.1 * steps[0]['jerk'] - losses[0]) < 1e-4, steps[0]
+norm = float(keras.ops.convert_to_numpy(trainer.optimizer.gradient_norm))
+assert np.isfinite(norm) and norm > 0, norm
+assert np.isfinite(trainer.nats(batch)).all()
 """
     environment = {**os.environ, "KERAS_BACKEND": backend}
     root = Path(__file__).parents[1]

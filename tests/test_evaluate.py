@@ -18,6 +18,7 @@ from dancenet.codecs.latents import Latents
 from dancenet.data.frames import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
+from dancenet.evaluation.scenes import Silhouettes
 from dancenet.folder import ModelFolder
 from dancenet.metrics.report import COLUMNS, MEASURES, MODEL, RECIPE_2018
 from dancenet.pipeline import load_dancer
@@ -279,16 +280,20 @@ def make_latents(num_clips: int, seconds: float, sources: int) -> Latents:
     )
 
 
+def split(latents):
+    return real.split_blocks(latents.clips, latents.sources, latents.fps, latents.clips)
+
+
 def test_clips_of_one_recording_stay_on_one_side():
     latents = make_latents(20, 10, sources=10)
-    blocks, groups, by_recording = real.split_blocks(latents, latents.clips)
+    blocks, groups, by_recording = split(latents)
     assert by_recording and blocks == list(latents.clips)
     assert groups == [str(i % 10) for i in range(20)]
 
 
 def test_few_recordings_are_cut_into_blocks_with_gaps_between():
     latents = make_latents(1, 60, sources=1)
-    blocks, groups, by_recording = real.split_blocks(latents, latents.clips)
+    blocks, groups, by_recording = split(latents)
     assert not by_recording and len(set(groups)) == len(blocks) == 4
     assert all(b.start - a.stop == 30 for a, b in zip(blocks, blocks[1:]))
 
@@ -296,7 +301,7 @@ def test_few_recordings_are_cut_into_blocks_with_gaps_between():
 def test_what_few_recordings_show_at_one_time_stays_on_one_side():
     # Two recordings, each drawn from three sides.
     latents = make_latents(6, 60, sources=2)
-    blocks, groups, by_recording = real.split_blocks(latents, latents.clips)
+    blocks, groups, by_recording = split(latents)
     assert not by_recording and len(blocks) == 24
     for block, group in zip(blocks, groups):
         clip = block.start // 1800
@@ -306,7 +311,7 @@ def test_what_few_recordings_show_at_one_time_stays_on_one_side():
 def test_many_frames_are_thinned_out_evenly(monkeypatch):
     monkeypatch.setattr(real, "MAX_REAL_FRAMES", 3000)
     latents = make_latents(20, 40, sources=10)
-    blocks, groups, _ = real.split_blocks(latents, latents.clips)
+    blocks, groups, _ = split(latents)
     assert sum(map(len, blocks)) <= 3600
     assert blocks[0].start < 1200 and blocks[-1].stop > 20_000
     assert len(set(groups)) > 1
@@ -319,7 +324,9 @@ def test_what_is_held_out_is_what_the_trainers_hold_out(tmp_path, frames):
     folder = write_small_model(tmp_path / "small")
     source = FrameFolder.open(frames)
     latents = encode_frames(folder, source)
-    data = RealDances.prepare(load_dancer(folder.path), source, latents)
+    dancer = load_dancer(folder.path)
+    scene = Silhouettes(source, latents, dancer.silhouettes, 0)
+    data = RealDances.prepare(dancer, scene, "the frames")
     assert (data.train, data.held_out) == latents.split()
     assert files.sha256_of(folder / "encoder.onnx") == latents.encoder_sha256
 

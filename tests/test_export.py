@@ -133,6 +133,34 @@ def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
     assert len(components) > 1, "there was something to choose"
 
 
+def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_says(
+    tmp_path: Path,
+) -> None:
+    config = DancerConfig(dim=5, units=8, num_mixtures=32, steps_seen=2)
+    network = dancer.build_dancer(config)
+    rng, count = np.random.default_rng(0), 64_000
+    weights = rng.dirichlet(np.full(32, 3.0))
+    for weight in network.model.trainable_weights:
+        weight.assign(np.zeros(weight.shape, np.float32))
+    network.mdn.mdn_pi.bias.assign(np.log(weights))
+    network.mdn.mdn_mus.bias.assign(np.repeat(100.0 * np.arange(32), 5))
+    network.mdn.mdn_sigmas.bias.assign(np.full(32 * 5, -1.0))
+    (tmp_path / "step.onnx").write_bytes(export.step_graph(network).SerializeToString())
+    model = OnnxStepModel(tmp_path / "step.onnx")
+    vectors = np.zeros((count, 5), np.float32)
+    gumbel, normal = rng.gumbel(size=(count, 32)), rng.standard_normal((count, 5))
+    draws, _ = model.sample(vectors, model.initial_state(count), gumbel, normal, 1.0)
+    drawn = np.rint(draws / 100).astype(int)
+    assert (drawn == drawn[:, :1]).all()  # all dimensions come from one component
+    # Pearson's statistic is above 61.1 once in a thousand times with 31 degrees of freedom.
+    shares = np.bincount(drawn[:, 0], minlength=32)
+    assert (np.square(shares - count * weights) / (count * weights)).sum() < 61.1
+    # elu(-1) + 1 = exp(-1), and the floor. 4 standard errors of a standard deviation.
+    sigma = np.exp(-1.0) + config.sigma_floor
+    left = draws - 100.0 * drawn
+    assert left.std() == pytest.approx(sigma, rel=4 / np.sqrt(2 * left.size))
+
+
 def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None:
     model = step_model(tmp_path / "model")
     feed = model._feed(np.zeros((3, 5), np.float32), model.initial_state(3))

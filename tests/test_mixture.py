@@ -5,7 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dancenet.sequence.mixture import Mixture, log_likelihood, sample
+from dancenet.sequence.mixture import (
+    Mixture,
+    entropy,
+    log_likelihood,
+    responsibilities,
+    sample,
+)
 
 
 def _mixture(logits, mu, sigma, batch=1):
@@ -59,6 +65,55 @@ def test_every_component_is_used():
     mixture = _mixture(np.log([0.1, 0.2, 0.3, 0.3, 0.1]), mu, np.ones((5, 1)), count)
     shares = np.bincount(np.rint(sample(mixture, np.random.default_rng(1))[:, 0] / 100).astype(int))
     assert shares / count == pytest.approx([0.1, 0.2, 0.3, 0.3, 0.1], abs=0.01)
+
+
+def test_thirty_two_components_are_drawn_as_often_as_their_weights_say():
+    count, weights = 64_000, np.random.default_rng(0).dirichlet(np.full(32, 3.0))
+    mu = 100.0 * np.arange(32)[:, None] + np.zeros(5)
+    mixture = _mixture(np.log(weights) - 3, mu, np.full((32, 5), 0.5), count)
+    draws = sample(mixture, np.random.default_rng(1))
+    drawn = np.rint(draws[:, 0] / 100).astype(int)
+    # Pearson's statistic is chi-square with 31 degrees of freedom, which is above 61.1 once in a
+    # thousand times; drawing the first component only would give millions.
+    expected = count * weights
+    assert expected.min() > 5
+    assert (np.square(np.bincount(drawn, minlength=32) - expected) / expected).sum() < 61.1
+    # All dimensions come from one component.
+    assert (np.rint(draws / 100).astype(int) == drawn[:, None]).all()
+
+
+def test_the_moments_of_thirty_two_components_are_those_of_the_mixture():
+    count, rng = 200_000, np.random.default_rng(0)
+    weights, mu = rng.dirichlet(np.ones(32)), rng.normal(size=(32, 2)) * 2
+    sigma = rng.uniform(0.3, 1.0, (32, 2))
+    draws = sample(_mixture(np.log(weights), mu, sigma, count), np.random.default_rng(1))
+    mean = weights @ mu
+    variance = weights @ (sigma**2 + mu**2) - mean**2
+    # Tolerances are 4 standard errors: sqrt(v / n) of the mean, and at most about v sqrt(2 / n) of
+    # the variance, as these mixtures have lighter tails than a Gaussian.
+    assert (np.abs(draws.mean(axis=0) - mean) < 4 * np.sqrt(variance / count)).all()
+    assert (np.abs(draws.var(axis=0) - variance) < 4 * variance * np.sqrt(2.5 / count)).all()
+
+
+def test_a_component_is_responsible_for_its_share_of_the_density():
+    mixture = _mixture(np.log([0.3, 0.7]), [[0.0], [1.0]], [[1.0], [2.0]])
+    joint = [
+        pi * np.exp(-0.5 * ((0.4 - mu) / sigma) ** 2) / sigma
+        for pi, mu, sigma in ((0.3, 0.0, 1.0), (0.7, 1.0, 2.0))
+    ]
+    received = responsibilities(mixture, np.array([[0.4]]))
+    assert received[0] == pytest.approx(np.array(joint) / sum(joint))
+
+
+def test_responsibilities_far_from_every_component_still_sum_to_one():
+    mu = np.random.default_rng(0).normal(size=(32, 9))
+    mixture = _mixture(np.zeros(32), mu, np.ones((32, 9)))
+    assert responsibilities(mixture, np.full((1, 9), 1e6)).sum() == pytest.approx(1.0)
+
+
+def test_the_entropy_of_a_choice_is_zero_when_it_is_made_and_log_k_when_it_is_open():
+    logits = np.array([[0.0] * 32, [1e3] + [0.0] * 31, [7.0, 7.0] + [-1e3] * 30])
+    assert entropy(logits) == pytest.approx([np.log(32), 0.0, np.log(2)], abs=1e-12)
 
 
 def test_temperature_multiplies_the_variance_and_divides_the_logits():

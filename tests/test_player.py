@@ -151,8 +151,8 @@ def test_a_notebook_plays_the_page_apart_from_its_own_scripts():
 
 @pytest.mark.parametrize(("name", "side"), [
     ("l_wrist", "l"), ("r_toe", "r"), ("LeftArm", "l"), ("mixamorig:RightFoot", "r"),
-    ("lfemur", ""), ("head", ""), ("lHand", "l"), ("hand.R", "r"), ("leg", ""), ("root", ""),
-    ("right_eye", "r"), ("lowerback", ""), ("rhand", ""),
+    ("lfemur", "l"), ("head", ""), ("lHand", "l"), ("hand.R", "r"), ("leg", ""), ("root", ""),
+    ("right_eye", "r"), ("lowerback", ""), ("rhand", "r"), ("upright", ""), ("Arm_LEFT", "l"),
 ])  # fmt: skip
 def test_the_side_of_a_joint_is_in_its_name(name, side):
     assert side_of(name) == side

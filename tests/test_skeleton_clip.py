@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from dancenet.data.motion import JOINTS, PARENTS, MotionClip
-from dancenet.data.skeleton_clip import SkeletonClip, check_same_skeleton, check_tree, top_down
+from dancenet.data.skeleton_clip import SkeletonClip, check_same_skeleton
+from dancenet.data.tree import check_tree, top_down
 from dancenet.data.skeleton_reader import read_skeleton
 from dancenet.errors import UserError
 

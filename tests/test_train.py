@@ -95,6 +95,10 @@ def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(
     assert [record["loss"] for record in straight.history] == pytest.approx(
         [record["loss"] for record in resumed.history], rel=1e-5
     )
+    for name in ("mae", "gradient_norm", "gradient_norm_max"):
+        assert [record[name] for record in straight.history] == pytest.approx(
+            [record[name] for record in resumed.history], rel=1e-5
+        )
     assert resumed.steps == straight.steps == 4 * STEPS
 
 
@@ -170,6 +174,64 @@ def test_the_log_has_one_record_an_epoch(tmp_path: Path) -> None:
     assert [record["epoch"] for record in records] == [1, 2, 3]
     assert [record["step"] for record in records] == [STEPS, 2 * STEPS, 3 * STEPS]
     assert {"loss", "val_loss", "mae", "learning_rate", "seconds"} <= records[0].keys()
+
+
+def test_a_figure_of_the_log_is_the_mean_over_all_steps_of_its_epoch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[dict[str, float]] = []
+    step = loop._Loop._step
+
+    def watched(self: Any, batch: Batch) -> dict[str, float]:
+        seen.append(step(self, batch))
+        return seen[-1]
+
+    monkeypatch.setattr(loop._Loop, "_step", watched)
+    history = run(tmp_path, TrainOptions(epochs=3)).history
+    assert len(seen) == 3 * STEPS
+    for number, record in enumerate(history):
+        epoch = seen[number * STEPS : (number + 1) * STEPS]
+        for name in ("loss", "mae", "gradient_norm"):
+            values = [figures[name] for figures in epoch]
+            assert len(set(values)) == STEPS
+            assert record[name] == pytest.approx(np.mean(values))
+        assert record["gradient_norm_max"] == max(figures["gradient_norm"] for figures in epoch)
+
+
+def test_the_gradient_is_measured_before_it_is_clipped() -> None:
+    # (w x - y)^2 at w = 0 has the gradient -2 y x: of x = (3, 4) and y = 2 it has the norm 20.
+    model = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
+    )
+    optimizer = loop.make_optimizer(TrainOptions(clip_norm=0.5))
+    model.compile(optimizer=optimizer, loss="mse", jit_compile=loop.jit_compile())
+    model.train_on_batch(np.array([[3.0, 4.0]], np.float32), np.array([[2.0]], np.float32))
+    assert float(keras.ops.convert_to_numpy(optimizer.gradient_norm)) == pytest.approx(20, rel=1e-6)
+
+
+def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
+    model, reference = make_model(), make_model()
+    reference.compile(
+        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss="mse", metrics=["mae"],
+        jit_compile=loop.jit_compile(),
+    )
+    for batch in batches(Epoch(0, 0, STEPS, STEPS, np.random.default_rng(0))):
+        model.train_on_batch(*batch)
+        reference.train_on_batch(*batch)
+    for first, second in zip(model.weights, reference.weights, strict=True):
+        np.testing.assert_allclose(first, second, rtol=1e-6)
+
+
+def test_a_training_begun_before_the_gradient_was_watched_can_be_resumed(tmp_path: Path) -> None:
+    model = make_model()
+    model.compile(
+        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss="mse", metrics=["mae"],
+        jit_compile=loop.jit_compile(),
+    )
+    first = run(tmp_path, TrainOptions(epochs=1), model=model).history
+    assert "gradient_norm" not in first[0]
+    history = run(tmp_path, TrainOptions(epochs=2), resume=True).history
+    assert history[0] == first[0] and history[1]["gradient_norm"] > 0
 
 
 def test_a_new_training_forgets_the_log_and_the_best_of_an_older_one(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
+pytest.importorskip("tensorboard", reason="the board needs the extra 'train'")
 
 from dancenet import files  # noqa: E402
 from dancenet.codecs.base import Scaler  # noqa: E402
@@ -23,6 +24,7 @@ from dancenet.nets.dance_data import WindowData  # noqa: E402
 from dancenet.nets.material import Material  # noqa: E402
 from dancenet.nets.train import TrainOptions  # noqa: E402
 from dancenet.nets.train_dancer import (  # noqa: E402
+    DENSITY_NOTE,
     DancerOptions,
     _fast_step,
     calibrate,
@@ -32,6 +34,7 @@ from dancenet.nets.train_dancer import (  # noqa: E402
 from dancenet.runtime.onnx import OnnxStepModel  # noqa: E402
 from dancenet.sequence.generate import generate  # noqa: E402
 from scripts.train_dancer import main  # noqa: E402
+from tensorboard_files import read_board, read_projector  # noqa: E402
 
 OPTIONS = DancerOptions(units=16, num_mixtures=2, look_back=12, stride=6, batch_size=8)
 EPOCHS = TrainOptions(epochs=2, warm_up_steps=2, learning_rate=1e-2)
@@ -51,8 +54,9 @@ def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
 def plain(vectors: np.ndarray) -> Material:
     """Returns one clip at 25 frames/s as what a dancer learns from."""
     return Material(
-        vectors, [range(len(vectors))], [], ["a"], 25.0, "latents", vectors.shape[1], (), None,
+        vectors, [range(len(vectors))], [], ["a"], [], 25.0, "latents", vectors.shape[1], (), None,
         lambda path: None, lambda options: WindowData(vectors, options),
+        [range(len(vectors))], [],
     )
 
 
@@ -103,13 +107,83 @@ def test_the_script_leaves_a_dancer_that_the_export_can_use(
     assert {"energy", "jerk", "still", "spread"} <= set(record["dance"])
 
     said = capsys.readouterr().out
-    assert "below zero is no bug" in said and "density" in said
+    assert f"tensorboard --logdir {Path('weights', 'tiny', 'training', 'dancer')}" in said
     assert "one Gaussian for every frame" in said and "repeating the last step" in said
 
     assert main([*FLAGS, "--epochs", "2"]) == 1
     assert "--resume" in capsys.readouterr().err
     assert main([*FLAGS, "--epochs", "3", "--resume"]) == 0
     assert folder.read_config().training["dancer"]["epochs"] == 3
+
+
+def test_the_board_has_the_figures_of_every_epoch_and_vectors_of_real_and_new_dances(
+    workplace: Path,
+) -> None:
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    options = dataclasses.replace(OPTIONS, tensorboard=True, jerk=0.1)
+    result = train_dancer(Latents.load("latents.npz"), folder, options, EPOCHS)
+    place = folder.training / "dancer" / "tensorboard"
+    board = read_board(place)
+    assert {
+        "loss", "val_loss", "jerk", "objective", "gradient_norm", "gradient_norm_max",
+        "mixture/entropy", "mixture/entropy_share", "mixture/components_used", "mixture/sigma_05",
+        "mixture/sigma_50", "mixture/sigma_95", "path/jerk", "path/jerk_real", "won/00", "won/01",
+    } <= board.keys()
+    for record in result.history:
+        for name, value in record.items():
+            if name not in ("epoch", "step"):
+                assert board[name][int(record["step"])] == pytest.approx(value, rel=1e-5)
+    for step, share in board["mixture/entropy_share"].items():
+        assert 0 < share <= 1 and board["mixture/entropy"][step] == pytest.approx(
+            share * np.log(2), rel=1e-5
+        )
+        assert board["won/00"][step] + board["won/01"][step] == pytest.approx(1.0)
+        low, high = board["mixture/sigma_05"][step], board["mixture/sigma_95"][step]
+        assert 0.05 < low < high  # the floor, in usual steps
+        assert board["gradient_norm"][step] <= board["gradient_norm_max"][step]
+    vectors, labels = read_projector(place)
+    dancer = folder.read_config().dancer
+    assert dancer is not None and vectors.shape[1] == dancer.dim
+    kinds = np.array(labels["kind"])
+    assert (kinds == "training").sum() == 190 and (kinds == "held out").sum() == 70
+    assert (kinds == "generated").sum() > 200
+    assert {name for name, kind in zip(labels["source"], kinds) if kind == "held out"} == {
+        "three.mp4"
+    }
+
+
+def test_the_jerk_of_the_path_is_logged_beside_nats_that_stay_comparable(
+    workplace: Path,
+) -> None:
+    assert main([*FLAGS, "--epochs", "2", "--jerk", "0.1"]) == 0
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    assert folder.read_config().training["dancer"]["jerk"] == 0.1
+    lines = (folder.training / "dancer" / "log.jsonl").read_text().splitlines()
+    for record in map(json.loads, lines):
+        assert record["jerk"] > 0
+        assert record["objective"] == pytest.approx(record["loss"] + 0.1 * record["jerk"], rel=1e-4)
+
+
+def test_a_window_too_short_for_a_second_difference_cannot_be_penalised(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*FLAGS, "--jerk", "0.1", "--look-back", "10"]) == 1
+    assert "--look-back 11 or more" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main([*FLAGS, "--jerk", "-0.1"])
+    assert "--jerk: must be 0 or more" in capsys.readouterr().err
+
+
+def test_training_explains_why_the_loss_may_be_below_zero(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train_dancer(
+        Latents.load("latents.npz"), ModelFolder(workplace / "weights" / "tiny"), OPTIONS,
+        dataclasses.replace(EPOCHS, epochs=1),
+    )
+    said = " ".join(capsys.readouterr().out.split())
+    assert DENSITY_NOTE in said
+    assert "nats per dimension: smaller is better, and below zero is no bug" in DENSITY_NOTE
 
 
 def test_a_resumed_training_ends_with_the_same_weights(workplace: Path) -> None:

@@ -32,7 +32,8 @@ from dancenet.data.feet import find_feet, floor_height, plant_feet
 from dancenet.data.figure_drawing import draw_figures
 from dancenet.data.frames import BACKGROUND
 from dancenet.data.motion import JOINTS
-from dancenet.data.skeleton_clip import SkeletonClip, check_same_skeleton, check_tree
+from dancenet.data.skeleton_clip import SkeletonClip, check_same_skeleton
+from dancenet.data.tree import check_tree
 from dancenet.data.skeletons import find_joints
 from dancenet.errors import UnknownSkeleton, UserError
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dancenet.data.skeleton_clip import top_down
+from dancenet.data.tree import top_down
 
 _FRAMES = 500  # frames, evenly spread, that are enough to tell a bone
 # Of a pair's mean distance, beside its spread: in a rigid trunk the shortest bones are taken.

@@ -19,7 +19,8 @@ from dancenet import files
 from dancenet.data.bones import bone_lengths
 from dancenet.data.bvh import END
 from dancenet.data.motion import JOINTS
-from dancenet.data.skeleton_clip import SkeletonClip, top_down
+from dancenet.data.skeleton_clip import SkeletonClip
+from dancenet.data.tree import top_down
 from dancenet.errors import UserError
 
 CENTIMETRES = 100.0  # in a metre; the unit of what is written

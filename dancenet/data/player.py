@@ -15,16 +15,18 @@ import re
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dancenet import files
 from dancenet.data.bones import bone_lengths, infer_parents
-from dancenet.data.skeleton_clip import SkeletonClip
+
+if TYPE_CHECKING:
+    from dancenet.data.skeleton_clip import SkeletonClip
 
 LEVELS = 65535  # steps of a uint16: 10 m are stored to within 0.08 mm
-IFRAME_HEIGHT = 460  # pixels that the player takes in a notebook
+FRAME_HEIGHT = 460  # pixels that the player takes in a notebook
 HEAD = 0.062  # radius of the head, in heights of the figure
 
 _TITLE, _MOTION = "<!-- title -->", "<!-- motion -->"
@@ -34,18 +36,24 @@ _THINNEST, _THICKEST = 0.006, 0.026  # of such a joint, in heights of the figure
 
 # Radii in heights of the figure, by what a name without its side begins with; the first that fits.
 _RADII = (
-    (r"hips?$|upleg|upperleg|thigh", 0.043), (r"knee|leg|lowerleg|shin|calf", 0.031),
+    (r"hips?$|upleg|upperleg|thigh|femur", 0.043), (r"knee|leg|lowerleg|shin|calf|tibia", 0.031),
     (r"ankle|foot$", 0.021), (r"toe|foot|heel", 0.015),
-    (r"elbow|forearm|lowerarm", 0.022), (r"wrist|hand$", 0.016),
-    (r"shoulder|arm|upperarm|clavicle|collar", 0.029),
+    (r"elbow|forearm|lowerarm|radius", 0.022), (r"wrist|hand$", 0.016),
+    (r"shoulder|arm|upperarm|humerus|clavicle|collar", 0.029),
     (r"pelvis", 0.047), (r"spine|abdomen|chest|thorax|torso|lowerback|upperback", 0.046),
     (r"neck", 0.023), (r"head", 0.023),
 )  # fmt: skip
-_SHORT_SIDE = re.compile(r"^(?:.*:)?([lrLR])_|^(?:.*:)?([lr])(?=[A-Z])|[_.]([lrLR])$")
-_LONG_SIDE = re.compile(r"left|right", re.IGNORECASE)
+_COLLAR, _ARM = re.compile("clavicle|collar|shoulder"), re.compile("(upper)?arm|humerus|shoulder")
+# "left_arm", "LeftArm"; "l_arm", "lArm", "arm.L"; and "lfemur", as the ASF of CMU has them.
+_SIDE = re.compile(
+    r"(?<![A-Za-z])(left|right)|(Left|Right|LEFT|RIGHT)"
+    r"|^(?:.*:)?([lrLR])(?:_|(?=[A-Z]))|[_.]([lrLR])$"
+    r"|^([lr])(?=(?:hipjoint|femur|tibia|foot|toes|clavicle|humerus|radius|wrist|hand|fingers"
+    r"|thumb)$)"
+)
 
 
-def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str | None = None) -> str:
+def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str = "") -> str:
     """Makes the page that plays clips.
 
     Each coordinate is stored as one of 65536 even steps between its least and its greatest in
@@ -61,11 +69,10 @@ def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str | None = No
     Raises:
         ValueError: there is no clip.
     """
-    shown = [clips] if isinstance(clips, SkeletonClip) else list(clips)
+    shown = list(clips) if isinstance(clips, Sequence) else [clips]
     if not shown:
         raise ValueError("a page needs a clip to play. Received: none")
-    if title is None:
-        title = shown[0].source if len(shown) == 1 else f"{len(shown)} dances"
+    title = title or (shown[0].source if len(shown) == 1 else f"{len(shown)} dances")
     text = json.dumps({"title": title, "clips": [_describe(clip) for clip in shown]})
     # So that no text in it can end the element that holds it.
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
@@ -93,12 +100,11 @@ def write_html(
     files.write_text(path, to_html(clips))
 
 
-def to_iframe(clip: SkeletonClip) -> str:
-    """Returns an element that plays the clip inside another page, apart from its scripts."""
+def to_frame(page: str) -> str:
+    """Returns an element that plays a page inside another, apart from its scripts."""
     return (
-        f'<iframe sandbox="allow-scripts" title="{html.escape(clip.source)}" width="100%" '
-        f'height="{IFRAME_HEIGHT}" style="border:0;border-radius:8px" '
-        f'srcdoc="{html.escape(to_html(clip))}"></iframe>'
+        f'<iframe sandbox="allow-scripts" title="dance" width="100%" height="{FRAME_HEIGHT}" '
+        f'style="border: 0; border-radius: 8px" srcdoc="{html.escape(page)}"></iframe>'
     )
 
 
@@ -135,14 +141,13 @@ def _describe(clip: SkeletonClip) -> dict[str, Any]:
 
 def side_of(name: str) -> str:
     """Returns "l" or "r" for the name of a joint on one side of a body, "" for any other."""
-    found = _LONG_SIDE.search(name) or _SHORT_SIDE.search(name)
-    return "" if found is None else next(filter(None, [*found.groups(), found.group()]))[0].lower()
+    found = _SIDE.search(name)
+    return "" if found is None else found[found.lastindex or 0][0].lower()
 
 
 def _plain(name: str) -> str:
     """Returns a joint's name in small letters, without a prefix and its side."""
-    name = _LONG_SIDE.sub("", _SHORT_SIDE.sub("", name)).rpartition(":")[2]
-    return re.sub(r"[\W_]+", "", name).lower()
+    return re.sub(r"[\W_]+", "", _SIDE.sub("", name).rpartition(":")[2]).lower()
 
 
 def _radii(
@@ -178,16 +183,12 @@ def _plates(
             continue
         corners = []
         for child in below:
-            inner = re.match("clavicle|collar|shoulder", _plain(names[child]))
-            following = [one for one in children(child) if re.match("arm|upperarm|shoulder",
-                                                                    _plain(names[one]))]
-            if sides[child]:
-                corners += following[:1] if inner and following else [child]
-        middle = [
-            child for child in below if not sides[child] and _plain(names[child]) != "head"
-        ]
-        above = parents[joint]
-        plates.append([joint, *corners, *middle, *([above] if above >= 0 else [])])
+            beyond = [one for one in children(child) if _ARM.match(_plain(names[one]))]
+            if sides[child] and beyond and _COLLAR.match(_plain(names[child])):
+                corners.append(beyond[0])  # the collarbone is part of the chest
+            elif sides[child] or _plain(names[child]) != "head":
+                corners.append(child)
+        plates.append([joint, *corners, *([parents[joint]] if parents[joint] >= 0 else [])])
     return plates
 
 

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -126,7 +127,15 @@ class Labels:
         return [pattern for pattern, _, _ in self._rows if pattern not in self._used]
 
 
-def read_recordings(
+class Recording(NamedTuple):
+    """A stretch without a glitch, and what is known of it."""
+
+    clip: SkeletonClip
+    split: str | None
+    style: str | None
+
+
+def each_recording(
     paths: Sequence[str | Path],
     *,
     labels: Labels | None = None,
@@ -134,13 +143,14 @@ def read_recordings(
     mirror: bool = False,
     fps: float = 30.0,
     own: bool = False,
+    quiet: bool = False,
     frame_rate: float | None = None,
     axes: str | None = None,
     up: str | None = None,
     unit: float | None = None,
     skeleton: str | Path | None = None,
-) -> Recordings:
-    """Reads motions of one skeleton, cuts out glitches, and brings them to one rate.
+) -> Iterator[Recording]:
+    """Reads motions one after the other, cuts out glitches, and brings them to one rate.
 
     Args:
         paths: files, as `read_skeleton` takes.
@@ -149,48 +159,54 @@ def read_recordings(
             labels say nothing.
         mirror: add every stretch with left and right swapped.
         fps: frames per second, never above a recording's own.
+        quiet: do not say again what was assumed of each file.
         own, frame_rate, axes, up, unit, skeleton: as of `read_skeleton`.
 
     Raises:
-        UserError: a file cannot be read, nothing in them is long enough, or they do not go
-            together.
+        UserError: a file cannot be read, nothing in them is long enough, or one does not go
+            together with the first.
     """
-    clips: list[SkeletonClip] = []
-    splits: list[str | None] = []
-    styles: list[str | None] = []
+    first: SkeletonClip | None = None
     for path in terminal.progress(list(paths), description="Reading", unit="file"):
         path = Path(path)
         motion = read_skeleton(
             path, own=own, frame_rate=frame_rate, axes=axes, up=up, unit=unit, skeleton=skeleton
         )
-        for message in motion.warnings:
-            terminal.warn(message)
         style, split = labels.of(path) if labels is not None else (None, None)
         if style is None and style_by_folder:
             style = path.resolve().parent.name
-        for clip in _stretches(motion, fps):
+        if not quiet:
+            for message in motion.warnings:
+                terminal.warn(message)
+        for clip in _stretches(motion, fps, quiet):
+            first = clip if first is None else first
+            check_same_skeleton([first, clip])
+            if first.fps != clip.fps:
+                rates = sorted((first.fps, clip.fps))
+                raise UserError(
+                    "All recordings of a training have one rate, but "
+                    f"{first.source} and {clip.source} would have "
+                    f"{', '.join(f'{rate:g}' for rate in rates)} frames/s; say --fps "
+                    f"{rates[0]:g}."
+                )
             for shown in (clip, mirrored(clip)) if mirror else (clip,):
-                clips.append(shown)
-                splits.append(split)
-                styles.append(style)
-    if labels is not None and labels.unused:
+                yield Recording(shown, split, style)
+    if labels is not None and labels.unused and not quiet:
         terminal.warn(
             f"{labels.source}: {len(labels.unused)} lines fit no recording, the first is "
             f"{labels.unused[0]}."
         )
-    if not clips:
+    if first is None:
         raise UserError(
             f"No recording has {MIN_SECONDS:g} s in a row without a glitch; there is nothing to "
             "learn from."
         )
-    check_same_skeleton(clips)
-    rates = sorted({clip.fps for clip in clips})
-    if len(rates) > 1:
-        raise UserError(
-            "All recordings of a training have one rate, but these would have "
-            f"{', '.join(f'{rate:g}' for rate in rates)} frames/s; say --fps {rates[0]:g}."
-        )
-    return Recordings(tuple(clips), tuple(splits), tuple(styles))
+
+
+def read_recordings(paths: Sequence[str | Path], **options: Any) -> Recordings:
+    """Reads motions of one skeleton; see `each_recording`."""
+    clips, splits, styles = zip(*each_recording(paths, **options))
+    return Recordings(clips, splits, styles)
 
 
 def mirrored(clip: SkeletonClip) -> SkeletonClip:
@@ -229,14 +245,14 @@ def _other_sides(names: Sequence[str]) -> list[int]:
     return other
 
 
-def _stretches(motion: SkeletonClip, fps: float) -> Iterator[SkeletonClip]:
+def _stretches(motion: SkeletonClip, fps: float, quiet: bool) -> Iterator[SkeletonClip]:
     short = []
     for run, long_enough in motion.good_runs(MIN_SECONDS):
         if long_enough:
             yield motion.cut(run).resample(fps)
         else:
             short.append(f"{run.start + 1}-{run.stop}")
-    if short:
+    if short and not quiet:
         terminal.say(
             f"{motion.source}: frames {', '.join(short)} are too short between glitches "
             f"({MIN_SECONDS:g} s is needed); left out."

@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from dancenet import files
+from dancenet.data import player
 from dancenet.data.motion import JOINTS, PARENTS, MotionClip, good_runs, resample
+from dancenet.data.tree import check_tree
 from dancenet.errors import UserError
 
 
@@ -99,35 +101,13 @@ class SkeletonClip:
             joints=np.array(self.names), ok=self.ok, **known,
         )
 
-    def to_html(self) -> str:
-        """Returns a page that plays the motion, to be turned and zoomed; see `data.player`."""
-        from dancenet.data import player
-
-        return player.to_html(self)
+    def to_html(self, title: str = "") -> str:
+        """Returns a page that plays the motion; see `data.player.to_html`."""
+        return player.to_html(self, title)
 
     def _repr_html_(self) -> str:
-        """Returns the player as a notebook shows it."""
-        from dancenet.data import player
-
-        return player.to_iframe(self)
-
-
-def check_tree(parents: Sequence[int], num_joints: int) -> None:
-    """Raises ValueError unless J parents make one tree with one root, whose parent is -1."""
-    if len(parents) != num_joints or sum(parent == -1 for parent in parents) != 1:
-        raise ValueError(f"{num_joints} joints need a parent each, -1 for one root: {parents}")
-    if not all(-1 <= parent < num_joints for parent in parents):
-        raise ValueError(f"parents must be joints of the skeleton: {parents}")
-    if len(top_down(parents)) != num_joints:
-        raise ValueError(f"the bones must not run in a circle: {parents}")
-
-
-def top_down(parents: Sequence[int]) -> list[int]:
-    """Returns the joints in an order in which a parent comes before its children."""
-    order = [joint for joint, parent in enumerate(parents) if parent < 0]
-    for joint in order:
-        order += [child for child, parent in enumerate(parents) if parent == joint]
-    return order
+        """Plays the motion where a notebook shows the clip."""
+        return player.to_frame(self.to_html())
 
 
 def check_same_skeleton(clips: Sequence[SkeletonClip]) -> None:

@@ -13,7 +13,8 @@ from dancenet.data.bones import measure_stretch
 from dancenet.data.keypoints import Keypoints, read_keypoints, to_body
 from dancenet.data.mocap import Standing
 from dancenet.data.motion import JOINTS, PARENTS
-from dancenet.data.skeleton_clip import SkeletonClip, check_tree
+from dancenet.data.skeleton_clip import SkeletonClip
+from dancenet.data.tree import check_tree
 from dancenet.data.skeletons import find_joints
 from dancenet.errors import UnknownSkeleton, UserError
 

@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from dancenet import dance
+from dancenet.dance import Dancer, DanceSettings
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.recipe_2018 import RangeUnits
+from dancenet.evaluation.scenes import Scene, Silhouettes
 from dancenet.metrics import measures
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.likelihood import FirstOrder
 from dancenet.metrics.measures import Material
 from dancenet.metrics.report import AR1, COPY, FREEZE, MODEL, RECIPE_2018
-from dancenet.dance import Dancer, DanceSettings
-
-_BATCH = 16  # vectors decoded at once
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,12 @@ def make_makers(
         settings: what the dances of a seed are made with.
         num_frames: of each dance.
     """
-    one = settings(0)
-    count, settle = one.count, one.settle
+    count = settings(0).count
 
     def model(seed: int, advance: Callable[[int], Any]) -> Drawn:
         steps = dance.trajectories(dancer, settings(seed), num_frames)
         made = np.stack(list(steps), axis=1)
-        return draw(dancer, [[run] for run in made], data.step, settle, advance)
+        return draw(data.scene, [[run] for run in made], data.step, advance)
 
     def copy(seed: int, advance: Callable[[int], Any]) -> Drawn:
         rng = np.random.default_rng([seed, 1])
@@ -69,29 +68,31 @@ def make_makers(
             [runs[order[index]][part.start : part.stop] for index, part in parts]
             for parts in dealt
         ]
-        return draw(dancer, dances, data.step, settle, advance)
+        return draw(data.scene, dances, data.step, advance)
 
     def freeze(seed: int, advance: Callable[[int], Any]) -> Drawn:
         rng = np.random.default_rng([seed, 2])
         frame = _any_row(data, rng)
         held = np.repeat(data.vectors[frame][None], num_frames, axis=0)
-        return draw(dancer, [[held]] * count, data.step, settle, lambda n: None)
+        return draw(data.scene, [[held]] * count, data.step, lambda n: None)
 
     def ar1(seed: int, advance: Callable[[int], Any]) -> Drawn:
         rng = np.random.default_rng([seed, 3])
         start = data.vectors[[_any_row(data, rng) for _ in range(count)]]
         made = chain.sample(start, num_frames, rng)
-        return draw(dancer, [[run] for run in made], data.step, settle, advance)
+        return draw(data.scene, [[run] for run in made], data.step, advance)
 
     makers: dict[str, Maker] = {MODEL: model, COPY: copy, FREEZE: freeze, AR1: ar1}
-    if recipe is not None:
-        units = RangeUnits.fit(recipe, data.latents, data.train)
+    scene = data.scene
+    if recipe is not None and isinstance(scene, Silhouettes):
+        units = RangeUnits.fit(recipe, scene.latents, data.train)
+        unsettled = dataclasses.replace(scene, codec=recipe.silhouettes, settle=0)
 
         def old(seed: int, advance: Callable[[int], Any]) -> Drawn:
             latents = units.dance(seed, count, num_frames)
             runs = [[dancer.codec.scaler.to_model(run)] for run in latents]
             own = [[recipe.codec.scaler.to_model(run)] for run in latents]
-            drawn = draw(recipe, own[:1], data.step, 0, advance)
+            drawn = draw(unsettled, own[:1], data.step, advance)
             material = Material(tuple(map(tuple, runs)), drawn.material.pictures)
             return Drawn(material, drawn.draw)
 
@@ -105,34 +106,23 @@ def _any_row(data: RealDances, rng: np.random.Generator) -> int:
 
 
 def draw(
-    dancer: Dancer,
+    scene: Scene,
     dances: Sequence[Sequence[np.ndarray]],
     step: int,
-    settle: int,
     advance: Callable[[int], Any],
 ) -> Drawn:
     """Draws every `step`-th frame of the first of some dances, and keeps the scores."""
-
-    def decoded(vectors: np.ndarray) -> Iterator[np.ndarray]:
-        for begin in range(0, len(vectors), _BATCH):
-            part = vectors[begin : begin + _BATCH]
-            yield dancer.codec.decode(part, settle)
-            advance(len(part))
-
     scores = []
     for run in dances[0]:
-        chosen = run[::step]
-        if np.ptp(chosen, axis=0).any():
-            scores.append(PictureScores.of(decoded(chosen)))
+        if np.ptp(run[::step], axis=0).any():
+            rows = range(0, len(run), step)
+            scores.append(PictureScores.of(scene.drawn(run, rows, advance)))
         else:  # one picture is drawn once, however long it is held
-            scores.append(PictureScores.of(decoded(chosen[:1])).repeat(len(chosen)))
+            first = PictureScores.of(scene.drawn(run[:1], range(1), advance))
+            scores.append(first.repeat(len(run[::step])))
     whole = np.concatenate(dances[0])
 
     def draw(rows: range) -> np.ndarray:
-        part = whole[rows.start : rows.stop : rows.step]
-        return np.concatenate([
-            dancer.codec.decode(part[begin : begin + _BATCH], settle)
-            for begin in range(0, len(part), _BATCH)
-        ])
+        return np.concatenate(list(scene.drawn(whole, rows, lambda count: None)))
 
     return Drawn(Material(tuple(map(tuple, dances)), tuple(scores)), draw)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dancenet import terminal
-from dancenet.codecs.latents import Latents
-from dancenet.data.frames import BACKGROUND, DANCER, FrameFolder
+from dancenet.dance import Dancer
+from dancenet.data.frames import BACKGROUND, DANCER
 from dancenet.errors import UserError
-from dancenet.metrics import measures, reconstruction
+from dancenet.evaluation.scenes import Scene, Silhouettes
+from dancenet.metrics import measures
+from dancenet.metrics import reconstruction as compare
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.measures import Material, Standard, Yardstick
-from dancenet.pipeline import Dancer
 from dancenet.runtime.onnx import OnnxDecoder
 
 # Of 208×120 pixels hardly any moves by a whole one in a thirtieth of a second; every second
@@ -27,15 +28,13 @@ BLOCK_SECONDS = 15.0
 GAP_SECONDS = 1.0  # between two blocks of one recording that may come to different halves
 
 _BATCH = 16  # pictures decoded at once
-_READ = 256  # pictures read at once
 
 
 @dataclass(frozen=True)
 class RealDances:
-    """The real dances: frames, latents, vectors, and what is fitted on them."""
+    """The real dances: what they look like, their vectors, and what is fitted on them."""
 
-    frames: FrameFolder
-    latents: Latents
+    scene: Scene
     vectors: np.ndarray  # (T, D) in model units
     train: list[range]
     held_out: list[range]
@@ -46,25 +45,35 @@ class RealDances:
     yardstick: Yardstick
 
     @classmethod
-    def prepare(cls, dancer: Dancer, frames: FrameFolder, latents: Latents) -> RealDances:
-        if abs(latents.fps - dancer.fps) > 1e-6 * dancer.fps:
+    def prepare(cls, dancer: Dancer, scene: Scene, name: str) -> RealDances:
+        """Splits the real dances and measures what others are measured by.
+
+        Args:
+            dancer: the model.
+            scene: the dances.
+            name: what they are called, for errors.
+        """
+        material = scene.latents if isinstance(scene, Silhouettes) else scene.recordings
+        if abs(material.fps - dancer.fps) > 1e-6 * dancer.fps:
             raise UserError(
-                f"{frames.path} has {latents.fps:g} frames a second and {dancer.name} dances at "
+                f"{name} has {material.fps:g} frames a second and {dancer.name} dances at "
                 f"{dancer.fps:g}; make frames of that rate."
             )
-        train, held_out = latents.split()
+        train, held_out = material.split()
         if not train or not held_out:
             raise UserError(
-                f"{frames.path} has {len(train)} stretches to train on and {len(held_out)} held "
+                f"{name} has {len(train)} stretches to train on and {len(held_out)} held "
                 "out; an evaluation needs both. Film longer, or mark whole clips for either side."
             )
-        blocks, groups, by_recording = split_blocks(latents, [*train, *held_out])
+        blocks, groups, by_recording = split_blocks(
+            scene.clips, scene.sources, dancer.fps, [*train, *held_out]
+        )
         if len(set(groups)) < 2:
             raise UserError(
                 "An evaluation compares two halves of the real dances, and "
-                f"{frames.path} holds less than two stretches of a second. Film longer."
+                f"{name} holds less than two stretches of a second. Film longer."
             )
-        vectors = dancer.codec.trajectory(latents.z_mean, latents.clips)
+        vectors = scene.vectors
         step = max(1, round(dancer.fps / PICTURE_FPS))
         yardstick = Yardstick.fit(
             [vectors[rows.start : rows.stop] for rows in train],
@@ -72,8 +81,7 @@ class RealDances:
             dancer.fps, dancer.fps / step,
         )
         return cls(
-            frames, latents, vectors, train, held_out, blocks, groups, by_recording, step,
-            yardstick,
+            scene, vectors, train, held_out, blocks, groups, by_recording, step, yardstick
         )
 
     @property
@@ -84,52 +92,22 @@ class RealDances:
     def held_out_runs(self) -> list[np.ndarray]:
         return [self.vectors[rows.start : rows.stop] for rows in self.held_out]
 
-    def reconstruction(
-        self, decoder: OnnxDecoder, clips: Sequence[range], what: str
-    ) -> dict[str, measures.Value]:
-        """Decodes the means of some frames and compares the pictures with the frames."""
-        rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in clips])
-        count = min(len(rows), MAX_RECONSTRUCTED)
-        rows = rows[np.arange(count) * len(rows) // count]
-        found: dict[str, list[np.ndarray]] = {}
-        with terminal.progress(total=count, description=what) as bar:
-            for begin in range(0, count, _BATCH):
-                part = rows[begin : begin + _BATCH]
-                truth = np.concatenate([self.frames.read(row + 1, row + 1) for row in part])
-                decoded = decoder(self.latents.z_mean[part])
-                masks = truth == DANCER, decoded < 0.5
-                whiteness = truth.astype(np.float32) / BACKGROUND
-                for name, values in (
-                    ("iou", reconstruction.iou(*masks)),
-                    ("boundary_f", reconstruction.boundary_f(*masks)),
-                    ("psnr", reconstruction.psnr(whiteness, decoded)),
-                    ("ssim", reconstruction.ssim(whiteness, decoded)),
-                ):
-                    found.setdefault(name, []).append(values)
-                bar.update(len(part))
-        return {name: float(np.concatenate(values).mean()) for name, values in found.items()}
-
-    def pictures(self, rows: range) -> Iterator[np.ndarray]:
-        """Yields the whiteness (B, H, W) of every `step`-th frame of some rows."""
-        size = _READ // self.step * self.step
-        for first in range(rows.start, rows.stop, size):
-            last = min(first + size, rows.stop)
-            yield self.frames.read(first + 1, last)[:: self.step].astype(np.float32) / BACKGROUND
-
     def score_real(self) -> list[PictureScores]:
         """Returns the scores of the frames of each block."""
         scores = []
         total = sum(map(len, self.blocks))
         with terminal.progress(total=total, description="Real frames") as bar:
             for rows in self.blocks:
-                scores.append(PictureScores.of(self.pictures(rows)))
+                shown = range(rows.start, rows.stop, self.step)
+                scores.append(PictureScores.of(self.scene.real(shown)))
                 bar.update(len(rows))
         return scores
 
     def split(
         self, scores: list[PictureScores], rng: np.random.Generator, num_frames: int, most: int
-    ) -> tuple[Standard, Material]:
-        """Returns one half of the real dances as the standard, the other as material."""
+    ) -> tuple[Standard, Material, Material]:
+        """Returns one half of the real dances as the standard, the other as material, and the half.
+        """
         lengths = [len(rows) for rows in self.blocks]
         one, other = measures.split_halves(self.groups, lengths, rng)
         runs = [self.vectors[rows.start : rows.stop] for rows in self.blocks]
@@ -149,11 +127,11 @@ class RealDances:
             pictures, -(-num_frames // self.step), self.yardstick.picture_fps
         )
         rest = Material(tuple(dances), tuple(taken))
-        return Standard.of(half, rest, self.yardstick), rest
+        return Standard.of(half, rest, self.yardstick), rest, half
 
 
 def split_blocks(
-    latents: Latents, ranges: Sequence[range]
+    clips: Sequence[range], sources: Sequence[str], fps: float, ranges: Sequence[range]
 ) -> tuple[list[range], list[str], bool]:
     """Returns the stretches that real dances are measured on, the group of each, and its kind.
 
@@ -161,7 +139,9 @@ def split_blocks(
     at one time.
 
     Args:
-        latents: with the clips and their sources.
+        clips: rows of each clip.
+        sources: where each came from.
+        fps: frames per second.
         ranges: rows to take stretches from, each inside a clip.
 
     Returns:
@@ -170,12 +150,12 @@ def split_blocks(
     whole = {
         rows: (clip.start, source)
         for rows in ranges
-        for clip, source in zip(latents.clips, latents.sources)
+        for clip, source in zip(clips, sources)
         if clip.start <= rows.start < clip.stop
     }
     by_recording = len({source for _, source in whole.values()}) >= LEAST_RECORDINGS
     total = sum(map(len, ranges))
-    size, gap = round(BLOCK_SECONDS * latents.fps), round(GAP_SECONDS * latents.fps)
+    size, gap = round(BLOCK_SECONDS * fps), round(GAP_SECONDS * fps)
     blocks: list[range] = []
     groups: list[str] = []
     for rows in ranges:
@@ -189,7 +169,7 @@ def split_blocks(
                 for first in range(rows.start, rows.stop, size + apart)
             ]
         for block in cut:
-            if len(block) >= latents.fps:
+            if len(block) >= fps:
                 blocks.append(block)
                 groups.append(source if by_recording else f"{source}, {block.start - start}")
     kept = sum(map(len, blocks))
@@ -198,3 +178,29 @@ def split_blocks(
         chosen = [i * len(blocks) // count for i in range(count)]
         blocks, groups = [blocks[i] for i in chosen], [groups[i] for i in chosen]
     return blocks, groups, by_recording
+
+
+def reconstruction(
+    scene: Silhouettes, decoder: OnnxDecoder, clips: Sequence[range], what: str
+) -> dict[str, measures.Value]:
+    """Decodes the means of some frames and compares the pictures with the frames."""
+    rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in clips])
+    count = min(len(rows), MAX_RECONSTRUCTED)
+    rows = rows[np.arange(count) * len(rows) // count]
+    found: dict[str, list[np.ndarray]] = {}
+    with terminal.progress(total=count, description=what) as bar:
+        for begin in range(0, count, _BATCH):
+            part = rows[begin : begin + _BATCH]
+            truth = np.concatenate([scene.frames.read(row + 1, row + 1) for row in part])
+            decoded = decoder(scene.latents.z_mean[part])
+            masks = truth == DANCER, decoded < 0.5
+            whiteness = truth.astype(np.float32) / BACKGROUND
+            for name, values in (
+                ("iou", compare.iou(*masks)),
+                ("boundary_f", compare.boundary_f(*masks)),
+                ("psnr", compare.psnr(whiteness, decoded)),
+                ("ssim", compare.ssim(whiteness, decoded)),
+            ):
+                found.setdefault(name, []).append(values)
+            bar.update(len(part))
+    return {name: float(np.concatenate(values).mean()) for name, values in found.items()}

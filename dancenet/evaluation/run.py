@@ -17,14 +17,25 @@ from typing import Any
 import numpy as np
 
 from dancenet import files, folder as model_folder, pipeline, terminal
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.dance import Dancer, DanceSettings, read_style
 from dancenet.data.frames import FrameFolder
+from dancenet.data.recordings import Recordings
 from dancenet.encoding import encode_frames
 from dancenet.errors import UserError
+from dancenet.evaluation import joints
 from dancenet.evaluation.dances import Drawn, make_makers
 from dancenet.evaluation.looks import look, over_time
 from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
 from dancenet.evaluation.recipe_2018 import load_recipe, trained_recipe
-from dancenet.evaluation.real import BLOCK_SECONDS, GAP_SECONDS, MAX_REAL_FRAMES, RealDances
+from dancenet.evaluation.real import (
+    BLOCK_SECONDS,
+    GAP_SECONDS,
+    MAX_REAL_FRAMES,
+    RealDances,
+    reconstruction,
+)
+from dancenet.evaluation.scenes import Joints, Scene, Silhouettes
 from dancenet.folder import ModelFolder
 from dancenet.metrics import likelihood, measures
 from dancenet.metrics import report as reports
@@ -32,7 +43,6 @@ from dancenet.metrics.likelihood import FirstOrder
 from dancenet.metrics.measures import Values
 from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.report import AR1, COPY, GAUSSIAN, MODEL, REAL
-from dancenet.pipeline import Dancer, DanceSettings
 from dancenet.runtime.onnx import OnnxDecoder
 
 JSON, PAGE = "report.json", "report.html"
@@ -50,6 +60,7 @@ class Options:
     temperature: float = 1.0
     guard: float = 0.0  # as in `DanceSettings`, as is the next
     settle: int = 2
+    style: str | None = None  # as in `DanceSettings`
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
     recipe_minutes: float | None = None  # train one for so long, if none is there yet
 
@@ -69,25 +80,29 @@ class Options:
         """Returns what the dances of a seed are made with."""
         return DanceSettings(
             seconds=self.seconds, seed=seed, temperature=self.temperature, count=self.dances,
-            guard=self.guard, settle=self.settle,
+            guard=self.guard, settle=self.settle, style=self.style,
         )
 
 
 def evaluate(
-    model: str | Path, frames_path: str | Path, out: str | Path, options: Options = Options()
+    model: str | Path,
+    material: str | Path | Recordings,
+    out: str | Path,
+    options: Options = Options(),
 ) -> reports.Report:
     """Measures a model, and writes `report.json` and `report.html`.
 
-    What the trainers hold out of such a folder (`data.frames.split_clips`) is held out here.
+    What the trainers hold out of such material (`data.frames.split_clips`) is held out here.
 
     Args:
-        model: a released model's name, or a model folder, with a dancer.
-        frames_path: the frames; best those the model was trained on.
+        model: a name, or a model folder.
+        material: a folder of frames, or, for a model of joints, recordings; best those the model
+            was trained on.
         out: the folder for the report; made if its parent exists.
         options: how.
 
     Raises:
-        UserError: the model or the frames cannot be used, nothing is held out, or `out` holds
+        UserError: the model or the material cannot be used, nothing is held out, or `out` holds
             something else.
     """
     began = time.perf_counter()
@@ -95,13 +110,26 @@ def evaluate(
     check_output(out)
     dancer = pipeline.load_dancer(model)
     source = ModelFolder(pipeline.find_model(model))
-    frames = FrameFolder.open(frames_path)
-    recipe = None if options.recipe_2018 is None else load_recipe(options.recipe_2018, dancer)
-    latents = encode_frames(source, frames)
-    data = RealDances.prepare(dancer, frames, latents)
-    if recipe is None and options.recipe_minutes is not None:
+    if options.style is not None:
+        read_style(dancer, options.style)  # refuses what the model does not know
+    recipe = None
+    scene: Scene
+    if isinstance(dancer.codec, SkeletonCodec):
+        scene, name = _joints(dancer, material, options), "The set of recordings"
+    elif isinstance(material, Recordings):
+        raise UserError(
+            f"{dancer.name} dances in silhouettes; name the frames it learnt from with --frames."
+        )
+    else:
+        frames = FrameFolder.open(material)
+        if options.recipe_2018 is not None:
+            recipe = load_recipe(options.recipe_2018, dancer)
+        latents = encode_frames(source, frames)
+        scene, name = Silhouettes(frames, latents, dancer.codec, options.settle), str(frames.path)
+    data = RealDances.prepare(dancer, scene, name)
+    if recipe is None and options.recipe_minutes is not None and isinstance(scene, Silhouettes):
         recipe = load_recipe(
-            trained_recipe(source, latents, out, options.recipe_minutes), dancer
+            trained_recipe(source, scene.latents, out, options.recipe_minutes), dancer
         )
     columns: dict[str, dict[str, list[measures.Value]]] = {}
 
@@ -109,9 +137,10 @@ def evaluate(
         for key, value in values.items():
             columns.setdefault(column, {}).setdefault(key, []).append(value)
 
-    decoder = OnnxDecoder(source / model_folder.DECODER_GRAPH)
-    note(MODEL, data.reconstruction(decoder, data.held_out, "Held-out frames"))
-    note(COPY, data.reconstruction(decoder, data.train, "Training frames"))
+    if isinstance(scene, Silhouettes):
+        decoder = OnnxDecoder(source / model_folder.DECODER_GRAPH)
+        note(MODEL, reconstruction(scene, decoder, data.held_out, "Held-out frames"))
+        note(COPY, reconstruction(scene, decoder, data.train, "Training frames"))
     chain = FirstOrder.fit(data.train_runs)
     for column, nats in _foretold(dancer, data, chain).items():
         note(column, {"foretold": nats})
@@ -125,23 +154,38 @@ def evaluate(
         for number, seed in enumerate(options.seeds):
             terminal.say(f"Seed {seed} ({number + 1} of {len(options.seeds)})")
             rng = np.random.default_rng([seed, 0])
-            standard, half = data.split(real, rng, num_frames, options.dances)
+            standard, half, other = data.split(real, rng, num_frames, options.dances)
             standards.append(standard)
             values = measures.measure(half, data.yardstick, standard, is_training=True)
+            if isinstance(scene, Joints):
+                values |= joints.measure(scene, half.runs, other.runs, dancer.fps)
             note(REAL, values | measures.novelty_of_halves(data.yardstick, rng))
             for column, maker in makers.items():
                 made = maker(seed, bar.update)
                 shown.setdefault(column, []).append(made)
                 found = measures.measure(made.material, data.yardstick, standard)
+                if isinstance(scene, Joints):
+                    found |= joints.measure(scene, made.material.runs, other.runs, dancer.fps)
                 if column == MODEL:
                     own = round(OWN_DANCE_SECONDS * dancer.fps)
                     found["free_running"] = likelihood.foretold_nats(
                         dancer.step_model, [run[:own] for run in made.material.runs]
                     )
                 note(column, found)
+    steered: dict[str, Any] = {}
+    if isinstance(scene, Joints) and options.style is None:
+        table, asked, held_out = joints.steer(
+            dancer, data, options.settings(options.seeds[0]), num_frames
+        )
+        for column, figure in ((MODEL, asked), (REAL, held_out)):
+            if figure is not None:
+                note(column, {"steered": figure})
+        steered = {"styles": table}
     report = reports.Report.of(
-        dancer.name, columns, _facts(dancer, source, data, options, recipe, began),
-        notes=_notes(dancer, data, options, recipe),
+        dancer.name, columns,
+        {**_facts(dancer, source, data, options, recipe, began), **steered},
+        measures=reports.MEASURES if isinstance(scene, Silhouettes) else reports.JOINT_MEASURES,
+        notes=(*_notes(dancer, data, options, recipe), *_style_notes(steered.get("styles", {}))),
         series=over_time(shown, data, standards),
         pictures=tuple(look(shown, data, options.seeds)),
     )
@@ -198,6 +242,37 @@ def _write(out: Path, report: reports.Report) -> None:
     files.write_json(out / JSON, report.to_json())
 
 
+def _joints(dancer: Dancer, material: str | Path | Recordings, options: Options) -> Joints:
+    assert isinstance(dancer.codec, SkeletonCodec)
+    if not isinstance(material, Recordings):
+        raise UserError(
+            f"{dancer.name} dances with joints; name the files of motion that it learnt from."
+        )
+    if options.recipe_2018 is not None or options.recipe_minutes is not None:
+        raise UserError(
+            "The recipe of 2018 knows latents of pictures only; leave it out for a model of joints."
+        )
+    dancer.codec.check(material.clips[0])
+    return Joints.of(material, dancer.codec)
+
+
+def _origin(scene: Scene) -> dict[str, Any]:
+    if isinstance(scene, Silhouettes):
+        frames = scene.frames
+        return {
+            "folder": str(frames.path), "frames": frames.num_frames, "clips": len(frames.clips)
+        }
+    recordings = scene.recordings
+    return {
+        "recordings": sorted(set(recordings.sources)), "styles": list(recordings.style_names),
+        "frames": sum(map(len, recordings.rows)), "clips": len(recordings.clips),
+    }
+
+
+def _smoothing(scene: Scene) -> float:
+    return scene.codec.smoothing if isinstance(scene, Silhouettes) else 0.0
+
+
 def _facts(
     dancer: Dancer,
     source: ModelFolder,
@@ -214,15 +289,13 @@ def _facts(
     return {
         "model_sha256": dancer.sha256,
         "frames": {
-            "folder": str(data.frames.path),
-            "frames": data.frames.num_frames,
-            "clips": len(data.frames.clips),
+            **_origin(data.scene),
             "fps": dancer.fps,
             "training_frames": sum(map(len, data.train)),
             "held_out_frames": sum(map(len, data.held_out)),
             "held_out_clips": sorted({
-                clip.source for clip in data.frames.clips
-                for rows in data.held_out if rows.start in clip.rows
+                source for clip, source in zip(data.scene.clips, data.scene.sources)
+                for rows in data.held_out if rows.start in clip
             }),
             "model_trained_on_frames": trained,
             "measured_frames": sum(map(len, data.blocks)),
@@ -232,7 +305,7 @@ def _facts(
         "settings": {
             **dataclasses.asdict(options), "seeds": list(options.seeds),
             "picture_fps": data.yardstick.picture_fps,
-            "smoothing_frames": dancer.codec.smoothing,
+            "smoothing_frames": _smoothing(data.scene),
             "window_seconds": measures.WINDOW_SECONDS,
         },
         "windows": {
@@ -245,6 +318,20 @@ def _facts(
     }
 
 
+def _style_notes(table: dict[str, dict[str, measures.Value]]) -> tuple[str, ...]:
+    def show(value: measures.Value) -> str:
+        return value if isinstance(value, str) else f"{value:.2f}"
+
+    lines = [f"{name} {show(row['asked'])} ({show(row['real'])})" for name, row in table.items()]
+    if not lines:
+        return ()
+    return (
+        "Share of the windows of dances of a style that are nearest to training windows of that "
+        f"style (in brackets: of held-out windows): {'; '.join(lines)}. Chance is "
+        f"{1 / len(lines):.2f}.",
+    )
+
+
 def _notes(
     dancer: Dancer, data: RealDances, options: Options, recipe: Dancer | None
 ) -> tuple[str, ...]:
@@ -254,12 +341,17 @@ def _notes(
         f"dance of each, {data.yardstick.picture_fps:g} a second. Figures are means over the "
         "seeds, ± standard deviation.",
         "Real is the dance as the dancer learns it: latents of the frames, smoothed over "
-        f"{dancer.codec.smoothing:g} frames. Real pictures are the frames themselves, which are "
-        "never soft; what the picture network makes of real dances is in the column 'copy'.",
+        f"{_smoothing(data.scene):g} frames. Real pictures are the frames themselves, which are "
+        "never soft; what the picture network makes of real dances is in the column 'copy'."
+        if isinstance(data.scene, Silhouettes) else
+        "Real is the dance as the dancer learns it: the joints in the directions that it dances. "
+        "Pictures are figures drawn of joints. Everything but the spread of the bones is measured "
+        "after bones were given one length and standing feet their place; real dances are treated "
+        "alike.",
         "Every seed splits the real dances into two halves, by "
         + ("recording" if data.by_recording else f"block of {BLOCK_SECONDS:g} s")
         + "; all columns are compared with the one half, and 'real' is the other.",
-        f"Held out: {sum(map(len, data.held_out)):,} of {data.frames.num_frames:,} frames, as "
+        f"Held out: {sum(map(len, data.held_out)):,} of {len(data.vectors):,} frames, as "
         "train_vae.py and train_dancer.py split such a folder. They are new to the model only if "
         "it was trained on this folder, or on one with the same split.",
     ]
@@ -269,7 +361,9 @@ def _notes(
         notes.append(
             f"Of {everything:,} real frames {measured:,} are measured, in blocks spread evenly."
         )
-    if recipe is None:
+    if not isinstance(data.scene, Silhouettes):
+        notes.append("The recipe of 2018 knows latents of pictures only, and has no column.")
+    elif recipe is None:
         notes.append(
             "The 2018 recipe is not given: name a model with --recipe-2018, or let one be trained "
             "with --recipe-minutes. Its bar is left out."

@@ -209,6 +209,42 @@ MEASURES = (
 )
 
 
+def _slide(means: Means) -> Limits:
+    real = means("slide", REAL)
+    return Limits(high=None if real is None else 1.5 * real, note="1.5 × real")
+
+
+def _steered(means: Means) -> Limits:
+    real = means("steered", REAL)
+    return Limits(low=None if real is None else 0.8 * real, note=".8 × held out")
+
+
+_OF_PICTURES = {"reconstruction, held out", "crispness"}
+JOINT_MEASURES = (
+    *(
+        measure for measure in MEASURES
+        if measure.group not in _OF_PICTURES and measure.key != "drift_softness"
+    ),
+    # The recordings themselves spread by .002.
+    Measure("bones", "body", "bones",
+            "standard deviation over time of a bone's length over its mean, mean of all bones",
+            _fixed(high=0.005)),
+    Measure("bones_decoded", "body", "bones, as danced",
+            "the same before bones are given one length: what the dancer knows of bones"),
+    Measure("slide", "body", "foot slide, m/s",
+            "speed of feet within 2.5 cm of the floor, weighted by height (Zhang et al. 2018)",
+            _slide),
+    Measure("kinetic", "body", "Fréchet, kinetic",
+            "of kinetic features of 2 s windows (Onuma et al. 2008; Li et al. 2021), over real's "
+            "variance", _frechet("kinetic")),
+    Measure("diversity", "body", "diversity, kinetic",
+            "mean distance of two windows in those features, over real's"),
+    Measure("steered", "style", "style as asked",
+            "share of windows of dances of a style that are nearest to training windows of it, "
+            "mean over styles", _steered),
+)
+
+
 @dataclass(frozen=True)
 class Row:
     """A measure with its figures, its limits, and whether the model keeps within them."""
@@ -244,6 +280,7 @@ class Report:
         model: str,
         values: Mapping[str, Mapping[str, Sequence[Value]]],
         facts: Mapping[str, Any],
+        measures: Sequence[Measure] = MEASURES,
         **rest: Any,
     ) -> Report:
         """Judges figures.
@@ -252,6 +289,7 @@ class Report:
             model: its name.
             values: by column, then by key, one value a seed; what lacks is shown as a dash.
             facts: see the class.
+            measures: the lines, `MEASURES` or `JOINT_MEASURES`.
             rest: notes, series and pictures.
         """
         table = {
@@ -268,7 +306,7 @@ class Report:
                 {name: table.get(name, {}).get(measure.key, Cell()) for name in COLUMNS},
                 measure.bar(means) if measure.bar else None,
             )
-            for measure in MEASURES
+            for measure in measures
         )
         return cls(model, rows, facts, **rest)
 

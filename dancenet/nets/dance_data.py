@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -11,7 +12,7 @@ from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.data.recordings import Recordings
 from dancenet.errors import UserError
-from dancenet.sequence.windows import window_starts
+from dancenet.sequence.windows import WindowTable
 
 WARM_UP = 8  # first predictions of a window that do not count: they have seen too little
 SEED_SECONDS = 2.0
@@ -42,6 +43,13 @@ class BatchOptions:
         for name in ("displacement", "encoder_noise"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more; received {getattr(self, name)}.")
+
+
+class WindowRows(NamedTuple):
+    """What is in some windows, before anything is done to it."""
+
+    vectors: np.ndarray  # (B, T + 1, D)
+    deviation: np.ndarray | None = None  # (B, T + 1, L) where it was asked for
 
 
 class WindowData:
@@ -107,24 +115,76 @@ class WindowData:
         Raises:
             UserError: there is no window.
         """
+        table = self._table(clips, stride, rng)
+        return table.rows(np.arange(len(table)))
+
+    def _table(
+        self, clips: Sequence[range], stride: int, rng: np.random.Generator | None
+    ) -> WindowTable:
         full = self.options.look_back + 1
-        found: list[tuple[int, int]] = []
+        least = min(self.options.warm_up + 2, full)
+        used: list[range] = []
         for clip in clips:
-            length = min(full, len(clip))
-            if length < min(self.options.warm_up + 2, full):
-                continue
-            room = len(clip) - length + 1
-            offset = 0 if rng is None else int(rng.integers(min(stride, room)))
-            starts = window_starts([clip[offset:]], length, stride)
-            found += [(int(start), length) for start in starts]
-        if not found:
+            if len(clip) >= least:
+                room = len(clip) - min(full, len(clip)) + 1
+                used.append(clip[0 if rng is None else int(rng.integers(min(stride, room))) :])
+        if not used:
             longest = max((len(clip) for clip in clips), default=0)
             part = "held out to validate on" if rng is None else "to learn from"
             raise UserError(
                 f"The clips are too short: the longest stretch {part} has {longest} frames, and "
-                f"{min(self.options.warm_up + 2, full)} are needed. Film longer clips."
+                f"{least} are needed. Film longer clips."
             )
-        return np.array(found, np.int64)
+        return WindowTable(used, full, stride)
+
+    def _balanced(self, table: WindowTable) -> WindowTable:
+        styles = self._styles_of(table.first_of_clips())
+        return table if styles is None else table.repeated(balance_styles(styles, table.counts))
+
+    def count_windows(self, clips: Sequence[range], stride: int) -> int:
+        """Returns how many windows a round of `batches` has, if they are not moved.
+
+        Raises:
+            UserError: there is no window.
+        """
+        return len(self._balanced(self._table(clips, stride, None)))
+
+    def batches(
+        self,
+        clips: Sequence[range],
+        stride: int,
+        batch_size: int,
+        num_steps: int,
+        rng: np.random.Generator,
+    ) -> Iterator[dict[str, np.ndarray]]:
+        """Yields batches to train on: all windows in a random order, and again, moved.
+
+        A round is `rng.permutation(self.windows(clips, stride, rng))`, and holds every window
+        once, or more often if its clip has a style of which there is little (`balance_styles`);
+        the style of a clip is that of its first window. What is left of a round is fewer than a
+        batch and begins the next one, so that all batches have the same size.
+
+        Args:
+            clips: row ranges.
+            stride: see `windows`.
+            batch_size: B.
+            num_steps: how many batches.
+            rng: of the order, and of what `draw` does to each batch.
+
+        Raises:
+            UserError: there is no window.
+        """
+        left = np.zeros((0, 2), np.int64)
+        while num_steps:
+            table = self._balanced(self._table(clips, stride, rng))
+            order = _Order(left, table, rng.permutation(len(table)))
+            count = min(len(order) // batch_size, num_steps)
+            noisy = self.options.encoder_noise > 0
+            for windows, rows in self._read_batches(order.rows, batch_size, count, noisy):
+                yield self._noisy_batch(windows, rows, rng)
+            num_steps -= count
+            # Where steps are left, this is less than a batch.
+            left = order.rows(count * batch_size, len(order)) if num_steps else left
 
     def draw(self, windows: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
         """Returns a batch to train on, with new noise.
@@ -152,23 +212,26 @@ class WindowData:
             `inputs` and `targets` (B, T, D), `mask` (B, T), and `style` (B, S) if there are any;
             all float32.
         """
-        options = self.options
-        rows = self._rows(windows)
-        vectors = self.vectors[rows]
-        shape = (len(rows), 1, vectors.shape[2])
-        size = rng.uniform(0.0, options.displacement, (len(rows), 1, 1)).astype(np.float32)
+        return self._noisy_batch(windows, self._read(windows, self.options.encoder_noise > 0), rng)
+
+    def _noisy_batch(
+        self, windows: np.ndarray, rows: WindowRows, rng: np.random.Generator
+    ) -> dict[str, np.ndarray]:
+        options, vectors = self.options, rows.vectors
+        shape = (len(vectors), 1, vectors.shape[2])
+        size = rng.uniform(0.0, options.displacement, (len(vectors), 1, 1)).astype(np.float32)
         off = rng.standard_normal(shape, dtype=np.float32) * size
         inputs = (vectors + off)[:, :-1]
         targets = vectors[:, 1:] + np.float32(1.0 - options.pull) * off
-        if options.encoder_noise:
-            noise = self._noise(rng, (*rows.shape, self._deviation.shape[1]))
-            noise *= np.float32(options.encoder_noise) * self._deviation[rows]
+        if rows.deviation is not None:
+            noise = self._noise(rng, rows.deviation.shape)
+            noise *= np.float32(options.encoder_noise) * rows.deviation
             drift = noise[:, :-1] @ self._to_model
             inputs = inputs + drift
             targets = targets + np.float32(options.noise_memory) * drift
         batch = self._batch(windows, inputs, targets)
-        if self.styles is not None:
-            told = rng.uniform(size=(len(rows), 1)) >= options.style_dropout
+        if "style" in batch:
+            told = rng.uniform(size=(len(vectors), 1)) >= options.style_dropout
             batch["style"] = batch["style"] * told.astype(np.float32)
         return batch
 
@@ -184,13 +247,38 @@ class WindowData:
 
     def still(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns a batch without any noise, for validation; see `draw`."""
-        vectors = self.vectors[self._rows(windows)]
+        vectors = self._read(windows, noisy=False).vectors
         return self._batch(windows, vectors[:, :-1], vectors[:, 1:])
 
-    def _rows(self, windows: np.ndarray) -> np.ndarray:
+    def _read(self, windows: np.ndarray, noisy: bool) -> WindowRows:
+        """Returns what is in windows (B, 2), with its deviation if it is to be noisy."""
         # What a short window lacks is filled with its last row, and masked.
         steps = np.minimum(np.arange(self.options.look_back + 1), windows[:, 1:] - 1)
-        return windows[:, :1] + steps
+        rows = windows[:, :1] + steps
+        return WindowRows(self.vectors[rows], self._deviation[rows] if noisy else None)
+
+    def _read_batches(
+        self,
+        order: Callable[[int, int], np.ndarray],
+        batch_size: int,
+        count: int,
+        noisy: bool,
+    ) -> Iterator[tuple[np.ndarray, WindowRows]]:
+        """Yields windows (B, 2) and what is in them.
+
+        Args:
+            order: gives the windows from one place in their order to another, in any thread.
+            batch_size: B.
+            count: batches.
+            noisy: see `_read`.
+        """
+        for first in range(0, count * batch_size, batch_size):
+            windows = order(first, first + batch_size)
+            yield windows, self._read(windows, noisy)
+
+    def _styles_of(self, windows: np.ndarray) -> np.ndarray | None:
+        """Returns the weights (B, S) of the styles of windows, if there are styles."""
+        return None if self.styles is None else self.styles[windows[:, 0]]
 
     def _batch(
         self, windows: np.ndarray, inputs: np.ndarray, targets: np.ndarray
@@ -199,33 +287,49 @@ class WindowData:
         warm_up = min(self.options.warm_up, inputs.shape[1] - 1)
         mask = (index >= warm_up) & (index < windows[:, 1:] - 1)
         batch = {"inputs": inputs, "targets": targets, "mask": mask.astype(np.float32)}
-        if self.styles is not None:
-            batch["style"] = self.styles[windows[:, 0]]
+        styles = self._styles_of(windows)
+        if styles is not None:
+            batch["style"] = styles
         return batch
 
 
-def balance_styles(windows: np.ndarray, styles: np.ndarray | None) -> np.ndarray:
-    """Repeats windows of the styles of which there is little.
+@dataclass(frozen=True)
+class _Order:
+    """Windows in the order in which they are learned from: some, and those of a table, shuffled."""
+
+    left: np.ndarray  # (L, 2)
+    table: WindowTable
+    numbers: np.ndarray  # (N,) of the table
+
+    def __len__(self) -> int:
+        return len(self.left) + len(self.numbers)
+
+    def rows(self, first: int, last: int) -> np.ndarray:
+        """Returns the windows from one place in the order to another, or to the end of it."""
+        size = len(self.left)
+        rest = self.table.rows(self.numbers[max(0, first - size) : max(0, last - size)])
+        return np.concatenate([self.left[first:last], rest]) if first < size else rest
+
+
+def balance_styles(styles: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Returns how often windows are shown, so that styles of which there is little are heard.
 
     With plain windows a style of ten seconds is hardly heard beside one of ten minutes. A style
     that has a share s of the windows of the commonest is shown 1 / sqrt(s) times, to the nearest
     whole number, and four times at most, for what is repeated too often is learnt by heart.
 
     Args:
-        windows: (N, 2), as `WindowData.windows` gives them.
-        styles: (T, S) weights of the styles of each row, or None.
+        styles: (C, S) weights of the styles of each clip; all zero where none is known.
+        counts: (C,) windows of each clip.
 
     Returns:
-        (M, 2), M >= N; the windows as they are where there are no styles.
+        (C,) int64, at least 1, for each window of a clip.
     """
-    if styles is None:
-        return windows
-    told = styles[windows[:, 0]]  # (N, S)
-    count = told.sum(axis=0)
+    count = counts @ styles.astype(np.float64)  # (S,)
     times = np.clip(np.round(np.sqrt(count.max() / np.maximum(count, 1.0))), 1, _MOST_REPEATS)
     # A window without a style counts as the commonest.
-    repeats = np.where(told.any(axis=1), np.maximum(told @ times, 1), 1)
-    return np.repeat(windows, repeats.round().astype(int), axis=0)
+    repeats = np.where(styles.any(axis=1), np.maximum(styles @ times, 1), 1)
+    return repeats.round().astype(np.int64)
 
 
 def rows_of(clips: Sequence[range]) -> np.ndarray:

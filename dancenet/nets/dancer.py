@@ -46,7 +46,9 @@ component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -450,8 +452,12 @@ def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
     pi_logits, mu, sigma = split_params(params, dim, num_mixtures)
     z = (ops.expand_dims(targets, -2) - mu) / sigma
     normal = -ops.sum(0.5 * ops.square(z) + ops.log(sigma), axis=-1) - 0.5 * dim * _LOG_2PI
-    log_pi = pi_logits - ops.logsumexp(pi_logits, axis=-1, keepdims=True)
-    return -ops.logsumexp(log_pi + normal, axis=-1) / dim
+    return -ops.logsumexp(_log_pi(pi_logits) + normal, axis=-1) / dim
+
+
+def _log_pi(pi_logits: Any) -> Any:
+    # Keras warns of its own softmax when there is one component.
+    return ops.subtract(pi_logits, ops.logsumexp(pi_logits, axis=-1, keepdims=True))
 
 
 def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
@@ -466,12 +472,65 @@ def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
         (…,), one figure for each vector.
     """
     mu = params[..., : targets.shape[-1]]
-    return ops.mean(ops.square((targets - mu) / step_scale), axis=-1)
+    return ops.mean(ops.square(ops.divide(ops.subtract(targets, mu), step_scale)), axis=-1)
+
+
+# Makes of a count in a part of a batch that in the whole batch; see `shared_means`.
+_in_whole_batch: ContextVar[Callable[[Any], Any]] = ContextVar(
+    "in_whole_batch", default=lambda count: count
+)
+
+
+@contextmanager
+def shared_means(in_whole_batch: Callable[[Any], Any]) -> Iterator[None]:
+    """Lets `masked_mean` give the share that a part of a batch has in the mean over all of it.
+
+    The shares of the parts add up to the mean, and so do their gradients, however many values
+    each of them masks; means of the parts would not.
+
+    Args:
+        in_whole_batch: makes of the count of a part the sum of the counts of all parts.
+    """
+    token = _in_whole_batch.set(in_whole_batch)
+    try:
+        yield
+    finally:
+        _in_whole_batch.reset(token)
 
 
 def masked_mean(values: Any, mask: Any) -> Any:
-    """Returns the mean of the values where the mask is 1; of none, 0."""
-    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
+    """Returns the mean of the values where the mask is 1; of none, 0. See `shared_means`."""
+    # Not with *: the mask may be a NumPy array, with which PyTorch cannot multiply.
+    total = ops.sum(ops.multiply(values, mask))
+    return total / ops.maximum(_in_whole_batch.get()(ops.sum(mask)), 1.0)
+
+
+def mean_prediction(params: Any, dim: int, num_mixtures: int) -> Any:
+    """Returns the means sum_k pi_k mu_k (…, D) of mixtures (…, 2 K D + K)."""
+    pi_logits, mu, _ = split_params(params, dim, num_mixtures)
+    return ops.sum(ops.expand_dims(ops.exp(_log_pi(pi_logits)), -1) * mu, axis=-2)
+
+
+def path_jerk(path: Any, mask: Any, step_scale: Any) -> Any:
+    """Returns how unsteadily a path moves: the mean square of its second difference.
+
+    That is of x(t+1) - 2 x(t) + x(t-1), the change of the step from one frame to the next: zero
+    on a straight line at a steady speed. In the strict sense it is an acceleration, and a jerk
+    would be the third difference; it is named after the jerkiness that it is to take away, as
+    penalties on a predicted motion usually are, whichever difference they square.
+
+    Args:
+        path: (B, T, D) in model units.
+        mask: (B, T), 1 where a vector counts; a difference counts where all three of its do.
+        step_scale: (D,) the size of a usual step, which is the unit.
+
+    Returns:
+        One number, a mean over dimensions and all differences that count; of none, 0.
+    """
+    change = ops.divide(path[:, 2:] - 2.0 * path[:, 1:-1] + path[:, :-2], step_scale)
+    mask = ops.convert_to_tensor(mask)
+    counts = mask[:, 2:] * mask[:, 1:-1] * mask[:, :-2]
+    return masked_mean(ops.mean(ops.square(change), axis=-1), counts)
 
 
 class DancerTrainer(keras.Model):
@@ -482,14 +541,29 @@ class DancerTrainer(keras.Model):
 
     Args:
         network: the dancer.
+        jerk: weight of `path_jerk` of the mean predictions in what is minimised. In the log
+            `loss` is that of the head all the same, so that trainings can be compared; `jerk` is
+            beside it, and `objective` is what is minimised.
+        step_scale: (D,) the unit of the jerk; the network's own if None.
+
+    Raises:
+        ValueError: the weight is negative or not finite.
     """
 
-    def __init__(self, network: DancerNetwork) -> None:
+    def __init__(
+        self, network: DancerNetwork, jerk: float = 0.0, step_scale: np.ndarray | None = None
+    ) -> None:
         super().__init__(name="dancer_trainer")
+        if not 0 <= jerk < math.inf:
+            raise ValueError(f"jerk must be 0 or more and finite; received {jerk}.")
         self.dancer = network.model
         self.num_mixtures = network.config.num_mixtures
         self.has_styles = bool(network.config.styles)
         self._network = network
+        self.jerk = jerk
+        self._step_scale = network.step_scale if step_scale is None else step_scale
+        names = ("of_head", "jerk") if jerk else ()
+        self._means = [keras.metrics.Mean(name=name) for name in names]
         self.built = True
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
@@ -510,12 +584,31 @@ class DancerTrainer(keras.Model):
         sample_weight: Any = None,
         training: bool = True,
     ) -> Any:
-        """Returns the masked mean over time of the loss of the network's head.
+        """Returns what is minimised.
 
-        That is the negative log-likelihood in nats per dimension, or the mean square error in
-        squared usual steps.
+        It is the masked mean over time of the loss of the network's head (the negative
+        log-likelihood in nats per dimension, or the mean square error in squared usual steps),
+        and the weighted jerk of the path of the mean predictions.
         """
-        return masked_mean(self._loss(y_pred, x["targets"]), x["mask"])
+        targets = x["targets"]
+        loss = masked_mean(self._loss(y_pred, targets), x["mask"])
+        if not self.jerk:
+            return loss
+        path = mean_prediction(y_pred, targets.shape[-1], self.num_mixtures)
+        jerk = path_jerk(path, x["mask"], self._step_scale)
+        for mean, value in zip(self._means, (loss, jerk)):
+            mean.update_state(value)
+        return loss + self.jerk * jerk
+
+    def compute_metrics(
+        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
+    ) -> dict[str, Any]:
+        """Returns the figures of a step; `loss` is always that of the head alone."""
+        figures = super().compute_metrics(x, y, y_pred, sample_weight)
+        if self.jerk:
+            figures["objective"] = figures["loss"]
+            figures["loss"] = figures.pop("of_head")
+        return figures
 
     def _loss(self, params: Any, targets: Any) -> Any:
         """Returns (B, T), the loss of each vector."""

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dancenet import files
+from dancenet import files, terminal
 from dancenet.data.sheet import contact_sheet, write_picture
 from dancenet.errors import MissingExtra
+
+PROJECTOR = "projector_config.pbtxt"  # the name that TensorBoard looks for
+
+_PROJECTOR_TEXT = """embeddings {
+  tensor_name: "vectors"
+  tensor_path: "vectors.tsv"
+  metadata_path: "metadata.tsv"
+}
+"""
 
 
 def write_curves(path: Path, history: Sequence[dict[str, float]], names: Sequence[str]) -> None:
@@ -75,26 +85,64 @@ def write_reconstructions(
 
 
 class TensorBoardLog:
-    """Writes figures and pictures for TensorBoard, without TensorFlow.
+    """Writes figures and vectors for TensorBoard, without TensorFlow, and says how to open it.
+
+    Args:
+        folder: where to; `tensorboard --logdir` takes it, or any folder above it.
+        descriptions: what a figure says, by its name, in a sentence shown beside its curve.
 
     Raises:
         MissingExtra: tensorboard is not installed.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, descriptions: Mapping[str, str] | None = None) -> None:
         try:
             from tensorboard.summary import Writer
         except ImportError as error:
             raise MissingExtra("--tensorboard", "train", "tensorboard") from error
         self._writer: Any = Writer(str(folder))
+        self._folder = folder
+        self._descriptions = dict(descriptions or {})
+        terminal.say(
+            f"Watch the training with `tensorboard --logdir {shlex.quote(str(folder))}`: it prints "
+            "the address to open in a browser, http://localhost:6006 if that is free."
+        )
 
     def add(self, record: dict[str, float]) -> None:
         """Adds one epoch's record."""
         step = int(record["step"])
         for name, value in record.items():
             if name not in ("epoch", "step"):
-                self._writer.add_scalar(name, float(value), step)
+                self._writer.add_scalar(
+                    name, float(value), step, description=self._descriptions.get(name)
+                )
         self._writer.flush()
+
+    def add_vectors(self, vectors: np.ndarray, labels: Mapping[str, Sequence[str]]) -> None:
+        """Writes vectors for the projector, in the place of those that were there.
+
+        Three files: `vectors.tsv`, `metadata.tsv` and `projector_config.pbtxt`, which names them.
+
+        Args:
+            vectors: (N, D).
+            labels: N words each, to colour and search the vectors by; two kinds at least,
+                because one would be taken for a file without a head.
+
+        Raises:
+            ValueError: there are too few kinds of labels, or not one of each for each vector.
+        """
+        if len(labels) < 2 or any(len(words) != len(vectors) for words in labels.values()):
+            raise ValueError(
+                f"{len(vectors)} vectors need two kinds of labels and as many of each; received "
+                f"{ {name: len(words) for name, words in labels.items()} }."
+            )
+        lines = ("\t".join(f"{value:.6g}" for value in vector) for vector in vectors)
+        files.write_text(self._folder / "vectors.tsv", "".join(f"{line}\n" for line in lines))
+        table = [labels.keys(), *zip(*labels.values())]
+        # A label with a tab or an end of line in it would be two.
+        rows = ("\t".join(" ".join(word.split()) for word in row) for row in table)
+        files.write_text(self._folder / "metadata.tsv", "".join(f"{row}\n" for row in rows))
+        files.write_text(self._folder / PROJECTOR, _PROJECTOR_TEXT)
 
     def close(self) -> None:
         """Finishes the file."""

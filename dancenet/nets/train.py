@@ -20,8 +20,10 @@ with the batches; they are drawn by a generator that depends on the seed and the
     save_weights(network, folder / "dancer.weights.h5")  # the best ones, by validation
 
 On return the model holds the weights of the best epoch, or of the last if so asked; `network`
-above is the uncompiled model inside. A model gets its means over an epoch into the log, `loss`
-and other metrics, by holding `keras.metrics.Mean` trackers, as Keras models do.
+above is the uncompiled model inside. A model gets figures into the log, `loss` and other metrics,
+by holding `keras.metrics.Mean` trackers, as Keras models do; the loop takes their mean over the
+steps of an epoch. With an optimiser that has a `gradient_norm`, as that of `make_optimizer`, the
+log has its mean and its maximum, too.
 """
 
 from __future__ import annotations
@@ -36,10 +38,10 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -50,6 +52,7 @@ from dancenet.errors import UserError
 CHECKPOINT = "checkpoint.npz"
 BEST = "best.npz"
 LOG = "log.jsonl"
+NORM = "gradient_norm"
 
 _FORMAT = 1
 _TIMED_STEPS = 6
@@ -127,6 +130,44 @@ class _State:
     best: float = math.inf
     best_epoch: int = 0
     stopped_early: bool = False
+    # Of the running epoch: the sum of each figure over its steps, and the largest gradient.
+    sums: dict[str, float] = field(default_factory=dict)
+    largest_norm: float = 0.0
+
+
+class Stepper(Protocol):
+    """Takes the steps of a training that more than this process or this device has a part in.
+
+    All processes run the same loop and call these methods in the same order.
+    """
+
+    def watch(self, stop: threading.Event) -> threading.Event:
+        """Returns an event set in all processes after the same step, once `stop` is in one."""
+
+    def train_on_batch(self, *batch: Any, return_dict: bool = True) -> dict[str, Any]:
+        """Takes a step with a whole batch; returns its figures, as Keras models do."""
+
+    def share(self, value: Any) -> Any:
+        """Returns the chief's value, one that JSON can hold, in all processes."""
+
+    def share_variables(self, variables: list[Any]) -> None:
+        """Gives all processes the chief's values of some variables."""
+
+
+class _Alone:
+    """The stepper of one process with one device: the model itself."""
+
+    def __init__(self, model: keras.Model) -> None:
+        self.train_on_batch = model.train_on_batch
+
+    def watch(self, stop: threading.Event) -> threading.Event:
+        return stop
+
+    def share(self, value: Any) -> Any:
+        return value
+
+    def share_variables(self, variables: list[Any]) -> None:
+        pass
 
 
 def describe(options: Any, train_options: TrainOptions) -> dict[str, object]:
@@ -139,9 +180,39 @@ def spread(rows: np.ndarray, count: int) -> np.ndarray:
     return rows[np.linspace(0, len(rows) - 1, min(count, len(rows))).round().astype(int)]
 
 
+# On some backends Keras puts a faster Adam in the place of its own, but not of a subclass of it.
+_Adam: Any = type(keras.optimizers.Adam.__new__(keras.optimizers.Adam))
+
+
+class WatchedAdam(_Adam):
+    """Adam that keeps the global norm of the last gradient, as it was before it was clipped.
+
+    Attributes:
+        gradient_norm: a variable, () float32; 0 before the first step.
+    """
+
+    def build(self, variables: list[Any]) -> None:
+        """Makes the variables, that of the norm last."""
+        super().build(variables)
+        # Changed inside the compiled step, so it has to be one of the optimiser's own.
+        self.gradient_norm = self.add_variable(
+            shape=(), dtype="float32", aggregation="only_first_replica", name=NORM
+        )
+
+    def apply(self, grads: Any, trainable_variables: Any = None) -> None:
+        """Takes a step, as Adam does."""
+        grads = list(grads)
+        super().apply(grads, trainable_variables)
+        squares = [
+            keras.ops.sum(keras.ops.square(keras.ops.cast(grad, "float32")))
+            for grad in grads if grad is not None
+        ]
+        self.gradient_norm.assign(keras.ops.sqrt(sum(squares)))
+
+
 def make_optimizer(options: TrainOptions) -> keras.optimizers.Optimizer:
-    """Returns Adam with the gradient clipped by its global norm."""
-    return keras.optimizers.Adam(
+    """Returns Adam with the gradient clipped by its global norm, and that norm kept."""
+    return WatchedAdam(
         learning_rate=options.learning_rate, global_clipnorm=options.clip_norm
     )
 
@@ -170,6 +241,7 @@ def train(
     resume: bool = False,
     after_epoch: Callable[[dict[str, float]], None] | None = None,
     started: float | None = None,
+    stepper: Stepper | None = None,
 ) -> TrainResult:
     """Trains a compiled model and leaves the weights that are kept in it.
 
@@ -190,6 +262,8 @@ def train(
         resume: continue from the checkpoint in `folder`.
         after_epoch: called with each epoch's record, before the checkpoint is written.
         started: the `time.perf_counter()` from which `options.minutes` counts; now, if None.
+        stepper: takes the steps instead of the model; see `strategy.Devices`. Only the chief
+            resumes, and all go on from where it is.
 
     Returns:
         How it ended.
@@ -199,7 +273,8 @@ def train(
             loss is no longer finite.
         KeyboardInterrupt: stopped with Ctrl-C; the checkpoint holds every step taken.
     """
-    loop = _Loop(model, batches, validate, folder, options, items_per_step, unit)
+    stepper = stepper or _Alone(model)
+    loop = _Loop(model, stepper, batches, validate, folder, options, items_per_step, unit)
     if started is not None:
         loop.started = started
     loop.warm_up()
@@ -208,8 +283,10 @@ def train(
     else:
         for name in (CHECKPOINT, BEST, LOG):
             (folder / name).unlink(missing_ok=True)
+    loop.share()
     loop.plan(steps_per_epoch, resume)
-    with _stop_on_signal() as stop:
+    with _stop_on_signal() as asked:
+        stop = stepper.watch(asked)
         while not loop.finished:
             loop.run_epoch(stop, after_epoch)
             if stop.is_set() and not loop.finished:
@@ -226,6 +303,7 @@ class _Loop:
     def __init__(
         self,
         model: keras.Model,
+        stepper: Stepper,
         batches: Callable[[Epoch], Iterator[Batch]],
         validate: Callable[[], dict[str, float]],
         folder: Path,
@@ -234,6 +312,7 @@ class _Loop:
         unit: str,
     ) -> None:
         self.model = model
+        self.stepper = stepper
         self.batches = batches
         self.validate = validate
         self.folder = folder
@@ -275,6 +354,15 @@ class _Loop:
             if record["epoch"] <= self.state.epochs
         ]
 
+    def share(self) -> None:
+        """Goes on from where the chief is."""
+        self.stepper.share_variables(self._variables())
+        self._asked, self.history = self.stepper.share([self._asked, self.history])
+        self._share_state()
+
+    def _share_state(self) -> None:
+        self.state = _State(**self.stepper.share(dataclasses.asdict(self.state)))
+
     def plan(self, steps_per_epoch: int, resumed: bool) -> None:
         """Times a few steps, decides how many there will be, and says how long that takes."""
         state, options = self.state, self.options
@@ -297,6 +385,8 @@ class _Loop:
         if options.minutes is not None and changed:
             self._shorten_epochs(step_seconds, 60 * options.minutes)
             self._fit_time(step_seconds, 60 * options.minutes)
+        self._share_state()
+        state = self.state
         num_steps = max(0, state.total_steps - state.steps)
         num_epochs = self._num_epochs() - state.epochs
         expected = num_steps * step_seconds + num_epochs * self._end_seconds
@@ -316,17 +406,16 @@ class _Loop:
         after_epoch: Callable[[dict[str, float]], None] | None,
     ) -> None:
         """Trains and validates one epoch, or the rest of one, and saves."""
-        state, options, model = self.state, self.options, self.model
+        state, options = self.state, self.options
         first_step = state.steps - state.epoch_steps
         num_steps = min(state.steps_per_epoch, state.total_steps - first_step)
         epoch = Epoch(
             state.epochs, first_step, num_steps, state.total_steps, self._rng(state.epochs)
         )
         if not state.epoch_steps:
-            model.reset_metrics()
+            state.sums, state.largest_norm = {}, 0.0
         began = saved = time.perf_counter()
         resumed_at = state.epoch_steps
-        figures: dict[str, float] = {}
         with terminal.progress(
             total=num_steps * self.items_per_step,
             description=f"Epoch {state.epochs + 1}/{self._num_epochs()}",
@@ -343,6 +432,9 @@ class _Loop:
                         f"{state.epochs + 1}): training has diverged. The last good state is "
                         f"kept in {self.folder}; try again with a smaller --learning-rate."
                     )
+                for name, value in figures.items():
+                    state.sums[name] = state.sums.get(name, 0.0) + value
+                state.largest_norm = max(state.largest_norm, figures.get(NORM, 0.0))
                 state.steps += 1
                 state.epoch_steps += 1
                 bar.update(self.items_per_step)
@@ -360,6 +452,7 @@ class _Loop:
             )
         step_seconds = (time.perf_counter() - began) / max(1, num_steps - resumed_at)
         ended = time.perf_counter()
+        figures = {name: value / state.epoch_steps for name, value in state.sums.items()}
         self._end_epoch(figures, step_seconds)
         if after_epoch is not None:
             after_epoch(self.history[-1])
@@ -369,6 +462,7 @@ class _Loop:
             self._fit_time(step_seconds, 60 * options.minutes)
             # Again, so that a resumed run follows the same plan.
             self._save()
+        self._share_state()
 
     def stopped(self) -> None:
         raise KeyboardInterrupt(
@@ -385,6 +479,9 @@ class _Loop:
                 f"{state.epochs + 1}: training has diverged. The last good state is kept in "
                 f"{self.folder}; try again with a smaller --learning-rate."
             )
+        norms = {}
+        if NORM in figures:
+            norms = {NORM: figures.pop(NORM), f"{NORM}_max": state.largest_norm}
         state.epochs += 1
         state.epoch_steps = 0
         value = validation[options.monitor]
@@ -400,6 +497,7 @@ class _Loop:
             "step": state.steps,
             **figures,
             **validation,
+            **norms,
             "learning_rate": options.rate(state.steps - 1, state.total_steps),
             f"{self.unit}s_per_second": self.items_per_step / step_seconds,
             "seconds": state.seconds,
@@ -461,7 +559,7 @@ class _Loop:
         model.optimizer.build(model.trainable_variables)
         with self._untouched():
             for batch in self.batches(Epoch(0, 0, 1, 1, self._rng(0))):
-                model.train_on_batch(*batch, return_dict=True)
+                self.stepper.train_on_batch(*batch, return_dict=True)
         model.reset_metrics()
 
     def _time_steps(self) -> float:
@@ -471,9 +569,9 @@ class _Loop:
             batches = iter(self.batches(Epoch(0, 0, _TIMED_STEPS, _TIMED_STEPS, self._rng(0))))
             began = time.perf_counter()
             while len(times) < _TIMED_STEPS and sum(times) < _TIMED_SECONDS:
-                self.model.train_on_batch(*next(batches), return_dict=True)
+                self.stepper.train_on_batch(*next(batches), return_dict=True)
                 now = time.perf_counter()
-                times.append(now - began)
+                times.append(self.stepper.share(now - began))
                 began = now
         self.validate()  # the first one compiles
         began = time.perf_counter()
@@ -492,7 +590,12 @@ class _Loop:
     def _step(self, batch: Batch) -> dict[str, float]:
         state = self.state
         self.model.optimizer.learning_rate = self.options.rate(state.steps, state.total_steps)
-        logs = self.model.train_on_batch(*batch, return_dict=True)
+        # Keras resets its metrics in every call, or in none: that depends on its version.
+        self.model.reset_metrics()
+        logs = self.stepper.train_on_batch(*batch, return_dict=True)
+        norm = getattr(self.model.optimizer, NORM, None)
+        if norm is not None:
+            logs = {**logs, NORM: _to_numpy(norm)}
         return {name: float(value) for name, value in logs.items()}
 
     def _rng(self, epoch: int) -> np.random.Generator:
@@ -505,6 +608,8 @@ class _Loop:
             *model.variables, *model.metrics_variables, *model.optimizer.variables
         ):
             seen.setdefault(id(variable), variable)
+        # Of the last step only; nothing depends on it.
+        seen.pop(id(getattr(model.optimizer, NORM, None)), None)
         return list(seen.values())
 
     def _save(self) -> None:

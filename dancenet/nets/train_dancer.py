@@ -6,10 +6,10 @@ import dataclasses
 import math
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -19,7 +19,7 @@ from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.config import SKELETON, DancerConfig, ModelConfig
-from dancenet.data.recordings import Recordings
+from dancenet.data.recordings import Recording, Recordings
 from dancenet.errors import UserError
 from dancenet.folder import (
     CHECKSUMS,
@@ -32,6 +32,7 @@ from dancenet.folder import (
     ModelFolder,
 )
 from dancenet.nets import dance_data, logs
+from dancenet.nets.board import DancerBoard, Stretch
 from dancenet.nets.dance_data import BatchOptions, WindowData
 from dancenet.nets.dancer import (
     DancerNetwork,
@@ -57,6 +58,10 @@ from dancenet.nets.train import (
 )
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
+from dancenet.sequence.style import StyleGuided
+
+if TYPE_CHECKING:
+    from dancenet.nets.strategy import Devices
 
 CURVES = "loss.png"
 
@@ -103,6 +108,7 @@ class DancerOptions:
     encoder_noise: float = 1.0  # on what is seen, times the encoder's own deviation
     noise_memory: float = 0.98  # correlation of that noise from one vector to the next
     smoothing: float = 1.5  # of latents over time, in frames
+    jerk: float = 0.0  # weight of the second difference of the predicted path; see `path_jerk`
     tensorboard: bool = False
 
     def config(self, dim: int) -> DancerConfig:
@@ -146,6 +152,7 @@ def train_dancer(
     start_from: ModelFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    devices: Devices | None = None,
 ) -> TrainResult:
     """Trains a dancer and writes its weights, scaler, seeds, configuration, log and curves.
 
@@ -162,6 +169,8 @@ def train_dancer(
             network and its smoothing.
         resume: continue a training that was stopped.
         overwrite: replace the dancer in `folder`.
+        devices: to train on, if not only the one that Keras takes. In a process that does not
+            lead, `folder` is that of `devices.place`, and no dancer is finished.
 
     Returns:
         How training ended; `history` has the held-out figures of every epoch.
@@ -171,9 +180,10 @@ def train_dancer(
             there is nothing to resume, or too little to learn from.
         KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
     """
+    folder.require_silhouettes()
     encoder = folder.require(ENCODER_GRAPH, "python scripts/train_vae.py")
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
-    resume = _check(folder, resume, overwrite)
+    resume = _check(folder, resume and (devices is None or devices.leads), overwrite)
     begun = None if start_from is None else _read_beginning(start_from, options)
     scaler = None
     if start_from is not None and begun is not None:
@@ -193,12 +203,12 @@ def train_dancer(
         latents, options.network, options.look_back, options.smoothing, scaler
     )
     return _train(
-        material, SCALER, folder, options, train_options, start_from, begun, resume
+        material, SCALER, folder, options, train_options, start_from, begun, resume, devices
     )
 
 
 def train_skeleton_dancer(
-    recordings: Recordings,
+    recordings: Recordings | Callable[[], Iterable[Recording]],
     folder: ModelFolder,
     options: DancerOptions,
     train_options: TrainOptions,
@@ -207,11 +217,13 @@ def train_skeleton_dancer(
     start_from: ModelFolder | None = None,
     resume: bool = False,
     overwrite: bool = False,
+    devices: Devices | None = None,
 ) -> TrainResult:
     """Trains a dancer of joints and writes a whole model; see `train_dancer`.
 
     Args:
-        recordings: of one skeleton; their styles are what the dancer can be steered by.
+        recordings: of one skeleton; their styles are what the dancer can be steered by. What
+            yields them, the same each time it is called, is streamed: see `Material.of_stream`.
         folder: the model's folder, which need not exist.
         options: of the dancer; `smoothing` is of latents, and does nothing here.
         train_options: of the loop.
@@ -220,6 +232,7 @@ def train_skeleton_dancer(
             codec, network and styles are taken over.
         resume: continue a training that was stopped.
         overwrite: replace the dancer in `folder`.
+        devices: as of `train_dancer`.
 
     Raises:
         UserError: the folder is of a model of silhouettes, or has a dancer already; the
@@ -231,7 +244,7 @@ def train_skeleton_dancer(
             f"The model {folder.path} dances in silhouettes; choose another --name for a dancer "
             "of joints."
         )
-    resume = _check(folder, resume, overwrite)
+    resume = _check(folder, resume and (devices is None or devices.leads), overwrite)
     options = dataclasses.replace(options, smoothing=0.0)
     begun = None if start_from is None else _read_beginning(start_from, options)
     codec, style_names = None, None
@@ -241,10 +254,20 @@ def train_skeleton_dancer(
         options = dataclasses.replace(options, network=begun.config.network)
     if resume:
         codec = SkeletonCodec.load(folder / CODEC)
-    material = Material.of_recordings(recordings, codec, variance, style_names)
-    return _train(
-        material, CODEC, folder, options, train_options, start_from, begun, resume
-    )
+    if isinstance(recordings, Recordings):
+        material = Material.of_recordings(recordings, codec, variance, style_names)
+        return _train(
+            material, CODEC, folder, options, train_options, start_from, begun, resume,
+            devices,
+        )
+    with tempfile.TemporaryDirectory(prefix="dancenet-") as place:
+        material = Material.of_stream(
+            recordings, Path(place) / "trajectory.npy", codec, variance, style_names
+        )
+        return _train(
+            material, CODEC, folder, options, train_options, start_from, begun, resume,
+            devices,
+        )
 
 
 def _train(
@@ -256,23 +279,26 @@ def _train(
     start_from: ModelFolder | None,
     begun: DancerNetwork | None,
     resume: bool,
+    devices: Devices | None = None,
 ) -> TrainResult:
+    if options.jerk and options.look_back < dance_data.WARM_UP + 3:
+        raise UserError(
+            f"--jerk needs three predictions in a row, and in a window of {options.look_back} "
+            f"fewer count; say --look-back {dance_data.WARM_UP + 3} or more, or leave --jerk out."
+        )
     place = folder.training / "dancer"
     vectors, train_clips, held_out_clips = material.vectors, material.train, material.held_out
-    step_scale = (
-        dance_data.fit_step_scale(vectors, train_clips) if begun is None else begun.step_scale
-    )
+    usual_step = dance_data.fit_step_scale(vectors, train_clips)
+    step_scale = usual_step if begun is None else begun.step_scale
     data = material.windows(
         BatchOptions(
             options.look_back, displacement=options.displacement, pull=options.pull,
             encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
         )
     )
-    num_windows = len(
-        dance_data.balance_styles(data.windows(train_clips, options.stride), material.styles)
-    )
+    num_windows = data.count_windows(material.window_train, options.stride)
     held_out = spread(
-        data.windows(held_out_clips, max(1, options.look_back - dance_data.WARM_UP)),
+        data.windows(material.window_held_out, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
     wanted = (
@@ -301,29 +327,31 @@ def _train(
     is_new = begun is None and not resume
     if is_new and network.motion is not None and network.config.predict == "step":
         rng = np.random.default_rng(train_options.seed)
-        windows = data.windows(train_clips, options.stride, rng)
+        windows = data.windows(material.window_train, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
-    trainer = DancerTrainer(network)
+    trainer = DancerTrainer(network, options.jerk, usual_step)
     trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
     floors = dance_data.baselines(vectors, train_clips, held_out_clips)
     _introduce(material, network, num_windows, floors)
     batch_size = min(options.batch_size, num_windows)
+    stepper = None
+    if devices is not None:
+        same = {**record, "tensorboard": None, "windows": num_windows, "dim": material.dim}
+        stepper = devices.stepper(trainer, batch_size, same)
 
     def batches(epoch: Epoch) -> Iterator[Batch]:
-        waiting = np.zeros((0, 2), np.int64)
-        for _ in range(epoch.num_steps):
-            while len(waiting) < batch_size:
-                fresh = dance_data.balance_styles(
-                    data.windows(train_clips, options.stride, epoch.rng), material.styles
-                )
-                waiting = np.concatenate([waiting, epoch.rng.permutation(fresh)])
-            yield (data.draw(waiting[:batch_size], epoch.rng),)
-            waiting = waiting[batch_size:]
+        drawn = data.batches(
+            material.window_train, options.stride, batch_size, epoch.num_steps, epoch.rng
+        )
+        for batch in drawn:
+            yield (batch,)
 
     def validate() -> dict[str, float]:
         return {"val_loss": _mean_over(trainer.losses, data, held_out)}
 
-    board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
+    board = None
+    if options.tensorboard:
+        board = DancerBoard(place / "tensorboard", trainer, data, held_out, usual_step)
     result = train(
         trainer,
         batches,
@@ -335,13 +363,18 @@ def _train(
         unit="vector",
         resume=resume,
         after_epoch=None if board is None else board.add,
+        stepper=stepper,
     )
-    if board is not None:
-        board.close()
-    logs.write_curves(place / CURVES, result.history, ("loss",))
+    if devices is not None and not devices.leads:
+        if board is not None:
+            board.close()
+        return result
+    curves = ("loss", "jerk") if options.jerk else ("loss",)
+    logs.write_curves(place / CURVES, result.history, curves)
     nats = result.best
     if network.config.head == "mse":
-        learned = spread(data.windows(train_clips, options.stride), _MAX_VALIDATION_WINDOWS)
+        everything = data.windows(material.window_train, options.stride)
+        learned = spread(everything, _MAX_VALIDATION_WINDOWS)
         trainer.fit_residual_sigma(_still_batches(data, learned))
         nats = held_out_nats(trainer, data, held_out)
     step_model = _fast_step(network)
@@ -349,6 +382,12 @@ def _train(
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
             temperature = calibrate(step_model, material)
             dance = try_dancing(step_model, material, material.held_out, temperature)
+            if board is not None:
+                board.project(
+                    vectors, _stretches(material), step_model, temperature, material.fps,
+                    material.styles,
+                )
+                board.close()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"The training is finished and kept in {place}; run the same command with --resume "
@@ -363,8 +402,8 @@ def _train(
             ),
             {
                 **record,
-                "frames": sum(map(len, train_clips)),
-                "held_out_frames": sum(map(len, held_out_clips)),
+                "frames": sum(map(len, material.window_train)),
+                "held_out_frames": sum(map(len, material.window_held_out)),
                 "epochs": result.epochs,
                 "steps": result.steps,
                 "seconds": round(result.seconds),
@@ -436,13 +475,19 @@ def calibrate(step_model: StepModel, material: Material) -> float:
     Returns:
         A temperature in `_TEMPERATURES`, to one part in a hundred; one of its ends if none fits.
     """
+    def off(temperature: float) -> float:
+        energy = try_dancing(step_model, material, material.train, temperature)["energy"]
+        # What is not a number has run away.
+        return math.log(max(energy, 1e-9) / _WANTED_ENERGY) if math.isfinite(energy) else math.inf
+
     low, high = _TEMPERATURES
     while high / low > 1.01:
         middle = math.sqrt(low * high)
-        energy = try_dancing(step_model, material, material.train, middle)["energy"]
-        # What is not a number has run away.
-        low, high = (middle, high) if energy < _WANTED_ENERGY else (low, middle)
-    return round(math.sqrt(low * high), 3)
+        low, high = (middle, high) if off(middle) < 0 else (low, middle)
+    found = round(math.sqrt(low * high), 3)
+    # A dancer of little material may calm down when it is hotter, because it knows no way on; then
+    # the search has gone astray.
+    return min((1.0, found), key=lambda temperature: abs(off(temperature)))
 
 
 def try_dancing(
@@ -476,6 +521,8 @@ def try_dancing(
     rngs = np.random.default_rng(0).spawn(num_dances)
     num_frames = round(seconds * material.fps)
     style = material.styles_of(rows[chosen])
+    if style is not None:
+        step_model = StyleGuided(step_model)
     steps = generate(step_model, seeds[chosen], num_frames, rngs, temperature, style=style)
     dance = np.stack(list(steps), axis=1)
     real_energy = np.concatenate([_energy(part) for part in real])
@@ -592,14 +639,25 @@ def _with_training(config: ModelConfig, record: dict[str, object]) -> ModelConfi
     return dataclasses.replace(config, training={**config.training, "dancer": record})
 
 
+def _stretches(material: Material) -> list[Stretch]:
+    return [
+        Stretch(rows, kind, name, str(material.style_names_of(np.array([rows.start]))[0]))
+        for kind, clips, names in (
+            ("training", material.train, material.names),
+            ("held out", material.held_out, material.held_out_names),
+        )
+        for rows, name in zip(clips, names)
+    ]
+
+
 def _introduce(
     material: Material, network: DancerNetwork, num_windows: int, floors: dict[str, float]
 ) -> None:
     terminal.say(
         f"Training the dancer {network.config.network!r} ({network.count_params():,} weights) on "
-        f"{sum(map(len, material.train)):,} frames of {len(material.train)} clips, "
+        f"{sum(map(len, material.window_train)):,} frames of {len(material.window_train)} clips, "
         f"{num_windows:,} windows of {network.config.look_back}; "
-        f"{sum(map(len, material.held_out)):,} frames are held out. {material.dim} of "
+        f"{sum(map(len, material.window_held_out)):,} frames are held out. {material.dim} of "
         f"{material.raw_dim} dimensions of the {material.what} are danced."
     )
     if material.style_names:

@@ -275,6 +275,7 @@ def _prepare(
     config = ModelConfig(
         name=folder.path.name, fps=frames.fps, vae=vae_config, training={"vae": record}
     )
+    folder.require_silhouettes()
     if folder.exists() and not overwrite:
         if not resume:
             finished = (folder / VAE_WEIGHTS).exists()

@@ -82,11 +82,45 @@ def log_likelihood(mixture: Mixture, vectors: np.ndarray) -> np.ndarray:
     Returns:
         (B,) nats.
     """
-    z = (vectors[:, None, :] - mixture.mu) / mixture.sigma
-    normal = -0.5 * np.square(z) - np.log(mixture.sigma) - 0.5 * _LOG_2PI
-    joint = _log_softmax(mixture.pi_logits) + normal.sum(axis=2)
+    joint = _log_joint(mixture, vectors)
     peak = joint.max(axis=1, keepdims=True)
     return (peak + np.log(np.exp(joint - peak).sum(axis=1, keepdims=True)))[:, 0]
+
+
+def responsibilities(mixture: Mixture, vectors: np.ndarray) -> np.ndarray:
+    """Returns how probable it is that each vector came from each component.
+
+    The posterior pi_k N(x; mu_k, sigma_k) / sum_j pi_j N(x; mu_j, sigma_j), Bishop 1994, "Mixture
+    density networks", equation 30.
+
+    Args:
+        mixture: B mixtures.
+        vectors: (B, D).
+
+    Returns:
+        (B, K), rows of sum 1.
+    """
+    return np.exp(_log_softmax(_log_joint(mixture, vectors)))
+
+
+def entropy(pi_logits: np.ndarray) -> np.ndarray:
+    """Returns how undecided the choice of a component is, -sum_k pi_k log pi_k.
+
+    Args:
+        pi_logits: (B, K).
+
+    Returns:
+        (B,) nats, from 0 (always the same component) to log K (all alike).
+    """
+    log_pi = _log_softmax(pi_logits)
+    return -(np.exp(log_pi) * log_pi).sum(axis=1)
+
+
+def _log_joint(mixture: Mixture, vectors: np.ndarray) -> np.ndarray:
+    """Returns log pi_k N(x; mu_k, sigma_k), (B, K)."""
+    z = (vectors[:, None, :] - mixture.mu) / mixture.sigma
+    normal = -0.5 * np.square(z) - np.log(mixture.sigma) - 0.5 * _LOG_2PI
+    return _log_softmax(mixture.pi_logits) + normal.sum(axis=2)
 
 
 def _log_softmax(logits: np.ndarray) -> np.ndarray:

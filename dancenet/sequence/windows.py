@@ -2,36 +2,67 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 
 import numpy as np
 
-from dancenet.errors import UserError
 
+class WindowTable:
+    """The windows that lie inside clips, numbered clip by clip, without a list of them.
 
-def window_starts(clips: Sequence[range], length: int, stride: int = 1) -> np.ndarray:
-    """Returns the first row of every window that lies inside one clip.
+    It holds three numbers a clip, so that a recording of any length can be shuffled in the 8
+    bytes a window that a permutation of the numbers takes.
 
     Args:
-        clips: 0-based row ranges of the clips.
-        length: rows in a window; for a look-back of n and a target one row on, n + 1.
+        clips: 0-based row ranges, not empty.
+        length: rows in a window; for a look-back of n and a target one row on, n + 1. A shorter
+            clip is one window of its own length.
         stride: rows between the starts of two windows of a clip.
 
-    Returns:
-        (N,) int64, ascending inside each clip.
+    Attributes:
+        counts: (C,) windows that begin in different rows of each clip.
 
     Raises:
-        UserError: no clip is as long as a window.
-        ValueError: length or stride is not positive.
+        ValueError: length or stride is not positive, or a clip is empty.
     """
-    if length < 1 or stride < 1:
-        raise ValueError(f"length and stride must be positive; received {length} and {stride}.")
-    starts = [np.arange(clip.start, clip.stop - length + 1, stride) for clip in clips]
-    found = np.concatenate([np.zeros(0, np.int64), *starts]).astype(np.int64)
-    if not len(found):
-        longest = max((len(clip) for clip in clips), default=0)
-        raise UserError(
-            f"No clip is long enough: a window needs {length} frames and the longest clip has "
-            f"{longest}. Use a smaller --look-back, or film longer clips."
-        )
-    return found
+
+    def __init__(self, clips: Sequence[range], length: int, stride: int = 1) -> None:
+        if length < 1 or stride < 1:
+            raise ValueError(
+                f"length and stride must be positive; received {length} and {stride}."
+            )
+        if not all(map(len, clips)):
+            raise ValueError("a clip has no rows.")
+        self._stride = stride
+        self._first = np.array([clip.start for clip in clips], np.int64)
+        sizes = np.array([len(clip) for clip in clips], np.int64)
+        self._length = np.minimum(sizes, length)
+        self.counts = (sizes - self._length) // stride + 1
+        self._repeats = np.ones_like(self.counts)
+        self._number()
+
+    def _number(self) -> None:
+        # (C + 1,), windows before each clip, and in all.
+        self._before = np.concatenate([[0], np.cumsum(self.counts * self._repeats)])
+
+    def repeated(self, repeats: np.ndarray) -> WindowTable:
+        """Returns a table in which each window of a clip is as often as `repeats` (C,) says."""
+        table = copy.copy(self)
+        table._repeats = repeats
+        table._number()
+        return table
+
+    def __len__(self) -> int:
+        return int(self._before[-1])
+
+    def rows(self, numbers: np.ndarray) -> np.ndarray:
+        """Takes numbers (N,) of windows; returns their first rows and numbers of rows (N, 2)."""
+        clip = np.searchsorted(self._before, numbers, side="right") - 1
+        index = (numbers - self._before[clip]) // self._repeats[clip]
+        start = self._first[clip] + self._stride * index
+        return np.stack([start, self._length[clip]], axis=1)
+
+    def first_of_clips(self) -> np.ndarray:
+        """Returns the first window of each clip (C, 2), as `rows` does."""
+        return np.stack([self._first, self._length], axis=1)

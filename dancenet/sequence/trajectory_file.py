@@ -1,0 +1,312 @@
+"""Trajectories in `.npy` files that may be larger than memory: written in parts, read in windows.
+
+A file is a plain array (T, D) of little-endian float32, which `np.load` reads, too. It is read
+with seeks, not mapped: the pages of a map count as the process's own while they are there, so its
+memory would seem to grow with the file. Nothing stays open between two reads, so any number of
+files and of threads can be read from.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+import numpy as np
+
+from dancenet import files
+from dancenet.errors import UserError
+
+FLOAT = np.dtype("<f4")
+_SAMPLE_ROWS = 512  # in a stretch of a sample
+
+
+def write_trajectory(path: str | Path, chunks: Iterable[np.ndarray]) -> list[range]:
+    """Writes a trajectory that is never in memory as a whole, atomically.
+
+    Args:
+        path: the `.npy` file; it is there only when the last chunk is.
+        chunks: (n, D) floats in model units, each taken when the one before is written. With a
+            recording each, what is returned are its clips.
+
+    Returns:
+        The rows that each chunk became.
+
+    Raises:
+        UserError: there is no row, or a chunk is not finite or does not fit those before it.
+    """
+    written: list[range] = []
+    dim, num_rows = -1, 0
+    with files.atomic_path(path) as temporary, open(temporary, "wb") as file:
+        begin = 0
+        for number, chunk in enumerate(chunks):
+            if chunk.ndim != 2 or chunk.dtype.kind != "f" or not chunk.shape[1]:
+                raise UserError(
+                    f"A trajectory is written in floats of shape (n, D); chunk {number + 1} for "
+                    f"{path} is {chunk.dtype} of shape {chunk.shape}."
+                )
+            if dim < 0:
+                dim = chunk.shape[1]
+                begin = _write_header(file, (0, dim))
+            if chunk.shape[1] != dim:
+                raise UserError(
+                    f"All rows of {path} have {dim} dimensions, but chunk {number + 1} has "
+                    f"{chunk.shape[1]}; write it to another file."
+                )
+            rows = np.ascontiguousarray(chunk, FLOAT)
+            bad = ~np.isfinite(rows).all(axis=1)
+            if bad.any():
+                raise UserError(
+                    f"Row {num_rows + int(np.argmax(bad))} for {path} is NaN or infinity; cut it "
+                    "out first."
+                )
+            file.write(rows.data)
+            written.append(range(num_rows, num_rows + len(rows)))
+            num_rows += len(rows)
+        if not num_rows:
+            raise UserError(f"There is no row to write to {path}; give at least one.")
+        # NumPy leaves room for the longest number of rows, so the header keeps its size.
+        file.seek(0)
+        if _write_header(file, (num_rows, dim)) != begin:
+            raise RuntimeError("the header of an .npy file changed its size")
+    return written
+
+
+def _write_header(file: BinaryIO, shape: tuple[int, int]) -> int:
+    """Writes the header of an array of some shape; returns where its data begins."""
+    header = {"descr": FLOAT.str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    return file.tell()
+
+
+@dataclass(frozen=True)
+class _File:
+    """One checked file."""
+
+    path: Path
+    begin: int  # byte of its first row
+    rows: range  # among the rows of all files
+    stamp: tuple[int, int, int]  # which file it is, its bytes, and when it was changed
+
+
+class Sample(NamedTuple):
+    """Stretches of a trajectory that fit into memory."""
+
+    vectors: np.ndarray  # (N, D) float32
+    clips: list[range]  # rows of `vectors`, one range a stretch
+    rows: list[range]  # where each stretch is in the files
+
+
+class TrajectoryFiles:
+    """Rows (T, D) in one file or in several, numbered through all of them.
+
+    What a file says of itself is checked at once: its type, its shape, and that it is as long as
+    they make it. Its numbers are checked when they are read.
+
+    Args:
+        paths: one `.npy` file, or several.
+        clips: the clips, each inside a file; None takes each file for one.
+
+    Attributes:
+        dim: D.
+        num_rows: T.
+        clips: row ranges.
+
+    Raises:
+        UserError: a file is missing, cut, or no trajectory; the files do not fit together; a clip
+            is not inside a file.
+    """
+
+    def __init__(
+        self, paths: str | Path | Sequence[str | Path], clips: Sequence[range] | None = None
+    ) -> None:
+        if isinstance(paths, (str, Path)):
+            paths = [paths]
+        if not paths:
+            raise ValueError("there must be one file at least.")
+        self._files: list[_File] = []
+        self.num_rows, self.dim = 0, 0
+        for path in map(Path, paths):
+            begin, num_rows, dim, stamp = _check(path)
+            if self._files and dim != self.dim:
+                raise UserError(
+                    f"{path} has vectors of {dim} dimensions and {self._files[0].path} of "
+                    f"{self.dim}; all files of a training have the same."
+                )
+            self.dim = dim
+            rows = range(self.num_rows, self.num_rows + num_rows)
+            self._files.append(_File(path, begin, rows, stamp))
+            self.num_rows = rows.stop
+        self._starts = np.array([file.rows.start for file in self._files])
+        self._stops = np.array([file.rows.stop for file in self._files])
+        self.clips = [file.rows for file in self._files] if clips is None else list(clips)
+        self._files_of(
+            np.array([clip.start for clip in self.clips], np.int64),
+            np.array([len(clip) for clip in self.clips], np.int64),
+        )
+
+    def read(self, rows: range) -> np.ndarray:
+        """Returns rows (n, D) of one file.
+
+        Raises:
+            UserError: see `read_windows`.
+        """
+        if not len(rows):
+            return np.zeros((0, self.dim), FLOAT)
+        return self.read_windows(np.array([[rows.start, len(rows)]]), len(rows))[0]
+
+    def read_windows(self, windows: np.ndarray, length: int) -> np.ndarray:
+        """Reads windows, each from one file.
+
+        Args:
+            windows: (B, 2), first row and number of rows, at most `length`.
+            length: T, rows of what is returned; what a short window lacks is filled with its
+                last row.
+
+        Returns:
+            (B, T, D) float32.
+
+        Raises:
+            UserError: a file was cut or changed since it was checked, or is not finite here.
+        """
+        found = np.empty((len(windows), length, self.dim), FLOAT)
+        row_size = self.dim * FLOAT.itemsize
+        starts, counts = windows.T
+        numbers = self._files_of(starts, counts)
+        offsets = ((starts - self._starts[numbers]) * row_size).tolist()
+        order = np.argsort(starts, kind="stable").tolist()  # as they lie on the disk
+        counts, numbers = counts.tolist(), numbers.tolist()
+        for number, group in itertools.groupby(order, key=numbers.__getitem__):
+            place = self._files[number]
+            with _open(place) as file:
+                for index in group:
+                    file.seek(place.begin + offsets[index])
+                    count = counts[index]
+                    _fill(file, found[index, :count], place.path)
+                    if count < length:
+                        found[index, count:] = found[index, count - 1]
+        finite = np.isfinite(found)
+        if not finite.all():
+            index, row = np.argwhere(~finite.all(axis=2))[0]
+            place = self._files[numbers[index]]
+            row += starts[index] - place.rows.start
+            raise UserError(
+                f"{place.path} holds NaN or infinity in row {row}; cut it out, and write the file "
+                "again."
+            )
+        return found
+
+    def sample(self, clips: Sequence[range], most: int) -> Sample:
+        """Reads stretches spread evenly over clips, to fit a scale or to choose seeds by.
+
+        Args:
+            clips: where from.
+            most: rows, about; all of the clips are taken if they have no more.
+
+        Raises:
+            UserError: see `read_windows`.
+        """
+        stretches = [clip for clip in clips if len(clip)]
+        if sum(map(len, stretches)) > most:
+            parts = [
+                clip[first : first + _SAMPLE_ROWS]
+                for clip in stretches
+                for first in range(0, len(clip), _SAMPLE_ROWS)
+            ]
+            count = min(len(parts), max(1, most // _SAMPLE_ROWS))
+            chosen = np.unique(np.linspace(0, len(parts) - 1, count).round().astype(int))
+            stretches = [parts[index] for index in chosen]
+        vectors = np.empty((sum(map(len, stretches)), self.dim), FLOAT)
+        held: list[range] = []
+        for rows in stretches:
+            stop = held[-1].stop if held else 0
+            held.append(range(stop, stop + len(rows)))
+            vectors[stop : stop + len(rows)] = self.read(rows)
+        return Sample(vectors, held, stretches)
+
+    def _files_of(self, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
+        """Returns the number of the file that each stretch of rows is in."""
+        numbers = np.searchsorted(self._starts, starts, side="right") - 1
+        inside = (starts >= 0) & (counts > 0) & (starts + counts <= self._stops[numbers])
+        if not inside.all():
+            index = int(np.argmin(inside))
+            place = self._files[max(0, numbers[index])]
+            raise UserError(
+                f"Rows {starts[index]} to {starts[index] + counts[index]} are not inside one file: "
+                f"{place.path} has rows {place.rows.start} to {place.rows.stop}. Give the clips of "
+                "these files."
+            )
+        return numbers
+
+
+def _check(path: Path) -> tuple[int, int, int, tuple[int, int, int]]:
+    """Returns where the rows of a file begin, T, D, and its stamp."""
+    try:
+        with open(path, "rb") as file:
+            version = np.lib.format.read_magic(file)
+            if version == (1, 0):
+                shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
+            elif version == (2, 0):
+                shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
+            else:
+                raise ValueError(f"version {version}")
+            begin, stamp = file.tell(), _stamp(file)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no trajectory at {path}; write it again.") from error
+    except OSError as error:
+        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+    except ValueError as error:
+        raise UserError(
+            f"{path} is no .npy file, or its beginning is damaged; write it again."
+        ) from error
+    if dtype != FLOAT or len(shape) != 2 or fortran_order or 0 in shape:
+        order = " in Fortran's order" if fortran_order else ""
+        raise UserError(
+            f"{path} holds {dtype} of shape {shape}{order}; a trajectory is float32 of shape "
+            "(T, D), row after row. Convert it."
+        )
+    expected = begin + shape[0] * shape[1] * FLOAT.itemsize
+    if stamp[1] != expected:
+        raise UserError(
+            f"{path} has {stamp[1]:,} bytes where its header tells of {expected:,}; it was cut or "
+            "altered, so write it again."
+        )
+    return begin, shape[0], shape[1], stamp
+
+
+def _stamp(file: BinaryIO) -> tuple[int, int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def _open(place: _File) -> BinaryIO:
+    """Opens a file without a buffer, if it is still the one that was checked."""
+    try:
+        file = open(place.path, "rb", buffering=0)
+    except OSError as error:
+        raise UserError(
+            f"{place.path} cannot be read any more ({error.strerror}); put it back, and go on."
+        ) from error
+    if _stamp(file) != place.stamp:
+        file.close()
+        raise _altered(place.path)
+    return file
+
+
+def _altered(path: Path) -> UserError:
+    return UserError(
+        f"{path} was cut or altered while it was read from; write it again, and start anew."
+    )
+
+
+def _fill(file: BinaryIO, rows: np.ndarray, path: Path) -> None:
+    """Reads from where the file stands until `rows` (n, D), which lie in one piece, are full."""
+    left = rows.data.cast("B")
+    while left:
+        count = file.readinto(left)  # type: ignore[attr-defined]
+        if not count:
+            raise _altered(path)
+        left = left[count:]

@@ -1,0 +1,70 @@
+"""A style that is exaggerated, on a network whose answer to it is known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dancenet.sequence.generate import generate
+from dancenet.sequence.mixture import Mixture
+from dancenet.sequence.style import StyleGuided
+
+
+class Walker:
+    """Walks by the style it is told, and faster by a tenth for every step it has taken."""
+
+    dim = 2
+
+    def initial_state(self, batch, style=None):
+        told = np.zeros((batch, 2), np.float32)
+        if style is not None:
+            told[:] = style
+        return np.zeros((batch, 1), np.float32), told
+
+    def step(self, vectors, state):
+        taken, told = state
+        mu = (vectors + told * (1 + 0.1 * taken))[:, None].repeat(2, axis=1)
+        logits = np.concatenate([told[:, :1], np.zeros_like(told[:, :1])], axis=1)
+        return Mixture(logits, mu, np.full_like(mu, 0.5)), (taken + 1, told)
+
+
+STYLE = np.array([[1.0, 0.0], [0.0, 3.0]], np.float32)
+
+
+def walk(strength, frames=5):
+    rngs = np.random.default_rng(0).spawn(2)
+    model = Walker() if strength is None else StyleGuided(Walker(), strength)
+    seed = np.zeros((2, 3, 2), np.float32)
+    return np.stack(list(generate(model, seed, frames, rngs, 0.0, style=STYLE)))
+
+
+def test_a_strength_of_one_is_the_network_as_it_is():
+    np.testing.assert_allclose(walk(1.0), walk(None), rtol=1e-6)
+
+
+def test_a_strength_of_two_goes_twice_as_far_from_what_it_does_without_a_style():
+    np.testing.assert_allclose(walk(2.0), 2 * walk(None), rtol=1e-6)
+
+
+def test_a_strength_of_zero_forgets_the_style():
+    np.testing.assert_array_equal(walk(0.0), np.zeros((5, 2, 2)))
+
+
+def test_logits_are_exaggerated_and_sigmas_are_not():
+    model = StyleGuided(Walker(), 3.0)
+    mixture, _ = model.step(np.zeros((2, 2), np.float32), model.initial_state(2, STYLE))
+    np.testing.assert_allclose(mixture.pi_logits, [[3, 0], [0, 0]])
+    np.testing.assert_array_equal(mixture.sigma, np.full((2, 2, 2), 0.5))
+
+
+def test_without_a_style_nothing_is_exaggerated():
+    model = StyleGuided(Walker(), 5.0)
+    vectors = np.ones((2, 2), np.float32)
+    mixture, _ = model.step(vectors, model.initial_state(2))
+    np.testing.assert_array_equal(mixture.mu, np.ones((2, 2, 2)))
+
+
+@pytest.mark.parametrize("strength", [-1.0, np.inf, np.nan])
+def test_a_strength_that_cannot_be_is_refused(strength):
+    with pytest.raises(ValueError, match="0 or more and finite"):
+        StyleGuided(Walker(), strength)
