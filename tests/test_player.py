@@ -153,9 +153,34 @@ def test_a_notebook_plays_the_page_apart_from_its_own_scripts():
     ("l_wrist", "l"), ("r_toe", "r"), ("LeftArm", "l"), ("mixamorig:RightFoot", "r"),
     ("lfemur", "l"), ("head", ""), ("lHand", "l"), ("hand.R", "r"), ("leg", ""), ("root", ""),
     ("right_eye", "r"), ("lowerback", ""), ("rhand", "r"), ("upright", ""), ("Arm_LEFT", "l"),
+    ("CC_Base_R_Eye", "r"), ("LeftHand/end", "l"),
 ])  # fmt: skip
 def test_the_side_of_a_joint_is_in_its_name(name, side):
     assert side_of(name) == side
+
+
+def test_chest_pelvis_and_head_are_told_by_names_of_any_program():
+    limbs = {
+        "Hip": "", "Waist": "Hip", "L_Thigh": "Hip", "R_Thigh": "Hip", "L_Calf": "L_Thigh",
+        "R_Calf": "R_Thigh", "L_Clavicle": "Waist", "R_Clavicle": "Waist",
+        "L_Upperarm": "L_Clavicle", "R_Upperarm": "R_Clavicle", "Neck": "Waist", "Head": "Neck",
+        "L_Eye": "Head", "R_Eye": "Head",
+    }  # fmt: skip
+    joints = list(limbs)
+    names = tuple(f"CC_Base_{name}" for name in joints)
+    parents = tuple(joints.index(above) if above else -1 for above in limbs.values())
+    clip = replace(
+        dance(), names=names, parents=parents, positions=dance().positions[:, : len(names)]
+    )
+    (held,) = motion(to_html(clip))["clips"]
+    plates = [{joints[joint] for joint in plate} for plate in held["plates"]]
+    assert plates == [
+        {"Hip", "Waist", "L_Thigh", "R_Thigh"},
+        {"Waist", "L_Upperarm", "R_Upperarm", "Neck", "Hip"},
+    ]
+    assert [joints[joint] for joint in held["head"]] == ["Head", "L_Eye", "R_Eye"]
+    radii = dict(zip(joints, held["radii"]))
+    assert radii["L_Thigh"] == radii["R_Thigh"] > radii["L_Calf"] > radii["Neck"] > 0
 
 
 # ---- In a browser ----

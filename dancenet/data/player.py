@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import html
 import json
+import os
 import re
 from collections.abc import Sequence
 from importlib import resources
@@ -36,18 +37,20 @@ _THINNEST, _THICKEST = 0.006, 0.026  # of such a joint, in heights of the figure
 
 # Radii in heights of the figure, by what a name without its side begins with; the first that fits.
 _RADII = (
-    (r"hips?$|upleg|upperleg|thigh|femur", 0.043), (r"knee|leg|lowerleg|shin|calf|tibia", 0.031),
+    (r"hips?$|buttock|upleg|upperleg|thigh|femur", 0.043),
+    (r"knee|leg|lowerleg|shin|calf|tibia", 0.031),
     (r"ankle|foot$", 0.021), (r"toe|foot|heel", 0.015),
     (r"elbow|forearm|lowerarm|radius", 0.022), (r"wrist|hand$", 0.016),
-    (r"shoulder|arm|upperarm|humerus|clavicle|collar", 0.029),
+    (r"shoulder|shldr|arm|upperarm|humerus|clavicle|collar", 0.029),
     (r"pelvis", 0.047), (r"spine|abdomen|chest|thorax|torso|lowerback|upperback", 0.046),
     (r"neck", 0.023), (r"head", 0.023),
 )  # fmt: skip
-_COLLAR, _ARM = re.compile("clavicle|collar|shoulder"), re.compile("(upper)?arm|humerus|shoulder")
-# "left_arm", "LeftArm"; "l_arm", "lArm", "arm.L"; and "lfemur", as the ASF of CMU has them.
+_COLLAR = re.compile("clavicle|collar|shoulder")
+_ARM = re.compile("(upper)?arm|humerus|shoulder|shldr")
+# "left_arm", "LeftArm"; "l_arm", "arm.L", "lArm"; and "lfemur", as the ASF of CMU has them.
 _SIDE = re.compile(
     r"(?<![A-Za-z])(left|right)|(Left|Right|LEFT|RIGHT)"
-    r"|^(?:.*:)?([lrLR])(?:_|(?=[A-Z]))|[_.]([lrLR])$"
+    r"|(?:^|[_.:])([lrLR])(?:[_.]|$)|(?:^|:)([lr])(?=[A-Z])"
     r"|^([lr])(?=(?:hipjoint|femur|tibia|foot|toes|clavicle|humerus|radius|wrist|hand|fingers"
     r"|thumb)$)"
 )
@@ -117,7 +120,8 @@ def _describe(clip: SkeletonClip) -> dict[str, Any]:
     height = float(np.percentile(np.ptp(positions[..., 1], axis=1), _STANDING_HEIGHT))
     if not height > 0:
         height = float(np.ptp(positions, axis=(0, 1)).max()) or 1.0
-    sides = [side_of(name) for name in clip.names]
+    names = _short(clip.names)
+    sides = [side_of(name) for name in names]
     lowest, steps = positions.min(axis=(0, 1)), np.ptp(positions, axis=(0, 1)) / LEVELS
     levels = np.rint((positions - lowest) / np.where(steps > 0, steps, 1.0)).astype("<u2")
     return {
@@ -128,15 +132,22 @@ def _describe(clip: SkeletonClip) -> dict[str, Any]:
         "joints": clip.names,
         "parents": parents,
         "sides": sides,
-        "radii": [round(radius, 5) for radius in _radii(positions, clip.names, parents, height)],
-        "plates": _plates(clip.names, parents, sides),
-        "head": _head(positions, clip.names, parents),
+        "radii": [round(radius, 5) for radius in _radii(positions, names, parents, height)],
+        "plates": _plates(names, parents, sides),
+        "head": _head(positions, names, parents),
         "headRadius": round(HEAD * height, 5),
         "height": round(height, 4),
         "lowest": lowest.tolist(),
         "steps": steps.tolist(),
         "positions": base64.b64encode(levels.tobytes()).decode("ascii"),
     }
+
+
+def _short(names: Sequence[str]) -> list[str]:
+    """Returns names without what all begin with, as "mixamorig:" and "CC_Base_"."""
+    same = os.path.commonprefix(list(names)) if len(names) > 1 else ""
+    length = max(same.rfind(mark) for mark in "_:") + 1
+    return [name[length:] for name in names]
 
 
 def side_of(name: str) -> str:
@@ -176,10 +187,13 @@ def _plates(
     def children(joint: int) -> list[int]:
         return [child for child, its in enumerate(parents) if its == joint]
 
+    def of_head(joint: int) -> bool:
+        return joint >= 0 and (_plain(names[joint]) == "head" or of_head(parents[joint]))
+
     plates = []
     for joint, side in enumerate(sides):
         below = children(joint)
-        if side or {"l", "r"} - {sides[child] for child in below}:
+        if side or {"l", "r"} - {sides[child] for child in below} or of_head(joint):
             continue
         corners = []
         for child in below:
@@ -195,11 +209,14 @@ def _plates(
 def _head(positions: np.ndarray, names: Sequence[str], parents: Sequence[int]) -> list[int]:
     """Returns the joints whose middle is the middle of the head."""
     plain = [_plain(name) for name in names]
-    for known in ("head", "skull", "nose", "face"):
+    if "head" in plain:
+        joint = plain.index("head")
+        eyes = [other for other, name in enumerate(plain) if name == "eye"]
+        ends = [child for child, its in enumerate(parents) if its == joint]
+        return [joint, *(eyes or (ends if len(ends) == 1 else []))]
+    for known in ("skull", "nose", "face"):
         if known in plain:
-            joint = plain.index(known)
-            ends = [child for child, its in enumerate(parents) if its == joint]
-            return [joint, *ends] if known == "head" and len(ends) == 1 else [joint]
+            return [plain.index(known)]
     tips = [joint for joint in range(len(names)) if joint not in parents]
     if not tips or len(names) < 5:
         return []
