@@ -68,8 +68,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--stride", type=terminal.positive(int), default=16,
                         help="frames between the starts of two windows; they are moved by less "
                         "than that in every epoch")
-    parser.add_argument("--epochs", type=terminal.positive(int), default=60,
-                        help="how many, unless --minutes decides")
+    parser.add_argument("--epochs", type=terminal.positive(int), default=None,
+                        help="how many, unless --minutes decides (default: 60; of joints 8, "
+                        "because a dancer that learns them longer hears styles less, and 60 if "
+                        "there is little to learn from)")
     parser.add_argument("--minutes", type=terminal.positive(float), default=None,
                         help="choose the number of epochs so that training takes this long")
     parser.add_argument("--batch-size", type=terminal.positive(int), default=64,
@@ -133,11 +135,13 @@ def build_parser() -> argparse.ArgumentParser:
 
 # What is best differs between a VAE's latents and recorded joints.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "silhouette": {"pull": 0.03, "encoder_noise": 1.0, "keep": "best"},
-    "skeleton": {"pull": 0.015, "encoder_noise": 0.1, "keep": "last"},
+    "silhouette": {"pull": 0.03, "encoder_noise": 1.0, "keep": "best", "epochs": 60},
+    "skeleton": {"pull": 0.015, "encoder_noise": 0.1, "keep": "last", "epochs": 8},
 }
 LITTLE_SECONDS = 120  # of recordings, the mirrored ones too
-LITTLE = {"pull": 0.05, "encoder_noise": 1.0, "units": 256, "mixtures": 3, "keep": "last"}
+LITTLE = {
+    "pull": 0.05, "encoder_noise": 1.0, "units": 256, "mixtures": 3, "keep": "last", "epochs": 60,
+}
 
 
 def _seconds(clips: Iterable[SkeletonClip]) -> float:

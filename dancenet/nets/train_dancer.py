@@ -70,7 +70,7 @@ _VALIDATION_BATCH = 128
 _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
 _LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judge it by
 _LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
-_TRIAL_DANCES = 16
+_TRIAL_DANCES = 48
 _TRIAL_SECONDS = 20.0
 _TEMPERATURES = (0.5, 2.0)  # among which the one that is wanted is looked for
 # Of the real energy: the last tenth would cost more wholeness than it is worth.
