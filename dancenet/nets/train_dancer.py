@@ -381,7 +381,10 @@ def _train(
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
             temperature = calibrate(step_model, material)
-            dance = try_dancing(step_model, material, material.held_out, temperature)
+            dance = try_dancing(
+                step_model, material, material.held_out, temperature,
+                [*material.train, *material.held_out],
+            )
             if board is not None:
                 board.project(
                     vectors, _stretches(material), step_model, temperature, material.fps,
@@ -495,6 +498,7 @@ def try_dancing(
     material: Material,
     clips: list[range],
     temperature: float = 1.0,
+    compared: list[range] | None = None,
     num_dances: int = _TRIAL_DANCES,
     seconds: float = _TRIAL_SECONDS,
 ) -> dict[str, float]:
@@ -503,8 +507,10 @@ def try_dancing(
     Args:
         step_model: the dancer.
         material: real motion.
-        clips: of it, to begin from and to compare with.
+        clips: of it, to begin from.
         temperature: of the sampling.
+        compared: clips to compare with; `clips`, unless given. What is held out of little
+            material may be as calm as no dance.
         num_dances: how many.
         seconds: how long each.
 
@@ -515,7 +521,7 @@ def try_dancing(
         twentieth of the real energy; `spread`, the standard deviation over the real one.
     """
     vectors = material.vectors
-    real = [vectors[clip.start : clip.stop] for clip in clips if len(clip) > 8]
+    real = [vectors[clip.start : clip.stop] for clip in compared or clips if len(clip) > 8]
     seeds, _, rows = dance_data.choose_seeds(vectors, clips, [""] * len(clips), material.fps)
     chosen = np.arange(num_dances) * len(seeds) // num_dances % len(seeds)
     rngs = np.random.default_rng(0).spawn(num_dances)
