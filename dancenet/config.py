@@ -59,6 +59,9 @@ class DancerConfig:
     # The temperature of the mixture at which it dances with nearly the energy of the real one; what
     # a dance is asked for is in units of it.
     temperature: float = 1.0
+    # How far the temperature wanders, so that the pace varies as in real dances: the standard
+    # deviation of its logarithm; see `sequence.wander`.
+    wander: float = 0.0
     # Names of the S styles that it can be asked for, by weights that it sees at every step.
     styles: tuple[str, ...] = ()
     # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
@@ -81,6 +84,8 @@ class DancerConfig:
             raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
+        if not 0 <= self.wander < math.inf:
+            raise ValueError(f"wander must be 0 or more; received {self.wander!r}.")
         if self.steps_seen >= self.look_back:
             raise ValueError(
                 f"a dancer that looks back {self.look_back} vectors can be shown at most "

@@ -24,6 +24,7 @@ from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.guard import Guard
 from dancenet.sequence.style import STRENGTH, StyleGuided
+from dancenet.sequence.wander import MEMORY_SECONDS
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Dancer:
     seeds: np.ndarray  # (N, S, D) real stretches in model units
     threads: int  # that decode and draw side by side
     temperature: float = 1.0  # of the mixture, at a dance's own temperature of 1
+    wander: float = 0.0  # how far it wanders, unless a dance is asked for another
     styles: tuple[str, ...] = ()  # that it can be asked for
     seed_styles: tuple[str, ...] = ()  # N, of each stretch, "" where none is known
 
@@ -67,6 +69,9 @@ class DanceSettings:
     seconds: float = 16.0
     seed: int | None = None  # None draws one
     temperature: float = 1.0  # 0 always takes the likeliest way on, 1 has nearly the real energy
+    # How far the temperature wanders, so that the dance rests and rushes: the standard deviation
+    # of its logarithm; None for the model's own. See `sequence.wander`.
+    wander: float | None = None
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
@@ -86,6 +91,7 @@ class DanceSettings:
         for name, fits in (
             ("seconds", 0 < self.seconds < math.inf),
             ("temperature", 0 <= self.temperature < math.inf),
+            ("wander", self.wander is None or 0 <= self.wander < math.inf),
             ("count", self.count >= 1),
             ("guard", 0 <= self.guard <= 1),
             ("fps", self.fps is None or 0 < self.fps < math.inf),
@@ -205,6 +211,10 @@ def trajectories(
             step_model, stretches, needed, rngs, temperature,
             _guard(dancer, settings.guard),
             style=styles,
+            wander=(
+                dancer.wander if settings.wander is None else settings.wander,
+                MEMORY_SECONDS * dancer.fps,
+            ),
         )
     try:
         yield from resample(vectors, ratio, num_frames)

@@ -118,6 +118,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         seeds,
         threads or count_threads(),
         config.dancer.temperature,
+        config.dancer.wander,
         config.dancer.styles,
         seed_styles,
     )

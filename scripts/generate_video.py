@@ -21,7 +21,7 @@ FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
 DANCE_FLAGS = (
     "seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style",
-    "style_strength",
+    "style_strength", "wander",
 )
 PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors", "yaw")
 
@@ -41,6 +41,11 @@ def build_parser() -> argparse.ArgumentParser:
         "--temperature", type=terminal.not_negative(float),
         help="how daring: 0 always takes the likeliest way on, 1 varies as the data do "
         "(default: 1)",
+    )
+    dance.add_argument(
+        "--wander", type=terminal.not_negative(float), metavar="SPREAD",
+        help="how far the temperature wanders within seconds, so that the dance rests and rushes: "
+        "the standard deviation of its logarithm, 0 for one pace (default: the model's own)",
     )
     dance.add_argument(
         "--legacy", action="store_true", default=None,

@@ -59,6 +59,7 @@ from dancenet.nets.train import (
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.style import StyleGuided
+from dancenet.sequence.wander import MEMORY_SECONDS
 
 if TYPE_CHECKING:
     from dancenet.nets.strategy import Devices
@@ -72,6 +73,8 @@ _LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judg
 _LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
 _TRIAL_DANCES = 48
 _TRIAL_SECONDS = 20.0
+_MOST_WANDER = 0.5
+_PACE_SECONDS = 2.0  # of the windows whose energies are to vary as those of real ones
 _TEMPERATURES = (0.5, 2.0)  # among which the one that is wanted is looked for
 # Of the real energy: the last tenth would cost more wholeness than it is worth.
 _WANTED_ENERGY = 0.9
@@ -380,9 +383,9 @@ def _train(
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
-            temperature = calibrate(step_model, material)
+            temperature, wander = calibrate(step_model, material)
             dance = try_dancing(
-                step_model, material, material.held_out, temperature,
+                step_model, material, material.held_out, temperature, wander,
                 [*material.train, *material.held_out],
             )
             if board is not None:
@@ -401,7 +404,10 @@ def _train(
     folder.write_config(
         _with_training(
             dataclasses.replace(
-                config, dancer=dataclasses.replace(config.dancer, temperature=temperature)
+                config,
+                dancer=dataclasses.replace(
+                    config.dancer, temperature=temperature, wander=wander
+                ),
             ),
             {
                 **record,
@@ -424,7 +430,7 @@ def _train(
     terminal.say(
         f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, at the temperature of "
         f"{temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of the dances it "
-        f"knows, it moves with {dance['energy']:.0%} of the energy of the real dance "
+        f"knows, which wanders by {wander:g} so that its pace varies as theirs does, it moves with {dance['energy']:.0%} of the energy of the real dance "
         f"({dance['energy_at_end']:.0%} in the last quarter), stands still {dance['still']:.0%} "
         f"of the time (real: {dance['still_real']:.0%}), and is {dance['spread']:.0%} as widely "
         "spread."
@@ -465,32 +471,51 @@ def _fast_step(network: DancerNetwork) -> StepModel:
         return OnnxStepModel(path)
 
 
-def calibrate(step_model: StepModel, material: Material) -> float:
-    """Finds the temperature at which dances have nearly the energy of the real ones.
+def calibrate(step_model: StepModel, material: Material) -> tuple[float, float]:
+    """Finds the temperature, and how far it wanders, that give dances the pace of the real ones.
 
     A mixture's spread is learnt from real motion, one step at a time, and errors that add up
-    over many steps, or a share of them that is taken back, make a dance wilder or calmer.
+    over many steps, or a share of them that is taken back, make a dance wilder or calmer; and at
+    one temperature it keeps one pace, where dancers rest and rush.
 
     Args:
         step_model: the dancer.
         material: whose training clips are begun from and compared with.
 
     Returns:
-        A temperature in `_TEMPERATURES`, to one part in a hundred; one of its ends if none fits.
+        A temperature in `_TEMPERATURES`, to one part in a hundred, one of its ends if none fits:
+        with it the mean energy is nearly the real one's. And a deviation for `Wander`, at most
+        `_MOST_WANDER`: with it the quartiles of the energy of windows are as far apart as the
+        real ones'.
     """
-    def off(temperature: float) -> float:
-        energy = try_dancing(step_model, material, material.train, temperature)["energy"]
-        # What is not a number has run away.
-        return math.log(max(energy, 1e-9) / _WANTED_ENERGY) if math.isfinite(energy) else math.inf
+    def dance(temperature: float, wander: float) -> dict[str, float]:
+        return try_dancing(step_model, material, material.train, temperature, wander)
 
-    low, high = _TEMPERATURES
-    while high / low > 1.01:
-        middle = math.sqrt(low * high)
-        low, high = (middle, high) if off(middle) < 0 else (low, middle)
-    found = round(math.sqrt(low * high), 3)
-    # A dancer of little material may calm down when it is hotter, because it knows no way on; then
-    # the search has gone astray.
-    return min((1.0, found), key=lambda temperature: abs(off(temperature)))
+    def fitting(wander: float) -> float:
+        def off(temperature: float) -> float:
+            energy = dance(temperature, wander)["energy"]
+            # What is not a number has run away.
+            return math.log(max(energy, 1e-9) / _WANTED_ENERGY) if energy < math.inf else math.inf
+
+        low, high = _TEMPERATURES
+        while high / low > 1.01:
+            middle = math.sqrt(low * high)
+            low, high = (middle, high) if off(middle) < 0 else (low, middle)
+        found = round(math.sqrt(low * high), 3)
+        # A dancer of little material may calm down when it is hotter, because it knows no way on;
+        # then the search has gone astray.
+        return min((1.0, found), key=lambda temperature: abs(off(temperature)))
+
+    temperature = fitting(0.0)
+    low, high = 0.0, _MOST_WANDER
+    while high - low > 0.01:
+        middle = (low + high) / 2
+        # Also where the dance has run away, or the material is too short, it must not wander.
+        low, high = (middle, high) if dance(temperature, middle)["pace"] < 1 else (low, middle)
+    wander = round((low + high) / 2, 2)
+    if wander <= 0.01:
+        return temperature, 0.0
+    return fitting(wander), wander
 
 
 def try_dancing(
@@ -498,6 +523,7 @@ def try_dancing(
     material: Material,
     clips: list[range],
     temperature: float = 1.0,
+    wander: float = 0.0,
     compared: list[range] | None = None,
     num_dances: int = _TRIAL_DANCES,
     seconds: float = _TRIAL_SECONDS,
@@ -509,6 +535,7 @@ def try_dancing(
         material: real motion.
         clips: of it, to begin from.
         temperature: of the sampling.
+        wander: how far it wanders, see `Wander`.
         compared: clips to compare with; `clips`, unless given. What is held out of little
             material may be as calm as no dance.
         num_dances: how many.
@@ -517,7 +544,8 @@ def try_dancing(
     Returns:
         `energy`, the mean square of the smoothed steps, and `energy_at_end`, that of the last
         quarter, both over that of the real motion; `jerk`, the mean square third difference over
-        the real one; `still` and `still_real`, the shares of frames that move with less than a
+        the real one; `pace`, how many times the lower the upper quartile of the energy of two
+        seconds is, over the same of the real ones; `still` and `still_real`, the shares of frames that move with less than a
         twentieth of the real energy; `spread`, the standard deviation over the real one.
     """
     vectors = material.vectors
@@ -529,9 +557,13 @@ def try_dancing(
     style = material.styles_of(rows[chosen])
     if style is not None:
         step_model = StyleGuided(step_model)
-    steps = generate(step_model, seeds[chosen], num_frames, rngs, temperature, style=style)
+    steps = generate(
+        step_model, seeds[chosen], num_frames, rngs, temperature, style=style,
+        wander=(wander, MEMORY_SECONDS * material.fps),
+    )
     dance = np.stack(list(steps), axis=1)
-    real_energy = np.concatenate([_energy(part) for part in real])
+    energies = [_energy(part) for part in real]
+    real_energy = np.concatenate(energies)
     energy = _energy(dance)
     usual = float(real_energy.mean()) or 1.0
     jerk = float(np.mean([np.square(np.diff(part, n=3, axis=0)).mean() for part in real]))
@@ -539,6 +571,7 @@ def try_dancing(
         "energy": float(energy.mean()) / usual,
         "energy_at_end": float(energy[:, -(energy.shape[1] // 4) :].mean()) / usual,
         "jerk": float(np.square(np.diff(dance, n=3, axis=1)).mean()) / (jerk or 1.0),
+        "pace": _pace(list(energy), energies, material.fps),
         "still": float((energy < usual / 20).mean()),
         "still_real": float((real_energy < usual / 20).mean()),
         "spread": float(np.sqrt(dance.var(axis=(0, 1)).sum() / _variance(real))),
@@ -550,6 +583,33 @@ def _energy(vectors: np.ndarray) -> np.ndarray:
     # Averaged, because trembling is no dancing: independent noise in every frame cancels.
     step = (vectors[..., 4:, :] - vectors[..., :-4, :]) / 4
     return np.square(step).mean(axis=-1)
+
+
+def _pace(dance: list[np.ndarray], real: list[np.ndarray], fps: float) -> float:
+    """Compares how many times the lower the upper quartile of the energy of windows is.
+
+    Args:
+        dance: energies (T,) of dances.
+        real: of real ones.
+        fps: frames per second.
+
+    Returns:
+        The first over the second, 1 if there is no window.
+    """
+    length = round(_PACE_SECONDS * fps)
+
+    def ratio(energies: list[np.ndarray]) -> float:
+        windows = [
+            part[: len(part) // length * length].reshape(-1, length).mean(axis=1)
+            for part in energies
+        ]
+        if not sum(map(len, windows)):
+            return math.nan
+        low, high = np.quantile(np.concatenate(windows), (0.25, 0.75))
+        return float(high / max(low, 1e-12))
+
+    found = ratio(dance) / ratio(real)
+    return found if math.isfinite(found) else 1.0
 
 
 def _variance(parts: list[np.ndarray]) -> float:

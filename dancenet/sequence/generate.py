@@ -9,6 +9,7 @@ import numpy as np
 
 from dancenet.sequence.guard import Guard
 from dancenet.sequence.mixture import Mixture, sample_from_draws
+from dancenet.sequence.wander import Wander
 
 State = tuple[np.ndarray, ...]
 
@@ -70,6 +71,7 @@ def generate(
     temperature: float = 1.0,
     guard: Guard | None = None,
     style: np.ndarray | None = None,
+    wander: tuple[float, float] = (0.0, 1.0),
 ) -> Iterator[np.ndarray]:
     """Continues B stretches of real motion, carrying the state from step to step.
 
@@ -85,6 +87,7 @@ def generate(
         guard: leads each vector that has left real motion back before it is fed on.
         style: (S,) or (B, S) weights of the network's styles, usually with sum 1: one of them, or
             a blend; None, or zeros, for any.
+        wander: how far the temperature wanders, and its memory in frames: see `Wander`.
 
     Yields:
         (B, D) float32, `num_frames` times; the first follows the end of `seed`.
@@ -102,13 +105,14 @@ def generate(
     *before, vectors = np.moveaxis(seed.astype(np.float32), 1, 0)
     for known in before:
         _, state = step_model.step(known, state)
+    wandering = Wander(rngs, *wander)
     for index in range(num_frames):
         if isinstance(step_model, DrawingStepModel):
-            draws = _draw(rngs, step_model.num_mixtures, step_model.dim)
+            draws = wandering.heat(*_draw(rngs, step_model.num_mixtures, step_model.dim))
             vectors, state = step_model.sample(vectors, state, *draws, temperature)
         else:
             mixture, state = step_model.step(vectors, state)
-            draws = _draw(rngs, mixture.pi_logits.shape[1], step_model.dim)
+            draws = wandering.heat(*_draw(rngs, mixture.pi_logits.shape[1], step_model.dim))
             vectors = sample_from_draws(mixture, *draws, temperature).astype(np.float32)
         if not np.isfinite(vectors).all():
             raise ValueError(f"The network gave a value that is not finite at frame {index}.")
