@@ -16,7 +16,7 @@ NETWORKS = ("lean", "dancenet")
 HEADS = ("mixture", "mse")
 SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
 
-_LATER = ("styles", "head")  # settings of a dancer that the first models' files do not have
+_LATER = ("wander", "styles", "head")  # settings of a dancer that the first models' files do not have
 
 
 @dataclass(frozen=True)

@@ -81,6 +81,13 @@ def test_a_temperature_is_in_units_of_the_models_own(dancer: Dancer) -> None:
     assert not np.allclose(dance(hot, temperature=1.0), dance(dancer, temperature=1.0))
 
 
+def test_a_dance_wanders_as_its_model_does_unless_it_is_told_otherwise(dancer: Dancer) -> None:
+    restless = dataclasses.replace(dancer, wander=0.5)
+    np.testing.assert_array_equal(dance(restless, wander=0.0), dance(dancer))
+    np.testing.assert_array_equal(dance(restless), dance(dancer, wander=0.5))
+    assert not np.allclose(dance(restless), dance(dancer))
+
+
 def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
     measure = Guard(dancer.seeds, dancer.codec.scaler.scale, 0.0)
 
@@ -240,7 +247,7 @@ def test_a_recipe_of_another_version_says_so(tmp_path: Path, dancer: Dancer) -> 
 @pytest.mark.parametrize(
     ("name", "value"),
     [("seconds", 0), ("seconds", -1), ("seconds", float("nan")), ("temperature", -0.1),
-     ("count", 0), ("fps", 0), ("scale", 0), ("seed", -1)],
+     ("count", 0), ("fps", 0), ("scale", 0), ("seed", -1), ("wander", -0.1)],
 )
 def test_settings_without_sense_are_refused(name: str, value: float) -> None:
     with pytest.raises(UserError, match=name):

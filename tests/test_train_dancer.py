@@ -291,23 +291,40 @@ def test_a_dancer_that_never_moves_is_told_from_a_dance() -> None:
     assert figures["still"] == 1.0 and figures["still_real"] < 0.5
 
 
-@pytest.mark.parametrize("share, expected", [(0.8, 0.72), (1.25, 1.125), (9.0, 2.0), (0.01, 0.5)])
-def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
-    share: float, expected: float
-) -> None:
+def walker(share: float) -> OnnxStepModel:
+    """A random walk whose steps have a `share`-th of the variance 1."""
     from dancenet.config import DancerConfig
     from dancenet.nets.dancer import build_dancer
 
-    # A random walk, and a dancer whose steps have another variance.
-    steps = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
     network = build_dancer(DancerConfig(dim=4, units=4, num_mixtures=1, sigma_floor=0.0))
     for layer in (network.mdn.mdn_mus, network.mdn.mdn_sigmas):
         for variable in layer.weights:
             variable.assign(np.zeros(variable.shape, np.float32))
     network.set_step_scale(np.full(4, 1 / np.sqrt(share), np.float32))
-    step_model = _fast_step(network)
-    found = calibrate(step_model, plain(np.cumsum(steps, axis=0)))
-    assert found == pytest.approx(expected, rel=0.04)
+    return _fast_step(network)
+
+
+@pytest.mark.parametrize("share, expected", [(0.8, 0.72), (1.25, 1.125), (9.0, 2.0), (0.01, 0.5)])
+def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
+    share: float, expected: float
+) -> None:
+    steps = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
+    found, wander = calibrate(walker(share), plain(np.cumsum(steps, axis=0)))
+    assert found == pytest.approx(expected, rel=0.06)
+    assert wander < 0.1  # the real walk has one pace
+
+
+def test_a_dance_is_found_to_wander_as_the_real_one_does() -> None:
+    from dancenet.sequence.generate import generate
+    from dancenet.sequence.wander import MEMORY_SECONDS
+
+    real = np.concatenate(list(generate(
+        walker(1.0), np.zeros((1, 1, 4)), 60_000, [np.random.default_rng(5)],
+        wander=(0.3, MEMORY_SECONDS * 30),
+    )))  # fmt: skip
+    found, wander = calibrate(walker(1.0), plain(real))
+    assert wander == pytest.approx(0.3, abs=0.1)
+    assert found == pytest.approx(0.9, rel=0.1)
 
 
 def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(
@@ -315,7 +332,7 @@ def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(
 ) -> None:
     from dancenet.nets import train_dancer as module
 
-    def stopped(*arguments: object) -> float:
+    def stopped(*arguments: object) -> tuple[float, float]:
         raise KeyboardInterrupt
 
     folder = ModelFolder(workplace / "weights" / "tiny")

@@ -430,7 +430,8 @@ def _train(
     terminal.say(
         f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, at the temperature of "
         f"{temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of the dances it "
-        f"knows, which wanders by {wander:g} so that its pace varies as theirs does, it moves with {dance['energy']:.0%} of the energy of the real dance "
+        f"knows, and that wanders by {wander:g} to vary the pace as they do, it moves with "
+        f"{dance['energy']:.0%} of the energy of the real dance "
         f"({dance['energy_at_end']:.0%} in the last quarter), stands still {dance['still']:.0%} "
         f"of the time (real: {dance['still_real']:.0%}), and is {dance['spread']:.0%} as widely "
         "spread."
@@ -545,8 +546,9 @@ def try_dancing(
         `energy`, the mean square of the smoothed steps, and `energy_at_end`, that of the last
         quarter, both over that of the real motion; `jerk`, the mean square third difference over
         the real one; `pace`, how many times the lower the upper quartile of the energy of two
-        seconds is, over the same of the real ones; `still` and `still_real`, the shares of frames that move with less than a
-        twentieth of the real energy; `spread`, the standard deviation over the real one.
+        seconds is, over the same of the real ones; `still` and `still_real`, the shares of frames
+        that move with less than a twentieth of the real energy; `spread`, the standard deviation
+        over the real one.
     """
     vectors = material.vectors
     real = [vectors[clip.start : clip.stop] for clip in compared or clips if len(clip) > 8]
