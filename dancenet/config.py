@@ -16,7 +16,8 @@ NETWORKS = ("lean", "dancenet")
 HEADS = ("mixture", "mse")
 SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
 
-_LATER = ("wander", "styles", "head")  # settings of a dancer that the first models' files do not have
+# Settings of a dancer that the first models' files do not have.
+_LATER = ("wander", "styles", "head")
 
 
 @dataclass(frozen=True)

@@ -183,3 +183,48 @@ def test_settling_walks_the_picture_through_encoder_and_decoder():
     assert [codec.decode(three, times).item() for times in (0, 1, 2)] == [4.0, 9.0, 19.0]
     with pytest.raises(ValueError, match="needs an encoder"):
         SilhouetteCodec(None, decoder, scaler, 30.0).decode(three, 1)
+
+
+def joined(bridge):
+    """Two blocks (8, 20) that a bar of this darkness joins, or does not."""
+    picture = np.ones((8, 20), np.float32)
+    picture[2:6, 2:8] = picture[2:6, 12:18] = 0.0
+    picture[3:5, 8:12] = 1.0 - bridge
+    return picture
+
+
+def mending_codec():
+    """A codec whose only latent is how dark the bar is, and grows by 0.2 whenever it is encoded."""
+    seen = []
+
+    def encoder(frames):
+        seen.append(len(frames))
+        darkness = 1.0 - frames[:, 3, 9, 0]
+        return (darkness + 0.2)[:, None], np.zeros((len(frames), 1), np.float32)
+
+    def decoder(latents):
+        return np.stack([joined(min(float(latent[0]), 1.0)) for latent in latents])
+
+    codec = SilhouetteCodec(encoder, decoder, Scaler(np.zeros(1), np.eye(1), np.ones(1)), 30.0)
+    return codec, seen
+
+
+def test_a_settled_picture_in_pieces_is_moved_on_until_it_is_whole_and_no_further():
+    codec, seen = mending_codec()
+    vectors = np.array([[0.0], [0.5], [0.2]], np.float32)
+    bars = 1.0 - codec.decode(vectors, settle=1)[:, 3, 9]
+    # Whole beyond a half: after one settling, and after two, one and one more.
+    assert bars == pytest.approx([0.6, 0.7, 0.6])
+    assert seen == [3, 2, 1]
+
+
+def test_a_picture_that_does_not_become_whole_is_given_up():
+    codec, seen = mending_codec()
+    assert 1.0 - codec.decode(np.array([[-9.0]]), settle=1, mend=4)[0, 3, 9] < 0.5
+    assert seen == [1] * 5
+
+
+def test_pictures_that_are_not_to_be_settled_are_left_in_pieces():
+    codec, seen = mending_codec()
+    assert 1.0 - codec.decode(np.array([[0.1]]))[0, 3, 9] == pytest.approx(0.1)
+    assert not seen

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dancenet.data import pieces
 from dancenet.metrics import figure
 from dancenet.metrics.figure import PictureScores
 
@@ -39,14 +40,14 @@ def test_a_grey_background_is_hazy_and_a_soft_outline_is_not():
 
 def test_two_blobs_are_not_one_figure():
     two = np.stack([block() < 0.5, (block() < 0.5) | (block(left=150) < 0.5)])
-    assert figure.largest_share(two).tolist() == [1.0, 0.5]
-    assert figure.largest_share(np.zeros((1, 120, 208), bool)).tolist() == [0.0]
+    assert pieces.largest_share(two).tolist() == [1.0, 0.5]
+    assert pieces.largest_share(np.zeros((1, 120, 208), bool)).tolist() == [0.0]
 
 
 def test_corners_that_touch_are_one_piece():
     mask = np.zeros((1, 120, 208), bool)
     mask[0, 10:20, 10:20] = mask[0, 20:30, 20:30] = True
-    assert figure.largest_share(mask).tolist() == [1.0]
+    assert pieces.largest_share(mask).tolist() == [1.0]
 
 
 @pytest.mark.parametrize("right, down, sector", [(2, 0, 0), (0, 2, 2), (-2, 0, 4), (0, -2, 6)])

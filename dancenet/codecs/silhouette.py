@@ -9,8 +9,10 @@ import numpy as np
 
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.data.frames import BACKGROUND
+from dancenet.data.pieces import WHOLE, largest_share
 
 _BATCH = 64
+MOST_MENDING = 6  # times a picture in pieces is settled beyond what was asked for
 
 
 class Encoder(Protocol):
@@ -74,19 +76,41 @@ class SilhouetteCodec:
         """Takes the latents (T, L) of some clips; returns (T, D) float32 in model units."""
         return self.scaler.to_model(smooth(z_mean, clips, self.smoothing))
 
-    def decode(self, vectors: np.ndarray, settle: int = 0) -> np.ndarray:
+    def decode(
+        self, vectors: np.ndarray, settle: int = 0, mend: int = MOST_MENDING
+    ) -> np.ndarray:
         """Takes (T, D) in model units; returns (T, H, W) float32 whiteness.
 
         A generated vector may lie between the poses the decoder knows, and then limbs come off.
-        Encoding the picture and decoding it again moves it towards what the two agree on.
+        Encoding the picture and decoding it again moves it towards what the two agree on. Those
+        that are in pieces even then, few, are moved on until they are whole.
 
         Args:
             vectors: (T, D) in model units.
-            settle: how often each picture is encoded and decoded again.
+            settle: how often each picture is encoded and decoded again; 0 leaves all as they are.
+            mend: how often more, at most, a settled picture that is in pieces.
         """
         whiteness = self._decoder(self.scaler.to_latents(vectors))
+        if not settle:
+            return whiteness
         for _ in range(settle):
-            if self._encoder is None:
-                raise ValueError("Settling needs an encoder; this codec was made without one.")
-            whiteness = self._decoder(self._encoder(whiteness[..., None])[0])
+            whiteness = self._settled(whiteness)
+        shares = largest_share(whiteness < 0.5)
+        moving = whiteness
+        rows = np.arange(len(whiteness))
+        for _ in range(mend):
+            kept = shares[rows] < WHOLE
+            rows, moving = rows[kept], moving[kept]
+            if not len(rows):
+                break
+            moving = self._settled(moving)
+            found = largest_share(moving < 0.5)
+            better = found > shares[rows]
+            whiteness[rows[better]] = moving[better]
+            shares[rows] = np.maximum(found, shares[rows])
         return whiteness
+
+    def _settled(self, whiteness: np.ndarray) -> np.ndarray:
+        if self._encoder is None:
+            raise ValueError("Settling needs an encoder; this codec was made without one.")
+        return self._decoder(self._encoder(whiteness[..., None])[0])

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dancenet.data.pieces import largest_share
+
 # Whiteness p, 0 dancer and 1 background.
 BLACK, FIGURE = 0.1, 0.9  # of the pixels below FIGURE those above BLACK are soft
 MASK = 0.5  # below it is the dancer
@@ -48,24 +50,6 @@ def haze_share(whiteness: np.ndarray) -> np.ndarray:
     background = (whiteness > MASK).sum(axis=(1, 2))
     hazy = ((whiteness > MASK) & (whiteness < HAZE)).sum(axis=(1, 2))
     return hazy / np.maximum(background, 1)
-
-
-def largest_share(masks: np.ndarray) -> np.ndarray:
-    """Returns the share of each mask that its largest component holds (8 neighbours).
-
-    Args:
-        masks: (B, H, W) bool, True on the dancer.
-
-    Returns:
-        (B,); 0 where a mask is empty, for no dancer is not one dancer.
-    """
-    shares = np.zeros(len(masks))
-    for index, mask in enumerate(masks):
-        count, _, stats, _ = cv2.connectedComponentsWithStats(mask.astype(np.uint8), connectivity=8)
-        if count > 1:
-            areas = stats[1:, cv2.CC_STAT_AREA]
-            shares[index] = areas.max() / areas.sum()
-    return shares
 
 
 def flow_histogram(before: np.ndarray, after: np.ndarray) -> np.ndarray:

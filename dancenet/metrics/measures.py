@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dancenet.data.pieces import WHOLE
 from dancenet.metrics import distance, figure, motion, novelty
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.motion import Gaussian
@@ -23,7 +24,6 @@ WINDOW_SECONDS = 2.0
 FRECHET_STRIDE_SECONDS = 0.5
 PATH_RATE = 10.0  # vectors a second of a window that is looked for among the training dances
 MAX_TRAINING_WINDOWS = 20_000  # that a window is looked for in; more are thinned out evenly
-ONE_PIECE = 0.97  # of the mask in one piece makes one dancer
 FAST_PERCENTILE = 99.9  # of real speeds
 LOOP_PERCENTILE = 99.0  # of real windows: the limit
 # One window of many exceeds any percentile by chance; a tenth of them do not.
@@ -213,7 +213,7 @@ def measure(
     values: Values = {
         "soft": float(soft.sum() / max(int(whole.sum()), 1)),
         "hazy": float((haze > figure.HAZY_SHARE).mean()),
-        "one_dancer": float((largest >= ONE_PIECE).mean()),
+        "one_dancer": float((largest >= WHOLE).mean()),
         "energy": _ratio(float(np.square(all_speeds).mean()), standard.energy),
         "mask_change": _ratio(float(_changes(material).mean()), standard.change),
         "freeze": _known(motion.still_share(runs, fps, yardstick.usual_speed), "runs too short"),
