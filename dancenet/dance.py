@@ -76,7 +76,7 @@ class DanceSettings:
     start: str | None = None
     count: int = 1  # dances made side by side
     guard: float = 0.0  # how firmly it is led back to real motion: see `sequence.guard`
-    settle: int = 2  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
+    settle: int = 1  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
     fps: float | None = None  # frames per second of the video; None for the model's
     scale: int = 4  # picture pixels per frame pixel
     invert: bool = False

@@ -38,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--guard", type=terminal.not_negative(float), default=0.0,
                         help="how firmly dances are led back to real motion, as in "
                         "generate_video.py (default: 0, not at all)")
-    parser.add_argument("--settle", type=terminal.not_negative(int), default=2,
+    parser.add_argument("--settle", type=terminal.not_negative(int), default=1,
                         help="as of generate_video.py")
     parser.add_argument("--style", default=None, metavar="NAME[:WEIGHT],…",
                         help="as of generate_video.py; measures dances of that style")

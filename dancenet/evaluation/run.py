@@ -59,7 +59,7 @@ class Options:
     seconds: float = 120.0  # of each dance
     temperature: float = 1.0
     guard: float = 0.0  # as in `DanceSettings`, as is the next
-    settle: int = 2
+    settle: int = 1
     style: str | None = None  # as in `DanceSettings`
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
     recipe_minutes: float | None = None  # train one for so long, if none is there yet
