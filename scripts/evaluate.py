@@ -35,6 +35,8 @@ def build_parser() -> argparse.ArgumentParser:
                         help="of each dance; drift and Fréchet distances need the 120")
     parser.add_argument("--temperature", type=terminal.not_negative(float), default=1.0,
                         help="as of generate_video.py")
+    parser.add_argument("--wander", type=terminal.not_negative(float), default=None,
+                        help="as of generate_video.py (default: the model's own)")
     parser.add_argument("--guard", type=terminal.not_negative(float), default=0.0,
                         help="how firmly dances are led back to real motion, as in "
                         "generate_video.py (default: 0, not at all)")
@@ -67,6 +69,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             dances=arguments.dances,
             seconds=arguments.seconds,
             temperature=arguments.temperature,
+            wander=arguments.wander,
             guard=arguments.guard,
             settle=arguments.settle,
             style=arguments.style,

@@ -58,6 +58,7 @@ class Options:
     dances: int = 4  # for each seed; the first of them is drawn
     seconds: float = 120.0  # of each dance
     temperature: float = 1.0
+    wander: float | None = None  # as in `DanceSettings`
     guard: float = 0.0  # as in `DanceSettings`, as is the next
     settle: int = 1
     style: str | None = None  # as in `DanceSettings`
@@ -79,8 +80,8 @@ class Options:
     def settings(self, seed: int) -> DanceSettings:
         """Returns what the dances of a seed are made with."""
         return DanceSettings(
-            seconds=self.seconds, seed=seed, temperature=self.temperature, count=self.dances,
-            guard=self.guard, settle=self.settle, style=self.style,
+            seconds=self.seconds, seed=seed, temperature=self.temperature, wander=self.wander,
+            count=self.dances, guard=self.guard, settle=self.settle, style=self.style,
         )
 
 
@@ -337,7 +338,9 @@ def _notes(
 ) -> tuple[str, ...]:
     notes = [
         f"{len(options.seeds)} seeds of {options.dances} dances of {options.seconds:g} s at "
-        f"temperature {options.temperature:g} and guard {options.guard:g}; pictures of the first "
+        f"temperature {options.temperature:g}, wandering by "
+        f"{dancer.wander if options.wander is None else options.wander:g}, and guard "
+        f"{options.guard:g}; pictures of the first "
         f"dance of each, {data.yardstick.picture_fps:g} a second. Figures are means over the "
         "seeds, ± standard deviation.",
         "Real is the dance as the dancer learns it: latents of the frames, smoothed over "

@@ -73,7 +73,7 @@ _LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judg
 _LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
 _TRIAL_DANCES = 48
 _TRIAL_SECONDS = 20.0
-_MOST_WANDER = 0.5
+_MOST_WANDER = 0.4  # beyond it a dance convulses where it is hot
 _PACE_SECONDS = 2.0  # of the windows whose energies are to vary as those of real ones
 _TEMPERATURES = (0.5, 2.0)  # among which the one that is wanted is looked for
 # Of the real energy: the last tenth would cost more wholeness than it is worth.
@@ -427,10 +427,11 @@ def _train(
         f"Gaussian for every frame {floors['pose']:.3f}, staying in place {floors['stay']:.3f}, "
         f"repeating the last step {floors['repeat']:.3f}."
     )
+    wandering = f", and that wanders by {wander:g} to vary the pace as they do" if wander else ""
     terminal.say(
         f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, at the temperature of "
         f"{temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of the dances it "
-        f"knows, and that wanders by {wander:g} to vary the pace as they do, it moves with "
+        f"knows{wandering}, it moves with "
         f"{dance['energy']:.0%} of the energy of the real dance "
         f"({dance['energy_at_end']:.0%} in the last quarter), stands still {dance['still']:.0%} "
         f"of the time (real: {dance['still_real']:.0%}), and is {dance['spread']:.0%} as widely "
