@@ -101,9 +101,9 @@ def build_parser() -> argparse.ArgumentParser:
     )
     look.add_argument(
         "--settle", type=terminal.not_negative(int), metavar="N",
-        help="times each picture is encoded and decoded again, which makes it crisp and whole; those "
-        "still in pieces go on. Each costs a fifth of the speed, 0 shows the dancer's own pictures "
-        "(default: 1)",
+        help="times each picture is encoded and decoded again, which makes it crisp and whole; "
+        "those still in pieces go on. Each costs a fifth of the speed; 0 shows what the dancer "
+        "alone makes (default: 1)",
     )
     look.add_argument(
         "--invert", action=argparse.BooleanOptionalAction, default=None,
