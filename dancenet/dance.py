@@ -9,14 +9,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from dancenet import files
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data import picture
 from dancenet.data.video_writer import read_settings
 from dancenet.errors import UserError
@@ -25,6 +24,11 @@ from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.guard import Guard
 from dancenet.sequence.style import STRENGTH, StyleGuided
 from dancenet.sequence.wander import MEMORY_SECONDS
+
+if TYPE_CHECKING:
+    from dancenet.codecs.skeleton import SkeletonCodec
+
+MOTION_FORMATS = ("bvh", "npz", "html")  # of dances of joints, beside those of videos
 
 
 @dataclass(frozen=True)
@@ -381,7 +385,7 @@ def read_start(dancer: Dancer, start: str) -> np.ndarray:
                 f"received --start {start}."
             )
         return dancer.seeds[row]
-    if isinstance(dancer.codec, SkeletonCodec):
+    if not isinstance(dancer.codec, SilhouetteCodec):
         raise UserError(
             f"{dancer.name} dances with joints and has no latents to start from; --start is the "
             f"number of one of its {len(dancer.seeds)} stretches (from 0)."

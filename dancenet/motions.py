@@ -18,7 +18,15 @@ import numpy as np
 
 from dancenet import files, terminal
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.dance import Dancer, DanceSettings, Recipe, draw_seed, resample, trajectories
+from dancenet.dance import (
+    MOTION_FORMATS,
+    Dancer,
+    DanceSettings,
+    Recipe,
+    draw_seed,
+    resample,
+    trajectories,
+)
 from dancenet.data import picture
 from dancenet.data.bvh_writer import write_bvh
 from dancenet.data.frames import BACKGROUND
@@ -27,8 +35,6 @@ from dancenet.data.skeleton_clip import SkeletonClip
 from dancenet.data.video_writer import VideoWriter
 from dancenet.errors import UserError
 from dancenet.overlap import ordered_map
-
-FORMATS = ("bvh", "npz", "html")  # beside those of videos
 
 _BATCH = 16  # frames whose pictures a thread draws at once
 
@@ -98,7 +104,7 @@ def write_motions(
         dancer: a model of joints.
         outputs: a file, or a folder of pictures, for each of the chosen.
         chosen: 0-based among `settings.count`.
-        format: of `FORMATS` or of videos.
+        format: of `MOTION_FORMATS` or of videos.
         settings: with a seed.
         start_sha256: for the recipe that is stored in a video.
         overwrite: replace what dancenet did not make.
@@ -110,7 +116,7 @@ def write_motions(
     clips = make_motions(dancer, settings, stopped)
     for output, index in zip(outputs, chosen):
         clip = clips[index]
-        if format in FORMATS:
+        if format in MOTION_FORMATS:
             _write(output, clip, format, overwrite)
             yield output, clip.num_frames
             continue

@@ -16,17 +16,17 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain, groupby
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dancenet import files, folder as model_folder, motions, terminal
+from dancenet import files, folder as model_folder, terminal
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.config import SKELETON
 from dancenet.dance import (
+    MOTION_FORMATS,
     Dancer,
     DanceSettings,
     Recipe,
@@ -41,6 +41,11 @@ from dancenet.errors import UserError
 from dancenet.folder import ModelFolder
 from dancenet.overlap import ordered_map
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
+
+# What only dances of joints need is imported where it is needed: it would cost every dance its
+# start.
+if TYPE_CHECKING:
+    from dancenet.codecs.skeleton import SkeletonCodec
 
 # Vectors that a thread decodes at once: more are no faster, and the encoder of 2018 needs 26 MB a
 # picture.
@@ -93,7 +98,9 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     codec: SilhouetteCodec | SkeletonCodec
     encoder_sha256 = ""
     if config.space == SKELETON:
-        codec = SkeletonCodec.load(paths[model_folder.CODEC])
+        from dancenet.codecs import skeleton
+
+        codec = skeleton.SkeletonCodec.load(paths[model_folder.CODEC])
     else:
         codec = SilhouetteCodec(
             # Threads that share one picture wait for each other at every layer.
@@ -165,7 +172,7 @@ def write_dance(
     """
     if settings.seed is None:
         settings = dataclasses.replace(settings, seed=draw_seed())
-    is_motion = isinstance(dancer.codec, SkeletonCodec)
+    is_motion = not isinstance(dancer.codec, SilhouetteCodec)
     format = choose_output(dancer, path, format, settings)
     chosen = list(range(settings.count)) if only is None else [only]
     if not 0 <= chosen[0] <= chosen[-1] < settings.count:
@@ -173,7 +180,9 @@ def write_dance(
     outputs = _outputs(path, len(chosen))
     latents_outputs = _outputs(latents_path, len(chosen)) if latents_path is not None else []
     for output in outputs:
-        if format in motions.FORMATS:
+        if format in MOTION_FORMATS:
+            from dancenet import motions
+
             motions.check_motion_output(output, overwrite)
         else:
             check_output(output, format, overwrite)
@@ -195,6 +204,8 @@ def write_dance(
     with ExitStack() as stack:
         stopped = stack.enter_context(terminal.finish_on_interrupt())
         if is_motion:
+            from dancenet import motions
+
             made = motions.write_motions(
                 dancer, outputs, chosen, format, settings, start_hash, overwrite, stopped
             )
@@ -313,9 +324,9 @@ def choose_output(
         UserError: the name says nothing or something else, or the model cannot.
     """
     suffix = Path(path).suffix.lower().lstrip(".")
-    asked = format or (suffix if suffix in motions.FORMATS else None)
-    if not isinstance(dancer.codec, SkeletonCodec):
-        if asked in motions.FORMATS:
+    asked = format or (suffix if suffix in MOTION_FORMATS else None)
+    if isinstance(dancer.codec, SilhouetteCodec):
+        if asked in MOTION_FORMATS:
             raise UserError(
                 f"{dancer.name} dances in silhouettes, which cannot be written as .{asked}; write "
                 "a video, or name a model of joints with --model."
@@ -325,7 +336,7 @@ def choose_output(
                 f"{dancer.name} dances in silhouettes, which have one side; --yaw is for models "
                 "of joints."
             )
-    if asked in motions.FORMATS:
+    if asked in MOTION_FORMATS:
         if suffix != asked:
             raise UserError(f"{path} does not end with .{asked}, but --format is {asked}.")
         return asked
