@@ -181,27 +181,28 @@ def test_a_training_that_two_processes_began_goes_on_on_one_device(
 
 
 @pytest.mark.slow
-def test_of_two_processes_the_chief_alone_writes_and_speaks(workplace: Path) -> None:  # noqa: F811
-    folder = workplace / "weights" / "tiny"
+def test_of_two_processes_that_resume_the_chief_alone_writes_and_speaks(
+    workplace: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+) -> None:
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    assert main([*FLAGS, "--epochs", "1"]) == 0
+    capsys.readouterr()
+    before = set(folder.path.rglob("*"))
     command = [
-        str(ROOT / "scripts" / "train_dancer.py"), *FLAGS, "--epochs", "1",
+        str(ROOT / "scripts" / "train_dancer.py"), *FLAGS, "--epochs", "2", "--resume",
         "--strategy", "multiworker",
     ]
     chief, worker = finish([start(command, workplace, task) for task in tasks()])
     assert chief[0] == worker[0] == 0, (chief, worker)
     assert "2 devices of 2 processes; each takes 4 of the 8 windows" in chief[1]
-    assert "The dancer is in weights/tiny" in chief[1]
+    assert "Resuming after 1 epochs" in chief[1] and "The dancer is in weights/tiny" in chief[1]
+    # The worker goes on from the chief's weights, and has no others.
     assert worker[1:] == ("", "")
     assert {path.name for path in workplace.iterdir()} == {"weights", "latents.npz"}
-    assert (folder / "step.onnx").exists()
-    ModelFolder(folder).check()
-    # Both go on, and the worker has nothing to go on from but the chief.
-    command = [*(flag for flag in command if flag != "1"), "--resume"]
-    command.insert(command.index("--epochs") + 1, "2")
-    chief, worker = finish([start(command, workplace, task) for task in tasks()])
-    assert chief[0] == worker[0] == 0, (chief, worker)
-    assert "Resuming after 1 epochs" in chief[1] and worker[1:] == ("", "")
-    assert ModelFolder(folder).read_config().training["dancer"]["epochs"] == 2
+    assert set(folder.path.rglob("*")) == before
+    folder.check()
+    record = folder.read_config().training["dancer"]
+    assert record["epochs"] == 2 and record["steps"] == 40
 
 
 @pytest.mark.slow
