@@ -247,3 +247,10 @@ def test_marked_clips_go_whole_to_their_side():
 
 def test_one_short_clip_still_gives_validation():
     assert split_clips([Clip("a", 30.0, 1, 32, "t")]) == ([range(0, 29)], [range(29, 32)])
+
+
+def test_what_a_short_clip_holds_out_is_not_seen_in_its_mirror_image():
+    clips = [Clip("a", 30.0, 1, 32, "t"), Clip("a", 30.0, 33, 64, "t"), Clip("b", 30.0, 65, 90, "t")]
+    assert split_clips(clips) == (
+        [range(0, 29), range(32, 61), range(64, 90)], [range(29, 32), range(61, 64)]
+    )

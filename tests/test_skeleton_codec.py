@@ -367,6 +367,11 @@ def test_the_dance_of_fifty_five_joints_comes_back_exactly():
     assert error(codec, clip) < EXACT
 
 
+def test_joints_of_a_picture_are_finished_as_they_are(body):
+    positions = flat(body).positions
+    assert np.array_equal(SkeletonCodec.fit([flat(body)]).finish(positions), positions)
+
+
 def test_what_is_finished_has_steady_bones_and_a_floor_and_its_poses(body):
     rng = np.random.default_rng(3)
     clip = body

@@ -272,8 +272,11 @@ class SkeletonCodec:
     def finish(self, positions: np.ndarray) -> np.ndarray:
         """Mends the joints (T, J, C) of a dance made anew, as it was decoded.
 
-        Bones get one length, feet that stand stay where they stand, and the floor is at 0.
+        Bones get one length, feet that stand stay where they stand, and the floor is at 0. Joints
+        of a picture are left as they are: a bone that points to the camera is short there.
         """
+        if positions.shape[-1] == 2:
+            return positions
         mended = self.steady(positions)
         if not len(self.feet):
             return mended

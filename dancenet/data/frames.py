@@ -85,13 +85,16 @@ def split_clips(
         train.append(rows[: len(rows) - held_out - gap])
         validation.append(rows[len(rows) - held_out :])
     if not validation and train and not any(clip.split for clip in clips):
-        # Only short clips: the longest gives its end, however short that is.
+        # Only short clips: the longest gives its end, however short that is. So does its mirror
+        # image, which is of the same source and as long.
         longest = max(range(len(train)), key=lambda i: len(train[i]))
-        rows = train[longest]
-        held_out = max(1, round(len(rows) * fraction))
-        if len(rows) > held_out:
-            train[longest] = rows[:-held_out]
-            validation = [rows[-held_out:]]
+        size = len(train[longest])
+        held_out = max(1, round(size * fraction))
+        if size > held_out:
+            for index, (clip, rows) in enumerate(zip(clips, train)):
+                if clip.source == clips[longest].source and len(rows) == size:
+                    train[index] = rows[:-held_out]
+                    validation.append(rows[-held_out:])
     return train, validation
 
 
