@@ -250,7 +250,10 @@ def test_one_short_clip_still_gives_validation():
 
 
 def test_what_a_short_clip_holds_out_is_not_seen_in_its_mirror_image():
-    clips = [Clip("a", 30.0, 1, 32, "t"), Clip("a", 30.0, 33, 64, "t"), Clip("b", 30.0, 65, 90, "t")]
+    clips = [
+        Clip(source, 30.0, first, last, "t")
+        for source, first, last in (("a", 1, 32), ("a", 33, 64), ("b", 65, 90))
+    ]
     assert split_clips(clips) == (
         [range(0, 29), range(32, 61), range(64, 90)], [range(29, 32), range(61, 64)]
     )
