@@ -32,6 +32,7 @@ from dancenet.nets.train_dancer import (  # noqa: E402
     try_dancing,
 )
 from dancenet.runtime.onnx import OnnxStepModel  # noqa: E402
+from dancenet.sequence.mixture import Mixture  # noqa: E402
 from dancenet.sequence.generate import generate  # noqa: E402
 from scripts.train_dancer import main  # noqa: E402
 from tensorboard_files import read_board, read_projector  # noqa: E402
@@ -325,6 +326,26 @@ def test_a_dance_is_found_to_wander_as_the_real_one_does() -> None:
     found, wander = calibrate(walker(1.0), plain(real))
     assert wander == pytest.approx(0.3, abs=0.1)
     assert found == pytest.approx(0.9, rel=0.1)
+
+
+def test_a_dancer_whose_numbers_end_has_run_away() -> None:
+    class Explosion:
+        dim = 4
+
+        def initial_state(self, batch: int, style: np.ndarray | None = None) -> tuple[()]:
+            return ()
+
+        def step(self, vectors: np.ndarray, state: tuple[()]) -> tuple[Mixture, tuple[()]]:
+            shape = (len(vectors), 1, 4)
+            return Mixture(np.zeros(shape[:2]), 1e3 * vectors[:, None], np.ones(shape)), state
+
+    material = plain(figure_of_eight(400, 0.0))
+    with np.errstate(over="ignore", invalid="ignore"):
+        figures = try_dancing(Explosion(), material, material.train)
+        found = calibrate(Explosion(), material)
+    assert figures["energy"] == figures["energy_at_end"] == np.inf
+    assert 0.0 <= figures["still_real"] < 0.5
+    assert found == (1.0, 0.0)  # all are as bad; it is neither cooled nor made to wander
 
 
 def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(

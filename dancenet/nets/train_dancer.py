@@ -418,7 +418,8 @@ def _train(
                 "seconds": round(result.seconds),
                 "held_out": {"nats_per_dimension": round(nats, 4)},
                 "baselines": {name: round(value, 4) for name, value in floors.items()},
-                "dance": {name: round(value, 3) for name, value in dance.items()},
+                # JSON has no infinities.
+                "dance": {name: round(min(value, 1e9), 3) for name, value in dance.items()},
             },
         )
     )
@@ -427,16 +428,16 @@ def _train(
         f"Gaussian for every frame {floors['pose']:.3f}, staying in place {floors['stay']:.3f}, "
         f"repeating the last step {floors['repeat']:.3f}."
     )
-    wandering = f", and that wanders by {wander:g} to vary the pace as they do" if wander else ""
-    terminal.say(
-        f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, at the temperature of "
-        f"{temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of the dances it "
-        f"knows{wandering}, it moves with "
-        f"{dance['energy']:.0%} of the energy of the real dance "
-        f"({dance['energy_at_end']:.0%} in the last quarter), stands still {dance['still']:.0%} "
-        f"of the time (real: {dance['still_real']:.0%}), and is {dance['spread']:.0%} as widely "
-        "spread."
-    )
+    if dance["energy"] < math.inf:
+        wanders = f", and that wanders by {wander:g} to vary the pace as they do" if wander else ""
+        terminal.say(
+            f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, at the "
+            f"temperature of {temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of "
+            f"the dances it knows{wanders}, it moves with {dance['energy']:.0%} of the energy of "
+            f"the real dance ({dance['energy_at_end']:.0%} in the last quarter), stands still "
+            f"{dance['still']:.0%} of the time (real: {dance['still_real']:.0%}), and is "
+            f"{dance['spread']:.0%} as widely spread."
+        )
     if not dance["energy_at_end"] < _RUNS_AWAY:
         terminal.warn(
             "left alone, this dancer runs away from what it has seen; train it longer, give it "
@@ -495,9 +496,7 @@ def calibrate(step_model: StepModel, material: Material) -> tuple[float, float]:
 
     def fitting(wander: float) -> float:
         def off(temperature: float) -> float:
-            energy = dance(temperature, wander)["energy"]
-            # What is not a number has run away.
-            return math.log(max(energy, 1e-9) / _WANTED_ENERGY) if energy < math.inf else math.inf
+            return math.log(max(dance(temperature, wander)["energy"], 1e-9) / _WANTED_ENERGY)
 
         low, high = _TEMPERATURES
         while high / low > 1.01:
@@ -549,10 +548,14 @@ def try_dancing(
         the real one; `pace`, how many times the lower the upper quartile of the energy of two
         seconds is, over the same of the real ones; `still` and `still_real`, the shares of frames
         that move with less than a twentieth of the real energy; `spread`, the standard deviation
-        over the real one.
+        over the real one. Infinities are of a dance that has run away until its numbers ended.
     """
     vectors = material.vectors
     real = [vectors[clip.start : clip.stop] for clip in compared or clips if len(clip) > 8]
+    energies = [_energy(part) for part in real]
+    real_energy = np.concatenate(energies)
+    usual = float(real_energy.mean()) or 1.0
+    still_real = float((real_energy < usual / 20).mean())
     seeds, _, rows = dance_data.choose_seeds(vectors, clips, [""] * len(clips), material.fps)
     chosen = np.arange(num_dances) * len(seeds) // num_dances % len(seeds)
     rngs = np.random.default_rng(0).spawn(num_dances)
@@ -564,21 +567,24 @@ def try_dancing(
         step_model, seeds[chosen], num_frames, rngs, temperature, style=style,
         wander=(wander, MEMORY_SECONDS * material.fps),
     )
-    dance = np.stack(list(steps), axis=1)
-    energies = [_energy(part) for part in real]
-    real_energy = np.concatenate(energies)
+    try:
+        dance = np.stack(list(steps), axis=1)
+    except ValueError:  # it has run away until there were no numbers for it
+        lost = dict.fromkeys(("energy", "energy_at_end", "jerk", "pace", "spread"), math.inf)
+        return {**lost, "still": 0.0, "still_real": still_real}
     energy = _energy(dance)
-    usual = float(real_energy.mean()) or 1.0
     jerk = float(np.mean([np.square(np.diff(part, n=3, axis=0)).mean() for part in real]))
-    return {
+    found = {
         "energy": float(energy.mean()) / usual,
         "energy_at_end": float(energy[:, -(energy.shape[1] // 4) :].mean()) / usual,
         "jerk": float(np.square(np.diff(dance, n=3, axis=1)).mean()) / (jerk or 1.0),
         "pace": _pace(list(energy), energies, material.fps),
         "still": float((energy < usual / 20).mean()),
-        "still_real": float((real_energy < usual / 20).mean()),
+        "still_real": still_real,
         "spread": float(np.sqrt(dance.var(axis=(0, 1)).sum() / _variance(real))),
     }
+    # What is not a number has run away, too: infinity less infinity.
+    return {name: math.inf if math.isnan(value) else value for name, value in found.items()}
 
 
 def _energy(vectors: np.ndarray) -> np.ndarray:
