@@ -17,7 +17,7 @@ HEADS = ("mixture", "mse")
 SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
 
 # Settings of a dancer that the first models' files do not have.
-_LATER = ("wander", "styles", "head")
+_LATER = ("wander", "guard", "styles", "head")
 
 
 @dataclass(frozen=True)
@@ -63,6 +63,9 @@ class DancerConfig:
     # How far the temperature wanders, so that the pace varies as in real dances: the standard
     # deviation of its logarithm; see `sequence.wander`.
     wander: float = 0.0
+    # How firmly its dances are led back to real motion, unless they are asked for otherwise; the
+    # temperature was found with it. See `sequence.guard`.
+    guard: float = 0.0
     # Names of the S styles that it can be asked for, by weights that it sees at every step.
     styles: tuple[str, ...] = ()
     # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
@@ -87,6 +90,8 @@ class DancerConfig:
             raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
         if not 0 <= self.wander < math.inf:
             raise ValueError(f"wander must be 0 or more; received {self.wander!r}.")
+        if not 0 <= self.guard <= 1:
+            raise ValueError(f"guard must be in [0, 1]; received {self.guard!r}.")
         if self.steps_seen >= self.look_back:
             raise ValueError(
                 f"a dancer that looks back {self.look_back} vectors can be shown at most "

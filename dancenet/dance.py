@@ -44,6 +44,7 @@ class Dancer:
     threads: int  # that decode and draw side by side
     temperature: float = 1.0  # of the mixture, at a dance's own temperature of 1
     wander: float = 0.0  # how far it wanders, unless a dance is asked for another
+    guard: float = 0.0  # how firmly it is led back to real motion, unless it is asked for another
     styles: tuple[str, ...] = ()  # that it can be asked for
     seed_styles: tuple[str, ...] = ()  # N, of each stretch, "" where none is known
 
@@ -79,7 +80,8 @@ class DanceSettings:
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
-    guard: float = 0.0  # how firmly it is led back to real motion: see `sequence.guard`
+    # How firmly it is led back to real motion, see `sequence.guard`; None for the model's own.
+    guard: float | None = None
     settle: int = 1  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
     fps: float | None = None  # frames per second of the video; None for the model's
     scale: int = 4  # picture pixels per frame pixel
@@ -97,7 +99,7 @@ class DanceSettings:
             ("temperature", 0 <= self.temperature < math.inf),
             ("wander", self.wander is None or 0 <= self.wander < math.inf),
             ("count", self.count >= 1),
-            ("guard", 0 <= self.guard <= 1),
+            ("guard", self.guard is None or 0 <= self.guard <= 1),
             ("fps", self.fps is None or 0 < self.fps < math.inf),
             ("scale", self.scale >= 1),
             ("settle", self.settle >= 0),
@@ -213,7 +215,7 @@ def trajectories(
     else:
         vectors = generate(
             step_model, stretches, needed, rngs, temperature,
-            _guard(dancer, settings.guard),
+            _guard(dancer, dancer.guard if settings.guard is None else settings.guard),
             style=styles,
             wander=(
                 dancer.wander if settings.wander is None else settings.wander,

@@ -126,6 +126,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         threads or count_threads(),
         config.dancer.temperature,
         config.dancer.wander,
+        config.dancer.guard,
         config.dancer.styles,
         seed_styles,
     )

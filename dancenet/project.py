@@ -168,7 +168,10 @@ class _Project:
             ["--frames", str(self.frames), "--model", str(self.model.path),
              "--out", str(self.latents), "--overwrite"],
         )
-        self._train("train-dancer", ["--latents", self.latents.name, *_start_from()])
+        self._train(
+            "train-dancer",
+            ["--latents", self.latents.name, "--guard", f"{_GUARD:g}", *_start_from()],
+        )
         self._generate()
         terminal.say(
             f"{self.out} is finished, after {terminal.format_seconds(time.monotonic() - began)}. "
@@ -299,7 +302,7 @@ class _Project:
 
     def _generate(self) -> None:
         arguments = ["--model", str(self.model.path), "--out", str(self.out),
-                     "--seconds", f"{self.settings.seconds:g}", "--guard", f"{_GUARD:g}"]
+                     "--seconds", f"{self.settings.seconds:g}"]
         if self.settings.seed is not None:
             arguments += ["--seed", str(self.settings.seed)]
         if self.settings.overwrite:
@@ -457,9 +460,7 @@ def _trained_seconds(model: ModelFolder, stage: str) -> float:
 
 
 def _again(model: Path) -> str:
-    return (
-        f"`python scripts/generate_video.py --model {shlex.quote(str(model))} --guard {_GUARD:g}`."
-    )
+    return f"`python scripts/generate_video.py --model {shlex.quote(str(model))}`."
 
 
 def _clock(seconds: float) -> str:

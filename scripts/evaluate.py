@@ -37,9 +37,9 @@ def build_parser() -> argparse.ArgumentParser:
                         help="as of generate_video.py")
     parser.add_argument("--wander", type=terminal.not_negative(float), default=None,
                         help="as of generate_video.py (default: the model's own)")
-    parser.add_argument("--guard", type=terminal.not_negative(float), default=0.0,
+    parser.add_argument("--guard", type=terminal.not_negative(float), default=None,
                         help="how firmly dances are led back to real motion, as in "
-                        "generate_video.py (default: 0, not at all)")
+                        "generate_video.py (default: the model's own)")
     parser.add_argument("--settle", type=terminal.not_negative(int), default=1,
                         help="as of generate_video.py")
     parser.add_argument("--style", default=None, metavar="NAME[:WEIGHT],…",

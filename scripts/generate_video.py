@@ -75,8 +75,8 @@ def build_parser() -> argparse.ArgumentParser:
     dance.add_argument(
         "--guard", type=terminal.not_negative(float), metavar="SHARE",
         help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
-        "the body of a model of little material together, and takes variety from one of much "
-        "(default: 0, not at all)",
+        "the body of a model of little material together, and takes variety from one of much; 0 "
+        "does not lead it (default: the model's own, with which its temperature was found)",
     )
     dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"

@@ -127,6 +127,10 @@ def build_parser() -> argparse.ArgumentParser:
                         help="divide each batch among all GPUs of this machine (mirrored), or "
                         "among the processes that TF_CONFIG names, this one among them; one device "
                         "unless given")
+    parser.add_argument("--guard", type=terminal.not_negative(float), default=0.0,
+                        help="how firmly its dances are to be led back to real motion, up to 1, "
+                        "unless generate_video.py says otherwise; 0.1 for a few minutes of "
+                        "material. The temperature is found with it")
     parser.add_argument("--virtual-devices", type=terminal.positive(int), default=None, metavar="N",
                         help="with --strategy mirrored: divide the processor into N devices, to "
                         "try it without GPUs")
@@ -164,7 +168,7 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     if arguments.noise_memory >= 1:
         raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
-    for name in ("pull", "variance"):
+    for name in ("pull", "variance", "guard"):
         if (getattr(arguments, name) or 0) > 1:
             raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
     if arguments.virtual_devices and not arguments.strategy:
@@ -246,6 +250,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         smoothing=arguments.smoothing,
         jerk=arguments.jerk,
         tensorboard=arguments.tensorboard,
+        guard=arguments.guard,
     )
     train_options = TrainOptions(
         epochs=arguments.epochs,

@@ -88,6 +88,14 @@ def test_a_dance_wanders_as_its_model_does_unless_it_is_told_otherwise(dancer: D
     assert not np.allclose(dance(restless), dance(dancer))
 
 
+def test_a_dance_is_guarded_as_its_model_says_unless_it_is_told_otherwise(dancer: Dancer) -> None:
+    guarded = dataclasses.replace(dancer, guard=0.4)
+    how = {"temperature": 20.0}
+    np.testing.assert_array_equal(dance(guarded, **how, guard=0.0), dance(dancer, **how))
+    np.testing.assert_array_equal(dance(guarded, **how), dance(dancer, **how, guard=0.4))
+    assert not np.allclose(dance(guarded, **how), dance(dancer, **how))
+
+
 def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
     measure = Guard(dancer.seeds, dancer.codec.scaler.scale, 0.0)
 

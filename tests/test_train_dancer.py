@@ -55,8 +55,9 @@ def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
 def plain(vectors: np.ndarray) -> Material:
     """Returns one clip at 25 frames/s as what a dancer learns from."""
     return Material(
-        vectors, [range(len(vectors))], [], ["a"], [], 25.0, "latents", vectors.shape[1], (), None,
-        lambda path: None, lambda options: WindowData(vectors, options),
+        vectors, [range(len(vectors))], [], ["a"], [], 25.0, "latents", vectors.shape[1],
+        np.ones(vectors.shape[1]), (), None, lambda path: None,
+        lambda options: WindowData(vectors, options),
         [range(len(vectors))], [],
     )
 
@@ -346,6 +347,32 @@ def test_a_dancer_whose_numbers_end_has_run_away() -> None:
     assert figures["energy"] == figures["energy_at_end"] == np.inf
     assert 0.0 <= figures["still_real"] < 0.5
     assert found == (1.0, 0.0)  # all are as bad; it is neither cooled nor made to wander
+
+
+def test_the_temperature_is_found_with_the_guard_that_dances_will_have(
+    workplace: Path,
+) -> None:
+    found = []
+    for guard in ("0", "0.9"):
+        assert main([*FLAGS, "--epochs", "2", "--guard", guard, "--overwrite"]) == 0
+        found.append(ModelFolder(workplace / "weights" / "tiny").read_config().dancer)
+    plain_one, guarded = found
+    assert plain_one is not None and guarded is not None
+    assert (plain_one.guard, guarded.guard) == (0.0, 0.9)
+    assert plain_one.temperature != guarded.temperature
+
+
+def test_a_finished_training_goes_on_whatever_temperature_it_found(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dancenet.nets import train_dancer as module
+
+    monkeypatch.setattr(module, "calibrate", lambda *arguments: (1.3, 0.2))
+    assert main([*FLAGS, "--epochs", "1"]) == 0
+    assert main([*FLAGS, "--epochs", "2", "--resume"]) == 0
+    record = ModelFolder(workplace / "weights" / "tiny").read_config()
+    assert record.training["dancer"]["epochs"] == 2
+    assert record.dancer is not None and record.dancer.wander == 0.2
 
 
 def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(

@@ -59,7 +59,7 @@ class Options:
     seconds: float = 120.0  # of each dance
     temperature: float = 1.0
     wander: float | None = None  # as in `DanceSettings`
-    guard: float = 0.0  # as in `DanceSettings`, as is the next
+    guard: float | None = None  # as in `DanceSettings`, as is the next
     settle: int = 1
     style: str | None = None  # as in `DanceSettings`
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
@@ -340,7 +340,7 @@ def _notes(
         f"{len(options.seeds)} seeds of {options.dances} dances of {options.seconds:g} s at "
         f"temperature {options.temperature:g}, wandering by "
         f"{dancer.wander if options.wander is None else options.wander:g}, and guard "
-        f"{options.guard:g}; pictures of the first "
+        f"{dancer.guard if options.guard is None else options.guard:g}; pictures of the first "
         f"dance of each, {data.yardstick.picture_fps:g} a second. Figures are means over the "
         "seeds, ± standard deviation.",
         "Real is the dance as the dancer learns it: latents of the frames, smoothed over "

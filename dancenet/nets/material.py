@@ -41,6 +41,7 @@ class Material:
     fps: float  # frames per second
     what: str  # what the vectors are made of, for people
     raw_dim: int  # numbers that describe a frame before some are left out
+    scale: np.ndarray  # (D,) what one model unit is worth, in the space's own units
     style_names: tuple[str, ...]  # S
     styles: np.ndarray | None  # (T, S) weights, None without styles
     save_units: Callable[[Path], None]  # writes the map to and from model units
@@ -94,7 +95,7 @@ class Material:
         return cls(
             scaler.to_model(z_mean), train, held_out, dance_data.clip_names(latents, train),
             dance_data.clip_names(latents, held_out), latents.fps, "latents", scaler.latent_dim,
-            (), None, scaler.save, windows, train, held_out,
+            scaler.scale, (), None, scaler.save, windows, train, held_out,
         )
 
     @classmethod
@@ -142,7 +143,8 @@ class Material:
         return cls(
             vectors, train, held_out, dance_data.clip_names(recordings, train),
             dance_data.clip_names(recordings, held_out), recordings.fps, "joints",
-            codec.scaler.latent_dim, names, styles, codec.save, windows, train, held_out,
+            codec.scaler.latent_dim, codec.scaler.scale, names, styles, codec.save, windows, train,
+            held_out,
         )
 
     @classmethod
@@ -219,7 +221,7 @@ class Material:
             np.concatenate([learned.vectors, asked.vectors]),
             learned.clips, [range(r.start + size, r.stop + size) for r in asked.clips],
             sources[: len(learned.rows)], sources[len(learned.rows) :], known.fps, "joints",
-            known.scaler.latent_dim, names, styles, known.save,
+            known.scaler.latent_dim, known.scaler.scale, names, styles, known.save,
             lambda options: StreamedWindows(files, options, JOINT_DEVIATION, styles=of_clip),
             train, held_out,
         )

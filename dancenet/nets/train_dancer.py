@@ -58,6 +58,7 @@ from dancenet.nets.train import (
 )
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
+from dancenet.sequence.guard import Guard
 from dancenet.sequence.style import StyleGuided
 from dancenet.sequence.wander import MEMORY_SECONDS
 
@@ -72,6 +73,7 @@ _MAX_VALIDATION_WINDOWS = 512  # spread evenly over all that is held out
 _LEAST_STEPS = 20  # of an epoch: with little material a step is no time to judge it by
 _LINEAR_WINDOWS = 1024  # that the line the head begins with is fitted to
 _TRIAL_DANCES = 48
+_GUARDED_DANCES = 16
 _TRIAL_SECONDS = 20.0
 _MOST_WANDER = 0.4  # beyond it a dance convulses where it is hot
 _PACE_SECONDS = 2.0  # of the windows whose energies are to vary as those of real ones
@@ -113,6 +115,7 @@ class DancerOptions:
     smoothing: float = 1.5  # of latents over time, in frames
     jerk: float = 0.0  # weight of the second difference of the predicted path; see `path_jerk`
     tensorboard: bool = False
+    guard: float = 0.0  # how firmly its dances are led back to real motion; see `sequence.guard`
 
     def config(self, dim: int) -> DancerConfig:
         """Returns the network that these options ask for, for vectors of `dim` dimensions."""
@@ -304,9 +307,10 @@ def _train(
         data.windows(material.window_held_out, max(1, options.look_back - dance_data.WARM_UP)),
         _MAX_VALIDATION_WINDOWS,
     )
-    wanted = (
+    wanted = _changed(
         _changed(options.config(material.dim), styles=material.style_names) if begun is None
-        else begun.config
+        else begun.config,
+        guard=options.guard,
     )
     record = {
         **describe(options, train_options),
@@ -383,9 +387,10 @@ def _train(
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
-            temperature, wander = calibrate(step_model, material)
+            guard = _guard(material, options.guard)
+            temperature, wander = calibrate(step_model, material, guard)
             dance = try_dancing(
-                step_model, material, material.held_out, temperature, wander,
+                step_model, material, material.held_out, temperature, wander, guard,
                 [*material.train, *material.held_out],
             )
             if board is not None:
@@ -431,7 +436,7 @@ def _train(
     if dance["energy"] < math.inf:
         wanders = f", and that wanders by {wander:g} to vary the pace as they do" if wander else ""
         terminal.say(
-            f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_TRIAL_DANCES} times, at the "
+            f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_num_trials(guard)} times, at the "
             f"temperature of {temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of "
             f"the dances it knows{wanders}, it moves with {dance['energy']:.0%} of the energy of "
             f"the real dance ({dance['energy_at_end']:.0%} in the last quarter), stands still "
@@ -474,7 +479,19 @@ def _fast_step(network: DancerNetwork) -> StepModel:
         return OnnxStepModel(path)
 
 
-def calibrate(step_model: StepModel, material: Material) -> tuple[float, float]:
+def _guard(material: Material, strength: float) -> Guard | None:
+    """Returns the guard that dances of a model will have; see `dance.Dancer`."""
+    if not strength:
+        return None
+    seeds, _, _ = dance_data.choose_seeds(
+        material.vectors, material.train, material.names, material.fps
+    )
+    return Guard(seeds, material.scale, strength)
+
+
+def calibrate(
+    step_model: StepModel, material: Material, guard: Guard | None = None
+) -> tuple[float, float]:
     """Finds the temperature, and how far it wanders, that give dances the pace of the real ones.
 
     A mixture's spread is learnt from real motion, one step at a time, and errors that add up
@@ -484,6 +501,7 @@ def calibrate(step_model: StepModel, material: Material) -> tuple[float, float]:
     Args:
         step_model: the dancer.
         material: whose training clips are begun from and compared with.
+        guard: of the dances.
 
     Returns:
         A temperature in `_TEMPERATURES`, to one part in a hundred, one of its ends if none fits:
@@ -492,7 +510,7 @@ def calibrate(step_model: StepModel, material: Material) -> tuple[float, float]:
         real ones'.
     """
     def dance(temperature: float, wander: float) -> dict[str, float]:
-        return try_dancing(step_model, material, material.train, temperature, wander)
+        return try_dancing(step_model, material, material.train, temperature, wander, guard)
 
     def fitting(wander: float) -> float:
         def off(temperature: float) -> float:
@@ -525,9 +543,10 @@ def try_dancing(
     clips: list[range],
     temperature: float = 1.0,
     wander: float = 0.0,
+    guard: Guard | None = None,
     compared: list[range] | None = None,
-    num_dances: int = _TRIAL_DANCES,
-    seconds: float = _TRIAL_SECONDS,
+    num_dances: int | None = None,
+    seconds: float | None = None,
 ) -> dict[str, float]:
     """Lets the dancer go on from real stretches, and compares its motion with the real one.
 
@@ -537,9 +556,10 @@ def try_dancing(
         clips: of it, to begin from.
         temperature: of the sampling.
         wander: how far it wanders, see `Wander`.
+        guard: of the dances.
         compared: clips to compare with; `clips`, unless given. What is held out of little
             material may be as calm as no dance.
-        num_dances: how many.
+        num_dances: how many; fewer with a guard, which takes as long as ten steps.
         seconds: how long each.
 
     Returns:
@@ -550,6 +570,8 @@ def try_dancing(
         that move with less than a twentieth of the real energy; `spread`, the standard deviation
         over the real one. Infinities are of a dance that has run away until its numbers ended.
     """
+    num_dances = num_dances or _num_trials(guard)
+    seconds = seconds or _TRIAL_SECONDS
     vectors = material.vectors
     real = [vectors[clip.start : clip.stop] for clip in compared or clips if len(clip) > 8]
     energies = [_energy(part) for part in real]
@@ -564,7 +586,7 @@ def try_dancing(
     if style is not None:
         step_model = StyleGuided(step_model)
     steps = generate(
-        step_model, seeds[chosen], num_frames, rngs, temperature, style=style,
+        step_model, seeds[chosen], num_frames, rngs, temperature, guard, style,
         wander=(wander, MEMORY_SECONDS * material.fps),
     )
     try:
@@ -585,6 +607,10 @@ def try_dancing(
     }
     # What is not a number has run away, too: infinity less infinity.
     return {name: math.inf if math.isnan(value) else value for name, value in found.items()}
+
+
+def _num_trials(guard: Guard | None) -> int:
+    return _TRIAL_DANCES if guard is None else _GUARDED_DANCES
 
 
 def _energy(vectors: np.ndarray) -> np.ndarray:
@@ -688,8 +714,9 @@ def _prepare(
     found = folder.read_config()
     if resume:
         begun = found.training.get("dancer", {}).get("start_from")
+        # Those two are found when the training has ended.
         known = found.dancer and dataclasses.replace(
-            found.dancer, temperature=wanted.temperature
+            found.dancer, temperature=wanted.temperature, wander=wanted.wander
         )
         if known != wanted or begun != record["start_from"]:
             source = f"started from {begun}" if begun else "started from chance"
