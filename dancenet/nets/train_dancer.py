@@ -77,7 +77,7 @@ _GUARDED_DANCES = 16
 _TRIAL_SECONDS = 20.0
 _MOST_WANDER = 0.4  # beyond it a dance convulses where it is hot
 _PACE_SECONDS = 2.0  # of the windows whose energies are to vary as those of real ones
-_TEMPERATURES = (0.5, 2.0)  # among which the one that is wanted is looked for
+_TEMPERATURES = (0.2, 2.0)  # among which the one that is wanted is looked for
 # Of the real energy: the last tenth would cost more wholeness than it is worth.
 _WANTED_ENERGY = 0.9
 _RUNS_AWAY = 4.0  # times the real energy at the end of a trial dance
