@@ -81,6 +81,7 @@ _TEMPERATURES = (0.2, 2.0)  # among which the one that is wanted is looked for
 # Of the real energy: the last tenth would cost more wholeness than it is worth.
 _WANTED_ENERGY = 0.9
 _RUNS_AWAY = 4.0  # times the real energy at the end of a trial dance
+_NO_DANCE = 100.0  # times the real energy: more is nothing to give figures of
 
 DENSITY_NOTE = (
     "The loss is the negative logarithm of a density, in nats per dimension: smaller is better, "
@@ -433,7 +434,7 @@ def _train(
         f"Gaussian for every frame {floors['pose']:.3f}, staying in place {floors['stay']:.3f}, "
         f"repeating the last step {floors['repeat']:.3f}."
     )
-    if dance["energy"] < math.inf:
+    if dance["energy"] < _NO_DANCE:
         wanders = f", and that wanders by {wander:g} to vary the pace as they do" if wander else ""
         terminal.say(
             f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_num_trials(guard)} times, at the "
