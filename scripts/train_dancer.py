@@ -215,6 +215,12 @@ def work(arguments: argparse.Namespace) -> int | None:
                 "noise, unless flags say otherwise."
             )
             defaults = LITTLE
+            if arguments.head == "mse" or arguments.network != "lean":
+                # Those are there to be compared with as they are.
+                defaults = {
+                    name: value for name, value in LITTLE.items()
+                    if name not in ("units", "mixtures")
+                }
     for name, value in defaults.items():
         if getattr(arguments, name) is None:
             setattr(arguments, name, value)
