@@ -21,6 +21,8 @@ def test_each_worst_second_is_found_in_its_dance():
     soft, jerk = found[moments.BAD["soft"]], found[moments.BAD["jerk"]]
     assert (soft.dance, soft.first, soft.value) == (0, 20, 1.0)
     assert (jerk.dance, jerk.first, jerk.value) == (1, 5, 1.0)
+    # What is the same in every second has no worst one.
+    assert moments.BAD["pieces"] not in found and len(found) == 3
 
 
 def test_the_best_second_has_no_fault_and_does_not_stand_still():

@@ -63,7 +63,15 @@ def look(
         (reports.COLUMNS[column], shown[column][0])
         for column in (COPY, AR1, RECIPE_2018) if column in shown
     ]
-    with terminal.progress(total=len(lines) + len(moments.BAD) + 1,
+    scores = [
+        moments.frame_scores(
+            np.concatenate(made.material.dances[0]), made.material.pictures[0], step,
+            data.yardstick,
+        )
+        for made in shown[MODEL]
+    ]
+    chosen = moments.choose(scores, data.yardstick.picture_fps)
+    with terminal.progress(total=len(lines) + len(chosen),
                            description="Contact sheets", unit="sheet") as bar:
         for name, made in lines:
             pictures = np.concatenate([made.draw(range(row, row + 1)) for row in rows])
@@ -75,14 +83,7 @@ def look(
             "decoder gives them, before they are drawn sharper; below, references.",
             _png(contact_sheet(thumbnails, _SHEET_COLUMNS, captions)),
         )
-        scores = [
-            moments.frame_scores(
-                np.concatenate(made.material.dances[0]), made.material.pictures[0], step,
-                data.yardstick,
-            )
-            for made in shown[MODEL]
-        ]
-        for moment in moments.choose(scores, data.yardstick.picture_fps):
+        for moment in chosen:
             begin = moment.first * step
             made = shown[MODEL][moment.dance]
             second = range(begin, min(begin + round(fps), num_frames))

@@ -66,7 +66,8 @@ def choose(scores: Sequence[Mapping[str, np.ndarray]], rate: float) -> list[Mome
         rate: pictures a second.
 
     Returns:
-        One moment for each of `BAD`, then the best; empty if no dance lasts a second.
+        One moment for each of `BAD` by which seconds differ, then the best; empty if no dance
+        lasts a second.
     """
     length = max(1, round(rate))
     means = {
@@ -80,6 +81,9 @@ def choose(scores: Sequence[Mapping[str, np.ndarray]], rate: float) -> list[Mome
     flat = {name: np.concatenate(found) for name, found in means.items()}
     moments = []
     for name, title in BAD.items():
+        # A drawn figure is never soft and always whole: its worst second is any second.
+        if np.ptp(flat[name]) < 1e-9:
+            continue
         index = int(np.argmax(flat[name]))
         moments.append(Moment(title, *places[index], float(flat[name][index])))
     # Standing still is no merit, and neither is haste: the farther from the usual the worse.
