@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -32,8 +32,8 @@ def work(arguments: argparse.Namespace) -> None:
     import cv2
     import numpy as np
 
-    from dancenet.data.sheet import contact_sheet, write_picture
-    from dancenet.data.video import open_footage
+    from dancenet.output.contact_sheet import contact_sheet, write_picture
+    from dancenet.data.footage.video import open_footage
 
     footage = open_footage(arguments.video, arguments.fps, 0.0, arguments.seconds)
     pictures = []

@@ -24,11 +24,12 @@ import onnx  # noqa: E402
 from keras_mdn_layer import sample_from_output  # noqa: E402
 
 from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.config import DancerConfig, ModelConfig, VaeConfig  # noqa: E402
-from dancenet.files import write_npz  # noqa: E402
-from dancenet.folder import ModelFolder  # noqa: E402
-from dancenet.nets import dancer, export, vae  # noqa: E402
-from dancenet.nets.train import jit_compile  # noqa: E402
+from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig  # noqa: E402
+from dancenet.support.files import write_npz  # noqa: E402
+from dancenet.model.folder import ModelFolder  # noqa: E402
+from dancenet.nets import dancer, vae  # noqa: E402
+from dancenet.nets.export import onnx as export  # noqa: E402
+from dancenet.nets.training.loop import jit_compile  # noqa: E402
 
 DIM, MIXTURES = 128, 24
 DANCER = DancerConfig(

@@ -24,8 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from dancenet import pipeline, terminal
-from dancenet.overlap import ordered_map
+from dancenet.generation import write as pipeline
+from dancenet.support import terminal
+from dancenet.support.threads import ordered_map
 from dancenet.runtime.onnx import OnnxDecoder, OnnxStepModel, count_cores
 
 HERE = Path(__file__).resolve().parent
@@ -242,9 +243,9 @@ class Bench:
         if not frames.exists():
             shutil.copytree(ROOT / "imgs", frames)
         count = len(list(frames.glob("*.jpg")))
-        from dancenet.data.frames import FrameFolder
-        from dancenet.encoding import encode_frames
-        from dancenet.folder import ModelFolder
+        from dancenet.data.frames.folder import FrameFolder
+        from dancenet.generation.encode import encode_frames
+        from dancenet.model.folder import ModelFolder
 
         for name, model in (("dancenet", self.model_2018), ("lean", pipeline.find_model(BUNDLED))):
             seconds = self.keras.ask("encode", network=name, folder=str(frames), frames=40)

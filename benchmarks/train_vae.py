@@ -14,7 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -24,7 +24,7 @@ def training_step(network: str, batch_size: int, jit: bool) -> Callable[[], floa
     import keras
     import numpy as np
 
-    from dancenet.config import VaeConfig
+    from dancenet.model.config import VaeConfig
     from dancenet.nets.vae import VaeTrainer, build_decoder, build_encoder, draw_batch
 
     config = VaeConfig(network=network)

@@ -27,8 +27,8 @@ from typing import Any
 
 import numpy as np
 
-from dancenet import files, terminal
-from dancenet.errors import UserError
+from dancenet.support import files, terminal
+from dancenet.support.errors import UserError
 from dancenet.sequence.trajectory_file import FLOAT, write_trajectory
 
 HERE = Path(__file__).resolve().parent
@@ -94,8 +94,8 @@ def peak_megabytes() -> float:
 
 def open_source(name: str, path: Path, setting: str) -> Any:
     """Returns a recording as a source of windows."""
-    from dancenet.nets.dance_data import BatchOptions, WindowData
-    from dancenet.nets.window_stream import StreamedWindows
+    from dancenet.nets.training.windows import BatchOptions, WindowData
+    from dancenet.nets.training.window_stream import StreamedWindows
 
     options = BatchOptions(LOOK_BACK, **SETTINGS[setting])
     if name == "stream":
@@ -106,7 +106,7 @@ def open_source(name: str, path: Path, setting: str) -> Any:
 
 def measure_memory(name: str, path: Path, num_rows: int) -> dict[str, float]:
     """Draws every window once; to be called in a process of its own."""
-    import dancenet.nets.window_stream  # noqa: F401, so that all begin alike
+    import dancenet.nets.training.window_stream  # noqa: F401, so that all begin alike
 
     before = peak_megabytes()
     source = open_source(name, path, "bare")
@@ -128,7 +128,7 @@ def measure_speed(path: Path, num_rows: int, repeats: int) -> dict[str, list[flo
     """Returns the windows a second of each source, with and without noise, and of a training."""
     import keras
 
-    from dancenet.config import DancerConfig
+    from dancenet.model.config import DancerConfig
     from dancenet.nets.dancer import DancerTrainer, build_dancer
 
     sources = {

@@ -11,7 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import dancenet
-from dancenet import terminal
+from dancenet.support import terminal
 
 # The words stand here so that the list is printed without importing the scripts.
 COMMANDS = {

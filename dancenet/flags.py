@@ -6,10 +6,10 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 if TYPE_CHECKING:
-    from dancenet.data.recordings import Recordings
+    from dancenet.data.mocap.recordings import Recordings
 
 UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 
@@ -32,7 +32,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what the flags of `add_reading` ask for, as `data.mocap.read_motion` takes it."""
+    """Returns what the flags of `add_reading` ask for, as `data.mocap.standing.read_motion` takes it."""
     return {
         name: getattr(arguments, name)
         for name in ("frame_rate", "up", "unit", "axes", "skeleton")
@@ -60,8 +60,8 @@ def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
 
 
 def recordings_wanted(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what the flags of `add_recordings` ask for, as `data.recordings` takes it."""
-    from dancenet.data.recordings import Labels
+    """Returns what the flags of `add_recordings` ask for, as `data.mocap.recordings` takes it."""
+    from dancenet.data.mocap.recordings import Labels
 
     return {
         "labels": None if arguments.labels is None else Labels.read(arguments.labels),
@@ -72,6 +72,6 @@ def recordings_wanted(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def read_recordings(arguments: argparse.Namespace) -> Recordings:
     """Reads the motions that the flags of `add_recordings` name."""
-    from dancenet.data import recordings
+    from dancenet.data.mocap import recordings
 
     return recordings.read_recordings(arguments.motions, **recordings_wanted(arguments))

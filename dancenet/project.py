@@ -28,12 +28,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dancenet import files, terminal, weights
-from dancenet.data.frames import FrameWriter
-from dancenet.data.video import camera_index, open_footage
-from dancenet.data.video_writer import check_output, choose_format
-from dancenet.errors import MissingExtra, UserError
-from dancenet.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder
+from dancenet.support import files, terminal
+from dancenet.model import releases as weights
+from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.footage.video import camera_index, open_footage
+from dancenet.output.video_writer import check_output, choose_format
+from dancenet.support.errors import MissingExtra, UserError
+from dancenet.model.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder
 
 STATE = "project.json"
 LOCK = ".lock"
@@ -50,7 +51,7 @@ _EXTRACTED_PER_SECOND = 15.0  # frames of a phone video, by the person network
 _ENCODED_PER_SECOND = 250.0  # frames
 _GENERATED_PER_SECOND = 60.0  # frames
 _START_SECONDS = 5.0  # of a stage
-# What the training loop leaves (dancenet/nets/train.py, which would import Keras).
+# What the training loop leaves (dancenet/nets/training/loop.py, which would import Keras).
 _CHECKPOINT, _LOG = "checkpoint.npz", "log.jsonl"
 _END_BYTES = 1 << 20  # at the front and at the back of a film, enough to know it by
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -52,10 +52,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Decodes, and says where the result is and how good."""
-    from dancenet import encoding, pipeline
+    from dancenet.generation import encode as encoding, write as pipeline
     from dancenet.codecs.latents import Latents
-    from dancenet.data.frames import FrameFolder
-    from dancenet.folder import ModelFolder
+    from dancenet.data.frames.folder import FrameFolder
+    from dancenet.model.folder import ModelFolder
 
     latents = Latents.load(arguments.latents)
     stop = len(latents.z_mean)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -31,8 +31,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     import json
     from pathlib import Path
 
-    from dancenet import original, weights
-    from dancenet.errors import UserError
+    from dancenet.legacy import download as original
+    from dancenet.model import releases as weights
+    from dancenet.support.errors import UserError
 
     if arguments.sha256 is not None and arguments.name != original.ORIGINAL:
         raise UserError(

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -36,10 +36,11 @@ def work(arguments: argparse.Namespace) -> int | None:
     import shlex
     import time
 
-    from dancenet import encoding, files, pipeline
+    from dancenet.generation import encode as encoding, write as pipeline
+    from dancenet.support import files
     from dancenet.codecs.latents import Latents
-    from dancenet.data.frames import FrameFolder
-    from dancenet.folder import ModelFolder
+    from dancenet.data.frames.folder import FrameFolder
+    from dancenet.model.folder import ModelFolder
 
     out = arguments.out or arguments.frames.absolute().parent / "latents.npz"
     files.check_parent(out)

@@ -7,7 +7,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import flags, terminal
+from dancenet import flags
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:

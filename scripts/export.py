@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 FORMATS = ("onnx", "litert", "saved_model")
 
@@ -50,9 +50,10 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Exports, and prints tables of sizes, differences and speeds."""
     from pathlib import Path
 
-    from dancenet import folder as model_folder, pipeline
-    from dancenet.config import SKELETON
-    from dancenet.errors import MissingExtra, UserError
+    from dancenet.model import folder as model_folder
+    from dancenet.generation import write as pipeline
+    from dancenet.model.config import SKELETON
+    from dancenet.support.errors import MissingExtra, UserError
 
     formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
     if arguments.out is not None and formats == ["onnx"]:
@@ -78,9 +79,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         )
     try:
         with terminal.quiet_import():
-            from dancenet.nets import export
+            from dancenet.nets.export import onnx as export
             if formats != ["onnx"]:
-                from dancenet.nets import comparison, litert, saved_model
+                from dancenet.nets.export import parity as comparison, litert, saved_model
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
     if "litert" in formats:

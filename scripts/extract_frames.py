@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 METHODS = ("auto", "threshold", "background", "person")
 
@@ -108,9 +108,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     import tempfile
     from pathlib import Path
 
-    from dancenet.data import extraction, footage, segmenter
-    from dancenet.data.frames import FrameWriter
-    from dancenet.errors import UserError
+    from dancenet.data.footage import extract as extraction, survey as footage, segmenter
+    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.support.errors import UserError
 
     if arguments.report:
         footage.check_report(arguments.report, arguments.overwrite)
@@ -166,8 +166,8 @@ def work(arguments: argparse.Namespace) -> int | None:
 def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
     import os
 
-    from dancenet.data import video
-    from dancenet.errors import UserError
+    from dancenet.data.footage import video
+    from dancenet.support.errors import UserError
 
     index = video.camera_index(source)
     if index is None:
@@ -184,7 +184,7 @@ def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
 def _finish(reports: Any, writer: Any, report: str | None) -> None:
     from pathlib import Path
 
-    from dancenet.data import footage
+    from dancenet.data.footage import survey as footage
 
     if report is None:
         # In a folder of its own: the frames' folder holds numbered pictures only.

@@ -10,11 +10,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dancenet import terminal
-from dancenet.errors import UserError
+from dancenet.support import terminal
+from dancenet.support.errors import UserError
 
 if TYPE_CHECKING:
-    from dancenet.dance import DanceSettings, Recipe
+    from dancenet.generation.settings import DanceSettings, Recipe
 
 DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
@@ -136,8 +136,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Generates what the command line asks for."""
-    from dancenet import pipeline
-    from dancenet.dance import Recipe
+    from dancenet.generation import write as pipeline
+    from dancenet.generation.settings import Recipe
 
     recipe = Recipe.read(arguments.replay) if arguments.replay else None
     settings = choose_settings(arguments, recipe)
@@ -183,7 +183,7 @@ def choose_settings(
     Raises:
         UserError: a flag contradicts --replay.
     """
-    from dancenet.dance import DanceSettings, draw_seed
+    from dancenet.generation.settings import DanceSettings, draw_seed
     from dancenet.sequence import legacy
 
     given = {

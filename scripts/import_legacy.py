@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 WHY_LATENTS = (
     "LV.npy, the latents that the dancer was trained on, is needed too: they were scaled to 0..1 "
@@ -38,9 +38,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Imports, and says what came of it."""
-    from dancenet import files
-    from dancenet.errors import MissingExtra, UserError
-    from dancenet.folder import ModelFolder
+    from dancenet.support import files
+    from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.model.folder import ModelFolder
 
     folder = ModelFolder(Path("weights") / arguments.name)
     target = folder.path
@@ -51,8 +51,8 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(f"{target} is no model, so it is not replaced; choose another --name.")
     try:
         with terminal.quiet_import():
-            from dancenet.nets import import_legacy
-            from dancenet.nets.export import format_report
+            from dancenet.legacy import import_model as import_legacy
+            from dancenet.nets.export.onnx import format_report
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
     with files.atomic_folder(target) as staging:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -7,14 +7,15 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dancenet import flags, terminal
+from dancenet import flags
+from dancenet.support import terminal
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dancenet.data.body import Body
-    from dancenet.data.frames import FrameWriter
-    from dancenet.data.motion import MotionClip
+    from dancenet.data.motion.draw_body import Body
+    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.motion.motion import MotionClip
 
 MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
 
@@ -71,9 +72,9 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Reads every file, then draws every stretch that can be used."""
-    from dancenet.data.body import GIRTHS
-    from dancenet.data.frames import FrameWriter
-    from dancenet.errors import UserError
+    from dancenet.data.motion.draw_body import GIRTHS
+    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.support.errors import UserError
 
     for girth in arguments.girth:
         if not GIRTHS[0] <= girth <= GIRTHS[1]:
@@ -116,8 +117,8 @@ def work(arguments: argparse.Namespace) -> int | None:
 
 
 def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
-    from dancenet.data.body import measure
-    from dancenet.data.mocap import read_motion
+    from dancenet.data.motion.draw_body import measure
+    from dancenet.data.mocap.standing import read_motion
 
     for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
         motion = read_motion(path, **flags.reading(arguments))
@@ -139,7 +140,7 @@ def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
 
 
 def _check_rates(rates: set[float], where: str) -> None:
-    from dancenet.errors import UserError
+    from dancenet.support.errors import UserError
 
     if len(rates) > 1:
         raise UserError(
@@ -156,7 +157,7 @@ def _write(
     arguments: argparse.Namespace,
     bar: Any,
 ) -> None:
-    from dancenet.data.body import draw_bodies
+    from dancenet.data.motion.draw_body import draw_bodies
 
     frames = draw_bodies(
         take.clip.positions, take.clip.fps,

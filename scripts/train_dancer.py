@@ -10,10 +10,11 @@ from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from dancenet import flags, terminal
+from dancenet import flags
+from dancenet.support import terminal
 
 if TYPE_CHECKING:
-    from dancenet.data.skeleton_clip import SkeletonClip
+    from dancenet.data.motion.clip import SkeletonClip
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -160,11 +161,11 @@ def _seconds(clips: Iterable[SkeletonClip]) -> float:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
-    from dancenet import weights
+    from dancenet.model import releases as weights
     from dancenet.codecs.latents import Latents
-    from dancenet.data.recordings import Recording, Recordings, each_recording
-    from dancenet.errors import MissingExtra, UserError
-    from dancenet.folder import ModelFolder
+    from dancenet.data.mocap.recordings import Recording, Recordings, each_recording
+    from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.model.folder import ModelFolder
 
     if arguments.noise_memory >= 1:
         raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
@@ -235,8 +236,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             import keras_mdn_layer  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Training", "train", error.name or "keras") from error
-    from dancenet.nets.train import TrainOptions
-    from dancenet.nets.train_dancer import DancerOptions, train_dancer, train_skeleton_dancer
+    from dancenet.nets.training.loop import TrainOptions
+    from dancenet.nets.training.dancer import DancerOptions, train_dancer, train_skeleton_dancer
 
     options = DancerOptions(
         network=arguments.network,
@@ -272,7 +273,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     }
     with contextlib.ExitStack() as together:
         if arguments.strategy:
-            from dancenet.nets.strategy import open_devices
+            from dancenet.nets.training.devices import open_devices
 
             how["devices"] = open_devices(arguments.strategy, arguments.virtual_devices)
             folder = together.enter_context(how["devices"].place(folder))
@@ -284,7 +285,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             )
         if "devices" in how and not how["devices"].leads:
             return None
-    from dancenet.nets.export import export_dancer
+    from dancenet.nets.export.onnx import export_dancer
 
     export_dancer(folder)
     terminal.say(

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from dancenet import terminal
+from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -84,10 +84,10 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and says where the result is."""
     from pathlib import Path
 
-    from dancenet import weights
-    from dancenet.data.frames import FrameFolder
-    from dancenet.errors import MissingExtra
-    from dancenet.folder import ModelFolder
+    from dancenet.model import releases as weights
+    from dancenet.data.frames.folder import FrameFolder
+    from dancenet.support.errors import MissingExtra
+    from dancenet.model.folder import ModelFolder
 
     frames = FrameFolder.open(arguments.frames)
     try:
@@ -95,8 +95,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             import keras  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Training", "train", "keras") from error
-    from dancenet.nets.train import TrainOptions
-    from dancenet.nets.train_vae import VaeOptions, train_vae, training_folder
+    from dancenet.nets.training.loop import TrainOptions
+    from dancenet.nets.training.vae import VaeOptions, train_vae, training_folder
 
     folder = ModelFolder(Path("weights") / arguments.name)
     start_from = None
@@ -131,7 +131,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         resume=arguments.resume,
         overwrite=arguments.overwrite,
     )
-    from dancenet.nets.export import export_vae
+    from dancenet.nets.export.onnx import export_vae
 
     export_vae(folder)
     terminal.say(f"The VAE is in {folder.path}; look at {training_folder(folder)}.")

@@ -19,6 +19,9 @@ os.environ.update(
     OPENBLAS_NUM_THREADS="2",
 )
 
+# Fixtures that several rooms use.
+pytest_plugins = ["workplaces"]
+
 _connect = socket.socket.connect
 
 

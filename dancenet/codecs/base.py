@@ -11,8 +11,8 @@ from typing import Any, Protocol
 import cv2
 import numpy as np
 
-from dancenet import files
-from dancenet.errors import UserError
+from dancenet.support import files
+from dancenet.support.errors import UserError
 
 # A column that moves less than this share of the column that moves most counts as still.
 _STILL = 1e-6

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet import files
+from dancenet.support import files
 from dancenet.codecs.base import require_arrays
-from dancenet.data.frames import Clip, split_clips
-from dancenet.errors import UserError
+from dancenet.data.frames.folder import Clip, split_clips
+from dancenet.support.errors import UserError
 
 _FORMAT = 1
 _NAMES = (
@@ -76,7 +76,7 @@ class Latents:
         )
 
     def split(self, fraction: float = 0.1) -> tuple[list[range], list[range]]:
-        """Returns training and validation rows, as `data.frames.split_clips` does."""
+        """Returns training and validation rows, as `data.frames.folder.split_clips` does."""
         clips = [
             Clip(source, self.fps, rows.start + 1, rows.stop, "", split)
             for rows, split, source in zip(self.clips, self.splits, self.sources)

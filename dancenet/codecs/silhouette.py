@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from dancenet.codecs.base import Scaler, smooth
-from dancenet.data.frames import BACKGROUND
-from dancenet.data.pieces import WHOLE, largest_share
+from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.components import WHOLE, largest_share
 
 _BATCH = 64
 MOST_MENDING = 6  # times a picture in pieces is settled beyond what was asked for

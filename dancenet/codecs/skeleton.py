@@ -23,19 +23,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet import files
+from dancenet.support import files
 from dancenet.codecs.base import Scaler, require_arrays
-from dancenet.data.amc import JOINT_BONES
-from dancenet.data.body import Body, draw_bodies
-from dancenet.data.bones import bone_lengths, infer_parents, steady_bones
-from dancenet.data.feet import find_feet, floor_height, plant_feet
-from dancenet.data.figure_drawing import draw_figures
-from dancenet.data.frames import BACKGROUND
-from dancenet.data.motion import JOINTS
-from dancenet.data.skeleton_clip import SkeletonClip, check_same_skeleton
-from dancenet.data.tree import check_tree
-from dancenet.data.skeletons import find_joints
-from dancenet.errors import UnknownSkeleton, UserError
+from dancenet.data.mocap.amc import JOINT_BONES
+from dancenet.data.motion.draw_body import Body, draw_bodies
+from dancenet.data.motion.bones import bone_lengths, infer_parents, steady_bones
+from dancenet.data.motion.feet import find_feet, floor_height, plant_feet
+from dancenet.data.motion.draw_bones import draw_figures
+from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
+from dancenet.data.motion.tree import check_tree
+from dancenet.data.mocap.joint_names import find_joints
+from dancenet.support.errors import UnknownSkeleton, UserError
 
 HEADING_SECONDS = 0.1  # deviation of the Gaussian over the heading: hips twist, dancers turn
 STILL = 1e-5  # of the body's size: a coordinate that moves less counts as still
@@ -292,13 +292,13 @@ class SkeletonCodec:
         camera: str = "follow",
         body: Body | None = None,
     ) -> Iterator[np.ndarray]:
-        """Draws joints as a silhouette: the body of `data.body`, or a figure of bones.
+        """Draws joints as a silhouette: the body of `data.motion.draw_body`, or a figure of bones.
 
         Args:
             positions: (T, J, C) metres, as `decode` gives them.
             yaw: degrees that the camera is turned about the vertical; 90 looks from +x.
             mirror: swap left and right.
-            camera: "follow" or "fixed", as in `data.body.draw_bodies`.
+            camera: "follow" or "fixed", as in `data.motion.draw_body.draw_bodies`.
             body: of the nineteen joints, if measured already.
 
         Returns:

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dancenet import dance
-from dancenet.dance import Dancer, DanceSettings
+from dancenet.generation import settings as dance
+from dancenet.generation.settings import Dancer, DanceSettings
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.recipe_2018 import RangeUnits
 from dancenet.evaluation.scenes import Scene, Silhouettes

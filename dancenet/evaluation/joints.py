@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dancenet import dance
-from dancenet.dance import Dancer, DanceSettings
+from dancenet.generation import settings as dance
+from dancenet.generation.settings import Dancer, DanceSettings
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Joints
 from dancenet.metrics import distance, measures, skeleton

@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dancenet import terminal
-from dancenet.data.sheet import contact_sheet
-from dancenet.data.video_writer import VideoWriter
+from dancenet.support import terminal
+from dancenet.output.contact_sheet import contact_sheet
+from dancenet.output.video_writer import VideoWriter
 from dancenet.evaluation.dances import Drawn
 from dancenet.evaluation.real import RealDances
 from dancenet.metrics import moments, motion

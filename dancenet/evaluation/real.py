@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancenet import terminal
-from dancenet.dance import Dancer
-from dancenet.data.frames import BACKGROUND, DANCER
-from dancenet.errors import UserError
+from dancenet.support import terminal
+from dancenet.generation.settings import Dancer
+from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.support.errors import UserError
 from dancenet.evaluation.scenes import Scene, Silhouettes
 from dancenet.metrics import measures
 from dancenet.metrics import reconstruction as compare

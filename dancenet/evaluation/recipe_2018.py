@@ -11,11 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet import files, folder as model_folder, pipeline, terminal
+from dancenet.support import files, terminal
+from dancenet.model import folder as model_folder
+from dancenet.generation import write as pipeline
 from dancenet.codecs.latents import Latents
-from dancenet.errors import MissingExtra, UserError
-from dancenet.folder import ModelFolder
-from dancenet.pipeline import Dancer
+from dancenet.support.errors import MissingExtra, UserError
+from dancenet.model.folder import ModelFolder
+from dancenet.generation.write import Dancer
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
@@ -148,7 +150,8 @@ def trained_recipe(
         return folder.path
     try:
         with terminal.quiet_import():
-            from dancenet.nets import export, train, train_dancer
+            from dancenet.nets.export import onnx as export
+            from dancenet.nets.training import loop as train, dancer as train_dancer
     except ImportError as error:
         step = "Training the network of 2018"
         raise MissingExtra(step, "train", error.name or "keras") from error

@@ -16,13 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from dancenet import files, folder as model_folder, pipeline, terminal
+from dancenet.support import files, terminal
+from dancenet.model import folder as model_folder
+from dancenet.generation import write as pipeline
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.dance import Dancer, DanceSettings, read_style
-from dancenet.data.frames import FrameFolder
-from dancenet.data.recordings import Recordings
-from dancenet.encoding import encode_frames
-from dancenet.errors import UserError
+from dancenet.generation.settings import Dancer, DanceSettings, read_style
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.mocap.recordings import Recordings
+from dancenet.generation.encode import encode_frames
+from dancenet.support.errors import UserError
 from dancenet.evaluation import joints
 from dancenet.evaluation.dances import Drawn, make_makers
 from dancenet.evaluation.looks import look, over_time
@@ -36,7 +38,7 @@ from dancenet.evaluation.real import (
     reconstruction,
 )
 from dancenet.evaluation.scenes import Joints, Scene, Silhouettes
-from dancenet.folder import ModelFolder
+from dancenet.model.folder import ModelFolder
 from dancenet.metrics import likelihood, measures
 from dancenet.metrics import report as reports
 from dancenet.metrics.likelihood import FirstOrder
@@ -93,7 +95,7 @@ def evaluate(
 ) -> reports.Report:
     """Measures a model, and writes `report.json` and `report.html`.
 
-    What the trainers hold out of such material (`data.frames.split_clips`) is held out here.
+    What the trainers hold out of such material (`data.frames.folder.split_clips`) is held out here.
 
     Args:
         model: a name, or a model folder.

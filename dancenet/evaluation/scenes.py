@@ -11,9 +11,9 @@ import numpy as np
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.body import Body, measure
-from dancenet.data.frames import BACKGROUND, FrameFolder
-from dancenet.data.recordings import Recordings
+from dancenet.data.motion.draw_body import Body, measure
+from dancenet.data.frames.folder import BACKGROUND, FrameFolder
+from dancenet.data.mocap.recordings import Recordings
 
 _BATCH = 16  # vectors decoded at once
 _READ = 256  # pictures read at once

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dancenet.data.pieces import largest_share
+from dancenet.data.frames.components import largest_share
 
 # Whiteness p, 0 dancer and 1 background.
 BLACK, FIGURE = 0.1, 0.9  # of the pixels below FIGURE those above BLACK are soft

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancenet.data.pieces import WHOLE
+from dancenet.data.frames.components import WHOLE
 from dancenet.metrics import distance, figure, motion, novelty
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.motion import Gaussian

@@ -57,8 +57,8 @@ import numpy as np
 from keras import layers, ops
 from keras_mdn_layer import MDN
 
-from dancenet.config import DancerConfig
-from dancenet.errors import UserError
+from dancenet.model.config import DancerConfig
+from dancenet.support.errors import UserError
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
 

@@ -21,8 +21,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from dancenet.config import VaeConfig
-from dancenet.errors import UserError
+from dancenet.model.config import VaeConfig
+from dancenet.support.errors import UserError
 
 # Outside of this range a standard deviation is no longer told from 0, or from the prior's, and
 # its exponential can overflow.

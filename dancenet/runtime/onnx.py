@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.errors import UserError
+from dancenet.support.errors import UserError
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 

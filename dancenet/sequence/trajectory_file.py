@@ -17,8 +17,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
-from dancenet import files
-from dancenet.errors import UserError
+from dancenet.support import files
+from dancenet.support.errors import UserError
 
 FLOAT = np.dtype("<f4")
 _SAMPLE_ROWS = 512  # in a stretch of a sample

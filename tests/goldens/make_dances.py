@@ -11,8 +11,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.dance import DanceSettings, trajectories
-from dancenet.pipeline import load_dancer
+from dancenet.generation.settings import DanceSettings, trajectories
+from dancenet.generation.write import load_dancer
 
 PATH = Path(__file__).with_name("dances.npz")
 FRAMES = (0, 1, 29, 59)  # of a dance, that are kept

@@ -16,10 +16,10 @@ from typing import Any
 
 from dancenet import cli
 from dancenet.codecs import latents, skeleton
-from dancenet.config import DancerConfig, ModelConfig, VaeConfig
-from dancenet.dance import MOTION_FORMATS, DanceSettings, Recipe
-from dancenet.data import video_writer
-from dancenet import folder
+from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.generation.settings import MOTION_FORMATS, DanceSettings, Recipe
+from dancenet.output import video_writer
+from dancenet.model import folder
 
 PATH = Path(__file__).with_name("interface.json")
 

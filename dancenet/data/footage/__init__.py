@@ -1,0 +1,1 @@
+"""A film to silhouettes of the dancer."""

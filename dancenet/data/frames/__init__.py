@@ -1,0 +1,1 @@
+"""The numbered folder of silhouette frames."""

@@ -1,0 +1,1 @@
+"""Readers and writers of motion capture and keypoint files."""

@@ -1,0 +1,1 @@
+"""Joints over time: clips, bones, feet, and drawing them."""

@@ -1,0 +1,1 @@
+"""The 2018 DanceNet: its HDF5 files, their import and their download."""

@@ -1,0 +1,299 @@
+"""The published DanceNet of 2018: fetched from Google Drive, checked, unpacked and imported."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import tempfile
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, urljoin, urlsplit
+
+from dancenet.support import files, terminal
+from dancenet.model import releases as weights
+from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
+from dancenet.model.folder import CONFIG, ModelFolder
+from dancenet.model.releases import ORIGINAL
+
+ADDRESS = "https://drive.google.com/uc"
+FILE_ID = "1LWtERyPAzYeZjL816gBoLyQdC2MDK961"
+HASHES = "known_archives.json"  # in the cache folder; of archives that were imported
+
+_LARGEST_ARCHIVE = 2 << 30  # bytes
+_LARGEST_PAGE = 1 << 20  # bytes of a page in place of the file
+_MOST_REQUESTS = 3  # the file, the form, and once more for a partial file that does not fit
+_NAMES = {"vae": "vae_cnn.h5", "dancer": "gendance.h5", "latents": "lv.npy"}
+_PLACES = ("google.com", "googleusercontent.com")  # that a form of Drive may lead to
+
+
+def fetch(sha256: str | None = None) -> Path:
+    """Fetches the archive and imports it, unless the model is here already and whole.
+
+    Nobody has published the archive's SHA-256. The first one that proves to be a whole archive of
+    a 2018 DanceNet is kept, and later downloads must have the same. A download that was cut
+    is continued where it stopped.
+
+    Args:
+        sha256: what the archive must have; in place of the one kept, if any.
+
+    Returns:
+        The model's folder, among the user's downloads.
+
+    Raises:
+        MissingExtra: what imports the weights is not installed; nothing was fetched.
+        UserError: the archive could not be fetched, has another hash, or holds something else.
+    """
+    if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256 := sha256.lower()):
+        raise UserError(f"A SHA-256 has 64 hexadecimal digits; received {sha256!r}.")
+    record = files.cache_folder() / HASHES
+    known = _known_hashes(record)
+    kept = known.get(ORIGINAL)
+    target = weights.downloads_folder() / ORIGINAL
+    if (target / CONFIG).is_file() and sha256 in (None, kept):
+        try:
+            ModelFolder(target).check()
+            return target
+        except UserError as damage:
+            terminal.warn(f"{str(damage).partition('. ')[0]}. It is fetched again.")
+    try:
+        with terminal.quiet_import():
+            from dancenet.legacy import import_model as import_legacy
+    except ImportError as error:
+        raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
+    staging = weights.downloads_folder() / f".{ORIGINAL}.fetching"
+    staging.mkdir(parents=True, exist_ok=True)
+    archive = staging / f"{ORIGINAL}.zip"
+    _download(archive)
+    found = files.sha256_of(archive)
+    try:
+        _check_hash(found, sha256, kept, record)
+        with tempfile.TemporaryDirectory(prefix="unpacked.", dir=staging) as folder:
+            weights.unpack(archive, Path(folder))
+            paths = find_files(Path(folder))
+            with files.atomic_folder(target) as model:
+                import_legacy.import_model(*paths, ModelFolder(model), ORIGINAL)
+    finally:
+        # Whatever came of it: what is whole and wrong is no beginning to go on from.
+        shutil.rmtree(staging, ignore_errors=True)
+    files.write_json(record, {**known, ORIGINAL: found})
+    if not sha256 and not kept:
+        terminal.say(
+            "Nobody has published a SHA-256 of this archive, so it cannot be told whether it is "
+            f"the original. This one's is {found}; it is kept, and the next download must have "
+            "the same."
+        )
+    return target
+
+
+def find_files(folder: Path) -> tuple[Path, Path, Path]:
+    """Finds the three files of a 2018 DanceNet by what they hold, wherever they lie.
+
+    Args:
+        folder: what was unpacked.
+
+    Returns:
+        The VAE's weights, the dancer's, and the latents.
+
+    Raises:
+        UserError: one is not there, or there are several and none has its name of 2018.
+    """
+    from dancenet.legacy import h5 as legacy
+
+    candidates: dict[str, list[Path]] = {kind: [] for kind in _NAMES}
+    present = [
+        path for path in sorted(folder.rglob("*"))
+        # What macOS puts beside every file of an archive has the same suffix.
+        if path.is_file() and path.name[0] != "." and "__MACOSX" not in path.parts
+    ]
+    for path in present:
+        kind = None
+        if path.suffix.lower() in (".h5", ".hdf5"):
+            kind = legacy.tell_kind(path)
+        elif path.suffix.lower() == ".npy" and _are_latents(path):
+            kind = "latents"
+        if kind is not None:
+            candidates[kind].append(path)
+    chosen = []
+    for kind, name in _NAMES.items():
+        named = [path for path in candidates[kind] if path.name == name]
+        fitting = named if len(named) == 1 else candidates[kind]
+        if len(fitting) != 1:
+            there = ", ".join(str(path.relative_to(folder)) for path in fitting or present[:20])
+            raise UserError(
+                f"The archive has {len(fitting) or 'no'} files that could be {name} of 2018: "
+                f"{there or 'it is empty'}. Fetch and unpack it by hand, and name the files to "
+                "`python scripts/import_legacy.py`."
+            )
+        chosen.append(fitting[0])
+    vae, dancer, latents = chosen
+    return vae, dancer, latents
+
+
+def _are_latents(path: Path) -> bool:
+    from dancenet.legacy import h5 as legacy
+
+    try:
+        legacy.read_latents(path)
+    except UserError:
+        return False
+    return True
+
+
+def _known_hashes(record: Path) -> dict[str, str]:
+    if not record.exists():
+        return {}
+    known = files.read_json(record, "record of known archives")
+    if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
+        raise UserError(f"{record} is not a record of known archives; remove it.")
+    return known
+
+
+def _check_hash(found: str, pinned: str | None, kept: str | None, record: Path) -> None:
+    if pinned and found != pinned:
+        raise UserError(
+            f"The archive is not the one that --sha256 asks for: expected {pinned}, got {found}. "
+            "It was not imported."
+        )
+    if kept and not pinned and found != kept:
+        raise UserError(
+            f"The archive is not the one that was fetched before: expected {kept}, got {found}. "
+            f"It was not imported. If you know it to be right, say --sha256 {found}; what was "
+            f"known is in {record}."
+        )
+
+
+def _download(path: Path) -> None:
+    """Fetches the archive to `path`, by way of a partial file that outlives a failure.
+
+    Drive answers a request for a large file with a page that asks whether it is really wanted,
+    and the form on it is sent once. Any other page in place of the file is an error.
+    """
+    import requests
+
+    partial = path.with_name(path.name + ".part")
+    url, parameters = ADDRESS, {"export": "download", "id": FILE_ID}
+    try:
+        with requests.Session() as session:
+            for _ in range(_MOST_REQUESTS):
+                present = partial.stat().st_size if partial.exists() else 0
+                headers = {"Accept-Encoding": "identity"}
+                if present:
+                    headers["Range"] = f"bytes={present}-"
+                with session.get(
+                    url, params=parameters, headers=headers, stream=True, timeout=weights.TIMEOUT
+                ) as response:
+                    if response.status_code == 416:  # the partial file is no beginning of this one
+                        partial.unlink(missing_ok=True)
+                        continue
+                    if "text/html" not in response.headers.get("Content-Type", ""):
+                        response.raise_for_status()
+                        _save(response, partial, present)
+                        partial.replace(path)
+                        return
+                    page = _Page(_read_page(response))
+                    if page.action is None:
+                        raise ValueError(_explain(page))
+                    url, parameters = _form_address(response.url, page)
+            raise ValueError("Google Drive asks again and again whether it is really wanted")
+    except (ValueError, OSError) as error:  # requests' errors are OSErrors
+        if isinstance(error, UserError):
+            raise
+        if getattr(error, "errno", None):
+            raise
+        raise UserError(
+            f"The archive of 2018 could not be fetched: {why_not_fetched(error)}. Run this again "
+            f"to go on, or fetch {ADDRESS}?id={FILE_ID} with a browser, unpack it, and name its "
+            "files to `python scripts/import_legacy.py`."
+        ) from error
+
+
+def _save(response: Any, partial: Path, present: int) -> None:
+    follows = response.headers.get("Content-Range", "").startswith(f"bytes {present}-")
+    # A server that knows no ranges sends everything once more.
+    start = present if response.status_code == 206 and follows else 0
+    length = response.headers.get("Content-Length")
+    total = start + int(length) if length and length.isdecimal() else None
+    count = start
+    with (
+        open(partial, "ab" if start else "wb") as sink,
+        terminal.progress(
+            total=total, description=f"Fetching {ORIGINAL}", unit="B", scale=True
+        ) as bar,
+    ):
+        bar.update(start)
+        for chunk in response.iter_content(weights.CHUNK):
+            count += len(chunk)
+            if count > _LARGEST_ARCHIVE:
+                break
+            sink.write(chunk)
+            bar.update(len(chunk))
+    if count > _LARGEST_ARCHIVE:
+        partial.unlink()
+        raise ValueError(f"it has more than {_LARGEST_ARCHIVE:,} bytes")
+    if total is not None and count < total:
+        raise ValueError(f"it ended after {count:,} of {total:,} bytes")
+
+
+def _read_page(response: Any) -> bytes:
+    content = b""
+    for chunk in response.iter_content(weights.CHUNK):
+        content += chunk
+        if len(content) > _LARGEST_PAGE:
+            break
+    return content
+
+
+class _Page(HTMLParser):
+    """What matters of a page of Drive: its title, its text, and the form that confirms."""
+
+    def __init__(self, content: bytes) -> None:
+        super().__init__()
+        self.title = ""
+        self.text = ""
+        self.action: str | None = None
+        self.fields: dict[str, str] = {}
+        self._inside: list[str] = []
+        self.feed(content.decode("utf-8", "replace"))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        values = {name: value or "" for name, value in attrs}
+        if tag == "form" and values.get("id") in ("download-form", "downloadForm"):
+            self.action = values.get("action", "")
+        elif tag == "input" and values.get("type") == "hidden" and "form" in self._inside:
+            self.fields[values.get("name", "")] = values.get("value", "")
+        if tag in ("form", "title", "style", "script"):
+            self._inside.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag in self._inside:
+            self._inside.remove(tag)
+
+    def handle_data(self, data: str) -> None:
+        if "title" in self._inside:
+            self.title += data
+        elif not {"style", "script"} & set(self._inside):
+            self.text += data
+
+
+def _form_address(page_url: str, page: _Page) -> tuple[str, dict[str, str]]:
+    """Returns address and parameters of a form, which may have them in its address, too."""
+    parts = urlsplit(urljoin(page_url, page.action))
+    here = urlsplit(page_url)
+    trusted = parts.scheme == "https" and any(
+        f".{parts.hostname}".endswith(f".{place}") for place in _PLACES
+    )
+    if (parts.scheme, parts.netloc) != (here.scheme, here.netloc) and not trusted:
+        raise ValueError(f"Google Drive's page leads to {parts.netloc}, which is not Google's")
+    address = parts._replace(query="", fragment="").geturl()
+    return address, {**dict(parse_qsl(parts.query)), **page.fields}
+
+
+def _explain(page: _Page) -> str:
+    title = " ".join(page.title.split())
+    if "quota" in title.lower() or "too many users" in " ".join(page.text.lower().split()):
+        return (
+            "Google Drive's quota for it is used up, because too many people fetched it; it is "
+            "renewed within 24 hours"
+        )
+    return f"Google Drive sent a page in place of the file ({title or 'without a title'!r})"

@@ -1,0 +1,443 @@
+"""Reads the weight files that the 2018 DanceNet wrote, with h5py alone.
+
+Keras 2 wrote HDF5 in two layouts: the weights at the root (`save_weights`), or under
+`model_weights` beside the optimiser's (`save`). In both, `layer_names` lists the groups and each
+group's `weight_names` its arrays; HDF5 itself knows only the alphabet. The rest of a full model,
+marshalled code among it, is never looked at.
+
+Names depend on what else the program had built, and on the Keras that saved, so a layer is known
+by its place in the order and by its shapes. Where two layers have the same shapes (the two heads
+of the encoder, the second and third LSTM, the means and sigmas of the mixture), the lower number in
+the name comes first: layers are numbered as they are made, and a re-save by tf_keras may list them
+in another order.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import h5py
+import numpy as np
+
+from dancenet.model.config import DancerConfig, VaeConfig
+from dancenet.support.errors import UserError
+
+VAE_2018 = VaeConfig(network="dancenet")
+# sigma is elu + 1 + 1e-8 there and elu + 1 + 1e-7 here: the floor itself, so none is added.
+DANCER_2018 = DancerConfig(
+    network="dancenet", dim=128, units=512, layers=3, num_mixtures=24, dense_units=1000,
+    dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018", sigma_floor=0.0,
+    look_back=1, smoothing=0.0,
+)
+
+Shape = tuple[int, ...]
+
+_PARTS_OF_MIXTURE = ("mdn_mus", "mdn_sigmas", "mdn_pi")  # named so by later mixture layers
+_ROLES = ("kernel", "recurrent_kernel", "bias")
+
+
+@dataclass(frozen=True)
+class Slot:
+    """A layer that a file must have."""
+
+    name: str  # in our network
+    shapes: tuple[Shape, ...]  # of its arrays, in Keras's order
+
+
+class _Array(NamedTuple):
+    name: str  # as the file lists it
+    data: h5py.Dataset
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """Arrays of a file that belong together."""
+
+    arrays: tuple[_Array, ...]
+
+    @property
+    def shapes(self) -> tuple[Shape, ...]:
+        return tuple(array.data.shape for array in self.arrays)
+
+    def __str__(self) -> str:
+        return " and ".join(f"{array.name} {_text(array.data.shape)}" for array in self.arrays)
+
+
+class VaeArrays(NamedTuple):
+    """The weights of encoder and decoder: one list of arrays for each layer, by our names."""
+
+    encoder: dict[str, list[np.ndarray]]
+    decoder: dict[str, list[np.ndarray]]
+
+
+def encoder_slots(config: VaeConfig) -> list[Slot]:
+    """Returns the layers of the encoder, in order."""
+    flat = config.height // 8 * (config.width // 8) * 32
+    return [
+        Slot("conv_1", ((3, 3, 1, 128), (128,))),
+        Slot("conv_2", ((3, 3, 128, 64), (64,))),
+        Slot("conv_3", ((3, 3, 64, 32), (32,))),
+        _dense("dense", flat, 128),
+        _dense("z_mean", 128, config.latent_dim),
+        _dense("z_log_var", 128, config.latent_dim),
+    ]
+
+
+def decoder_slots(config: VaeConfig) -> list[Slot]:
+    """Returns the layers of the decoder, in order."""
+    return [
+        _dense("dense_1", config.latent_dim, config.height // 8 * (config.width // 8) * 32),
+        _dense("dense_2", 32, 128),
+        Slot("conv_1", ((3, 3, 128, 32), (32,))),
+        Slot("conv_2", ((3, 3, 32, 64), (64,))),
+        Slot("conv_3", ((3, 3, 64, 128), (128,))),
+        Slot("logits", ((3, 3, 128, 1), (1,))),
+    ]
+
+
+def dancer_slots(config: DancerConfig) -> list[Slot]:
+    """Returns the layers of the dancer, in order; the mixture's three parts are one each."""
+    units, size = config.units, config.num_mixtures * config.dim
+    return [
+        *(
+            Slot(
+                f"lstm_{index}",
+                ((units if index else config.dim, 4 * units), (units, 4 * units), (4 * units,)),
+            )
+            for index in range(config.layers)
+        ),
+        _dense("dense", units, config.dense_units),
+        _dense("mdn_mus", config.dense_units, size),
+        _dense("mdn_sigmas", config.dense_units, size),
+        _dense("mdn_pi", config.dense_units, config.num_mixtures),
+    ]
+
+
+def read_vae(path: str | Path, config: VaeConfig = VAE_2018) -> VaeArrays:
+    """Reads the weights of a VAE.
+
+    The groups `encoder` and `decoder` are taken where there are such: tf_keras lists the
+    encoder's layers a second time, in another order, after `add_loss`. Otherwise the two groups of
+    several layers, or all layers in one row, encoder first.
+
+    Args:
+        path: a file of Keras 2 or of tf_keras.
+        config: the network it must be.
+
+    Raises:
+        UserError: it is no such file, or of another network; the message says what was
+            expected and what was found.
+    """
+    with _Reader(path, "VAE") as reader:
+        encoder, decoder = _vae_layers(reader, config)
+        return VaeArrays(_values(encoder, reader), _values(decoder, reader))
+
+
+def read_dancer(
+    path: str | Path, config: DancerConfig = DANCER_2018
+) -> dict[str, list[np.ndarray]]:
+    """Reads the weights of a dancer: a list of arrays for each layer, by our names.
+
+    Raises:
+        UserError: as `read_vae`.
+    """
+    with _Reader(path, "dancer") as reader:
+        return _values(_dancer_layers(reader, config), reader)
+
+
+def tell_kind(
+    path: str | Path, vae: VaeConfig = VAE_2018, dancer: DancerConfig = DANCER_2018
+) -> str | None:
+    """Tells what a file holds by its shapes: "vae", "dancer", or None for anything else."""
+    try:
+        with _Reader(path, "VAE") as reader:
+            _vae_layers(reader, vae)
+        return "vae"
+    except UserError:
+        pass
+    try:
+        with _Reader(path, "dancer") as reader:
+            _dancer_layers(reader, dancer)
+        return "dancer"
+    except UserError:
+        return None
+
+
+def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.ndarray:
+    """Reads `lv.npy`, the latents (T, L) or (T, 1, L) that a 2018 dancer was trained on.
+
+    Returns:
+        (T, L) float32.
+
+    Raises:
+        UserError: it is missing, no plain array, or of another shape.
+    """
+    try:
+        # Opened here, because np.load leaves its own handle open when the file is damaged.
+        with open(path, "rb") as file:
+            array = np.load(file, allow_pickle=False)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no file of latents at {path}.") from error
+    except (OSError, ValueError, EOFError) as error:
+        # NumPy's own words advise to unpickle whatever it does not recognise.
+        raise UserError(
+            f"{path} is not a readable lv.npy: it holds no plain array, or it was cut."
+        ) from error
+    expected = f"expected (frames, {latent_dim}) or (frames, 1, {latent_dim}) of floats"
+    if not isinstance(array, np.ndarray):
+        raise UserError(f"{path} is an archive of arrays; {expected} in one .npy array.")
+    if array.ndim == 3 and array.shape[1] == 1:
+        array = array[:, 0]
+    if array.ndim != 2 or array.shape[1] != latent_dim or array.dtype.kind != "f":
+        raise UserError(
+            f"{path} holds no latents of this VAE: {expected}, found {_text(array.shape)} of "
+            f"{array.dtype}."
+        )
+    if len(array) < 2:
+        raise UserError(f"{path} has {len(array)} frames; two or more are needed.")
+    if not np.isfinite(array).all():
+        raise UserError(f"{path} holds NaN or infinity.")
+    return array.astype(np.float32)
+
+
+class _Reader:
+    """An open file, its groups in the order of `layer_names`, and one word for all that fails."""
+
+    def __init__(self, path: str | Path, what: str) -> None:
+        self.path = path
+        self.what = what
+        self.groups: dict[str, list[_Layer]] = {}  # of those with weights
+
+    def __enter__(self) -> _Reader:
+        try:
+            self._file = h5py.File(self.path, "r")
+        except FileNotFoundError as error:
+            raise UserError(f"There is no weight file at {self.path}.") from error
+        except OSError as error:
+            raise UserError(
+                f"{self.path} cannot be read as HDF5, which weight files of Keras are: it was cut, "
+                "or is something else."
+            ) from error
+        try:
+            self._read_groups()
+        except BaseException as error:
+            self.__exit__(type(error), error, None)
+            raise
+        return self
+
+    def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
+        self._file.close()
+        # What h5py raises for damaged structures and for data that were cut off.
+        damage = (OSError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
+        if isinstance(error, damage) and not isinstance(error, UserError):
+            raise UserError(f"{self.path} is a damaged HDF5 file: {error}.") from error
+
+    def refuse(self, expected: str, found: str) -> UserError:
+        return UserError(
+            f"{self.path} does not hold the weights of the 2018 {self.what}: expected {expected}; "
+            f"found {found}."
+        )
+
+    def _read_groups(self) -> None:
+        root: Any = self._file.get("model_weights", self._file)
+        listed = _names(root, "layer_names")
+        if listed is None:
+            raise self.refuse(
+                "a file of Keras 2, whose attribute layer_names lists its layers",
+                f"no such attribute beside {', '.join(root) or 'nothing'}",
+            )
+        for name in listed:
+            group = self._inside(root, name, h5py.Group)
+            weight_names = _names(group, "weight_names") or []
+            arrays = [
+                _Array(weight, self._inside(group, weight, h5py.Dataset))
+                for weight in weight_names
+            ]
+            if arrays:
+                self.groups[name] = _layers(name, arrays)
+
+    def _inside(self, group: Any, name: str, kind: Any) -> Any:
+        found: Any = group.get(name)
+        if not isinstance(found, kind):
+            raise self.refuse(
+                f"{'an array' if kind is h5py.Dataset else 'a group'} {name!r}, which is listed",
+                "none",
+            )
+        outside = found.file.filename != self._file.filename
+        if kind is h5py.Dataset:
+            outside = outside or found.is_virtual or found.external is not None
+        if outside:
+            raise self.refuse(f"the data of {name!r} in the file itself", "a link to another file")
+        return found
+
+
+def _names(group: Any, attribute: str) -> list[str] | None:
+    """Returns a list of names as Keras stores one: bytes or text, in pieces where it is long."""
+    if attribute in group.attrs:
+        pieces = [group.attrs[attribute]]
+    else:
+        pieces = []
+        while f"{attribute}{len(pieces)}" in group.attrs:
+            pieces.append(group.attrs[f"{attribute}{len(pieces)}"])
+        if not pieces:
+            return None
+    # An empty list is stored as floats of shape (0,).
+    return [
+        name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name)
+        for piece in pieces
+        for name in np.ravel(piece).tolist()
+    ]
+
+
+def _layers(group: str, arrays: Sequence[_Array]) -> list[_Layer]:
+    """Takes the arrays of a group apart into layers, in the order of their first arrays.
+
+    Arrays of one layer have one path and one number: `kernel_1` and `bias_1` of the mixture
+    layer of 2018 are a layer of their own.
+    """
+    found: defaultdict[tuple[str, int], list[_Array]] = defaultdict(list)
+    for array in arrays:
+        path, _, last = array.name.rpartition("/")
+        found[path or group, _number(last)[1]].append(array)
+    return [_Layer(tuple(_by_role(layer))) for layer in found.values()]
+
+
+def _by_role(arrays: list[_Array]) -> list[_Array]:
+    """Orders kernel, recurrent kernel and bias, where the names say which is which."""
+    roles = [_number(array.name.rpartition("/")[2])[0] for array in arrays]
+    if len(set(roles)) < len(roles) or not set(roles) <= set(_ROLES):
+        return arrays
+    return [array for _, array in sorted(zip(map(_ROLES.index, roles), arrays),
+                                         key=lambda pair: pair[0])]
+
+
+def _number(component: str) -> tuple[str, int]:
+    """Takes `dense_2` and `kernel_1:0` apart: the word and the number, 0 where there is none."""
+    match = re.fullmatch(r"(.*?)(?:_(\d+))?(?::\d+)?", component, re.DOTALL)
+    assert match is not None
+    return match[1], int(match[2] or 0)
+
+
+def _by_number(layers: Sequence[_Layer]) -> list[_Layer]:
+    """Puts layers with the same shapes in the order of their numbers, on the places they have."""
+    ordered = list(layers)
+    for shapes, count in Counter(layer.shapes for layer in layers).items():
+        places = [place for place, layer in enumerate(layers) if layer.shapes == shapes]
+        keys = [_key(layers[place]) for place in places]
+        # Numbers of different words say nothing about an order.
+        if count > 1 and len({words for words, _ in keys}) == 1:
+            ranked = sorted(zip(keys, places))
+            for place, (_, source) in zip(places, ranked):
+                ordered[place] = layers[source]
+    return ordered
+
+
+def _key(layer: _Layer) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Returns the words and the numbers of a layer's path."""
+    components = [_number(component) for component in layer.arrays[0].name.split("/")]
+    words = tuple(word for word, _ in components)
+    numbers = tuple(number for _, number in components)
+    for part, name in enumerate(_PARTS_OF_MIXTURE):
+        if name in words:
+            return (), (part,)
+    return words, numbers
+
+
+def _vae_layers(
+    reader: _Reader, config: VaeConfig
+) -> tuple[dict[str, _Layer], dict[str, _Layer]]:
+    slots = encoder_slots(config), decoder_slots(config)
+    groups = reader.groups
+    if {"encoder", "decoder"} <= set(groups):
+        parts = [groups["encoder"], groups["decoder"]]
+    else:
+        parts = [layers for layers in groups.values() if len(layers) > 1]
+        row = [layer for layers in groups.values() for layer in layers]
+        if len(parts) != 2 and len(row) == sum(map(len, slots)):
+            parts = [row[: len(slots[0])], row[len(slots[0]) :]]
+    if len(parts) != 2:
+        raise reader.refuse(
+            "the groups encoder and decoder, 6 layers and 12 arrays each",
+            _summary(groups) + _other_file(groups),
+        )
+    encoder, decoder = (
+        _match(part, expected, f"the {name}", reader)
+        for part, expected, name in zip(parts, slots, ("encoder", "decoder"))
+    )
+    return encoder, decoder
+
+
+def _dancer_layers(reader: _Reader, config: DancerConfig) -> dict[str, _Layer]:
+    row = [layer for layers in reader.groups.values() for layer in layers]
+    slots = dancer_slots(config)
+    if len(row) != len(slots):
+        raise reader.refuse(
+            f"{config.layers} LSTM layers, a dense one and a mixture layer, "
+            f"{sum(len(slot.shapes) for slot in slots)} arrays in all",
+            _summary(reader.groups) + _other_file(reader.groups),
+        )
+    return _match(row, slots, "the dancer", reader)
+
+
+def _match(
+    layers: Sequence[_Layer], slots: Sequence[Slot], where: str, reader: _Reader
+) -> dict[str, _Layer]:
+    if len(layers) != len(slots):
+        raise reader.refuse(
+            f"{len(slots)} layers in {where}",
+            f"{len(layers)}: {'; '.join(map(str, layers)) or 'none'}",
+        )
+    matched = {}
+    for place, (slot, layer) in enumerate(zip(slots, _by_number(layers)), start=1):
+        if layer.shapes != slot.shapes:
+            raise reader.refuse(
+                f"arrays of {' and '.join(map(_text, slot.shapes))} as layer {place} of {where}",
+                str(layer),
+            )
+        matched[slot.name] = layer
+    return matched
+
+
+def _values(layers: dict[str, _Layer], reader: _Reader) -> dict[str, list[np.ndarray]]:
+    found = {}
+    for name, layer in layers.items():
+        values = []
+        for array in layer.arrays:
+            if array.data.dtype.kind != "f":
+                raise reader.refuse(f"floats in {array.name}", str(array.data.dtype))
+            value = np.asarray(array.data[()], np.float32)
+            if not np.isfinite(value).all():
+                raise reader.refuse(f"finite numbers in {array.name}", "NaN or infinity")
+            values.append(value)
+        found[name] = values
+    return found
+
+
+def _summary(groups: dict[str, list[_Layer]]) -> str:
+    if not groups:
+        return "no weights"
+    return ", ".join(
+        f"{name} with {sum(len(layer.arrays) for layer in layers)} arrays"
+        for name, layers in groups.items()
+    )
+
+
+def _other_file(groups: dict[str, list[_Layer]]) -> str:
+    """Returns a hint where the two files seem to have been exchanged."""
+    arrays = sum(len(layer.arrays) for layers in groups.values() for layer in layers)
+    if arrays in (17, 24):
+        return f" (a {'dancer' if arrays == 17 else 'VAE'}? The VAE's file is named first)"
+    return ""
+
+
+def _dense(name: str, inputs: int, outputs: int) -> Slot:
+    return Slot(name, ((inputs, outputs), (outputs,)))
+
+
+def _text(shape: Shape) -> str:
+    return f"({', '.join(map(str, shape))})"

@@ -1,0 +1,208 @@
+"""What a trained model depends on, as frozen records that read and write `config.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Any
+
+from dancenet.support.errors import UserError
+
+FORMAT = 1
+NETWORKS = ("lean", "dancenet")
+HEADS = ("mixture", "mse")
+SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
+
+# Settings of a dancer that the first models' files do not have.
+_LATER = ("wander", "guard", "styles", "head")
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """The picture network: frames (H, W) to a latent and back."""
+
+    network: str = "lean"  # "lean" or "dancenet" (the 2018 network)
+    height: int = 120  # pixels
+    width: int = 208  # pixels
+    latent_dim: int = 128
+    # What was made of the learnt logits of the pictures: crispness (logits - thickness).
+    crispness: float = 1.0
+    thickness: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_network(self.network)
+        if not 0 < self.crispness < math.inf:
+            raise ValueError(f"crispness must be greater than 0; received {self.crispness!r}.")
+        if not math.isfinite(self.thickness):
+            raise ValueError(f"thickness must be a finite number; received {self.thickness!r}.")
+
+
+@dataclass(frozen=True)
+class DancerConfig:
+    """The motion network: a vector (D,) and a state to a mixture for the next vector."""
+
+    network: str = "lean"  # "lean" or "dancenet" (the 2018 network)
+    dim: int = 128  # D, length of a vector in model units
+    units: int = 512  # of each LSTM layer
+    layers: int = 1  # LSTM layers
+    num_mixtures: int = 5  # K
+    dense_units: int = 0  # of the relu layer before the mixture head, 0 for none
+    dropout: float = 0.0  # after each LSTM layer, in training
+    steps_seen: int = 0  # last steps the network is shown beside the vector
+    predict: str = "step"  # "step" (difference to the next vector) or "place" (the next vector)
+    recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
+    sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
+    look_back: int = 64  # vectors of context in training; with 1 it learns nothing of its state
+    smoothing: float = 0.0  # of the trajectories before all else: see `codecs.base.smooth`, frames
+    # The temperature of the mixture at which it dances with nearly the energy of the real one; what
+    # a dance is asked for is in units of it.
+    temperature: float = 1.0
+    # How far the temperature wanders, so that the pace varies as in real dances: the standard
+    # deviation of its logarithm; see `sequence.wander`.
+    wander: float = 0.0
+    # How firmly its dances are led back to real motion, unless they are asked for otherwise; the
+    # temperature was found with it. See `sequence.guard`.
+    guard: float = 0.0
+    # Names of the S styles that it can be asked for, by weights that it sees at every step.
+    styles: tuple[str, ...] = ()
+    # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
+    # error: one Gaussian whose sigma is that of its errors, whatever it sees.
+    head: str = "mixture"
+
+    def __post_init__(self) -> None:
+        _check_network(self.network)
+        if self.head not in HEADS:
+            raise ValueError(f"head must be one of {', '.join(HEADS)}; received {self.head!r}.")
+        if self.head == "mse" and self.num_mixtures != 1:
+            raise ValueError(
+                f"a dancer with the head 'mse' has one Gaussian; received {self.num_mixtures}."
+            )
+        if not all(name.strip() for name in self.styles):
+            raise ValueError(f"every style needs a name; received {list(self.styles)}.")
+        if len(set(self.styles)) != len(self.styles):
+            raise ValueError(f"styles must differ; received {', '.join(self.styles)}.")
+        if self.predict not in ("step", "place"):
+            raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
+        if not 0 < self.temperature < math.inf:
+            raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
+        if not 0 <= self.wander < math.inf:
+            raise ValueError(f"wander must be 0 or more; received {self.wander!r}.")
+        if not 0 <= self.guard <= 1:
+            raise ValueError(f"guard must be in [0, 1]; received {self.guard!r}.")
+        if self.steps_seen >= self.look_back:
+            raise ValueError(
+                f"a dancer that looks back {self.look_back} vectors can be shown at most "
+                f"{self.look_back - 1} steps; received {self.steps_seen}."
+            )
+
+    @property
+    def keeps_state(self) -> bool:
+        """Whether a dance carries the state from step to step.
+
+        Training on single vectors, as in 2018, never shows the network a state other than zero
+        and leaves the recurrent kernels as they were drawn; it must dance in the same way.
+        """
+        return self.look_back > 1
+
+    @property
+    def state_widths(self) -> dict[str, int]:
+        """Name and width of each entry (B, width) of a state, in order.
+
+        h0, c0, h1, c1, …, then last1, last2, …, and at the end `style`; none of the cells' for a
+        network that keeps no state, whose style is still one.
+        """
+        widths: dict[str, int] = {}
+        if self.keeps_state:
+            for index in range(self.layers):
+                widths |= {f"h{index}": self.units, f"c{index}": self.units}
+            widths |= {f"last{back + 1}": self.dim for back in range(self.steps_seen)}
+        return widths | ({"style": len(self.styles)} if self.styles else {})
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything in `config.json`: one model of one space."""
+
+    name: str
+    fps: float = 30.0  # frames per second of the training clips
+    space: str = SILHOUETTE  # or SKELETON
+    vae: VaeConfig | None = None
+    dancer: DancerConfig | None = None
+    training: dict[str, Any] = field(default_factory=dict)  # how it was trained; for people
+
+    def to_json(self) -> dict[str, Any]:
+        """Returns the record as a JSON object that `from_json` reads back."""
+        content = {"format": FORMAT, **dataclasses.asdict(self)}
+        if self.dancer is not None:
+            content["dancer"]["styles"] = list(self.dancer.styles)
+            # Left out where they say nothing: so models have the bytes they had without them.
+            for name in _LATER:
+                if getattr(self.dancer, name) == getattr(DancerConfig, name):
+                    del content["dancer"][name]
+        return content
+
+    @classmethod
+    def from_json(cls, content: Any, source: str = "config.json") -> ModelConfig:
+        """Reads what `to_json` wrote.
+
+        Raises:
+            UserError: a key is unknown or missing, a value is of the wrong kind, or the
+                format is another; the message names it and `source`.
+        """
+        if not isinstance(content, dict) or content.get("format") != FORMAT:
+            received = content.get("format") if isinstance(content, dict) else type(content)
+            raise UserError(
+                f"{source} has format {received}; this version of dancenet reads {FORMAT}."
+            )
+        fields = {key: value for key, value in content.items() if key != "format"}
+        return _build(cls, fields, source)
+
+
+R = typing.TypeVar("R")
+
+
+def _build(record: type[R], content: Any, source: str) -> R:
+    if not isinstance(content, dict):
+        raise UserError(f"{source}: expected an object, received {content!r}.")
+    hints = typing.get_type_hints(record)
+    unknown = sorted(set(content) - set(hints))
+    if unknown:
+        raise UserError(
+            f"{source} has keys this version of dancenet does not know: {', '.join(unknown)}. "
+            "Update dancenet, or remove them."
+        )
+    values = {
+        key: _convert(hints[key], value, f"{source}: {key}") for key, value in content.items()
+    }
+    try:
+        return record(**values)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"{source} cannot be used: {error}") from error
+
+
+def _convert(hint: Any, value: Any, source: str) -> Any:
+    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+    for option in options:
+        if option is type(None) and value is None:
+            return None
+        if dataclasses.is_dataclass(option) and isinstance(option, type):
+            if isinstance(value, dict):
+                return _build(option, value, source)
+            continue
+        kind = typing.get_origin(option) or option
+        if kind is tuple and type(value) is list:
+            item = typing.get_args(option)[0]
+            return tuple(_convert(item, element, source) for element in value)
+        if kind is float and type(value) is int:
+            return float(value)
+        if type(value) is kind:
+            return value
+    raise UserError(f"{source} is {value!r}, which is not of the kind expected there.")
+
+
+def _check_network(network: str) -> None:
+    if network not in NETWORKS:
+        raise ValueError(f"network must be one of {', '.join(NETWORKS)}; received {network!r}.")

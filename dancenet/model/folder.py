@@ -1,0 +1,154 @@
+"""A model is a folder that needs nothing else: `config.json`, weights, graphs, checksums."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from dancenet.support import files
+from dancenet.model.config import SKELETON, ModelConfig
+from dancenet.support.errors import UserError
+
+CONFIG = "config.json"
+CHECKSUMS = "checksums.json"
+SCALER = "scaler.npz"  # of silhouettes
+CODEC = "codec.npz"  # of skeletons
+SEEDS = "seeds.npz"
+ENCODER_GRAPH = "encoder.onnx"
+DECODER_GRAPH = "decoder.onnx"
+STEP_GRAPH = "step.onnx"
+VAE_WEIGHTS = "vae.weights.h5"
+DANCER_WEIGHTS = "dancer.weights.h5"
+CARD = "card.md"
+TRAINING = "training"
+
+_RELEASED = (
+    CONFIG, SCALER, CODEC, SEEDS, ENCODER_GRAPH, DECODER_GRAPH, STEP_GRAPH, VAE_WEIGHTS,
+    DANCER_WEIGHTS,
+)
+
+
+class ModelFolder:
+    """One model on disk. Files are replaced atomically; `seal` records what is there."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+
+    def __truediv__(self, name: str) -> Path:
+        return self.path / name
+
+    @property
+    def training(self) -> Path:
+        """The folder of checkpoints, logs and contact sheets; not part of a released model."""
+        return self.path / TRAINING
+
+    def exists(self) -> bool:
+        """Tells whether there is a model here, finished or begun."""
+        return (self.path / CONFIG).exists()
+
+    def create(self) -> None:
+        """Makes the folder, and those above it, if they are not there."""
+        try:
+            self.training.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(
+                f"The model folder {self.path} cannot be made ({error.strerror})."
+            ) from error
+
+    def read_config(self) -> ModelConfig:
+        """Reads `config.json`.
+
+        Raises:
+            UserError: there is no model here, or its configuration cannot be read.
+        """
+        content = files.read_json(self.path / CONFIG, "model configuration")
+        return ModelConfig.from_json(content, str(self.path / CONFIG))
+
+    def write_config(self, config: ModelConfig) -> None:
+        """Writes `config.json` atomically."""
+        files.write_json(self.path / CONFIG, config.to_json())
+
+    def require_silhouettes(self) -> None:
+        """Refuses a model of joints where its frames or latents are asked for.
+
+        Raises:
+            UserError: it dances with joints, and has no picture network.
+        """
+        if self.exists() and self.read_config().space == SKELETON:
+            raise UserError(
+                f"The model {self.path} dances with joints and has no picture network; name a "
+                "model of silhouettes."
+            )
+
+    def require(self, name: str, made_by: str) -> Path:
+        """Returns the path of a file of the model.
+
+        Args:
+            name: the file's name.
+            made_by: the command that makes it, for the error.
+
+        Raises:
+            UserError: it is not there.
+        """
+        path = self.path / name
+        if not path.is_file():
+            raise UserError(f"The model {self.path} has no {name}; make it with `{made_by}`.")
+        return path
+
+    def seal(self) -> str:
+        """Records size and SHA-256 of every file of the model, and returns the model's hash."""
+        record = {}
+        for name in _RELEASED:
+            path = self.path / name
+            if path.is_file():
+                record[name] = {
+                    "size_bytes": path.stat().st_size,
+                    "sha256": files.sha256_of(path),
+                }
+        files.write_json(self.path / CHECKSUMS, record)
+        return self.sha256
+
+    @property
+    def sha256(self) -> str:
+        """The model's hash: SHA-256 over the recorded hashes of its files, in order of name."""
+        record = self._record()
+        text = json.dumps({name: record[name]["sha256"] for name in sorted(record)})
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def check(self, names: tuple[str, ...] | None = None) -> None:
+        """Compares files with what `seal` recorded.
+
+        Args:
+            names: the files to check; all of them if None.
+
+        Raises:
+            UserError: a file is missing, truncated or altered.
+        """
+        record = self._record()
+        advice = (
+            "Fetch the model again with `python scripts/download_weights.py`, restore the file "
+            "from where you have a copy, or write the graphs anew with `python scripts/export.py`."
+        )
+        for name in record if names is None else names:
+            path = self.path / name
+            if name not in record or not path.is_file():
+                raise UserError(f"The model {self.path} lacks {name}. {advice}")
+            expected = record[name]["size_bytes"]
+            size = path.stat().st_size
+            if size != expected:
+                raise UserError(
+                    f"{path} has {size:,} bytes and should have {expected:,}: it was cut or "
+                    f"altered. {advice}"
+                )
+            if files.sha256_of(path) != record[name]["sha256"]:
+                raise UserError(f"{path} was altered: its SHA-256 is not as recorded. {advice}")
+
+    def _record(self) -> dict[str, dict]:
+        record = files.read_json(self.path / CHECKSUMS, "record of the model's files")
+        if not isinstance(record, dict) or not all(
+            isinstance(entry, dict) and {"size_bytes", "sha256"} <= set(entry)
+            for entry in record.values()
+        ):
+            raise UserError(f"{self.path / CHECKSUMS} is not a record of a model's files.")
+        return record

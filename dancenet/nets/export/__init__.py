@@ -1,0 +1,1 @@
+"""Trained networks to ONNX, LiteRT and SavedModel, and the checks against Keras."""

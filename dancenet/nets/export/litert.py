@@ -1,0 +1,442 @@
+"""Networks as LiteRT files (.tflite), for phones, browsers and small boards.
+
+Each is converted from `nets/tensorflow_graphs.py`, and only what LiteRT itself can run is kept:
+a file that needs the operators of TensorFlow ("Flex") would load nowhere else. Converters have
+been seen to write such files, and decoders that return NaN, without a word; so every file is read
+back, run and held against Keras before it takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dancenet.support import files, terminal
+from dancenet.support.errors import MissingExtra
+from dancenet.nets.export import parity as comparison, signatures, tensorflow_layers as tensorflow_graphs
+from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.nets.export.onnx import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, ParityError
+from dancenet.runtime.onnx import count_cores
+from dancenet.sequence.mixture import Mixture
+
+# How weights are stored. A product with 8-bit weights rounds what goes into it to 8 bits as well.
+PRECISIONS = ("float32", "float16", "int8")
+
+# What the smaller two may do to a picture: rounding an outline to whole pixels moves it by a
+# quarter of one on average.
+MOST_SHIFT = 0.25  # pixels
+# And to a dance, in nats per dimension of mixtures blurred by a tenth of a usual step, which
+# nobody sees. At 0.005 the energy and the jerk of 32 dances of a 2018 network stayed as they were
+# to 0.3 %; at 0.047 (`silhouette_v0`, see tensorflow_graphs.Step) they rose by 10 and 7 %.
+MOST_NATS = 0.01
+BLUR = 0.1  # usual steps
+
+_DTYPES = {"number": tf.int32}
+
+
+@dataclass(frozen=True)
+class Function:
+    """A function to convert."""
+
+    signature: str
+    inputs: dict[str, tuple[int | None, ...]]  # None is any number
+    compute: Callable[..., dict[str, Any]]  # takes the inputs in order
+    weights: Sequence[Any]
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What was written, and what was not because it changes the dance too much."""
+
+    written: list[Comparison]
+    left_out: list[Comparison]
+
+
+class LiteRt:
+    """A signature of a .tflite file behind a call: named arrays to named arrays."""
+
+    def __init__(self, path: Path, signature: str, threads: int | None = None) -> None:
+        from ai_edge_litert.interpreter import Interpreter
+
+        with terminal.quiet_import():  # it tells of its delegate
+            # The runner does not keep the interpreter alive.
+            self._interpreter = Interpreter(
+                model_path=str(path), num_threads=threads or count_cores()
+            )
+            self._interpreter.allocate_tensors()
+            self._runner = self._interpreter.get_signature_runner(signature)
+
+    def __call__(self, **arrays: np.ndarray) -> dict[str, np.ndarray]:
+        return self._runner(**arrays)
+
+
+def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Exported:
+    """Writes `encoder`, `decoder` and `step` in each of PRECISIONS, `scaler` and a description.
+
+    Signatures, with names as in the ONNX graphs: `encode` (any B), `decode` (one latent at a time:
+    LiteRT is quick at a transposed convolution in 8 bits only where it knows the number), `step`
+    (any B). The scaler has `to_latents`, `to_model`, and `stretch`, the model's own stretches of
+    real motion by their number. Of a dancer of joints there are `step` and, in `joints`, `decode`
+    (vectors to joints, any B and T) and `stretch`. `signatures.md` has the units.
+
+    Args:
+        networks: what there is of them is exported.
+        to: a folder, made if it is not there.
+        overwrite: replace files that are there already.
+
+    Returns:
+        A record for each file. A float16 or int8 file that changes the picture or the dance by
+        more than MOST_SHIFT or MOST_NATS is left out, and one that was there before removed.
+
+    Raises:
+        MissingExtra: ai-edge-litert is not installed.
+        UserError: files are there already, or the folder cannot be written.
+        ParityError: a float32 file differs from Keras, or a file is not plain LiteRT; nothing
+            was written.
+    """
+    require_litert()
+    wanted: list[tuple[str, str]] = []
+    if networks.vae is not None:
+        wanted += [(name, kind) for name in ("encoder", "decoder") for kind in PRECISIONS]
+    if networks.dancer is not None:
+        wanted += [("step", kind) for kind in PRECISIONS]
+    if networks.seeds is not None:
+        if networks.scaler is not None:
+            wanted.append(("scaler", "float32"))
+        if networks.codec is not None:
+            wanted.append(("joints", "float32"))
+    names = {
+        (part, precision): f"{part}.tflite" if part in _SINGLE else f"{part}_{precision}.tflite"
+        for part, precision in wanted
+    }
+    for name in (*names.values(), signatures.FILE):
+        files.check_overwrite(to / name, overwrite)
+    files.make_folder(to)
+    try:
+        rows = _write(networks, to, names)
+    except BaseException:
+        with contextlib.suppress(OSError):  # it holds something
+            to.rmdir()
+        raise
+    return Exported(
+        [row for row in rows if row.passed], [row for row in rows if not row.passed]
+    )
+
+
+def _write(
+    networks: Networks, to: Path, names: dict[tuple[str, str], str]
+) -> list[Comparison]:
+    rows, sections = [], []
+    with tempfile.TemporaryDirectory(prefix=".export.", dir=to) as temporary:
+        for (part, precision), name in terminal.progress(
+            names.items(), description="Converting", unit="file"
+        ):
+            make, compare = _PARTS[part]
+            path = Path(temporary) / name
+            functions = make(networks, precision)
+            path.write_bytes(convert(functions, precision))
+            require_builtin(path)
+            rows.append(compare(networks, path))
+            if precision == "float32":
+                comparison.require_parity(rows[-1:])
+                sections += [_describe(path, function.signature) for function in functions]
+        for row in rows:
+            if row.passed:
+                (Path(temporary) / row.name).replace(to / row.name)
+            else:
+                (to / row.name).unlink(missing_ok=True)
+    files.write_text(
+        to / signatures.FILE,
+        signatures.describe("LiteRT", networks.config, sections, networks.codec),
+    )
+    return rows
+
+
+def require_litert() -> None:
+    """Raises MissingExtra unless what is written can be run."""
+    try:
+        import ai_edge_litert.interpreter  # noqa: F401
+    except ImportError as error:
+        raise MissingExtra("Exporting to LiteRT", "train", "ai-edge-litert") from error
+
+
+def convert(functions: Sequence[Function], precision: str) -> bytes:
+    """Returns a LiteRT file with some functions as its signatures.
+
+    Args:
+        functions: what to convert.
+        precision: one of PRECISIONS.
+    """
+    module = tf.Module()
+    module.weights = [list(function.weights) for function in functions]
+    concrete = {
+        function.signature: tf.function(function.compute, autograph=False).get_concrete_function(
+            *(
+                tf.TensorSpec(shape, _DTYPES.get(name, tf.float32), name)
+                for name, shape in function.inputs.items()
+            )
+        )
+        for function in functions
+    }
+    # Only by way of a SavedModel do the names of inputs and outputs survive. The converter writes
+    # pages to the terminal.
+    with tempfile.TemporaryDirectory() as folder, terminal.quiet_import():
+        tf.saved_model.save(module, folder, concrete)
+        converter = tf.lite.TFLiteConverter.from_saved_model(folder, list(concrete))
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        if precision != "float32":
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if precision == "float16":
+            converter.target_spec.supported_types = [tf.float16]
+        return converter.convert()
+
+
+def require_builtin(path: Path) -> None:
+    """Raises ParityError if a file needs operators that LiteRT itself does not have."""
+    foreign = [name for name in operators(path) if not name.isupper()]
+    if foreign:
+        raise ParityError(
+            f"{path.name} was not kept: it needs {', '.join(foreign)}, which LiteRT alone cannot "
+            "run. This is a mistake in dancenet; please report it."
+        )
+
+
+def operators(path: Path) -> list[str]:
+    """Returns the operators of a LiteRT file: built-in ones in capitals, others as "flex:Name"."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    builtin = {code: name for name, code in vars(schema.BuiltinOperator).items()}
+    model = schema.Model.GetRootAs(path.read_bytes())
+    found = []
+    for index in range(model.OperatorCodesLength()):
+        operator = model.OperatorCodes(index)
+        if custom := operator.CustomCode():
+            found.append(f"custom:{custom.decode()}")
+        else:
+            # Codes beyond 127 stand in the newer of the two fields.
+            found.append(builtin[max(operator.BuiltinCode(), operator.DeprecatedBuiltinCode())])
+    return sorted(found)
+
+
+def encoder_function(networks: Networks, precision: str) -> list[Function]:
+    """Returns `encode`: frames (B, H, W) of whiteness to `z_mean` and `z_log_var` (B, L)."""
+    assert networks.vae is not None and networks.config.vae is not None
+    plain = tensorflow_graphs.Encoder(networks.vae[0])
+
+    def compute(frames: Any) -> dict[str, Any]:
+        return dict(zip(("z_mean", "z_log_var"), plain(frames)))
+
+    size = (networks.config.vae.height, networks.config.vae.width)
+    return [Function("encode", {"frames": (None, *size)}, compute, plain.variables)]
+
+
+def decoder_function(networks: Networks, precision: str) -> list[Function]:
+    """Returns `decode`: `latents` (1, L) to `frames` (1, H, W)."""
+    assert networks.vae is not None and networks.config.vae is not None
+    plain = tensorflow_graphs.Decoder(networks.vae[1])
+
+    def compute(latents: Any) -> dict[str, Any]:
+        return {"frames": plain(latents)}
+
+    shape = (1, networks.config.vae.latent_dim)
+    return [Function("decode", {"latents": shape}, compute, plain.variables)]
+
+
+def step_function(networks: Networks, precision: str) -> list[Function]:
+    """Returns `step`: `vectors` (B, D) and the state to the mixture and the next state."""
+    assert networks.dancer is not None
+    plain = tensorflow_graphs.Step(networks.dancer, exact_line=precision == "int8")
+    inputs: dict[str, tuple[int | None, ...]] = {"vectors": (None, networks.dancer.config.dim)}
+    inputs |= {name: (None, width) for name, width in plain.states.items()}
+    return [Function("step", inputs, plain.named, plain.variables)]
+
+
+def scaler_functions(networks: Networks, precision: str) -> list[Function]:
+    """Returns `to_latents`, `to_model`, and `stretch`: numbers (N,) to `vectors` (N, S, D)."""
+    assert networks.scaler is not None and networks.seeds is not None
+    plain = tensorflow_graphs.Units(networks.scaler, networks.seeds)
+    dim, latent_dim = networks.scaler.dim, networks.scaler.latent_dim
+    return [
+        Function(
+            "to_latents", {"vectors": (None, dim)},
+            lambda vectors: {"latents": plain.to_latents(vectors)}, plain.variables,
+        ),
+        Function(
+            "to_model", {"latents": (None, latent_dim)},
+            lambda latents: {"vectors": plain.to_model(latents)}, plain.variables,
+        ),
+        Function(
+            "stretch", {"number": (None,)},
+            lambda number: {"vectors": plain.stretch(number)}, plain.variables,
+        ),
+    ]
+
+
+def joints_functions(networks: Networks, precision: str) -> list[Function]:
+    """Returns `decode`: `vectors` (B, T, D) and `placement` to `joints`; and `stretch`."""
+    assert networks.codec is not None and networks.seeds is not None
+    plain = tensorflow_graphs.Joints(networks.codec, tf.float32)
+    units = tensorflow_graphs.Units(networks.codec.scaler, networks.seeds)
+    return [
+        Function(
+            "decode", {"vectors": (None, None, networks.codec.dim), "placement": (None, 3)},
+            plain.named, plain.variables,
+        ),
+        Function(
+            "stretch", {"number": (None,)},
+            lambda number: {"vectors": units.stretch(number)}, units.variables,
+        ),
+    ]
+
+
+def _compare_encoder(networks: Networks, path: Path) -> Comparison:
+    run, frames = LiteRt(path, "encode"), networks.frames
+    received = run(frames=frames)
+    error = max(
+        comparison.largest_error(expected, received[name])
+        for name, expected in zip(("z_mean", "z_log_var"), networks.encode(frames))
+    )
+    # Of the discs and the noise come no pictures whose outlines could be compared.
+    count = len(networks.latents)
+    effect = _picture_effect(
+        networks.decode(networks.encode(frames[:count])[0]),
+        networks.decode(received["z_mean"][:count]),
+    )
+    times = comparison.time_beside(
+        lambda: run(frames=frames[:1]), lambda: networks.encode(frames[:1])
+    )
+    return _row(path, error, TOLERANCE, effect, times)
+
+
+def _compare_decoder(networks: Networks, path: Path) -> Comparison:
+    run, latents = LiteRt(path, "decode"), networks.latents
+    received = np.concatenate([run(latents=row[None])["frames"] for row in latents])
+    expected = networks.decode(latents)
+    times = comparison.time_beside(
+        lambda: run(latents=latents[:1]), lambda: networks.decode(latents[:1])
+    )
+    error = comparison.largest_error(expected, received)
+    return _row(path, error, TOLERANCE, _picture_effect(expected, received), times)
+
+
+def _compare_step(networks: Networks, path: Path) -> Comparison:
+    run, walk = LiteRt(path, "step", threads=1), networks.walk
+    states = networks.state_names
+    state = networks.first_state(walk.shape[1])
+    error, nats = 0.0, []
+    for vectors, (mixture, following) in zip(walk, networks.steps):
+        received = run(vectors=vectors, **state)
+        state = {name: received[f"next_{name}"] for name in states}
+        error = max(
+            error,
+            *(
+                comparison.largest_error(value, received[name])
+                for name, value in mixture._asdict().items()
+            ),
+            *(
+                comparison.largest_error(value, state[name])
+                for name, value in zip(states, following)
+            ),
+        )
+        given = Mixture(received["pi_logits"], received["mu"], received["sigma"])
+        nats.append(comparison.nats_lost(mixture, given, BLUR * networks.usual_step))
+    first = networks.first_state(1)
+    times = comparison.time_beside(
+        lambda: run(vectors=walk[0, :1], **first),
+        lambda: networks.step_model.step(walk[0, :1], tuple(first.values())),
+    )
+    lost = float(np.mean(nats))
+    words = f"costs {lost:.1e} nats per dimension, {1e3 / times[0]:,.0f} steps/s"
+    effect = (words, lost <= MOST_NATS)
+    return _row(path, error, CARRIED_TOLERANCE, effect, times)
+
+
+def _compare_scaler(networks: Networks, path: Path) -> Comparison:
+    assert networks.scaler is not None and networks.seeds is not None
+    scaler = networks.scaler
+    vectors, latents = networks.walk[0], scaler.to_latents(networks.walk[0])
+    numbers = np.arange(len(networks.seeds), dtype=np.int32)
+    to_latents = LiteRt(path, "to_latents", threads=1)
+    error = max(
+        comparison.largest_error(expected, received)
+        for expected, received in (
+            (latents, to_latents(vectors=vectors)["latents"]),
+            (scaler.to_model(latents), LiteRt(path, "to_model")(latents=latents)["vectors"]),
+            (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
+        )
+    )
+    times = comparison.time_beside(
+        lambda: to_latents(vectors=vectors[:1]), lambda: scaler.to_latents(vectors[:1])
+    )
+    return _row(path, error, TOLERANCE, ("", True), times)
+
+
+def _compare_joints(networks: Networks, path: Path) -> Comparison:
+    assert networks.codec is not None and networks.seeds is not None
+    codec = networks.codec
+    decode = LiteRt(path, "decode", threads=1)
+    vectors = networks.walk.swapaxes(0, 1)
+    placement, joints, after = networks.joints
+    given = decode(vectors=vectors, placement=placement)
+    numbers = np.arange(len(networks.seeds), dtype=np.int32)
+    error = max(
+        comparison.largest_difference(expected, received)
+        for expected, received in (
+            (joints, given["joints"]), (after, given["next_placement"]),
+            (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
+        )
+    )
+    times = comparison.time_beside(
+        lambda: decode(vectors=vectors[:1], placement=placement[:1]),
+        lambda: codec.decode(vectors[0]),
+    )
+    return _row(path, error, JOINT_TOLERANCE, (f"of {vectors.shape[1]} frames", True), times)
+
+
+_SINGLE = ("scaler", "joints")  # with constants only, in one precision
+_PARTS: dict[
+    str, tuple[Callable[[Networks, str], list[Function]], Callable[[Networks, Path], Comparison]]
+] = {
+    "encoder": (encoder_function, _compare_encoder),
+    "decoder": (decoder_function, _compare_decoder),
+    "step": (step_function, _compare_step),
+    "scaler": (scaler_functions, _compare_scaler),
+    "joints": (joints_functions, _compare_joints),
+}
+
+
+def _picture_effect(expected: np.ndarray, received: np.ndarray) -> tuple[str, bool]:
+    shift, iou = comparison.outline_shift(expected, received)
+    return f"IoU {iou:.4f}, outline moved {shift:.3f} px", shift <= MOST_SHIFT
+
+
+def _row(
+    path: Path, error: float, tolerance: float, effect: tuple[str, bool], times: tuple[float, float]
+) -> Comparison:
+    # Of the smaller ones only the effect counts; but NaN never passes.
+    smaller = path.stem.endswith(("_float16", "_int8"))
+    limit = float(np.finfo(np.float64).max) if smaller else tolerance
+    words, fits = effect
+    return Comparison(path.name, path.stat().st_size, error, limit, words, *times, fits)
+
+
+def _describe(path: Path, signature: str) -> signatures.Section:
+    run = LiteRt(path, signature)._runner
+    inputs, outputs = (
+        [
+            signatures.Value(
+                name, np.dtype(value["dtype"]).name,
+                tuple(int(size) for size in value["shape_signature"]),
+            )
+            for name, value in details.items()
+        ]
+        for details in (run.get_input_details(), run.get_output_details())
+    )
+    return signatures.Section(signature, path.name.replace("float32", "*"), inputs, outputs)

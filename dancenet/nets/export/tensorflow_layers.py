@@ -1,0 +1,413 @@
+"""The networks as plain TensorFlow, for the formats that other programs read.
+
+Weights are taken out of Keras as arrays, whatever backend trained them, and computed with by
+TensorFlow's own operations. So what is saved needs neither Keras nor dancenet to be loaded, and
+what is converted holds no operation that LiteRT lacks: Keras's LSTM and `UpSampling2D`, converted
+as they are, do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+from keras import layers
+
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.nets import dancer, vae
+from dancenet.nets.export.onnx_layers import _input_of, _output_of, _require, _weights, fold_upsampling
+
+_ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "linear": lambda x: x}
+
+
+class PlainModel:
+    """A functional Keras model of plain layers in a line, in which the line may end in two.
+
+    Attributes:
+        variables: the weights.
+    """
+
+    def __init__(self, model: keras.Model, names: Sequence[str]) -> None:
+        """Takes the weights out.
+
+        Args:
+            model: one input; a doubling of the picture before a 3x3 convolution becomes one
+                transposed convolution, see `graphs.fold_upsampling`.
+            names: the layers whose outputs are wanted.
+
+        Raises:
+            NotImplementedError: a layer is of a kind or has a setting that is not known here.
+        """
+        self.variables: list[tf.Variable] = []
+        self._names = list(names)
+        self._calls: list[tuple[str, str, Callable[[Any], Any]]] = []  # source, layer, what it does
+        makers: dict[int, str] = {}  # of each tensor
+        doubled: set[str] = set()  # layers that leave their doubling to the next
+        for layer in model.layers:
+            if isinstance(layer, layers.InputLayer):
+                makers[id(layer.output)] = self._input = layer.name
+                continue
+            source = makers[id(_input_of(layer))]
+            makers[id(_output_of(layer))] = layer.name
+            if isinstance(layer, layers.UpSampling2D):
+                _require(layer, layer.interpolation == "nearest", "interpolation")
+                _require(layer, tuple(layer.size) == (2, 2), "size")
+                doubled.add(layer.name)
+                call = _ACTIVATIONS["linear"]
+            elif source in doubled:
+                call = self._doubled_convolution(layer)
+            else:
+                call = self._layer(layer)
+            self._calls.append((source, layer.name, call))
+
+    def __call__(self, x: Any) -> list[Any]:
+        """Takes a batch; returns the wanted outputs."""
+        values = {self._input: x}
+        for source, name, call in self._calls:
+            values[name] = call(values[source])
+        return [values[name] for name in self._names]
+
+    def _weight(self, name: str, value: Any) -> tf.Variable:
+        variable = tf.Variable(_array(value), trainable=False, name=name)
+        self.variables.append(variable)
+        return variable
+
+    def _kernel_and_bias(self, layer: Any) -> tuple[tf.Variable, tf.Variable]:
+        kernel, bias = _weights(layer)
+        return (
+            self._weight(f"{layer.name}/kernel", kernel), self._weight(f"{layer.name}/bias", bias)
+        )
+
+    def _layer(self, layer: Any) -> Callable[[Any], Any]:
+        if isinstance(layer, layers.Conv2DTranspose):
+            _require(layer, getattr(layer, "output_padding", None) is None, "output_padding")
+            return self._transposed(layer, _weights(layer)[0], tuple(layer.strides))
+        if isinstance(layer, layers.Conv2D):
+            return self._convolution(layer)
+        if isinstance(layer, layers.Dense):
+            return self._dense(layer)
+        if isinstance(layer, layers.Activation):
+            return _activation(layer)
+        if isinstance(layer, layers.MaxPooling2D):
+            _require(layer, layer.padding == "valid", "padding")
+            return lambda x: tf.nn.max_pool2d(x, layer.pool_size, layer.strides, "VALID")
+        if isinstance(layer, (layers.Flatten, layers.Reshape)):
+            shape = tuple(layer.output.shape[1:])
+            return lambda x: tf.reshape(x, (-1, *shape))
+        raise NotImplementedError(f"Layers of the kind {type(layer).__name__} are not exported.")
+
+    def _convolution(self, layer: Any) -> Callable[[Any], Any]:
+        _require(layer, layer.groups == 1, "groups")
+        _require(layer, layer.padding in ("same", "valid"), "padding")
+        _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
+        (kernel, bias), activate = self._kernel_and_bias(layer), _activation(layer)
+        strides, padding = layer.strides, layer.padding.upper()
+        return lambda x: activate(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, padding), bias))
+
+    def _doubled_convolution(self, layer: Any) -> Callable[[Any], Any]:
+        if not isinstance(layer, layers.Conv2D) or isinstance(layer, layers.Conv2DTranspose):
+            raise NotImplementedError(
+                f"A doubling of the picture before a {type(layer).__name__} is not exported."
+            )
+        _require(layer, tuple(layer.kernel_size) == (3, 3), "kernel_size")
+        _require(layer, tuple(layer.strides) == (1, 1), "strides")
+        folded = fold_upsampling(_weights(layer)[0])  # (4, 4, I, O)
+        return self._transposed(layer, folded.transpose(0, 1, 3, 2), (2, 2))
+
+    def _transposed(
+        self, layer: Any, kernel: np.ndarray, strides: tuple[int, ...]
+    ) -> Callable[[Any], Any]:
+        """Returns a transposed convolution with a kernel (KH, KW, O, I)."""
+        _require(layer, layer.padding == "same", "padding")
+        _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
+        weight = self._weight(f"{layer.name}/kernel", kernel)
+        bias, activate = self._weight(f"{layer.name}/bias", _weights(layer)[1]), _activation(layer)
+
+        def call(x: Any) -> Any:
+            _, height, width, _ = x.shape
+            batch = x.shape[0] or tf.shape(x)[0]
+            shape = [batch, height * strides[0], width * strides[1], kernel.shape[2]]
+            pictures = tf.nn.conv2d_transpose(x, weight, shape, strides, "SAME")
+            return activate(tf.nn.bias_add(pictures, bias))
+
+        return call
+
+    def _dense(self, layer: Any) -> Callable[[Any], Any]:
+        kernel, bias = self._kernel_and_bias(layer)
+        activate = _activation(layer)
+        if len(layer.output.shape) == 2:
+            return lambda x: activate(tf.matmul(x, kernel) + bias)
+        # Every pixel by itself.
+        return lambda x: activate(
+            tf.nn.bias_add(tf.nn.conv2d(x, kernel[None, None], 1, "VALID"), bias)
+        )
+
+
+class Encoder:
+    """Frames (B, H, W) of whiteness to `z_mean` and `z_log_var`, (B, L) each, as trained."""
+
+    def __init__(self, encoder: keras.Model) -> None:
+        self._model = PlainModel(encoder, ("z_mean", "z_log_var"))
+        self.variables = self._model.variables
+
+    def __call__(self, frames: Any) -> tuple[Any, Any]:
+        z_mean, z_log_var = self._model(frames[..., None])
+        return z_mean, tf.clip_by_value(z_log_var, *vae._LOG_VAR_RANGE)
+
+
+class Decoder:
+    """Latents (B, L) to whiteness (B, H, W)."""
+
+    def __init__(self, decoder: keras.Model) -> None:
+        self._model = PlainModel(decoder, ("whiteness",))
+        self.variables = self._model.variables
+        self._size = tuple(decoder.output.shape[1:3])
+
+    def __call__(self, latents: Any) -> Any:
+        return tf.reshape(self._model(latents)[0], (-1, *self._size))
+
+
+class Step:
+    """One step of a dancer: what stands at the top of `nets/dancer.py`.
+
+    Every product is on its own, and scales are multiplied where they belong and not into the
+    weights, so that numbers of unlike sizes do not share a scale when they are stored in 8 bits.
+
+    Attributes:
+        variables: the weights.
+        states: name and width of each entry of the state; see `DancerConfig.state_widths`.
+    """
+
+    def __init__(self, network: dancer.DancerNetwork, exact_line: bool = False) -> None:
+        """Takes the weights out.
+
+        Args:
+            network: the dancer.
+            exact_line: compute what the means owe to the last steps in full precision even where
+                LiteRT would round. The next step is nearly the last one, so a rounding there goes
+                straight into the dance: in 8 bits `silhouette_v0` had means that were off by 0.24
+                sigma, and with this by 0.01, for a tenth more bytes.
+        """
+        config = self._config = network.config
+        self._exact_line = exact_line
+        self.variables: list[tf.Variable] = []
+        self.states = config.state_widths
+        self._scale = self._weight("step_scale", network.step_scale)
+        self._cells = [
+            (
+                self._weight(f"{lstm.name}/kernel", lstm.cell.kernel),
+                self._weight(f"{lstm.name}/recurrent_kernel", lstm.cell.recurrent_kernel),
+                self._weight(f"{lstm.name}/bias", lstm.cell.bias),
+            )
+            for lstm in network.lstms
+        ]
+        self._dense = None if network.dense is None else (
+            self._weight("dense/kernel", network.dense.kernel),
+            self._weight("dense/bias", network.dense.bias),
+        )
+        # The head sees what the layers say and, beside it, the last steps and the style.
+        width = config.dense_units or config.units
+        self._head = [
+            (
+                self._weight(f"{layer.name}/kernel", _array(layer.kernel)[:width]),
+                self._weight(f"{layer.name}/kernel_seen", _array(layer.kernel)[width:]),
+                self._weight(f"{layer.name}/bias", layer.bias),
+            )
+            for layer in (network.mdn.mdn_pi, network.mdn.mdn_mus, network.mdn.mdn_sigmas)
+        ]
+
+    def _weight(self, name: str, value: Any) -> tf.Variable:
+        variable = tf.Variable(_array(value), trainable=False, name=name)
+        self.variables.append(variable)
+        return variable
+
+    def __call__(
+        self, vectors: Any, state: Sequence[Any]
+    ) -> tuple[tuple[Any, Any, Any], list[Any]]:
+        """Takes (B, D) and the state.
+
+        Returns:
+            pi_logits (B, K), mu and sigma (B, K, D) of the next vectors, and the next state.
+        """
+        config, states = self._config, dict(zip(self.states, state))
+        lasts = [states[f"last{back + 1}"] for back in range(config.steps_seen)]
+        style = [states["style"]] if config.styles else []
+        places = [vectors, *lasts]
+        steps = [
+            tf.clip_by_value((new - old) / self._scale, -dancer.MAX_STEP, dancer.MAX_STEP)
+            for new, old in zip(places, places[1:])
+        ]
+        x = vectors
+        if steps or style:
+            x = tf.concat([vectors, *steps, *style], 1)
+        seen = x if steps else style[0] if style else None
+        following: list[Any] = []
+        for index, (kernel, recurrent, bias) in enumerate(self._cells):
+            gates = tf.matmul(x, kernel) + bias
+            if config.keeps_state:
+                gates += tf.matmul(states[f"h{index}"], recurrent)
+            i, f, g, o = tf.split(gates, 4, 1)
+            c = self._gate(i) * tf.tanh(g)
+            if config.keeps_state:
+                c += self._gate(f) * states[f"c{index}"]
+            x = self._gate(o) * tf.tanh(c)
+            following += [x, c] if config.keeps_state else []
+        if self._dense is not None:
+            x = tf.nn.relu(tf.matmul(x, self._dense[0]) + self._dense[1])
+        return self._mixture(x, seen, vectors), [*following, *places[:-1], *style]
+
+    def named(self, vectors: Any, *state: Any) -> dict[str, Any]:
+        """Does the same with a name for each output; state h0 becomes next_h0, and so on."""
+        mixture, following = self(vectors, state)
+        # Some of the state is an input as it came, and an output needs a name of its own.
+        return dict(zip(("pi_logits", "mu", "sigma"), mixture)) | {
+            f"next_{name}": tf.identity(value) for name, value in zip(self.states, following)
+        }
+
+    def _mixture(self, x: Any, seen: Any, vectors: Any) -> tuple[Any, Any, Any]:
+        config = self._config
+        linear = []
+        for kernel, kernel_seen, bias in self._head:
+            product = tf.matmul(x, kernel)
+            if seen is not None and self._exact_line and kernel is self._head[1][0]:
+                # LiteRT knows it for no matrix product, and so does not round it.
+                product += tf.reduce_sum(seen[:, :, None] * kernel_seen, 1)
+            elif seen is not None:
+                product += tf.matmul(seen, kernel_seen)
+            linear.append(product + bias)
+        shape = (-1, config.num_mixtures, config.dim)
+        pi_logits, mu, sigma = linear[0], tf.reshape(linear[1], shape), tf.reshape(linear[2], shape)
+        # elu + 1 + 1e-7, as keras-mdn-layer has it, and then the floor.
+        sigma = tf.nn.elu(sigma) + (1 + 1e-7 + config.sigma_floor)
+        if config.predict == "step":
+            mu, sigma = vectors[:, None] + self._scale * mu, self._scale * sigma
+        return pi_logits, mu, sigma
+
+    def _gate(self, x: Any) -> Any:
+        if self._config.recurrent_activation == "hard_sigmoid_2018":
+            return tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)
+        return tf.nn.sigmoid(x)
+
+
+class Units:
+    """Latents to model units and back, and the model's own stretches of motion.
+
+    Attributes:
+        variables: the constants.
+        seeds: (N, S, D).
+    """
+
+    def __init__(self, scaler: Scaler, seeds: np.ndarray) -> None:
+        self.variables = self._mean, self._basis, self._scale, self.seeds = [
+            tf.Variable(np.asarray(value, np.float32), trainable=False, name=name)
+            for name, value in (
+                ("mean", scaler.mean), ("basis", scaler.basis), ("scale", scaler.scale),
+                ("seeds", seeds),
+            )
+        ]
+
+    def to_latents(self, vectors: Any) -> Any:
+        """Takes (B, D) in model units; returns latents (B, L)."""
+        return tf.matmul(vectors * self._scale, self._basis) + self._mean
+
+    def to_model(self, latents: Any) -> Any:
+        """Takes latents (B, L); returns (B, D) in model units."""
+        return tf.matmul(latents - self._mean, self._basis, transpose_b=True) / self._scale
+
+    def stretch(self, number: Any) -> Any:
+        """Takes numbers (N,); returns (N, S, D) in model units."""
+        return tf.gather(self.seeds, number)
+
+
+class Joints:
+    """Vectors to joints: `codecs.skeleton.SkeletonCodec.continue_from`.
+
+    That is an affine map, and sums over time of the turns and moves.
+
+    Attributes:
+        variables: the constants.
+    """
+
+    def __init__(self, codec: SkeletonCodec, dtype: Any = tf.float64) -> None:
+        """Takes the constants out.
+
+        Args:
+            codec: of the skeleton.
+            dtype: what is computed with; sums of float32 drift, by some micrometres in a minute.
+        """
+        self._dtype = dtype
+        self._num_joints, self._is_flat = len(codec.names), codec.is_flat
+        scaler, num_axes = codec.scaler, 2 if codec.is_flat else 3
+        matrix = np.zeros((codec.dim, len(codec.kept)))
+        matrix[:, codec.kept] = scaler.scale.astype(np.float64)[:, None] * scaler.basis
+        constant = codec.constant.copy()
+        constant[codec.kept] = scaler.mean
+        # Columns that come before the joints', and each joint's, that of its twin.
+        lead = len(codec.kept) - self._num_joints * num_axes
+        columns = lead + num_axes * codec.twin[:, None] + np.arange(num_axes)
+        columns = np.concatenate([np.arange(lead), columns.ravel()])
+        self._lead = lead
+        self.variables = self._matrix, self._constant = [
+            tf.Variable(tf.constant(value, dtype), trainable=False, name=name)
+            for name, value in (("matrix", matrix[:, columns]), ("constant", constant[columns]))
+        ]
+
+    def __call__(self, vectors: Any, placement: Any) -> tuple[Any, Any]:
+        """Takes (B, T, D) in model units, T > 0, and where the dancers are before.
+
+        Args:
+            vectors: of a dance, or of a part of one.
+            placement: (B, 3): radians about the vertical, and x and z of the middle in metres;
+                of joints of a picture x alone counts, and the others are handed on.
+
+        Returns:
+            joints (B, T, J, C) in metres, and the placement (B, 3) of what follows.
+        """
+        vectors, placement = (tf.cast(value, self._dtype) for value in (vectors, placement))
+        raw = tf.matmul(vectors, self._matrix) + self._constant
+        # Every column stays (B, T, 1), so that it goes with joints (B, T, J). LiteRT cannot insert
+        # an axis by None where it does not know the sizes beside it.
+        heading, x, z = tf.split(tf.expand_dims(placement, 1), 3, 2)
+        columns = tf.split(raw[:, :, : self._lead], self._lead, 2)
+        shape = (-1, tf.shape(raw)[1], self._num_joints, 2 if self._is_flat else 3)
+        local = tf.unstack(tf.reshape(raw[:, :, self._lead :], shape), axis=3)
+        if self._is_flat:
+            move, height = columns
+            x += tf.cumsum(move, 1)
+            axes, end = [local[0] + x, local[1] + height], [heading, x[:, -1:], z]
+        else:
+            turn, across, ahead, height = columns
+            headings = heading + tf.cumsum(turn, 1)
+            to_x, to_z = _turned(across, ahead, headings - turn)
+            x, z = x + tf.cumsum(to_x, 1), z + tf.cumsum(to_z, 1)
+            joints_x, joints_z = _turned(local[0], local[2], headings)
+            axes = [joints_x + x, local[1] + height, joints_z + z]
+            heading, circle = headings[:, -1:], tf.constant(2 * np.pi, self._dtype)
+            end = [heading - circle * tf.round(heading / circle), x[:, -1:], z[:, -1:]]
+        joints, after = tf.stack(axes, 3), tf.squeeze(tf.concat(end, 2), 1)
+        return tf.cast(joints, tf.float32), tf.cast(after, tf.float32)
+
+    def named(self, vectors: Any, placement: Any) -> dict[str, Any]:
+        """Does the same with a name for each output."""
+        return dict(zip(("joints", "next_placement"), self(vectors, placement)))
+
+
+def _turned(x: Any, z: Any, angles: Any) -> tuple[Any, Any]:
+    """Turns places about the vertical, from z towards x."""
+    cos, sin = tf.cos(angles), tf.sin(angles)
+    return x * cos + z * sin, z * cos - x * sin
+
+
+def _activation(layer: Any) -> Callable[[Any], Any]:
+    kind = getattr(layer.activation, "__name__", str(layer.activation))
+    if kind not in _ACTIVATIONS:
+        raise NotImplementedError(f"The activation {kind!r} is not exported.")
+    return _ACTIVATIONS[kind]
+
+
+def _array(value: Any) -> np.ndarray:
+    return np.asarray(keras.ops.convert_to_numpy(value), np.float32)

@@ -1,0 +1,63 @@
+"""What a trained VAE saw, drawn by itself, so that it does not forget it while it learns more.
+
+Pseudorehearsal (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"): a model
+folder has no frames, but real stretches of latents, and a decoder that draws them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from dancenet.support import files
+from dancenet.codecs.base import Scaler
+from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.model.folder import SCALER, SEEDS, ModelFolder
+from dancenet.nets.export.onnx import read_seeds
+
+_SETTLE = 2  # times each picture is encoded and decoded again, as in generation
+_BATCH = 64
+
+
+def remember(
+    encoder: keras.Model, decoder: keras.Model, folder: ModelFolder
+) -> np.ndarray | None:
+    """Draws the stretches of a model that has a dancer.
+
+    Args:
+        encoder: the model's.
+        decoder: the model's.
+        folder: where its stretches and its scaler lie.
+
+    Returns:
+        (T, H, W) uint8, 0 dancer and 255 background; None if the model has no stretches.
+    """
+    if not ((folder / SCALER).is_file() and (folder / SEEDS).is_file()):
+        return None
+    vectors = read_seeds(folder)
+    latents = Scaler.load(folder / SCALER).to_latents(vectors.reshape(-1, vectors.shape[2]))
+    parts = []
+    for first in range(0, len(latents), _BATCH):
+        whiteness = decoder.predict_on_batch(latents[first : first + _BATCH])
+        for _ in range(_SETTLE):
+            whiteness = decoder.predict_on_batch(encoder.predict_on_batch(whiteness)[0])
+        parts.append(np.where(whiteness[..., 0] < 0.5, np.uint8(DANCER), np.uint8(BACKGROUND)))
+    return np.concatenate(parts)
+
+
+def save(path: Path, frames: np.ndarray) -> None:
+    """Writes frames (T, H, W) at one bit a pixel, atomically."""
+    files.write_npz(path, bits=np.packbits(frames > 0, axis=2), width=frames.shape[2])
+
+
+def load(path: Path) -> np.ndarray:
+    """Reads what `save` wrote.
+
+    Raises:
+        UserError: the file is missing or damaged.
+    """
+    arrays = files.read_npz(path, "file of remembered frames")
+    pixels = np.unpackbits(arrays["bits"], axis=2, count=int(arrays["width"]))
+    return pixels * np.uint8(BACKGROUND)

@@ -1,0 +1,225 @@
+"""Writing files so that nothing is ever half-written, and checking what is read."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dancenet.support.errors import UserError
+
+
+def sha256_of(path: str | os.PathLike[str]) -> str:
+    """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def cache_folder() -> Path:
+    """Returns the folder for downloads: the one named by DANCENET_CACHE, or the user's cache."""
+    named = os.environ.get("DANCENET_CACHE")
+    if named:
+        return Path(named)
+    import pooch
+
+    return Path(pooch.os_cache("dancenet"))
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary path beside `path`; renames it to `path` if the block succeeds.
+
+    The temporary file keeps the suffix (writers choose the format by it) and is
+    removed if the block raises, so `path` is either the old file or the whole new one.
+
+    Args:
+        path: the final path. Its folder must exist.
+
+    Raises:
+        UserError: the folder does not exist or cannot be written.
+    """
+    path = Path(path)
+    check_parent(path)
+    try:
+        handle, name = tempfile.mkstemp(
+            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
+        )
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written ({error.strerror}). Choose another place with --out, "
+            "or free the disk."
+        ) from error
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        # mkstemp makes files private; a result should have the permissions of any new file.
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o666 & ~umask)
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a new folder beside `path`, which takes its place if the block succeeds.
+
+    Folders above it are made; an existing `path` is replaced. What the block left behind is removed
+    if it raises.
+
+    Raises:
+        UserError: the folder that is to hold it cannot be written.
+    """
+    path = Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    except OSError as error:
+        raise UserError(f"The folder {path} cannot be made ({error.strerror}).") from error
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        os.chmod(temporary, 0o777 & ~umask)
+        replace_folder(temporary, path)
+    except BaseException:
+        shutil.rmtree(temporary, ignore_errors=True)
+        raise
+
+
+def replace_folder(source: Path, target: Path) -> None:
+    """Moves a folder to the place of another on the same disk, whose old content is removed."""
+    old = target.with_name(f".{target.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if target.exists():
+        target.rename(old)
+    source.rename(target)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def check_parent(path: str | os.PathLike[str]) -> None:
+    """Raises UserError unless the folder that is to hold `path` exists and can be written."""
+    parent = Path(path).absolute().parent
+    if not parent.is_dir():
+        raise UserError(f"The folder {parent} does not exist; create it, or choose another output.")
+    if not os.access(parent, os.W_OK):
+        raise UserError(f"The folder {parent} cannot be written; choose another output.")
+
+
+def make_folder(path: str | os.PathLike[str]) -> None:
+    """Makes a folder, and those above it, if they are not there.
+
+    Raises:
+        UserError: it cannot be made.
+    """
+    try:
+        Path(path).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(
+            f"The folder {path} cannot be made ({error.strerror}); choose another output."
+        ) from error
+
+
+def check_overwrite(
+    path: str | os.PathLike[str],
+    overwrite: bool,
+    is_ours: Callable[[Path], bool] | None = None,
+) -> None:
+    """Refuses to write over something that dancenet did not make.
+
+    Args:
+        path: the file or folder about to be written.
+        overwrite: the user said that it may be replaced.
+        is_ours: tells whether an existing file was made by the same step. Without it
+            nothing that exists is replaced unless `overwrite`.
+
+    Raises:
+        UserError: `path` exists and may not be replaced.
+    """
+    path = Path(path)
+    if overwrite or not path.exists():
+        return
+    if path.is_file() and is_ours is not None and is_ours(path):
+        return
+    raise UserError(
+        f"{path} exists already; choose another output, or say --overwrite to replace it."
+    )
+
+
+def write_text(path: str | os.PathLike[str], text: str) -> None:
+    """Writes a UTF-8 text file atomically."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: str | os.PathLike[str], value: Any) -> None:
+    """Writes `value` as indented JSON, atomically."""
+    write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+
+
+def read_json(path: str | os.PathLike[str], what: str) -> Any:
+    """Reads a JSON file; `what` names it in the error.
+
+    Raises:
+        UserError: the file is missing, not readable, or not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {what} at {path}; make or fetch it again.") from error
+    except (ValueError, UnicodeDecodeError) as error:
+        raise UserError(
+            f"{path} is not a valid {what}: {error}. It was cut or edited; make or fetch it again."
+        ) from error
+
+
+def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """Writes arrays to a compressed .npz atomically. Object arrays are refused by readers."""
+    with atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
+
+
+def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
+    """Reads every array of a .npz file without ever unpickling.
+
+    Raises:
+        UserError: the file is missing, truncated, not an .npz, or holds pickled objects.
+    """
+    try:
+        # Opened here, because np.load leaves its own handle open when the archive is damaged.
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if isinstance(archive, np.ndarray):
+                raise UserError(f"{path} is a single array; a {what} is an .npz archive.")
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {what} at {path}.") from error
+    except UserError:
+        raise
+    except ValueError as error:
+        # NumPy's own words advise to unpickle whatever it does not recognise.
+        raise UserError(
+            f"{path} is not a readable {what}: it is no .npz archive of plain arrays, or it is "
+            "damaged. Make it again."
+        ) from error
+    except (
+        OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
+        NotImplementedError,
+    ) as error:
+        raise UserError(
+            f"{path} is not a readable {what}: {error}. Make it again if it was cut."
+        ) from error

@@ -1,0 +1,228 @@
+"""What every script shares: one-line errors, progress bars, Ctrl-C."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+from typing import Any, TypeVar
+
+from dancenet.support.errors import UserError
+
+T = TypeVar("T")
+
+INTERRUPTED = 130  # the exit status of a shell command stopped by Ctrl-C
+
+
+def run(
+    parser: argparse.ArgumentParser,
+    work: Callable[[argparse.Namespace], int | None],
+    argv: Sequence[str] | None = None,
+) -> int:
+    """Parses `argv`, calls `work`, and turns a user's mistake into one line.
+
+    Args:
+        parser: the script's parser; a usage error exits with 2, as argparse does.
+        work: the script's body. It may return an exit status; None is 0.
+        argv: the arguments, `sys.argv[1:]` if None.
+
+    Returns:
+        0 on success, 1 if the work failed, 130 if it was stopped with Ctrl-C.
+    """
+    arguments = parser.parse_args(argv)
+    # TensorFlow greets with pages about the processor unless told before it is imported.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings repeat what we say
+    try:
+        return work(arguments) or 0
+    except UserError as error:
+        say_error(parser.prog, str(error))
+        return 1
+    except KeyboardInterrupt as stop:
+        say_error(parser.prog, f"stopped. {stop}".rstrip())
+        return INTERRUPTED
+    except BrokenPipeError:
+        return 1
+    except MemoryError:
+        say_error(parser.prog, "there is not enough memory for this; try a smaller batch.")
+        return 1
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            message = "the disk is full; nothing half-written was left behind. Free some space."
+        else:
+            reason = error.strerror or str(error)
+            message = (
+                f"{error.filename} cannot be read or written ({reason}); see that it exists and "
+                "that you may use it, or choose another."
+                if error.filename
+                else reason
+            )
+        say_error(parser.prog, message)
+        return 1
+
+
+@contextmanager
+def finish_on_interrupt() -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C into an event, so that work in hand can be finished.
+
+    A second Ctrl-C raises KeyboardInterrupt as usual. Outside of the main thread, where
+    signals cannot be taken, nothing changes.
+    """
+    stopped = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield stopped
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        if stopped.is_set():
+            raise KeyboardInterrupt
+        stopped.set()
+
+    before = signal.signal(signal.SIGINT, stop)
+    try:
+        yield stopped
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def quiet_import() -> Iterator[None]:
+    """Keeps what a library writes to standard error while it is imported off the terminal.
+
+    TensorFlow's C++ part greets through the file descriptor before its log level is read.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with open(os.devnull, "wb") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+_silent = False
+
+
+@contextmanager
+def silence() -> Iterator[None]:
+    """Keeps `say` and progress bars quiet; errors and warnings are printed all the same."""
+    global _silent
+    before, _silent = _silent, True
+    try:
+        yield
+    finally:
+        _silent = before
+
+
+def say(message: str) -> None:
+    """Prints a line of progress or result where a progress bar may be running."""
+    from tqdm import tqdm
+
+    if _silent:
+        return
+    tqdm.write(message, file=sys.stdout)
+    sys.stdout.flush()
+
+
+def say_error(program: str, message: str) -> None:
+    """Prints an error as one paragraph on standard error."""
+    print(f"{program}: error: {message}", file=sys.stderr, flush=True)
+
+
+def warn(message: str) -> None:
+    """Prints a warning on standard error without breaking a progress bar."""
+    from tqdm import tqdm
+
+    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+
+def progress(
+    items: Iterable[T] | None = None,
+    *,
+    total: float | None = None,
+    description: str = "",
+    unit: str = "frame",
+    scale: bool = False,
+    enabled: bool | None = None,
+) -> Any:
+    """Wraps `items` in a progress bar with a rate and an ETA on standard error.
+
+    Args:
+        items: what to iterate; None for a bar that is moved with `.update(n)`.
+        total: how many items there are, if `items` has no length.
+        description: the words before the bar.
+        unit: what is counted.
+        scale: write large counts with k, M and G.
+        enabled: None shows the bar on a terminal only.
+    """
+    from tqdm import tqdm
+
+    return tqdm(
+        items,
+        total=total,
+        desc=description,
+        unit=unit if scale else f" {unit}",
+        unit_scale=scale,
+        disable=True if _silent else None if enabled is None else not enabled,
+        dynamic_ncols=True,
+        delay=0.5,
+        smoothing=0.1,
+    )
+
+
+def format_seconds(seconds: float) -> str:
+    """Formats a time a person can plan with: '48 s', '12 min', '3 h 05 min'."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns an argparse type that accepts finite numbers greater than zero."""
+
+    def parse(text: str) -> Any:
+        value = _number(kind, text)
+        if not value > 0:
+            raise argparse.ArgumentTypeError(f"must be greater than 0, received {text}")
+        return value
+
+    return parse
+
+
+def not_negative(kind: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Returns an argparse type that accepts finite numbers of at least zero."""
+
+    def parse(text: str) -> Any:
+        value = _number(kind, text)
+        if not value >= 0:
+            raise argparse.ArgumentTypeError(f"must be 0 or more, received {text}")
+        return value
+
+    return parse
+
+
+def finite(text: str) -> float:
+    """Is an argparse type that accepts any finite number."""
+    return float(_number(float, text))
+
+
+def _number(kind: Callable[[str], Any], text: str) -> Any:
+    try:
+        value = kind(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"must be a number, received {text!r}") from error
+    if value - value != 0:  # infinity and NaN
+        raise argparse.ArgumentTypeError(f"must be a finite number, received {text}")
+    return value

@@ -1,0 +1,176 @@
+"""BVH files: closed-form kinematics, and what is said of broken files."""
+
+from __future__ import annotations
+
+import gzip
+
+import numpy as np
+import pytest
+from motion_files import bvh_text, still
+
+from dancenet.data.mocap.bvh import axis_rotation, joint_positions, read_bvh
+from dancenet.support.errors import UserError
+
+ARM = """HIERARCHY
+ROOT base
+{
+  OFFSET 0 0 0
+  CHANNELS %s
+  JOINT arm { OFFSET 0 10 0 CHANNELS %s
+    End Site
+    {
+      OFFSET 0 5 0
+    }
+  }
+}
+MOTION
+Frames: 1
+Frame Time: 0.02
+%s
+"""
+
+
+def arm(tmp_path, root, joint, values):
+    """Returns the positions of a chain of two bones, 10 and 5 long, in one frame."""
+    path = tmp_path / "arm.bvh"
+    text = ARM % (root, joint, values)
+    path.write_text(text.replace("OFFSET 0 10 0 CHANNELS", "\nOFFSET 0 10 0\nCHANNELS"))
+    motion = read_bvh(path)
+    return {name: place[0] for name, place in joint_positions(motion).items()}
+
+
+def body(tmp_path, edit=lambda text: text, num_frames=4):
+    path = tmp_path / "body.bvh"
+    path.write_text(edit(bvh_text(still(num_frames))))
+    return path
+
+
+@pytest.mark.parametrize("axis", range(3))
+def test_a_quarter_turn_brings_each_axis_to_the_next(axis):
+    turn = axis_rotation(axis, np.array([90.0]))[0]
+    first, second = np.eye(3)[(axis + 1) % 3], np.eye(3)[(axis + 2) % 3]
+    assert np.allclose(turn @ first, second)
+    assert np.allclose(turn @ np.eye(3)[axis], np.eye(3)[axis])
+
+
+def test_a_quarter_turn_about_z_lays_an_upright_arm_to_the_left(tmp_path):
+    places = arm(tmp_path, "3 Zrotation Xrotation Yrotation", "1 Zrotation", "90 0 0 0")
+    assert np.allclose(places["arm"], [-10, 0, 0])
+    assert np.allclose(places["arm/end"], [-15, 0, 0])
+
+
+def test_a_joint_turns_in_the_frame_of_its_parent(tmp_path):
+    places = arm(tmp_path, "1 Zrotation", "1 Zrotation", "90 90")
+    assert np.allclose(places["arm"], [-10, 0, 0])
+    assert np.allclose(places["arm/end"], [-10, -5, 0])
+
+
+@pytest.mark.parametrize(
+    "order, expected",
+    [("Zrotation Xrotation", [0, 0, 10]), ("Xrotation Zrotation", [-10, 0, 0])],
+)
+def test_rotations_multiply_in_the_order_of_the_channels(tmp_path, order, expected):
+    places = arm(tmp_path, f"2 {order}", "0", "90 90")
+    assert np.allclose(places["arm"], expected)
+
+
+def test_position_channels_of_a_root_move_everything(tmp_path):
+    places = arm(tmp_path, "3 Zposition Xposition Yrotation", "0", "3 2 0")
+    assert np.allclose(places["base"], [2, 0, 3])
+    assert np.allclose(places["arm"], [2, 10, 3])
+
+
+def test_position_channels_of_a_joint_replace_its_offset_or_add_to_it(tmp_path):
+    channels = "3 Xposition Yposition Zposition"
+    replaced = arm(tmp_path, "1 Zrotation", channels, "0 0.5 9 0")
+    added = arm(tmp_path, "1 Zrotation", channels, "0 0.5 -1 0")
+    assert np.allclose(replaced["arm"], [0.5, 9, 0])
+    assert np.allclose(added["arm"], [0.5, 9, 0])
+
+
+def test_only_the_joints_asked_for_are_returned(tmp_path):
+    motion = read_bvh(body(tmp_path))
+    assert set(joint_positions(motion, ["LeftHand", "Head"])) == {"LeftHand", "Head"}
+
+
+def test_a_gzipped_file_is_known_by_its_content(tmp_path):
+    text = bvh_text(still(3))
+    (tmp_path / "plain.bvh").write_text(text)
+    (tmp_path / "packed.bvh").write_bytes(gzip.compress(text.encode()))
+    plain, packed = read_bvh(tmp_path / "plain.bvh"), read_bvh(tmp_path / "packed.bvh")
+    assert plain.names == packed.names and np.array_equal(plain.values, packed.values)
+
+
+def test_carriage_returns_tabs_and_a_byte_order_mark_do_not_matter(tmp_path):
+    path = body(tmp_path, lambda text: "\ufeff" + text.replace("\n", "\r\n"))
+    assert read_bvh(path).num_frames == 4
+
+
+def test_a_file_cut_in_a_frame_keeps_the_whole_ones_and_counts_the_lost(tmp_path):
+    path = body(tmp_path, lambda text: text[:-150], num_frames=10)
+    motion = read_bvh(path)
+    assert motion.num_frames == 8  # a frame of zeros has about 135 characters
+    assert "8 whole frames of 10; 2 are lost" in motion.warnings[0]
+
+
+def test_a_file_cut_in_its_last_number_loses_that_frame(tmp_path):
+    path = body(tmp_path, lambda text: text.rsplit("\n", 3)[0], num_frames=10)
+    motion = read_bvh(path)
+    assert motion.num_frames == 7
+    assert motion.warnings
+
+
+def test_a_cut_gzip_keeps_what_unpacks(tmp_path):
+    rng = np.random.default_rng(0)
+    values = still(400)
+    values[:, 3:] = rng.normal(size=values[:, 3:].shape)
+    data = gzip.compress(bvh_text(values).encode())
+    (tmp_path / "cut.bvh.gz").write_bytes(data[: len(data) // 2])
+    motion = read_bvh(tmp_path / "cut.bvh.gz")
+    assert 100 < motion.num_frames < 300
+    assert np.allclose(motion.values, values[: motion.num_frames], rtol=1e-5, atol=1e-5)
+    assert len(motion.warnings) == 2
+
+
+def test_more_frames_than_announced_are_used(tmp_path):
+    motion = read_bvh(body(tmp_path, lambda text: text.replace("Frames: 4", "Frames: 2")))
+    assert motion.num_frames == 4
+    assert "announces 2 frames and holds 4" in motion.warnings[0]
+
+
+def number(text, row, column, word):
+    """Replaces one number of the motion."""
+    lines = text.splitlines()
+    first = next(k for k, line in enumerate(lines) if line.startswith("Frame Time")) + 1
+    words = lines[first + row].split()
+    words[column] = word
+    lines[first + row] = " ".join(words)
+    return "\n".join(lines) + "\n"
+
+
+@pytest.mark.parametrize(
+    "edit, message",
+    [
+        (lambda text: "mesh\n" + text, "is not a BVH file.*begins with 'mesh HIER"),
+        (lambda text: "", "is empty"),
+        (lambda text: text[: text.index("MOTION")], "ends before its MOTION"),
+        (lambda text: text.replace("}", "", 1), "ends before its last bracket"),
+        (lambda text: text[: text.index("Frame Time")], "holds no whole frame"),
+        (lambda text: text.replace("CHANNELS 3", "CHANNELS 4", 1), "cannot be read at the line"),
+        (lambda text: text.replace("Zrotation", "Wrotation", 1), "cannot be read at the line"),
+        (lambda text: text.replace("OFFSET 0 10 0", "OFFSET 0 ten 0"), "line 'OFFSET 0 ten 0'"),
+        (lambda text: number(text, 1, 4, ""), "Frame 2 .* has 68 values; .* 69 channels"),
+        (lambda text: number(text, 1, 4, "1 2"), "Frame 2 .* has 70 values; .* 69 channels"),
+        (lambda text: number(text, 2, 4, "nan"), "Frame 3 .*'nan' for Hips xrotation"),
+        (lambda text: number(text, 2, 4, "-inf"), "Frame 3 .*'-inf' for Hips xrotation"),
+        (lambda text: number(text, 0, 6, "1,5"), "Frame 1 .*'1,5' for Spine zrotation"),
+    ],
+)
+def test_a_broken_file_says_what_is_broken(tmp_path, edit, message):
+    with pytest.raises(UserError, match=message):
+        read_bvh(body(tmp_path, edit))
+
+
+def test_a_missing_file_is_a_plain_error(tmp_path):
+    with pytest.raises(UserError, match="is not a file"):
+        read_bvh(tmp_path / "none.bvh")

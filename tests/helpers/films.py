@@ -1,0 +1,85 @@
+"""Small films, made by the tests that read them."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import cv2
+import imageio_ffmpeg
+import numpy as np
+
+SHARED = Path(__file__).resolve().parents[3] / "shared"
+
+
+def ffmpeg(*arguments: str | Path) -> None:
+    """Runs ffmpeg; fails loudly."""
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", *map(str, arguments)]
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def write_film(
+    path: Path, frames: Iterable[np.ndarray], fps: float = 20, options: tuple[str, ...] = ()
+) -> Path:
+    """Encodes (H, W, 3) uint8 RGB frames almost without loss."""
+    frames = list(frames)
+    height, width = frames[0].shape[:2]
+    quality = ("-crf", "8", "-preset", "ultrafast") if path.suffix in (".mp4", ".mkv") else ()
+    command = [
+        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo",
+        "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:g}", "-i", "-",
+        *quality, *(("-pix_fmt", "yuv420p") if path.suffix != ".gif" else ()), *options, str(path),
+    ]  # fmt: skip
+    data = b"".join(np.ascontiguousarray(frame).tobytes() for frame in frames)
+    subprocess.run(command, check=True, input=data)
+    return path
+
+
+def wall(width: int = 160, height: int = 90, color: tuple[int, int, int] = (220, 215, 205)):
+    """A plain wall."""
+    return np.full((height, width, 3), color, np.uint8)
+
+
+def room(width: int = 160, height: int = 90, seed: int = 0) -> np.ndarray:
+    """A wall with pictures on it: rectangles of many colours."""
+    rng = np.random.default_rng(seed)
+    scene = wall(width, height, tuple(rng.integers(90, 200, 3).tolist()))
+    for _ in range(30):
+        x, y = rng.integers(0, width), rng.integers(0, height)
+        w, h = rng.integers(6, 40, 2)
+        scene[y : y + h, x : x + w] = rng.integers(60, 180, 3)
+    return scene
+
+
+def figure_mask(shape: tuple[int, ...], x: float, y: float, size: float = 50) -> np.ndarray:
+    """A body of a head, a trunk and two legs, `size` pixels tall, centred at (x, y)."""
+    mask = np.zeros(shape[:2], np.uint8)
+    centre = (round(x), round(y))
+    cv2.ellipse(mask, centre, (round(size * 0.14), round(size * 0.28)), 0, 0, 360, 1, -1)
+    head = (round(x), round(y - size * 0.38))
+    cv2.circle(mask, head, round(size * 0.11), 1, -1)
+    for side in (-1, 1):
+        foot = (round(x + side * size * 0.16), round(y + size * 0.46))
+        cv2.line(mask, centre, foot, 1, max(2, round(size * 0.08)))
+    return mask > 0
+
+
+def dancer_on(
+    scene: np.ndarray,
+    path: Iterable[tuple[float, float]],
+    size: float = 50,
+    color: tuple[int, int, int] = (25, 20, 30),
+) -> list[np.ndarray]:
+    """Frames of a figure at the places of `path` before a scene."""
+    frames = []
+    for x, y in path:
+        frame = scene.copy()
+        frame[figure_mask(scene.shape, x, y, size)] = color
+        frames.append(frame)
+    return frames
+
+
+def sway(count: int, x: float = 80, y: float = 45, reach: float = 25) -> list[tuple[float, float]]:
+    """Places of a dancer who goes from side to side once in 20 frames."""
+    return [(x + reach * np.sin(2 * np.pi * k / 20), y) for k in range(count)]

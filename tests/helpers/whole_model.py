@@ -1,0 +1,46 @@
+"""A small model with everything a trained one has, weights drawn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from export_models import SMALL_VAE, make_folder
+
+from dancenet.codecs.base import Scaler
+from dancenet.model.config import DancerConfig, VaeConfig
+from dancenet.support.files import write_npz
+from dancenet.model.folder import ModelFolder
+
+DANCERS = {
+    "lean": DancerConfig(dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6),
+    "styles": DancerConfig(
+        dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6, styles=("ballet", "house")
+    ),
+    "mse": DancerConfig(dim=4, units=24, layers=2, num_mixtures=1, head="mse"),
+    "2018": DancerConfig(
+        network="dancenet", dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1
+    ),
+    "dancenet": DancerConfig(
+        network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
+        dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
+    ),
+}
+STRETCHES, STRETCH = 3, 5
+
+
+def write_whole_model(path: Path, network: str) -> ModelFolder:
+    """Writes weights, scaler and seed stretches of one of the small models above."""
+    config = DANCERS[network]
+    vae = VaeConfig(network=config.network, **SMALL_VAE)  # type: ignore[arg-type]
+    folder = make_folder(path, vae=vae, dancer=config)
+    rng = np.random.default_rng(1)
+    basis = np.linalg.qr(rng.normal(size=(vae.latent_dim, config.dim)))[0].T
+    Scaler(
+        rng.normal(size=vae.latent_dim).astype(np.float32), basis.astype(np.float32),
+        rng.uniform(0.5, 2, config.dim).astype(np.float32),
+    ).save(folder / "scaler.npz")
+    seeds = rng.normal(size=(STRETCHES, STRETCH, config.dim)).astype(np.float32)
+    write_npz(folder / "seeds.npz", vectors=seeds)
+    folder.seal()
+    return folder

@@ -1,0 +1,45 @@
+"""A folder in which a small dancer can be trained, on a figure of eight."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dancenet.codecs.latents import Latents
+from dancenet.model.config import ModelConfig, VaeConfig
+from dancenet.model.folder import ModelFolder
+from dancenet.support import files
+
+FLAGS = [
+    "--units", "16", "--mixtures", "2", "--look-back", "12", "--stride", "6", "--batch-size", "8",
+    "--latents", "latents.npz", "--name", "tiny",
+]
+
+
+def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
+    time = phase + np.arange(num_frames) / 12
+    return np.stack(
+        [np.sin(time), np.sin(2 * time), np.cos(time), 0.1 * np.cos(3 * time)], axis=1
+    ).astype(np.float32)
+
+
+@pytest.fixture()
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a model that has a VAE, and latents of its encoder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("dancenet.nets.training.dancer._TRIAL_SECONDS", 1.0)
+    folder = ModelFolder(tmp_path / "weights" / "tiny")
+    folder.create()
+    folder.write_config(ModelConfig("tiny", vae=VaeConfig(latent_dim=4)))
+    (folder / "encoder.onnx").write_bytes(b"an encoder")
+    lengths = (100, 90, 70)
+    z_mean = np.concatenate([figure_of_eight(n, 0.3 * n) for n in lengths])
+    stops = np.cumsum(lengths).tolist()
+    clips = tuple(range(stop - n, stop) for n, stop in zip(lengths, stops))
+    Latents(
+        z_mean, np.full_like(z_mean, -8.0), 25.0, clips, ("train", "train", "val"),
+        ("one.mp4", "two.mp4", "three.mp4"), files.sha256_of(folder / "encoder.onnx"),
+    ).save("latents.npz")
+    return tmp_path

@@ -1,0 +1,152 @@
+"""What Keras 2.2.0 on TensorFlow 1.9 computed from genuine files of 2018, on both runtimes here.
+
+The arrays were made by the original code; the tolerances are absolute and allow for float32
+sums in another order. Where the files are not, these tests skip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
+pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
+
+import files_2018 as old  # noqa: E402
+from dancenet.codecs.base import Scaler  # noqa: E402
+from dancenet.model.folder import ModelFolder  # noqa: E402
+from dancenet.nets import dancer, vae  # noqa: E402
+from dancenet.legacy import h5 as legacy  # noqa: E402
+from dancenet.legacy.import_model import import_model  # noqa: E402
+from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel  # noqa: E402
+from dancenet.sequence import legacy as dance_2018  # noqa: E402
+from dancenet.sequence.generate import StepModel, generate  # noqa: E402
+from dancenet.sequence.mixture import Mixture, log_likelihood  # noqa: E402
+
+VAE_TOLERANCE = 1e-5
+MIXTURE_TOLERANCE = 2e-5
+NATS_TOLERANCE = 1e-3
+# In the latent's units, of values up to 5; the feedback carries every rounding on.
+ROLLOUT_TOLERANCE = 5e-5
+
+
+@dataclass
+class Networks:
+    """The four networks on one runtime."""
+
+    encoder: object
+    decoder: object
+    step_model: StepModel
+
+
+@pytest.fixture(scope="module")
+def golden():
+    with np.load(old.real("golden.npz")) as file:
+        return dict(file)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    files = [old.real(name) for name in ("vae_cnn.h5", "gendance.h5", "lv.npy")]
+    folder = ModelFolder(tmp_path_factory.mktemp("weights") / "old")
+    folder.path.mkdir()
+    import_model(*files, folder, "old")
+    return folder
+
+
+@pytest.fixture(scope="module", params=["keras", "onnx"])
+def networks(request, folder):
+    if request.param == "onnx":
+        return Networks(
+            OnnxEncoder(folder / "encoder.onnx"), OnnxDecoder(folder / "decoder.onnx"),
+            OnnxStepModel(folder / "step.onnx"),
+        )
+    config = folder.read_config()
+    encoder, decoder = vae.load_vae(config.vae, folder / "vae.weights.h5")
+    network = dancer.load_dancer(config.dancer, folder / "dancer.weights.h5")
+    return Networks(
+        encoder.predict_on_batch, lambda latents: decoder.predict_on_batch(latents)[..., 0],
+        dancer.KerasStepModel(network),
+    )
+
+
+def mixtures(networks, vectors) -> Mixture:
+    model = networks.step_model
+    return model.step(vectors, model.initial_state(len(vectors)))[0]
+
+
+def check(received, expected, tolerance):
+    np.testing.assert_allclose(received, expected, rtol=0, atol=tolerance)
+
+
+def test_the_encoder_is_that_of_2018(networks, golden):
+    z_mean, z_log_var = networks.encoder(golden["frames"])
+    check(z_mean, golden["z_mean"], VAE_TOLERANCE)
+    check(z_log_var, golden["z_log_var"], VAE_TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("latents", "pictures"), [("latents", "decoded"), ("z_mean", "decoded_from_z_mean")]
+)
+def test_the_decoder_is_that_of_2018(networks, golden, latents, pictures):
+    check(networks.decoder(golden[latents]), golden[pictures][..., 0], VAE_TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "raw"), [("latents_scaled", "mdn_raw"), ("latents", "mdn_raw_from_unscaled")]
+)
+def test_the_mixture_is_that_of_2018(networks, golden, vectors, raw):
+    mixture = mixtures(networks, golden[vectors])
+    flat = [part.reshape(8, -1) for part in (mixture.mu, mixture.sigma, mixture.pi_logits)]
+    check(np.concatenate(flat, axis=1), golden[raw], MIXTURE_TOLERANCE)
+
+
+def test_the_likelihood_is_that_of_2018(networks, golden):
+    mixture = mixtures(networks, golden["latents_scaled"])
+    nats = -log_likelihood(mixture, golden["targets_scaled"])
+    check(nats, golden["mixture_nll"], NATS_TOLERANCE)
+
+
+def test_the_loss_in_training_is_that_of_2018(golden):
+    nats = dancer.mixture_nats(golden["mdn_raw"], golden["targets_scaled"], 24)
+    check(128 * keras.ops.convert_to_numpy(nats), golden["mixture_nll"], NATS_TOLERANCE)
+
+
+def test_the_scaler_is_that_of_2018(folder, golden):
+    scaler = Scaler.load(folder / "scaler.npz")
+    check(scaler.to_model(golden["latents"]), golden["latents_scaled"], 1e-6)
+    check(scaler.to_latents(golden["latents_scaled"]), golden["latents"], 5e-6)
+    check(scaler.mean, golden["scaler_data_min_"], 0)
+    check(scaler.mean + scaler.scale, golden["scaler_data_max_"], 1e-6)
+
+
+def test_the_noiseless_dance_of_2018_is_danced_again(networks, folder, golden):
+    scaler = Scaler.load(folder / "scaler.npz")
+    vectors = list(dance_2018.generate(
+        networks.step_model, golden["seed_scaled"][None, None], 16, [np.random.default_rng(0)],
+        0.0, scaler.to_latents,
+    ))
+    check(
+        scaler.to_latents(np.concatenate(vectors)), golden["rollout_mode_legacy_feedback"],
+        ROLLOUT_TOLERANCE,
+    )
+
+
+def test_the_noiseless_dance_with_scaled_feedback_is_that_of_the_same_weights(
+    networks, folder, golden
+):
+    scaler = Scaler.load(folder / "scaler.npz")
+    vectors = list(generate(
+        networks.step_model, golden["seed_scaled"][None, None], 16, [np.random.default_rng(0)], 0.0
+    ))
+    check(
+        scaler.to_latents(np.concatenate(vectors)), golden["rollout_mode_fixed_feedback"],
+        ROLLOUT_TOLERANCE,
+    )
+
+
+def test_the_genuine_weights_carry_no_state(networks):
+    assert networks.step_model.initial_state(3) == ()
+    assert legacy.DANCER_2018.keeps_state is False

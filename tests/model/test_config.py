@@ -1,0 +1,87 @@
+"""Configurations round-trip, and an unknown key is an error that names it."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.support.errors import UserError
+
+WHOLE = ModelConfig(
+    "salsa", 25.0, vae=VaeConfig("dancenet"), dancer=DancerConfig(dim=40), training={"a": 1}
+)
+
+
+STYLED = dataclasses.replace(
+    WHOLE, dancer=DancerConfig(
+        dim=40, styles=("ballet", "house dance"), head="mse", num_mixtures=1
+    )
+)
+
+
+@pytest.mark.parametrize("config", [WHOLE, ModelConfig("begun"), STYLED])
+def test_a_configuration_round_trips_through_json(config):
+    assert ModelConfig.from_json(json.loads(json.dumps(config.to_json()))) == config
+
+
+@pytest.mark.parametrize(
+    "path, value, message",
+    [
+        (("colour",), 1, "colour"),
+        (("vae", "depth"), 1, "depth"),
+        (("format",), 2, "format 2"),
+        (("fps",), "thirty", "fps is 'thirty'"),
+        (("vae", "latent_dim"), True, "latent_dim is True"),
+        (("vae", "network"), "huge", "one of lean, dancenet"),
+        (("vae",), 3, "vae is 3"),
+        (("dancer", "head"), "linear", "head must be one of mixture, mse; received 'linear'"),
+        (("dancer", "head"), "mse", "has one Gaussian; received 5"),
+        (("dancer", "styles"), "ballet", "styles is 'ballet'"),
+        (("dancer", "styles"), ["ballet", 3], "styles is 3"),
+        (("dancer", "styles"), ["ballet", "ballet"], "styles must differ; received ballet, ballet"),
+        (("dancer", "styles"), ["ballet", " "], "every style needs a name"),
+    ],
+)
+def test_what_does_not_fit_is_named(path, value, message):
+    content = WHOLE.to_json()
+    place = content
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    with pytest.raises(UserError, match=message):
+        ModelConfig.from_json(content)
+
+
+def test_a_model_without_styles_has_the_configuration_it_had_before_there_were_any():
+    assert not {"styles", "head"} & set(WHOLE.to_json()["dancer"])
+    assert STYLED.to_json()["dancer"]["styles"] == ["ballet", "house dance"]
+
+
+def test_the_released_configuration_is_read_and_written_as_it_is():
+    path = Path(__file__).parents[2] / "weights" / "silhouette_v1" / "config.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    written = ModelConfig.from_json(content).to_json()
+    assert list(written["dancer"].items()) == list(content["dancer"].items())
+    assert written == content
+
+
+def test_the_style_is_the_last_of_the_state_and_the_only_one_where_no_other_is_kept():
+    config = DancerConfig(dim=4, units=8, layers=2, steps_seen=1, styles=("a", "b", "c"))
+    assert config.state_widths == {"h0": 8, "c0": 8, "h1": 8, "c1": 8, "last1": 4, "style": 3}
+    forgetful = dataclasses.replace(config, steps_seen=0, look_back=1)
+    assert forgetful.state_widths == {"style": 3}
+    assert dataclasses.replace(forgetful, styles=()).state_widths == {}
+
+
+def test_a_missing_name_is_an_error():
+    with pytest.raises(UserError, match="name"):
+        ModelConfig.from_json({"format": 1})
+
+
+def test_a_list_is_no_configuration():
+    with pytest.raises(UserError, match="format"):
+        ModelConfig.from_json([])

@@ -1,0 +1,143 @@
+"""The script: what a user types, what is printed, and what is left on the disk."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from films import dancer_on, sway, wall, write_film
+
+from dancenet.data.frames.folder import FrameFolder
+from scripts import extract_frames
+
+
+@pytest.fixture
+def film(tmp_path):
+    return write_film(tmp_path / "dance.mp4", dancer_on(wall(), sway(24)))
+
+
+def extract(*arguments):
+    return extract_frames.main([str(argument) for argument in arguments])
+
+
+def test_a_film_becomes_frames_clips_and_a_report(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    assert extract(film, "-o", out, "--method", "threshold") == 0
+    folder = FrameFolder.open(out)
+    assert folder.num_frames == 24 and folder.fps == 20
+    assert sorted(path.name for path in (out / "report").iterdir()) == [
+        "footage.png", "footage.txt",
+    ]  # fmt: skip
+    printed = capsys.readouterr().out
+    assert "usable: 1.2 of 1.2 seconds" in printed and "advice:" in printed
+
+
+def test_more_videos_append_as_further_clips(tmp_path, film):
+    out = tmp_path / "imgs"
+    options = ("-o", out, "--method", "threshold")
+    assert extract(film, film, *options) == 0
+    assert extract(film, *options) == 0
+    assert [(c.first, c.last) for c in FrameFolder.open(out).clips] == [
+        (1, 24), (25, 48), (49, 72),
+    ]  # fmt: skip
+    assert extract(film, *options, "--overwrite") == 0
+    assert FrameFolder.open(out).num_frames == 24
+
+
+def test_a_report_can_lie_elsewhere(tmp_path, film):
+    out = tmp_path / "imgs"
+    assert extract(film, "-o", out, "--method", "threshold", "--report", tmp_path / "look") == 0
+    assert (tmp_path / "look.txt").exists() and (tmp_path / "look.png").exists()
+    assert not (out / "report").exists()
+
+
+def test_a_report_replaces_a_report_and_nothing_else(tmp_path, film, capsys):
+    arguments = (film, "-o", tmp_path / "imgs", "--method", "threshold", "--report")
+    assert extract(*arguments, tmp_path / "look") == 0
+    assert extract(*arguments, tmp_path / "look") == 0
+    (tmp_path / "diary.txt").write_text("dear diary")
+    assert extract(*arguments, tmp_path / "diary.txt") == 1
+    assert "exists already" in capsys.readouterr().err
+    assert (tmp_path / "diary.txt").read_text() == "dear diary"
+    assert FrameFolder.open(tmp_path / "imgs").num_frames == 48
+
+
+def test_fps_start_and_seconds_reach_the_reader(tmp_path, film):
+    out = tmp_path / "imgs"
+    arguments = (film, "-o", out, "--method", "threshold", "--fps", 10)
+    assert extract(*arguments, "--start", 0.2, "--seconds", 0.8) == 0
+    folder = FrameFolder.open(out)
+    assert folder.fps == 10 and folder.num_frames == 8
+
+
+def test_a_bad_file_among_good_ones_is_left_out_and_told(tmp_path, film, capsys):
+    (tmp_path / "bad.mp4").write_text("no film")
+    out = tmp_path / "imgs"
+    assert extract(tmp_path / "bad.mp4", film, "-o", out, "--method", "threshold") == 1
+    assert FrameFolder.open(out).num_frames == 24
+    assert "is not a video" in capsys.readouterr().err
+
+
+def test_a_bad_file_alone_is_one_sentence_and_leaves_no_folder(tmp_path, capsys):
+    (tmp_path / "bad.mp4").write_text("no film")
+    assert extract(tmp_path / "bad.mp4", "-o", tmp_path / "imgs") == 1
+    message = capsys.readouterr().err
+    assert "is not a video" in message and "Traceback" not in message
+    assert not (tmp_path / "imgs").exists()
+
+
+def test_an_output_in_no_folder_says_so(tmp_path, film, capsys):
+    assert extract(film, "-o", tmp_path / "none" / "imgs", "--method", "threshold") == 1
+    assert "does not exist" in capsys.readouterr().err
+
+
+def test_clips_of_different_rates_in_one_folder_are_warned_about(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    options = ("-o", out, "--method", "threshold")
+    assert extract(film, *options) == 0
+    assert extract(film, *options, "--fps", 10) == 0
+    assert "--fps 10" in capsys.readouterr().err
+
+
+def test_ctrl_c_exits_with_130_and_says_what_is_kept(tmp_path, film, capsys, monkeypatch):
+    from dancenet.data.footage import extract as extraction
+
+    genuine, calls = extraction.extract, []
+
+    def extract_once(*arguments):
+        if calls:
+            raise KeyboardInterrupt
+        calls.append(arguments)
+        return genuine(*arguments)
+
+    monkeypatch.setattr(extraction, "extract", extract_once)
+    out = tmp_path / "imgs"
+    assert extract(film, film, "-o", out, "--method", "threshold") == 130
+    assert "holds 1 whole clip" in capsys.readouterr().err
+    assert len(json.loads((out / "clips.json").read_text())["clips"]) == 1
+    assert (out / "report" / "footage.txt").exists()
+
+
+@pytest.mark.parametrize("option", [("--fps", "0"), ("--seconds", "-1"), ("--method", "magic")])
+def test_impossible_options_are_usage_errors(film, option):
+    with pytest.raises(SystemExit) as stop:
+        extract(film, *option)
+    assert stop.value.code == 2
+
+
+def test_a_failure_leaves_what_was_to_be_overwritten(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    assert extract(film, "-o", out, "--method", "threshold") == 0
+    nobody = write_film(tmp_path / "wall.mp4", [wall()] * 24)
+    capsys.readouterr()
+    assert extract(nobody, "-o", out, "--method", "threshold", "--overwrite") == 1
+    assert "No dancer" in capsys.readouterr().err
+    assert FrameFolder.open(out).num_frames == 24
+
+
+def test_a_folder_is_not_extracted_into_itself(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    assert extract(film, "-o", out, "--method", "threshold") == 0
+    assert extract(out, "-o", out, "--method", "threshold", "--overwrite") == 1
+    assert "both the source and the output" in capsys.readouterr().err
+    assert FrameFolder.open(out).num_frames == 24

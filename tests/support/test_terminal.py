@@ -1,0 +1,99 @@
+"""A user's mistake is one line and an exit status; a bug keeps its traceback."""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import signal
+import sys
+import threading
+
+import pytest
+
+from dancenet.support import terminal
+from dancenet.support.errors import MissingExtra, UserError
+
+
+def _run(work):
+    return terminal.run(argparse.ArgumentParser(prog="verb"), work, [])
+
+
+def _raiser(error):
+    def work(arguments):
+        raise error
+
+    return work
+
+
+def test_success_exits_with_zero():
+    assert _run(lambda arguments: None) == 0
+
+
+def test_a_user_error_is_one_line_and_exits_with_one(capsys):
+    assert _run(_raiser(UserError("The tea is cold; boil it again."))) == 1
+    assert capsys.readouterr().err == "verb: error: The tea is cold; boil it again.\n"
+
+
+def test_a_full_disk_is_named(capsys):
+    assert _run(_raiser(OSError(errno.ENOSPC, "No space left on device"))) == 1
+    assert "disk is full" in capsys.readouterr().err
+
+
+def test_a_refused_file_is_named(capsys):
+    assert _run(_raiser(PermissionError(errno.EACCES, "Permission denied", "/a/b"))) == 1
+    assert "/a/b cannot be read or written (Permission denied)" in capsys.readouterr().err
+
+
+def test_ctrl_c_says_what_was_kept(capsys):
+    assert _run(_raiser(KeyboardInterrupt("The first clip is kept."))) == terminal.INTERRUPTED
+    assert "The first clip is kept." in capsys.readouterr().err
+
+
+def test_a_bug_keeps_its_traceback():
+    with pytest.raises(ZeroDivisionError):
+        _run(lambda arguments: 1 // 0)
+
+
+def test_a_missing_extra_is_named_with_its_command():
+    message = str(MissingExtra("Training", "train", "tensorflow"))
+    assert "Training needs" in message and "dancenet[train]" in message
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "nan", "inf", "abc"])
+def test_positive_refuses(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="received"):
+        terminal.positive(float)(text)
+
+
+def test_positive_and_not_negative_accept():
+    assert terminal.positive(int)("3") == 3
+    assert terminal.not_negative(float)("0") == 0.0
+    with pytest.raises(argparse.ArgumentTypeError, match="0 or more"):
+        terminal.not_negative(float)("-0.1")
+
+
+@pytest.mark.parametrize(
+    "seconds, text", [(48, "48 s"), (12 * 60, "12 min"), (3 * 3600 + 300, "3 h 05 min")]
+)
+def test_times_are_written_for_people(seconds, text):
+    assert terminal.format_seconds(seconds) == text
+
+
+def test_what_a_library_says_while_it_is_imported_is_not_shown(capfd):
+    with terminal.quiet_import():
+        os.write(2, b"I0000 greetings")
+    os.write(2, b"an error")
+    assert capfd.readouterr().err == "an error"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no signal to oneself there")
+def test_a_second_ctrl_c_gives_up() -> None:
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        with terminal.finish_on_interrupt() as stopped:
+            os.kill(os.getpid(), signal.SIGINT)
+            assert stopped.wait(1)
+            os.kill(os.getpid(), signal.SIGINT)
+            threading.Event().wait(1)
+    assert signal.getsignal(signal.SIGINT) is before
