@@ -1,5 +1,5 @@
 # make dance: writes dance.mp4, 16 seconds of a new dance, from a fresh clone.
-# make test:  installs everything and runs the whole test suite, flake8 and mypy.
+# make test:  installs everything and runs the whole test suite, ruff and mypy.
 # make bench: measures what everything costs, ten minutes, and writes benchmarks/RESULTS.md.
 # make clean: removes what the other two installed.
 
@@ -16,7 +16,8 @@ dance: $(VENV)/.light
 	$(BIN)/python scripts/generate_video.py --seconds $(SECONDS) --out dance.mp4
 
 test: $(VENV)/.everything
-	$(BIN)/python -m flake8 dancenet scripts tests benchmarks
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q
 

@@ -17,24 +17,31 @@ from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import cv2  # noqa: E402
-import keras  # noqa: E402
-import numpy as np  # noqa: E402
-import onnx  # noqa: E402
-from keras_mdn_layer import sample_from_output  # noqa: E402
+import cv2
+import keras
+import numpy as np
+import onnx
+from keras_mdn_layer import sample_from_output
 
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig  # noqa: E402
-from dancenet.support.files import write_npz  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.nets import dancer, vae  # noqa: E402
-from dancenet.nets.export import onnx as export  # noqa: E402
-from dancenet.nets.training.loop import jit_compile  # noqa: E402
+from dancenet.codecs.base import Scaler
+from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.model.folder import ModelFolder
+from dancenet.nets import dancer, vae
+from dancenet.nets.export import onnx as export
+from dancenet.nets.training.loop import jit_compile
+from dancenet.support.files import write_npz
 
 DIM, MIXTURES = 128, 24
 DANCER = DancerConfig(
-    network="dancenet", dim=DIM, units=512, layers=3, num_mixtures=MIXTURES, dense_units=1000,
-    dropout=0.4, predict="place", sigma_floor=0.0,
+    network="dancenet",
+    dim=DIM,
+    units=512,
+    layers=3,
+    num_mixtures=MIXTURES,
+    dense_units=1000,
+    dropout=0.4,
+    predict="place",
+    sigma_floor=0.0,
 )
 VAE = VaeConfig(network="dancenet")
 
@@ -72,8 +79,9 @@ class Networks:
         self.dancer.model.save_weights(model / "dancer.weights.h5")
         export.export_vae(model)
         export.export_dancer(model)
-        Scaler(np.zeros(DIM, np.float32), np.eye(DIM, dtype=np.float32),
-               np.ones(DIM, np.float32)).save(model / "scaler.npz")
+        Scaler(
+            np.zeros(DIM, np.float32), np.eye(DIM, dtype=np.float32), np.ones(DIM, np.float32)
+        ).save(model / "scaler.npz")
         seeds = np.random.default_rng(0).standard_normal((4, 60, DIM)).astype(np.float32)
         write_npz(model / "seeds.npz", vectors=seeds)
         model.seal()

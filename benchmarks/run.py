@@ -25,9 +25,9 @@ from typing import Any
 import numpy as np
 
 from dancenet.generation import write as pipeline
+from dancenet.runtime.onnx import OnnxDecoder, OnnxStepModel, count_cores
 from dancenet.support import terminal
 from dancenet.support.threads import ordered_map
-from dancenet.runtime.onnx import OnnxDecoder, OnnxStepModel, count_cores
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -59,8 +59,13 @@ class KerasSide:
     def __init__(self) -> None:
         began = time.perf_counter()
         self._process = subprocess.Popen(
-            [sys.executable, str(HERE / "keras_side.py")], cwd=ROOT, env=_environment(),
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
+            [sys.executable, str(HERE / "keras_side.py")],
+            cwd=ROOT,
+            env=_environment(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         self._answer()
         self.start_seconds = time.perf_counter() - began
@@ -100,8 +105,12 @@ def run_script(name: str, *arguments: object) -> tuple[float, float]:
     """Runs a script in a cold process; returns its seconds and its peak memory in MB."""
     command = [sys.executable, str(ROOT / "scripts" / name), *map(str, arguments)]
     done = subprocess.run(
-        [sys.executable, "-c", _LAUNCHER, *command], cwd=ROOT, env=_environment(), check=True,
-        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+        [sys.executable, "-c", _LAUNCHER, *command],
+        cwd=ROOT,
+        env=_environment(),
+        check=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
     )
     seconds, kilobytes, status = json.loads(done.stdout)
     if status:
@@ -159,14 +168,16 @@ class Bench:
         """Measures each thing once, what is compared right after each other."""
         self.add("matrix GFLOP/s", matrix_rate() / 1e9)
         video = str(self.folder / "2018.mp4")
-        self.add("2018", self.keras.ask("dance", frames=FRAMES_2018, video_path=video)
-                 / FRAMES_2018)
+        self.add(
+            "2018", self.keras.ask("dance", frames=FRAMES_2018, video_path=video) / FRAMES_2018
+        )
         self.generate("lean", "--seconds", SECONDS)
         big = ("--model", self.model_2018, "--seconds", SECONDS)
         self.generate("dancenet", *big, "--settle", 0)
         self.generate("one frame", "--seconds", 1 / FPS)
-        self.add("2018", self.keras.ask("dance", frames=FRAMES_2018, video_path=video)
-                 / FRAMES_2018)
+        self.add(
+            "2018", self.keras.ask("dance", frames=FRAMES_2018, video_path=video) / FRAMES_2018
+        )
 
     def decoders(self) -> None:
         """Compares the folded decoder of 2018 with the one that is as Keras has it."""
@@ -189,10 +200,14 @@ class Bench:
                 # As generation does it: each thread its own pictures.
                 seconds = timed(lambda: decode(alone[name])) / (2 * cores * len(latents))
                 self.add(name, seconds)
-                self.add(f"{name}, all threads on one batch",
-                         timed(lambda: shared[name](latents)) / len(latents))
-            self.add("folded of the limit", 2 * self.costs["folded"]
-                     / self.figures["folded"][-1] / matrix_rate())
+                self.add(
+                    f"{name}, all threads on one batch",
+                    timed(lambda: shared[name](latents)) / len(latents),
+                )
+            self.add(
+                "folded of the limit",
+                2 * self.costs["folded"] / self.figures["folded"][-1] / matrix_rate(),
+            )
 
     def steps(self) -> None:
         """Compares a step of the dancer of 2018 with reading its weights."""
@@ -215,8 +230,15 @@ class Bench:
         """Compares sixteen dances at once with sixteen runs."""
         self.generate("16 at once", "--seconds", SHORT_SECONDS, "--count", COUNT)
         runs = [
-            run_script("generate_video.py", "--seed", seed, "--seconds", SHORT_SECONDS,
-                       "--out", self.folder / "one.mp4")[0]
+            run_script(
+                "generate_video.py",
+                "--seed",
+                seed,
+                "--seconds",
+                SHORT_SECONDS,
+                "--out",
+                self.folder / "one.mp4",
+            )[0]
             for seed in range(COUNT)
         ]
         self.add("16 runs", sum(runs))
@@ -232,8 +254,7 @@ class Bench:
 
         for _ in range(self.repeats):
             self.add("16 trajectories at once", timed(lambda: choose(0, COUNT)))
-            self.add("16 trajectories",
-                     timed(lambda: list(map(choose, range(COUNT), [1] * COUNT))))
+            self.add("16 trajectories", timed(lambda: list(map(choose, range(COUNT), [1] * COUNT))))
 
     def encoding(self) -> None:
         """Compares encoding the sample folder with `predict`, picture by picture."""
@@ -279,8 +300,9 @@ def draw_curves(bench: Bench) -> None:
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(9, 3.4), layout="constrained")
     lengths = [2, 4, 8, 16, 32, 64]
     left.plot([FPS * n for n in lengths], [bench.median(f"{n} s") for n in lengths], "o-")
-    left.set(xlabel="frames", ylabel="seconds, shell to closed file", title="one dance",
-             xlim=0, ylim=0)
+    left.set(
+        xlabel="frames", ylabel="seconds, shell to closed file", title="one dance", xlim=0, ylim=0
+    )
     counts = [1, 2, 4, 8, 16]
     once = bench.median("1 dances")
     right.plot(counts, [n * once for n in counts], "--", color="0.6", label="one run each")
@@ -300,42 +322,87 @@ def rows(bench: Bench) -> list[tuple[str, str, str, str]]:
     def row(name: str, figure: float, bar: float, unit: str, at_most: bool = False) -> None:
         reached = figure <= bar if at_most else figure >= bar
         sign = "≤" if at_most else "≥"
-        found.append((name, f"{figure:.3g}{unit}", f"{sign} {bar:g}{unit}",
-                      "yes" if reached else "**no**"))
+        found.append(
+            (name, f"{figure:.3g}{unit}", f"{sign} {bar:g}{unit}", "yes" if reached else "**no**")
+        )
 
     def ratio(of: str, to: str) -> float:
         return float(np.median(np.divide(bench.figures[of], bench.figures[to])))
 
     lean, big = bench.median("lean"), bench.median("dancenet")
-    row(f"`generate_video.py --seconds {SECONDS}`, shell to closed file, `lean`", lean, 3.0, " s",
-        at_most=True)
-    row("… frames/s, start-up included, to those of the way of 2018 without its start-up",
-        frames / lean * slow, 50, " times")
+    row(
+        f"`generate_video.py --seconds {SECONDS}`, shell to closed file, `lean`",
+        lean,
+        3.0,
+        " s",
+        at_most=True,
+    )
+    row(
+        "… frames/s, start-up included, to those of the way of 2018 without its start-up",
+        frames / lean * slow,
+        50,
+        " times",
+    )
     row("… both from the shell to the closed file", cold / lean, 50, " times")
-    row("`dancenet` network, `--settle 0`, start-up included, to the way of 2018 without",
-        frames / big * slow, 20, " times")
+    row(
+        "`dancenet` network, `--settle 0`, start-up included, to the way of 2018 without",
+        frames / big * slow,
+        20,
+        " times",
+    )
     row("… both from the shell to the closed file", cold / big, 20, " times")
     row("folded 2018 decoder to unfolded, same engine", ratio("unfolded", "folded"), 2, " times")
-    row("folded 2018 decoder of the matrix-product rate", 100 * bench.median("folded of the limit"),
-        40, " %")
-    row("step of the 2018 dancer, batch 1, of the reading rate",
-        100 * bench.median("step of read GB/s"), 60, " %")
-    row("… of the rate of reading as many bytes again and again",
-        100 * bench.median("step of read GB/s, again"), 60, " %")
-    row(f"{COUNT} dances of {SHORT_SECONDS} s at once to {COUNT} runs",
-        ratio("16 runs", "16 at once"), 4, " times")
-    row("… their trajectories alone", ratio("16 trajectories", "16 trajectories at once"), 4,
-        " times")
-    memory = max(
-        max(values) for name, values in bench.figures.items() if name.endswith(", MB")
+    row(
+        "folded 2018 decoder of the matrix-product rate",
+        100 * bench.median("folded of the limit"),
+        40,
+        " %",
     )
-    row("peak memory of generation, the most of all runs here (to 120 s, and 16 dances)", memory,
-        400, " MB", at_most=True)
+    row(
+        "step of the 2018 dancer, batch 1, of the reading rate",
+        100 * bench.median("step of read GB/s"),
+        60,
+        " %",
+    )
+    row(
+        "… of the rate of reading as many bytes again and again",
+        100 * bench.median("step of read GB/s, again"),
+        60,
+        " %",
+    )
+    row(
+        f"{COUNT} dances of {SHORT_SECONDS} s at once to {COUNT} runs",
+        ratio("16 runs", "16 at once"),
+        4,
+        " times",
+    )
+    row(
+        "… their trajectories alone",
+        ratio("16 trajectories", "16 trajectories at once"),
+        4,
+        " times",
+    )
+    memory = max(max(values) for name, values in bench.figures.items() if name.endswith(", MB"))
+    row(
+        "peak memory of generation, the most of all runs here (to 120 s, and 16 dances)",
+        memory,
+        400,
+        " MB",
+        at_most=True,
+    )
     for network in ("lean", "dancenet"):
-        row(f"encoding a folder, `{network}`, to `predict` one by one with the same network",
-            ratio(f"encoding {network}, frames/s", f"predict {network}, frames/s"), 8, " times")
-    row("`lean` VAE training to `dancenet`, frames/s",
-        ratio("training lean, frames/s", "training dancenet, frames/s"), 10, " times")
+        row(
+            f"encoding a folder, `{network}`, to `predict` one by one with the same network",
+            ratio(f"encoding {network}, frames/s", f"predict {network}, frames/s"),
+            8,
+            " times",
+        )
+    row(
+        "`lean` VAE training to `dancenet`, frames/s",
+        ratio("training lean, frames/s", "training dancenet, frames/s"),
+        10,
+        " times",
+    )
     row("one frame, shell to closed file", bench.median("one frame"), 1, " s", at_most=True)
     return found
 
@@ -391,8 +458,12 @@ def _processor() -> str:
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repeats", type=terminal.positive(int), default=5,
-                        help="turns of each measurement (default: 5)")
+    parser.add_argument(
+        "--repeats",
+        type=terminal.positive(int),
+        default=5,
+        help="turns of each measurement (default: 5)",
+    )
     return parser
 
 
@@ -414,8 +485,10 @@ def work(arguments: argparse.Namespace) -> None:
             bench.keras.close()
         draw_curves(bench)
         write_results(bench, load, time.perf_counter() - began)
-    terminal.say(f"{RESULTS}: {sum(row[-1] == 'yes' for row in rows(bench))} of "
-                 f"{len(rows(bench))} bars reached")
+    terminal.say(
+        f"{RESULTS}: {sum(row[-1] == 'yes' for row in rows(bench))} of "
+        f"{len(rows(bench))} bars reached"
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

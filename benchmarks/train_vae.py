@@ -46,12 +46,24 @@ def training_step(network: str, batch_size: int, jit: bool) -> Callable[[], floa
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--batch-sizes", type=terminal.positive(int), nargs="+", default=[32],
-                        metavar="B", help="frames in a step (default: 32)")
-    parser.add_argument("--networks", nargs="+", default=["lean", "dancenet"], metavar="NAME",
-                        help="which VAEs (default: both)")
-    parser.add_argument("--steps", type=terminal.positive(int), default=5,
-                        help="of each setting (default: 5)")
+    parser.add_argument(
+        "--batch-sizes",
+        type=terminal.positive(int),
+        nargs="+",
+        default=[32],
+        metavar="B",
+        help="frames in a step (default: 32)",
+    )
+    parser.add_argument(
+        "--networks",
+        nargs="+",
+        default=["lean", "dancenet"],
+        metavar="NAME",
+        help="which VAEs (default: both)",
+    )
+    parser.add_argument(
+        "--steps", type=terminal.positive(int), default=5, help="of each setting (default: 5)"
+    )
     return parser
 
 

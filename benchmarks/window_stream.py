@@ -27,9 +27,9 @@ from typing import Any
 
 import numpy as np
 
+from dancenet.sequence.trajectory_file import FLOAT, write_trajectory
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
-from dancenet.sequence.trajectory_file import FLOAT, write_trajectory
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
@@ -94,8 +94,8 @@ def peak_megabytes() -> float:
 
 def open_source(name: str, path: Path, setting: str) -> Any:
     """Returns a recording as a source of windows."""
-    from dancenet.nets.training.windows import BatchOptions, WindowData
     from dancenet.nets.training.window_stream import StreamedWindows
+    from dancenet.nets.training.windows import BatchOptions, WindowData
 
     options = BatchOptions(LOOK_BACK, **SETTINGS[setting])
     if name == "stream":
@@ -119,7 +119,9 @@ def measure_memory(name: str, path: Path, num_rows: int) -> dict[str, float]:
         pass
     seconds = time.perf_counter() - began
     return {
-        "before": before, "peak": peak_megabytes(), "seconds": seconds,
+        "before": before,
+        "peak": peak_megabytes(),
+        "seconds": seconds,
         "windows": num_steps * BATCH_SIZE,
     }
 
@@ -133,7 +135,8 @@ def measure_speed(path: Path, num_rows: int, repeats: int) -> dict[str, list[flo
 
     sources = {
         (name, setting): open_source(name, path, setting)
-        for setting in SETTINGS for name in SOURCES
+        for setting in SETTINGS
+        for name in SOURCES
     }
     trainer = DancerTrainer(build_dancer(DancerConfig(dim=DIM, look_back=LOOK_BACK)))
     trainer.compile(optimizer=keras.optimizers.Adam(), jit_compile=False)
@@ -162,9 +165,13 @@ def measure_speed(path: Path, num_rows: int, repeats: int) -> dict[str, list[flo
 def apart(**task: Any) -> Any:
     """Has a measurement made in a process of its own."""
     done = subprocess.run(
-        [sys.executable, __file__, "--task", json.dumps(task)], cwd=ROOT, check=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, text=True,
+        [sys.executable, __file__, "--task", json.dumps(task)],
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
     )
     return json.loads(done.stdout.splitlines()[-1])
 
@@ -179,13 +186,21 @@ def spread(values: Sequence[float], scale: float = 1.0) -> str:
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--gigabytes", type=terminal.positive(float), default=10.0,
-                        help="the largest recording; a tenth and a hundredth of it are measured, "
-                             "too (default: 10)")
-    parser.add_argument("--folder", type=Path, default=Path(tempfile.gettempdir()),
-                        help="where the recordings are made (default: %(default)s)")
-    parser.add_argument("--repeats", type=terminal.positive(int), default=5,
-                        help="turns of the speeds (default: 5)")
+    parser.add_argument(
+        "--gigabytes",
+        type=terminal.positive(float),
+        default=10.0,
+        help="the largest recording; a tenth and a hundredth of it are measured, too (default: 10)",
+    )
+    parser.add_argument(
+        "--folder",
+        type=Path,
+        default=Path(tempfile.gettempdir()),
+        help="where the recordings are made (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--repeats", type=terminal.positive(int), default=5, help="turns of the speeds (default: 5)"
+    )
     parser.add_argument("--task", type=json.loads, help=argparse.SUPPRESS)
     return parser
 
@@ -261,7 +276,7 @@ def write_results(
         "",
         f"Windows of {LOOK_BACK + 1} vectors of {DIM} dimensions ({WINDOW_BYTES:,} bytes) every "
         f"{STRIDE} vectors, {BATCH_SIZE} in a batch. `memory` is `WindowData` on an array, `map` "
-        "the same on `np.load(mmap_mode=\"r\")`, `stream` is `StreamedWindows`.",
+        'the same on `np.load(mmap_mode="r")`, `stream` is `StreamedWindows`.',
         "",
         "## Speed, on a recording that fits",
         "",

@@ -19,23 +19,39 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "reading", "what the files do not say, or say wrongly; by default it is measured"
     )
-    group.add_argument("--frame-rate", type=terminal.positive(float), default=None,
-                       metavar="FPS", help="frames per second of the recordings")
-    group.add_argument("--up", choices=UP_AXES, default=None,
-                       help="the axis that points up")
-    group.add_argument("--unit", type=terminal.positive(float), default=None,
-                       metavar="METRES", help="metres in one unit of the recordings")
-    group.add_argument("--axes", choices=("TJ", "JT"), default=None,
-                       help="of a .npy: frames before joints (TJ), or joints first (JT)")
-    group.add_argument("--skeleton", default=None, metavar="ASF",
-                       help="the skeleton of an .amc, if it is not beside it")
+    group.add_argument(
+        "--frame-rate",
+        type=terminal.positive(float),
+        default=None,
+        metavar="FPS",
+        help="frames per second of the recordings",
+    )
+    group.add_argument("--up", choices=UP_AXES, default=None, help="the axis that points up")
+    group.add_argument(
+        "--unit",
+        type=terminal.positive(float),
+        default=None,
+        metavar="METRES",
+        help="metres in one unit of the recordings",
+    )
+    group.add_argument(
+        "--axes",
+        choices=("TJ", "JT"),
+        default=None,
+        help="of a .npy: frames before joints (TJ), or joints first (JT)",
+    )
+    group.add_argument(
+        "--skeleton",
+        default=None,
+        metavar="ASF",
+        help="the skeleton of an .amc, if it is not beside it",
+    )
 
 
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what the flags of `add_reading` ask for, as `data.mocap.standing.read_motion` takes it."""
+    """Returns the values of the flags of `add_reading`, as `read_motion` takes them."""
     return {
-        name: getattr(arguments, name)
-        for name in ("frame_rate", "up", "unit", "axes", "skeleton")
+        name: getattr(arguments, name) for name in ("frame_rate", "up", "unit", "axes", "skeleton")
     }
 
 
@@ -43,19 +59,37 @@ def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
     """Adds motions and everything about them; `files` is the help of the first."""
     parser.add_argument("motions", nargs="*", type=Path, metavar="FILE", help=files)
     group = parser.add_argument_group("joints", "with files of motion only")
-    group.add_argument("--labels", type=Path, default=None, metavar="CSV",
-                       help="a table with the columns file (a name, or a pattern such as "
-                       "60_*.bvh), style and split (train, val or nothing): what is danced in "
-                       "each recording, and which are held out; without it the end of each is")
-    group.add_argument("--style-by-folder", action="store_true",
-                       help="the name of the folder a recording lies in is its style")
-    group.add_argument("--mirror", action="store_true",
-                       help="take every recording also with left and right swapped")
-    group.add_argument("--own-joints", action="store_true",
-                       help="keep the joints of the files, instead of the nineteen that bodies of "
-                       "many programs have in common")
-    group.add_argument("--fps", type=terminal.positive(float), default=30.0,
-                       help="frames per second that is learned, never above a recording's")
+    group.add_argument(
+        "--labels",
+        type=Path,
+        default=None,
+        metavar="CSV",
+        help="a table with the columns file (a name, or a pattern such as "
+        "60_*.bvh), style and split (train, val or nothing): what is danced in "
+        "each recording, and which are held out; without it the end of each is",
+    )
+    group.add_argument(
+        "--style-by-folder",
+        action="store_true",
+        help="the name of the folder a recording lies in is its style",
+    )
+    group.add_argument(
+        "--mirror",
+        action="store_true",
+        help="take every recording also with left and right swapped",
+    )
+    group.add_argument(
+        "--own-joints",
+        action="store_true",
+        help="keep the joints of the files, instead of the nineteen that bodies of "
+        "many programs have in common",
+    )
+    group.add_argument(
+        "--fps",
+        type=terminal.positive(float),
+        default=30.0,
+        help="frames per second that is learned, never above a recording's",
+    )
     add_reading(parser)
 
 
@@ -65,8 +99,11 @@ def recordings_wanted(arguments: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "labels": None if arguments.labels is None else Labels.read(arguments.labels),
-        "style_by_folder": arguments.style_by_folder, "mirror": arguments.mirror,
-        "fps": arguments.fps, "own": arguments.own_joints, **reading(arguments),
+        "style_by_folder": arguments.style_by_folder,
+        "mirror": arguments.mirror,
+        "fps": arguments.fps,
+        "own": arguments.own_joints,
+        **reading(arguments),
     }
 
 

@@ -28,13 +28,13 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dancenet.support import files, terminal
-from dancenet.model import releases as weights
-from dancenet.data.frames.folder import FrameWriter
 from dancenet.data.footage.video import camera_index, open_footage
-from dancenet.output.video_writer import check_output, choose_format
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.data.frames.folder import FrameWriter
+from dancenet.model import releases as weights
 from dancenet.model.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder
+from dancenet.output.video_writer import check_output, choose_format
+from dancenet.support import files, terminal
+from dancenet.support.errors import MissingExtra, UserError
 
 STATE = "project.json"
 LOCK = ".lock"
@@ -166,8 +166,15 @@ class _Project:
         self._train("train-vae", ["--frames", self.frames.name, *_start_from()])
         self._stage(
             "encode-frames",
-            ["--frames", str(self.frames), "--model", str(self.model.path),
-             "--out", str(self.latents), "--overwrite"],
+            [
+                "--frames",
+                str(self.frames),
+                "--model",
+                str(self.model.path),
+                "--out",
+                str(self.latents),
+                "--overwrite",
+            ],
         )
         self._train(
             "train-dancer",
@@ -262,10 +269,19 @@ class _Project:
         network = self.settings.model_file
         seconds = self._call(
             "extract-frames",
-            [source.path, "--out", str(self.frames), "--fps", repr(self.fps),
-             "--method", self.settings.method, "--mirror",
-             "--report", str(self.folder / "reports" / f"footage_{index}"),
-             *(["--model-file", str(network)] if network else [])],
+            [
+                source.path,
+                "--out",
+                str(self.frames),
+                "--fps",
+                repr(self.fps),
+                "--method",
+                self.settings.method,
+                "--mirror",
+                "--report",
+                str(self.folder / "reports" / f"footage_{index}"),
+                *(["--model-file", str(network)] if network else []),
+            ],
         )
         self._extracted()[source.key] = {
             "path": source.path,
@@ -302,8 +318,14 @@ class _Project:
         self._stage(stage, arguments, self.folder)
 
     def _generate(self) -> None:
-        arguments = ["--model", str(self.model.path), "--out", str(self.out),
-                     "--seconds", f"{self.settings.seconds:g}"]
+        arguments = [
+            "--model",
+            str(self.model.path),
+            "--out",
+            str(self.out),
+            "--seconds",
+            f"{self.settings.seconds:g}",
+        ]
         if self.settings.seed is not None:
             arguments += ["--seed", str(self.settings.seed)]
         if self.settings.overwrite:

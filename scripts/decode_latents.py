@@ -14,34 +14,53 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "latents", type=Path, nargs="?", default=Path("latents.npz"), metavar="LATENTS",
+        "latents",
+        type=Path,
+        nargs="?",
+        default=Path("latents.npz"),
+        metavar="LATENTS",
         help="as written by encode_frames.py or generate_video.py (default: latents.npz)",
     )
     parser.add_argument(
-        "--model", "--name", required=True, metavar="NAME",
+        "--model",
+        "--name",
+        required=True,
+        metavar="NAME",
         help="the model whose VAE encoded them: its name, or its folder",
     )
     parser.add_argument(
-        "--frames", type=Path, metavar="FOLDER",
+        "--frames",
+        type=Path,
+        metavar="FOLDER",
         help="the source frames, shown to the left, and compared (default: not)",
     )
     parser.add_argument(
-        "--first", type=terminal.not_negative(int), default=0, metavar="ROW",
+        "--first",
+        type=terminal.not_negative(int),
+        default=0,
+        metavar="ROW",
         help="the row to begin with, from 0 (default: 0)",
     )
     parser.add_argument(
         "--seconds", type=terminal.positive(float), help="length in seconds (default: to the end)"
     )
     parser.add_argument(
-        "--scale", type=terminal.positive(int), default=3,
+        "--scale",
+        type=terminal.positive(int),
+        default=3,
         help="picture pixels per frame pixel (default: 3)",
     )
     parser.add_argument(
-        "--format", choices=("mp4", "gif", "webm", "frames"),
+        "--format",
+        choices=("mp4", "gif", "webm", "frames"),
         help="kind of file (default: what --out ends with)",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, default=Path("decoded.mp4"), metavar="FILE",
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("decoded.mp4"),
+        metavar="FILE",
         help="the video (default: decoded.mp4)",
     )
     parser.add_argument(
@@ -52,9 +71,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Decodes, and says where the result is and how good."""
-    from dancenet.generation import encode as encoding, write as pipeline
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames.folder import FrameFolder
+    from dancenet.generation import encode as encoding
+    from dancenet.generation import write as pipeline
     from dancenet.model.folder import ModelFolder
 
     latents = Latents.load(arguments.latents)
@@ -63,9 +83,14 @@ def work(arguments: argparse.Namespace) -> int | None:
         stop = min(stop, arguments.first + max(1, round(arguments.seconds * latents.fps)))
     rows = range(arguments.first, stop)
     made = encoding.write_reconstruction(
-        ModelFolder(pipeline.find_model(arguments.model)), latents, arguments.out,
+        ModelFolder(pipeline.find_model(arguments.model)),
+        latents,
+        arguments.out,
         frames=FrameFolder.open(arguments.frames) if arguments.frames else None,
-        scale=arguments.scale, rows=rows, format=arguments.format, overwrite=arguments.overwrite,
+        scale=arguments.scale,
+        rows=rows,
+        format=arguments.format,
+        overwrite=arguments.overwrite,
     )
     terminal.say(
         f"{arguments.out}: {made.num_frames} frames, {made.num_frames / latents.fps:.1f} s"

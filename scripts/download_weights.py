@@ -18,11 +18,16 @@ def build_parser() -> argparse.ArgumentParser:
         "of 2018, is fetched from Google Drive and imported, which needs the extra 'train'."
     )
     parser.add_argument("name", nargs="?", help="the model to fetch (default: list all)")
-    parser.add_argument("--sha256", metavar="HASH",
-                        help="what the archive of dancenet-2018 must have (default: that of the "
-                        "first one fetched)")
-    parser.add_argument("--describe", metavar="FOLDER",
-                        help="print the registry entry of a model folder, to release it")
+    parser.add_argument(
+        "--sha256",
+        metavar="HASH",
+        help="what the archive of dancenet-2018 must have (default: that of the first one fetched)",
+    )
+    parser.add_argument(
+        "--describe",
+        metavar="FOLDER",
+        help="print the registry entry of a model folder, to release it",
+    )
     return parser
 
 

@@ -14,15 +14,24 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--frames", type=Path, default=Path("imgs"), metavar="FOLDER",
+        "--frames",
+        type=Path,
+        default=Path("imgs"),
+        metavar="FOLDER",
         help="the frames, as written by extract_frames.py (default: imgs)",
     )
     parser.add_argument(
-        "--model", "--name", required=True, metavar="NAME",
+        "--model",
+        "--name",
+        required=True,
+        metavar="NAME",
         help="the model whose VAE is to encode: its name, or its folder",
     )
     parser.add_argument(
-        "-o", "--out", type=Path, metavar="FILE",
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
         help="the file of latents (default: latents.npz beside the folder of frames)",
     )
     parser.add_argument(
@@ -36,11 +45,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     import shlex
     import time
 
-    from dancenet.generation import encode as encoding, write as pipeline
-    from dancenet.support import files
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames.folder import FrameFolder
+    from dancenet.generation import encode as encoding
+    from dancenet.generation import write as pipeline
     from dancenet.model.folder import ModelFolder
+    from dancenet.support import files
 
     out = arguments.out or arguments.frames.absolute().parent / "latents.npz"
     files.check_parent(out)
@@ -56,9 +66,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         f"{latents.z_mean.shape[1]} dimensions, {frames.num_frames / seconds:.0f} frames/s"
     )
     look = shlex.join([str(out), "--model", arguments.model, "--frames", str(arguments.frames)])
-    terminal.say(
-        f"See whether the VAE is good enough: python scripts/decode_latents.py {look}"
-    )
+    terminal.say(f"See whether the VAE is good enough: python scripts/decode_latents.py {look}")
     return None
 
 

@@ -16,44 +16,97 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("--model", "--name", required=True, metavar="NAME",
-                        help="the model: its name, or its folder")
+    parser.add_argument(
+        "--model",
+        "--name",
+        required=True,
+        metavar="NAME",
+        help="the model: its name, or its folder",
+    )
     flags.add_recordings(
         parser, "of a model of joints: the motions it was trained on, with the same flags as then"
     )
-    parser.add_argument("--frames", type=Path, default=Path("imgs"), metavar="FOLDER",
-                        help="of a model of silhouettes: the frames it was trained on; what the "
-                        "trainers hold out of them is held out here too")
-    parser.add_argument("-o", "--out", type=Path, default=Path("report"), metavar="FOLDER",
-                        help="where report.json and report.html are written; an older report "
-                        "there is replaced")
-    parser.add_argument("--seeds", type=terminal.not_negative(int), nargs="+",
-                        default=[1, 2, 3, 4, 5], metavar="SEED",
-                        help="of the dances, and of how the real ones are split in halves")
-    parser.add_argument("--dances", type=terminal.positive(int), default=4,
-                        help="made for each seed; the first of them is drawn")
-    parser.add_argument("--seconds", type=terminal.positive(float), default=120.0,
-                        help="of each dance; drift and Fréchet distances need the 120")
-    parser.add_argument("--temperature", type=terminal.not_negative(float), default=1.0,
-                        help="as of generate_video.py")
-    parser.add_argument("--wander", type=terminal.not_negative(float), default=None,
-                        help="as of generate_video.py (default: the model's own)")
-    parser.add_argument("--guard", type=terminal.not_negative(float), default=None,
-                        help="how firmly dances are led back to real motion, as in "
-                        "generate_video.py (default: the model's own)")
-    parser.add_argument("--settle", type=terminal.not_negative(int), default=1,
-                        help="as of generate_video.py")
-    parser.add_argument("--style", default=None, metavar="NAME[:WEIGHT],…",
-                        help="as of generate_video.py; measures dances of that style")
+    parser.add_argument(
+        "--frames",
+        type=Path,
+        default=Path("imgs"),
+        metavar="FOLDER",
+        help="of a model of silhouettes: the frames it was trained on; what the "
+        "trainers hold out of them is held out here too",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("report"),
+        metavar="FOLDER",
+        help="where report.json and report.html are written; an older report there is replaced",
+    )
+    parser.add_argument(
+        "--seeds",
+        type=terminal.not_negative(int),
+        nargs="+",
+        default=[1, 2, 3, 4, 5],
+        metavar="SEED",
+        help="of the dances, and of how the real ones are split in halves",
+    )
+    parser.add_argument(
+        "--dances",
+        type=terminal.positive(int),
+        default=4,
+        help="made for each seed; the first of them is drawn",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=terminal.positive(float),
+        default=120.0,
+        help="of each dance; drift and Fréchet distances need the 120",
+    )
+    parser.add_argument(
+        "--temperature",
+        type=terminal.not_negative(float),
+        default=1.0,
+        help="as of generate_video.py",
+    )
+    parser.add_argument(
+        "--wander",
+        type=terminal.not_negative(float),
+        default=None,
+        help="as of generate_video.py (default: the model's own)",
+    )
+    parser.add_argument(
+        "--guard",
+        type=terminal.not_negative(float),
+        default=None,
+        help="how firmly dances are led back to real motion, as in "
+        "generate_video.py (default: the model's own)",
+    )
+    parser.add_argument(
+        "--settle", type=terminal.not_negative(int), default=1, help="as of generate_video.py"
+    )
+    parser.add_argument(
+        "--style",
+        default=None,
+        metavar="NAME[:WEIGHT],…",
+        help="as of generate_video.py; measures dances of that style",
+    )
     recipe = parser.add_mutually_exclusive_group()
-    recipe.add_argument("--recipe-2018", metavar="NAME", default=None,
-                        help="a model with the same VAE whose dancer was trained as in 2018: "
-                        "train_dancer.py --network dancenet --look-back 1 --smoothing 0 "
-                        "--displacement 0 --noise-memory 0")
-    recipe.add_argument("--recipe-minutes", type=terminal.positive(float), default=None,
-                        metavar="MINUTES",
-                        help="train that dancer for so long, into the folder of the report, where "
-                        "it is found the next time (needs the extra 'train')")
+    recipe.add_argument(
+        "--recipe-2018",
+        metavar="NAME",
+        default=None,
+        help="a model with the same VAE whose dancer was trained as in 2018: "
+        "train_dancer.py --network dancenet --look-back 1 --smoothing 0 "
+        "--displacement 0 --noise-memory 0",
+    )
+    recipe.add_argument(
+        "--recipe-minutes",
+        type=terminal.positive(float),
+        default=None,
+        metavar="MINUTES",
+        help="train that dancer for so long, into the folder of the report, where "
+        "it is found the next time (needs the extra 'train')",
+    )
     return parser
 
 

@@ -15,24 +15,33 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
-        "--name", "--model", required=True, metavar="NAME",
+        "--name",
+        "--model",
+        required=True,
+        metavar="NAME",
         help="the model: its name, or its folder",
     )
     parser.add_argument(
-        "--only", choices=("vae", "dancer"),
+        "--only",
+        choices=("vae", "dancer"),
         help="export one of the two networks (default: those whose weights are there)",
     )
     parser.add_argument(
-        "--format", type=_formats, action="extend", metavar="FORMAT",
+        "--format",
+        type=_formats,
+        action="extend",
+        metavar="FORMAT",
         help="onnx (the graphs that generation runs on), litert (phones, browsers; float32, "
-             "float16 and int8), saved_model (TF Serving); several with commas (default: onnx)",
+        "float16 and int8), saved_model (TF Serving); several with commas (default: onnx)",
     )
     parser.add_argument(
-        "--out", metavar="FOLDER",
+        "--out",
+        metavar="FOLDER",
         help="where the folders litert and saved_model go (default: the model's folder)",
     )
     parser.add_argument(
-        "--overwrite", action="store_true",
+        "--overwrite",
+        action="store_true",
         help="replace LiteRT files in --out; a SavedModel is always a new version",
     )
     return parser
@@ -50,8 +59,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Exports, and prints tables of sizes, differences and speeds."""
     from pathlib import Path
 
-    from dancenet.model import folder as model_folder
     from dancenet.generation import write as pipeline
+    from dancenet.model import folder as model_folder
     from dancenet.model.config import SKELETON
     from dancenet.support.errors import MissingExtra, UserError
 
@@ -74,14 +83,19 @@ def work(arguments: argparse.Namespace) -> int | None:
     if not wanted:
         raise UserError(
             f"The model {folder.path} has no trained weights to export; train a "
-            + ("dancer with `python scripts/train_dancer.py`." if of_joints
-               else "VAE first with `python scripts/train_vae.py`.")
+            + (
+                "dancer with `python scripts/train_dancer.py`."
+                if of_joints
+                else "VAE first with `python scripts/train_vae.py`."
+            )
         )
     try:
         with terminal.quiet_import():
             from dancenet.nets.export import onnx as export
+
             if formats != ["onnx"]:
-                from dancenet.nets.export import parity as comparison, litert, saved_model
+                from dancenet.nets.export import litert, saved_model
+                from dancenet.nets.export import parity as comparison
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
     if "litert" in formats:

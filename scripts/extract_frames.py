@@ -108,7 +108,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     import tempfile
     from pathlib import Path
 
-    from dancenet.data.footage import extract as extraction, survey as footage, segmenter
+    from dancenet.data.footage import extract as extraction
+    from dancenet.data.footage import segmenter
+    from dancenet.data.footage import survey as footage
     from dancenet.data.frames.folder import FrameWriter
     from dancenet.support.errors import UserError
 

@@ -20,8 +20,16 @@ DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
 # What makes the dance itself, so that it cannot be asked for beside --replay.
 DANCE_FLAGS = (
-    "seconds", "seed", "temperature", "start", "count", "guard", "legacy", "style",
-    "style_strength", "wander",
+    "seconds",
+    "seed",
+    "temperature",
+    "start",
+    "count",
+    "guard",
+    "legacy",
+    "style",
+    "style_strength",
+    "wander",
 )
 PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors", "yaw")
 
@@ -34,46 +42,59 @@ def build_parser() -> argparse.ArgumentParser:
         "--seconds", type=terminal.positive(float), help="length in seconds (default: 16)"
     )
     dance.add_argument(
-        "--seed", type=terminal.not_negative(int),
+        "--seed",
+        type=terminal.not_negative(int),
         help="a number; the same seed gives the same dance (default: drawn, and printed)",
     )
     dance.add_argument(
-        "--temperature", type=terminal.not_negative(float),
+        "--temperature",
+        type=terminal.not_negative(float),
         help="how daring: 0 always takes the likeliest way on, 1 varies as the data do "
         "(default: 1)",
     )
     dance.add_argument(
-        "--wander", type=terminal.not_negative(float), metavar="SPREAD",
+        "--wander",
+        type=terminal.not_negative(float),
+        metavar="SPREAD",
         help="how far the temperature wanders within seconds, so that the dance rests and rushes: "
         "the standard deviation of its logarithm, 0 for one pace (default: the model's own)",
     )
     dance.add_argument(
-        "--legacy", action="store_true", default=None,
+        "--legacy",
+        action="store_true",
+        default=None,
         help="for a model of 2018: its sampler, with sigma taken for a variance, and its feedback "
         "of unscaled latents, for those who want that look; with a --temperature of 0.01 and "
         "--settle 0 unless given (default: the same weights, used rightly)",
     )
     dance.add_argument(
-        "--model", metavar="NAME",
+        "--model",
+        metavar="NAME",
         help=f"a released model's name or a model folder (default: {DEFAULT_MODEL})",
     )
     dance.add_argument(
-        "--start", metavar="N|FILE:ROW",
+        "--start",
+        metavar="N|FILE:ROW",
         help="where to start: the number of one of the model's own stretches, from 0, or a row "
         "of a file of latents, such as latents.npz:120 (default: a stretch drawn by the seed)",
     )
     dance.add_argument(
-        "--style", metavar="NAME[:WEIGHT],…",
+        "--style",
+        metavar="NAME[:WEIGHT],…",
         help="what to dance, of the styles the model knows: salsa, or a blend such as "
         "salsa:0.7,modern:0.3 (default: that of the stretch it starts from)",
     )
     dance.add_argument(
-        "--style-strength", type=terminal.not_negative(float), metavar="TIMES",
+        "--style-strength",
+        type=terminal.not_negative(float),
+        metavar="TIMES",
         help="how strongly the style is heard: 1 as it was learnt, which drifts into other styles, "
         "more is purer (default: 2)",
     )
     dance.add_argument(
-        "--guard", type=terminal.not_negative(float), metavar="SHARE",
+        "--guard",
+        type=terminal.not_negative(float),
+        metavar="SHARE",
         help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
         "the body of a model of little material together, and takes variety from one of much; 0 "
         "does not lead it (default: the model's own, with which its temperature was found)",
@@ -82,50 +103,68 @@ def build_parser() -> argparse.ArgumentParser:
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
     )
     dance.add_argument(
-        "--replay", metavar="FILE", type=Path,
+        "--replay",
+        metavar="FILE",
+        type=Path,
         help="make the dance of this video again; the flags of the picture may differ",
     )
     look = parser.add_argument_group("the picture")
     look.add_argument(
-        "--fps", type=terminal.positive(float),
+        "--fps",
+        type=terminal.positive(float),
         help="frames per second of the video; the tempo stays (default: the model's)",
     )
     look.add_argument(
-        "--scale", type=terminal.positive(int),
+        "--scale",
+        type=terminal.positive(int),
         help="picture pixels per frame pixel; 4 gives 832x480 (default: 4)",
     )
     look.add_argument(
-        "--yaw", type=terminal.finite, metavar="DEGREES",
+        "--yaw",
+        type=terminal.finite,
+        metavar="DEGREES",
         help="of a dancer of joints: where the camera stands, turned about the vertical "
         "(default: 0)",
     )
     look.add_argument(
-        "--settle", type=terminal.not_negative(int), metavar="N",
+        "--settle",
+        type=terminal.not_negative(int),
+        metavar="N",
         help="times each picture is encoded and decoded again, which makes it crisp and whole; "
         "those still in pieces go on. Each costs a fifth of the speed; 0 shows what the dancer "
         "alone makes (default: 1)",
     )
     look.add_argument(
-        "--invert", action=argparse.BooleanOptionalAction, default=None,
+        "--invert",
+        action=argparse.BooleanOptionalAction,
+        default=None,
         help="swap the two colours (default: no)",
     )
     look.add_argument(
-        "--colors", metavar="FG,BG",
+        "--colors",
+        metavar="FG,BG",
         help="the dancer's and the background's colour in hexadecimal, such as ffffff,102040 "
         "(default: black on white)",
     )
     output = parser.add_argument_group("the files")
     output.add_argument(
-        "--format", choices=FORMATS, help="kind of file (default: what --out ends with, or mp4); "
-        "bvh, npz and html, a page that shows the dance from any side, are of joints"
+        "--format",
+        choices=FORMATS,
+        help="kind of file (default: what --out ends with, or mp4); "
+        "bvh, npz and html, a page that shows the dance from any side, are of joints",
     )
     output.add_argument(
-        "-o", "--out", type=Path, metavar="FILE",
+        "-o",
+        "--out",
+        type=Path,
+        metavar="FILE",
         help="the video, or the folder for --format frames (default: dance.mp4); several dances "
         "become dance-1.mp4, dance-2.mp4, …",
     )
     output.add_argument(
-        "--latents-out", type=Path, metavar="FILE",
+        "--latents-out",
+        type=Path,
+        metavar="FILE",
         help="also store the latents as .npz (kept in memory: 55 MB an hour; default: not)",
     )
     output.add_argument(
@@ -142,9 +181,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     recipe = Recipe.read(arguments.replay) if arguments.replay else None
     settings = choose_settings(arguments, recipe)
     out, kind = choose_output(arguments)
-    dancer = pipeline.load_dancer(
-        arguments.model or (recipe.model if recipe else DEFAULT_MODEL)
-    )
+    dancer = pipeline.load_dancer(arguments.model or (recipe.model if recipe else DEFAULT_MODEL))
     if recipe is not None:
         try:
             recipe.check(dancer)
@@ -153,8 +190,13 @@ def work(arguments: argparse.Namespace) -> int | None:
                 raise
             terminal.warn(f"{error} It is made all the same, because --model names it.")
     written = pipeline.write_dance(
-        dancer, out, settings, format=kind, latents_path=arguments.latents_out,
-        overwrite=arguments.overwrite, only=recipe.index if recipe else None,
+        dancer,
+        out,
+        settings,
+        format=kind,
+        latents_path=arguments.latents_out,
+        overwrite=arguments.overwrite,
+        only=recipe.index if recipe else None,
     )
     for video in written:
         terminal.say(
@@ -169,15 +211,11 @@ def work(arguments: argparse.Namespace) -> int | None:
     again = ["--replay", str(written[0].path)]
     if arguments.model:
         again += ["--model", arguments.model]
-    terminal.say(
-        f"The same dance again: python scripts/generate_video.py {shlex.join(again)}"
-    )
+    terminal.say(f"The same dance again: python scripts/generate_video.py {shlex.join(again)}")
     return None
 
 
-def choose_settings(
-    arguments: argparse.Namespace, recipe: Recipe | None
-) -> DanceSettings:
+def choose_settings(arguments: argparse.Namespace, recipe: Recipe | None) -> DanceSettings:
     """Returns the settings that the flags, and the video to be replayed, ask for.
 
     Raises:
@@ -198,9 +236,7 @@ def choose_settings(
         return DanceSettings(**given)
     clash = [f"--{name.replace('_', '-')}" for name in DANCE_FLAGS if name in given]
     if clash:
-        raise UserError(
-            f"--replay makes a dance again as it was; leave out {' and '.join(clash)}."
-        )
+        raise UserError(f"--replay makes a dance again as it was; leave out {' and '.join(clash)}.")
     return dataclasses.replace(recipe.settings, **given)
 
 

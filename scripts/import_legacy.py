@@ -21,26 +21,41 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("vae", type=Path, metavar="VAE.h5",
-                        help="the weights of the VAE, vae_cnn.h5 of 2018")
-    parser.add_argument("dancer", type=Path, metavar="DANCER.h5",
-                        help="the weights of the dancer, gendance.h5 of 2018")
-    parser.add_argument("latents", type=Path, metavar="LV.npy", nargs="?",
-                        help="the latents the dancer was trained on, lv.npy of 2018")
-    parser.add_argument("--name", required=True,
-                        help="name of the model; a path is taken as its folder")
-    parser.add_argument("--fps", type=terminal.positive(float), default=10.0,
-                        help="frames per second of the latents: every third frame of a film, as "
-                        "2018 kept them; its own videos played them at 30, three times too fast")
+    parser.add_argument(
+        "vae", type=Path, metavar="VAE.h5", help="the weights of the VAE, vae_cnn.h5 of 2018"
+    )
+    parser.add_argument(
+        "dancer",
+        type=Path,
+        metavar="DANCER.h5",
+        help="the weights of the dancer, gendance.h5 of 2018",
+    )
+    parser.add_argument(
+        "latents",
+        type=Path,
+        metavar="LV.npy",
+        nargs="?",
+        help="the latents the dancer was trained on, lv.npy of 2018",
+    )
+    parser.add_argument(
+        "--name", required=True, help="name of the model; a path is taken as its folder"
+    )
+    parser.add_argument(
+        "--fps",
+        type=terminal.positive(float),
+        default=10.0,
+        help="frames per second of the latents: every third frame of a film, as "
+        "2018 kept them; its own videos played them at 30, three times too fast",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace a model of that name")
     return parser
 
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Imports, and says what came of it."""
+    from dancenet.model.folder import ModelFolder
     from dancenet.support import files
     from dancenet.support.errors import MissingExtra, UserError
-    from dancenet.model.folder import ModelFolder
 
     folder = ModelFolder(Path("weights") / arguments.name)
     target = folder.path
@@ -57,7 +72,11 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
     with files.atomic_folder(target) as staging:
         imported, report = import_legacy.import_model(
-            arguments.vae, arguments.dancer, arguments.latents, ModelFolder(staging), target.name,
+            arguments.vae,
+            arguments.dancer,
+            arguments.latents,
+            ModelFolder(staging),
+            target.name,
             fps=arguments.fps,
         )
     terminal.say(format_report(report))

@@ -17,29 +17,57 @@ def build_parser() -> argparse.ArgumentParser:
         "both networks, and writes a video. Stopped with Ctrl-C or by accident, the same command "
         "goes on where it stopped."
     )
-    parser.add_argument("clips", nargs="+", metavar="CLIP",
-                        help="a video, a gif, or a folder of pictures")
-    parser.add_argument("--minutes", type=terminal.positive(float), default=30.0,
-                        help="time for everything; training gets what extraction leaves of it, "
-                        "and at least half (default: 30)")
-    parser.add_argument("-o", "--out", type=Path, default=Path("dance.mp4"), metavar="FILE",
-                        help="the video (default: dance.mp4)")
-    parser.add_argument("--project", type=Path, metavar="FOLDER",
-                        help="where frames, model and progress are kept (default: CLIP_project, "
-                        "after the first clip)")
-    parser.add_argument("--method", choices=("auto", "threshold", "background", "person"),
-                        default="auto",
-                        help="how the dancer is found, see extract_frames.py (default: auto)")
-    parser.add_argument("--model-file", type=Path, metavar="FILE",
-                        help="the person network as a .tflite file (default: downloaded once, "
-                        "250 KB)")
-    parser.add_argument("--seconds", type=terminal.positive(float), default=16.0,
-                        help="length of the dance in seconds (default: 16)")
-    parser.add_argument("--seed", type=terminal.not_negative(int),
-                        help="of the dance (default: drawn, and printed)")
-    parser.add_argument("--overwrite", action="store_true",
-                        help="begin the project anew; also replace a video that dancenet did not "
-                        "make")
+    parser.add_argument(
+        "clips", nargs="+", metavar="CLIP", help="a video, a gif, or a folder of pictures"
+    )
+    parser.add_argument(
+        "--minutes",
+        type=terminal.positive(float),
+        default=30.0,
+        help="time for everything; training gets what extraction leaves of it, "
+        "and at least half (default: 30)",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=Path,
+        default=Path("dance.mp4"),
+        metavar="FILE",
+        help="the video (default: dance.mp4)",
+    )
+    parser.add_argument(
+        "--project",
+        type=Path,
+        metavar="FOLDER",
+        help="where frames, model and progress are kept (default: CLIP_project, "
+        "after the first clip)",
+    )
+    parser.add_argument(
+        "--method",
+        choices=("auto", "threshold", "background", "person"),
+        default="auto",
+        help="how the dancer is found, see extract_frames.py (default: auto)",
+    )
+    parser.add_argument(
+        "--model-file",
+        type=Path,
+        metavar="FILE",
+        help="the person network as a .tflite file (default: downloaded once, 250 KB)",
+    )
+    parser.add_argument(
+        "--seconds",
+        type=terminal.positive(float),
+        default=16.0,
+        help="length of the dance in seconds (default: 16)",
+    )
+    parser.add_argument(
+        "--seed", type=terminal.not_negative(int), help="of the dance (default: drawn, and printed)"
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="begin the project anew; also replace a video that dancenet did not make",
+    )
     return parser
 
 
@@ -49,8 +77,12 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     folder = arguments.project or Path(f"{Path(arguments.clips[0]).stem}_project")
     settings = project.Settings(
-        minutes=arguments.minutes, method=arguments.method, model_file=arguments.model_file,
-        seconds=arguments.seconds, seed=arguments.seed, overwrite=arguments.overwrite,
+        minutes=arguments.minutes,
+        method=arguments.method,
+        model_file=arguments.model_file,
+        seconds=arguments.seconds,
+        seed=arguments.seed,
+        overwrite=arguments.overwrite,
     )
     project.make_dance(arguments.clips, arguments.out, folder, settings)
     return 0

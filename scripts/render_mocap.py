@@ -13,8 +13,8 @@ from dancenet.support import terminal
 if TYPE_CHECKING:
     import numpy as np
 
-    from dancenet.data.motion.draw_body import Body
     from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.motion.draw_body import Body
     from dancenet.data.motion.motion import MotionClip
 
 MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
@@ -43,37 +43,73 @@ def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument("motions", nargs="+", metavar="FILE",
-                        help="motion capture: .bvh, .amc (its .asf beside it), .npz or .npy, "
-                        "the first two also gzipped")
-    parser.add_argument("-o", "--out", default="imgs", metavar="FOLDER",
-                        help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append")
-    parser.add_argument("--yaw", type=terminal.finite, nargs="+", default=[0.0], metavar="DEGREES",
-                        help="where the camera stands, turned about the vertical; each angle "
-                        "gives clips of its own (name the files first)")
-    parser.add_argument("--mirror", action="store_true",
-                        help="draw every clip also with left and right swapped")
-    parser.add_argument("--girth", type=terminal.positive(float), nargs="+", default=[1.0],
-                        metavar="TIMES", help="how stout the body is, from 0.6 to 1.5; each gives "
-                        "clips of its own")
-    parser.add_argument("--camera", choices=("follow", "fixed"), default="follow",
-                        help="follow pans smoothly with the dancer; fixed stands still, far "
-                        "enough away to see the whole clip")
-    parser.add_argument("--fps", type=terminal.positive(float), default=30.0,
-                        help="frames per second, never above the recording's")
-    parser.add_argument("--split", choices=("train", "val"), default=None,
-                        help="side of the split these clips belong to; without it the trainer "
-                        "holds out the end of each")
+    parser.add_argument(
+        "motions",
+        nargs="+",
+        metavar="FILE",
+        help="motion capture: .bvh, .amc (its .asf beside it), .npz or .npy, "
+        "the first two also gzipped",
+    )
+    parser.add_argument(
+        "-o",
+        "--out",
+        default="imgs",
+        metavar="FOLDER",
+        help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append",
+    )
+    parser.add_argument(
+        "--yaw",
+        type=terminal.finite,
+        nargs="+",
+        default=[0.0],
+        metavar="DEGREES",
+        help="where the camera stands, turned about the vertical; each angle "
+        "gives clips of its own (name the files first)",
+    )
+    parser.add_argument(
+        "--mirror", action="store_true", help="draw every clip also with left and right swapped"
+    )
+    parser.add_argument(
+        "--girth",
+        type=terminal.positive(float),
+        nargs="+",
+        default=[1.0],
+        metavar="TIMES",
+        help="how stout the body is, from 0.6 to 1.5; each gives clips of its own",
+    )
+    parser.add_argument(
+        "--camera",
+        choices=("follow", "fixed"),
+        default="follow",
+        help="follow pans smoothly with the dancer; fixed stands still, far "
+        "enough away to see the whole clip",
+    )
+    parser.add_argument(
+        "--fps",
+        type=terminal.positive(float),
+        default=30.0,
+        help="frames per second, never above the recording's",
+    )
+    parser.add_argument(
+        "--split",
+        choices=("train", "val"),
+        default=None,
+        help="side of the split these clips belong to; without it the trainer "
+        "holds out the end of each",
+    )
     flags.add_reading(parser)
-    parser.add_argument("--overwrite", action="store_true",
-                        help="remove the frames that the folder holds instead of appending")
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="remove the frames that the folder holds instead of appending",
+    )
     return parser
 
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Reads every file, then draws every stretch that can be used."""
-    from dancenet.data.motion.draw_body import GIRTHS
     from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.motion.draw_body import GIRTHS
     from dancenet.support.errors import UserError
 
     for girth in arguments.girth:
@@ -88,8 +124,10 @@ def work(arguments: argparse.Namespace) -> int | None:
         )
     _check_rates({take.clip.fps for take in takes}, "these recordings")
     writer = FrameWriter(arguments.out, overwrite=arguments.overwrite)
-    _check_rates({take.clip.fps for take in takes} | {clip.fps for clip in writer.clips},
-                 f"these recordings and the clips in {arguments.out}")
+    _check_rates(
+        {take.clip.fps for take in takes} | {clip.fps for clip in writer.clips},
+        f"these recordings and the clips in {arguments.out}",
+    )
     views = [
         View(yaw, mirror, girth)
         for girth in arguments.girth
@@ -117,8 +155,8 @@ def work(arguments: argparse.Namespace) -> int | None:
 
 
 def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
-    from dancenet.data.motion.draw_body import measure
     from dancenet.data.mocap.standing import read_motion
+    from dancenet.data.motion.draw_body import measure
 
     for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
         motion = read_motion(path, **flags.reading(arguments))
@@ -160,8 +198,11 @@ def _write(
     from dancenet.data.motion.draw_body import draw_bodies
 
     frames = draw_bodies(
-        take.clip.positions, take.clip.fps,
-        **view._asdict(), camera=arguments.camera, body=take.body,
+        take.clip.positions,
+        take.clip.fps,
+        **view._asdict(),
+        camera=arguments.camera,
+        body=take.body,
     )
     writer.add_clip(
         _counted(frames, bar),

@@ -21,8 +21,20 @@ SCRIPTS = sorted((ROOT / "scripts").glob("*.py"))
 
 # Two lines that meet in `scripts`. A room may import those before it on its own line, and itself.
 LIGHT_LINE = [
-    "__init__", "support", "model", "data", "output", "flags", "codecs", "sequence", "metrics",
-    "runtime", "generation", "project", "cli", "__main__",
+    "__init__",
+    "support",
+    "model",
+    "data",
+    "output",
+    "flags",
+    "codecs",
+    "sequence",
+    "metrics",
+    "runtime",
+    "generation",
+    "project",
+    "cli",
+    "__main__",
 ]
 KERAS_LINE = [*LIGHT_LINE[: LIGHT_LINE.index("runtime") + 1], "nets", "legacy", "evaluation"]
 # `evaluation` measures dances that `generation` makes.
@@ -101,11 +113,15 @@ def test_only_nets_names_keras(path):
 
 def test_training_leaves_the_backend_to_keras():
     named = {
-        path.name for path in (PACKAGE / "nets").rglob("*.py")
+        path.name
+        for path in (PACKAGE / "nets").rglob("*.py")
         if "tensorflow" in {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}
     }
     assert named == {
-        "tensorflow_layers.py", "litert.py", "saved_model.py", "devices.py",
+        "tensorflow_layers.py",
+        "litert.py",
+        "saved_model.py",
+        "devices.py",
         "window_stream.py",
     }
 
@@ -133,7 +149,9 @@ def test_no_room_holds_more_than_twelve_files():
 
 
 def test_the_tests_mirror_the_package():
-    rooms = {path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    rooms = {
+        path.parent.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")
+    }
     there = {path.parent.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")}
     assert rooms <= there | {Path("scripts")}
 
@@ -175,7 +193,10 @@ def test_a_script_has_the_parts_the_command_calls(path):
 def test_a_script_run_by_its_path_explains_every_flag(path):
     done = subprocess.run(
         [sys.executable, str(path), "--help"],
-        capture_output=True, text=True, env={**os.environ, "PYTHONPATH": str(ROOT)}, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        cwd=ROOT,
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith(f"usage: {path.name}")

@@ -81,7 +81,10 @@ def test_the_list_is_printed_without_importing_anything_heavy():
 def test_the_module_is_the_command():
     done = subprocess.run(
         [sys.executable, "-m", "dancenet", "--version"],
-        capture_output=True, text=True, check=True, cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=ROOT,
     )
     assert done.stdout == f"dancenet {dancenet.__version__}\n"
 
@@ -89,7 +92,9 @@ def test_the_module_is_the_command():
 def test_a_reader_that_leaves_early_is_no_error():
     with subprocess.Popen(
         [sys.executable, "-m", "dancenet"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
     ) as process:
         assert process.stdout is not None and process.stderr is not None
         process.stdout.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from goldens import make_dances
 
 # Floating point differs between processors, and a dance feeds its own roundings back.

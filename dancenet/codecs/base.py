@@ -165,7 +165,10 @@ def smooth(vectors: np.ndarray, clips: Sequence[range], deviation: float) -> np.
         for clip in clips:
             # Time runs down the rows of the "picture"; a kernel one column wide leaves the rest.
             smoothed[clip.start : clip.stop] = cv2.GaussianBlur(
-                smoothed[clip.start : clip.stop], (1, size), sigmaX=1.0, sigmaY=deviation,
+                smoothed[clip.start : clip.stop],
+                (1, size),
+                sigmaX=1.0,
+                sigmaY=deviation,
                 borderType=cv2.BORDER_REFLECT_101,
             )
     return smoothed

@@ -8,14 +8,21 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files
 from dancenet.codecs.base import require_arrays
 from dancenet.data.frames.folder import Clip, split_clips
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 _FORMAT = 1
 _NAMES = (
-    "format", "z_mean", "z_log_var", "fps", "clips", "splits", "sources", "encoder_sha256",
+    "format",
+    "z_mean",
+    "z_log_var",
+    "fps",
+    "clips",
+    "splits",
+    "sources",
+    "encoder_sha256",
 )
 
 

@@ -8,8 +8,8 @@ from typing import Protocol
 import numpy as np
 
 from dancenet.codecs.base import Scaler, smooth
-from dancenet.data.frames.folder import BACKGROUND
 from dancenet.data.frames.components import WHOLE, largest_share
+from dancenet.data.frames.folder import BACKGROUND
 
 _BATCH = 64
 MOST_MENDING = 6  # times a picture in pieces is settled beyond what was asked for
@@ -76,9 +76,7 @@ class SilhouetteCodec:
         """Takes the latents (T, L) of some clips; returns (T, D) float32 in model units."""
         return self.scaler.to_model(smooth(z_mean, clips, self.smoothing))
 
-    def decode(
-        self, vectors: np.ndarray, settle: int = 0, mend: int = MOST_MENDING
-    ) -> np.ndarray:
+    def decode(self, vectors: np.ndarray, settle: int = 0, mend: int = MOST_MENDING) -> np.ndarray:
         """Takes (T, D) in model units; returns (T, H, W) float32 whiteness.
 
         A generated vector may lie between the poses the decoder knows, and then limbs come off.

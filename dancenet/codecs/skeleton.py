@@ -23,18 +23,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files
 from dancenet.codecs.base import Scaler, require_arrays
-from dancenet.data.mocap.amc import JOINT_BONES
-from dancenet.data.motion.draw_body import Body, draw_bodies
-from dancenet.data.motion.bones import bone_lengths, infer_parents, steady_bones
-from dancenet.data.motion.feet import find_feet, floor_height, plant_feet
-from dancenet.data.motion.draw_bones import draw_figures
 from dancenet.data.frames.folder import BACKGROUND
-from dancenet.data.motion.motion import JOINTS
-from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
-from dancenet.data.motion.tree import check_tree
+from dancenet.data.mocap.amc import JOINT_BONES
 from dancenet.data.mocap.joint_names import find_joints
+from dancenet.data.motion.bones import bone_lengths, infer_parents, steady_bones
+from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
+from dancenet.data.motion.draw_body import Body, draw_bodies
+from dancenet.data.motion.draw_bones import draw_figures
+from dancenet.data.motion.feet import find_feet, floor_height, plant_feet
+from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.tree import check_tree
+from dancenet.support import files
 from dancenet.support.errors import UnknownSkeleton, UserError
 
 HEADING_SECONDS = 0.1  # deviation of the Gaussian over the heading: hips twist, dancers turn
@@ -49,8 +49,23 @@ _NEVER = 1e-9  # metres or radians; a step adds up, so it is left out only if it
 
 _FORMAT = 1
 _NAMES = (
-    "format", "fps", "joints", "parents", "offsets", "lengths", "facing", "middle", "twin", "kept",
-    "constant", "size", "feet", "rest", "mean", "basis", "scale",
+    "format",
+    "fps",
+    "joints",
+    "parents",
+    "offsets",
+    "lengths",
+    "facing",
+    "middle",
+    "twin",
+    "kept",
+    "constant",
+    "size",
+    "feet",
+    "rest",
+    "mean",
+    "basis",
+    "scale",
 )
 
 
@@ -91,8 +106,11 @@ class SkeletonCodec:
         num_joints = len(self.names)
         raw_dim = len(self.kept) if self.kept.ndim == 1 else -1
         shapes = {
-            "lengths": (num_joints,), "facing": (num_joints, 2), "middle": (num_joints,),
-            "twin": (num_joints,), "constant": (raw_dim,),
+            "lengths": (num_joints,),
+            "facing": (num_joints, 2),
+            "middle": (num_joints,),
+            "twin": (num_joints,),
+            "constant": (raw_dim,),
         }
         for name, shape in shapes.items():
             array = getattr(self, name)
@@ -109,9 +127,10 @@ class SkeletonCodec:
         if self.twin.dtype.kind != "i" or not ((0 <= self.twin) & (self.twin < num_joints)).all():
             raise ValueError("twin must be joints of the skeleton")
         check_tree(self.parents, num_joints)
-        if self.feet.shape != self.rest.shape or not np.isin(
-            self.feet, np.arange(num_joints)
-        ).all():
+        if (
+            self.feet.shape != self.rest.shape
+            or not np.isin(self.feet, np.arange(num_joints)).all()
+        ):
             raise ValueError("feet must be joints of the skeleton, with a height each")
         if self.offsets is not None and self.offsets.shape != (num_joints, 3):
             raise ValueError(f"offsets must be ({num_joints}, 3): {self.offsets.shape}")
@@ -176,8 +195,20 @@ class SkeletonCodec:
         parents = infer_parents(sample) if first.parents is None else first.parents
         feet, rest = (np.zeros(0, int), np.zeros(0)) if flat else find_feet(sample)
         return cls(
-            first.fps, first.names, parents, first.offsets, bone_lengths(sample, parents), facing,
-            middle, twin, kept, (low + high) / 2, size, feet, rest, scaler,
+            first.fps,
+            first.names,
+            parents,
+            first.offsets,
+            bone_lengths(sample, parents),
+            facing,
+            middle,
+            twin,
+            kept,
+            (low + high) / 2,
+            size,
+            feet,
+            rest,
+            scaler,
         )
 
     @property
@@ -226,9 +257,7 @@ class SkeletonCodec:
         """Takes (T, D) in model units; returns the joints (T, J, C) float32, metres."""
         return self.continue_from(vectors, start)[0]
 
-    def continue_from(
-        self, vectors: np.ndarray, start: Placement
-    ) -> tuple[np.ndarray, Placement]:
+    def continue_from(self, vectors: np.ndarray, start: Placement) -> tuple[np.ndarray, Placement]:
         """Decodes a part of a trajectory, so that a long one can be decoded in parts.
 
         Args:
@@ -240,9 +269,8 @@ class SkeletonCodec:
         """
         raw = np.tile(self.constant, (len(vectors), 1))
         raw[:, self.kept] = (
-            (vectors.astype(np.float64) * self.scaler.scale) @ self.scaler.basis.astype(np.float64)
-            + self.scaler.mean
-        )
+            vectors.astype(np.float64) * self.scaler.scale
+        ) @ self.scaler.basis.astype(np.float64) + self.scaler.mean
         num_axes = 2 if self.is_flat else 3
         local = raw[:, _lead(num_axes) :].reshape(len(raw), len(self.names), num_axes)
         local = local[:, self.twin]
@@ -312,7 +340,12 @@ class SkeletonCodec:
                 positions, self.fps, yaw=yaw, mirror=mirror, camera=camera, body=body
             )
         return draw_figures(
-            positions, self.fps, self.parents, names=self.names, yaw=yaw, mirror=mirror,
+            positions,
+            self.fps,
+            self.parents,
+            names=self.names,
+            yaw=yaw,
+            mirror=mirror,
             camera=camera,
         )
 
@@ -324,21 +357,37 @@ class SkeletonCodec:
     def clip(self, positions: np.ndarray, source: str) -> SkeletonClip:
         """Returns joints (T, J, C) as a clip of this skeleton, which can be saved or written."""
         return SkeletonClip(
-            positions.astype(np.float32), self.fps, np.ones(len(positions), dtype=bool),
-            self.names, self.parents, self.offsets, source,
+            positions.astype(np.float32),
+            self.fps,
+            np.ones(len(positions), dtype=bool),
+            self.names,
+            self.parents,
+            self.offsets,
+            source,
         )
 
     def save(self, path: str | Path) -> None:
         """Writes the codec as .npz, atomically."""
         files.write_npz(
-            path, format=np.int64(_FORMAT), fps=np.float64(self.fps), joints=np.array(self.names),
+            path,
+            format=np.int64(_FORMAT),
+            fps=np.float64(self.fps),
+            joints=np.array(self.names),
             # Offsets that are not known are an empty array.
             parents=np.array(self.parents, np.int64),
             offsets=np.zeros((0, 3)) if self.offsets is None else self.offsets,
-            lengths=self.lengths, facing=self.facing, middle=self.middle, twin=self.twin,
-            kept=self.kept, constant=self.constant, size=np.float64(self.size),
-            feet=self.feet.astype(np.int64), rest=self.rest,
-            mean=self.scaler.mean, basis=self.scaler.basis, scale=self.scaler.scale,
+            lengths=self.lengths,
+            facing=self.facing,
+            middle=self.middle,
+            twin=self.twin,
+            kept=self.kept,
+            constant=self.constant,
+            size=np.float64(self.size),
+            feet=self.feet.astype(np.int64),
+            rest=self.rest,
+            mean=self.scaler.mean,
+            basis=self.scaler.basis,
+            scale=self.scaler.scale,
         )
 
     @classmethod

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.generation import settings as dance
-from dancenet.generation.settings import Dancer, DanceSettings
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.recipe_2018 import RangeUnits
 from dancenet.evaluation.scenes import Scene, Silhouettes
+from dancenet.generation import settings as dance
+from dancenet.generation.settings import Dancer, DanceSettings
 from dancenet.metrics import measures
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.likelihood import FirstOrder
@@ -65,8 +65,7 @@ def make_makers(
             order += list(rng.permutation(len(runs)))
         dealt = measures.deal([len(runs[i]) for i in order], num_frames, count)
         dances = [
-            [runs[order[index]][part.start : part.stop] for index, part in parts]
-            for parts in dealt
+            [runs[order[index]][part.start : part.stop] for index, part in parts] for parts in dealt
         ]
         return draw(data.scene, dances, data.step, advance)
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dancenet.generation import settings as dance
-from dancenet.generation.settings import Dancer, DanceSettings
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Joints
+from dancenet.generation import settings as dance
+from dancenet.generation.settings import Dancer, DanceSettings
 from dancenet.metrics import distance, measures, skeleton
 from dancenet.metrics.measures import Value, Values
 
@@ -49,9 +49,7 @@ def measure(
     return values | _kinetics(real, finished, fps)
 
 
-def _kinetics(
-    real: Sequence[np.ndarray], found: Sequence[np.ndarray], fps: float
-) -> Values:
+def _kinetics(real: Sequence[np.ndarray], found: Sequence[np.ndarray], fps: float) -> Values:
     length = round(measures.WINDOW_SECONDS * fps)
     stride = max(1, round(measures.FRECHET_STRIDE_SECONDS * fps))
     theirs, ours = (
@@ -94,10 +92,12 @@ def steer(
     if len(names) < 2:
         return {}, None, None
     length = round(measures.WINDOW_SECONDS * dancer.fps)
-    of_row = np.concatenate([
-        np.full(len(rows), names.index(style) if style in names else -1)
-        for rows, style in zip(recordings.rows, recordings.styles)
-    ])
+    of_row = np.concatenate(
+        [
+            np.full(len(rows), names.index(style) if style in names else -1)
+            for rows, style in zip(recordings.rows, recordings.styles)
+        ]
+    )
 
     def statistics(clips: Sequence[range]) -> tuple[np.ndarray, np.ndarray]:
         starts = [

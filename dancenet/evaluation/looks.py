@@ -10,15 +10,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dancenet.support import terminal
-from dancenet.output.contact_sheet import contact_sheet
-from dancenet.output.video_writer import VideoWriter
 from dancenet.evaluation.dances import Drawn
 from dancenet.evaluation.real import RealDances
 from dancenet.metrics import moments, motion
 from dancenet.metrics import report as reports
 from dancenet.metrics.measures import Standard
 from dancenet.metrics.report import AR1, COPY, MODEL, RECIPE_2018
+from dancenet.output.contact_sheet import contact_sheet
+from dancenet.output.video_writer import VideoWriter
+from dancenet.support import terminal
 
 _SHEET_SECONDS = 60.0  # that the overview shows
 _SHEET_COLUMNS = 10
@@ -40,10 +40,14 @@ def over_time(
             energy = np.pad(energy, ((0, 0), (0, 1)), mode="edge") / (standard.energy or 1.0)
             away = np.stack([data.yardstick.gaussian.distance(run) for run in runs])
             scores = made.material.pictures[0]
-            for name, line in zip(names, (
-                motion.bins(energy, fps), motion.bins(scores.soft_share, rate, scores.figure),
-                motion.bins(away, fps),
-            )):
+            for name, line in zip(
+                names,
+                (
+                    motion.bins(energy, fps),
+                    motion.bins(scores.soft_share, rate, scores.figure),
+                    motion.bins(away, fps),
+                ),
+            ):
                 found[name].setdefault(column, []).append([float(value) for value in line])
     return found
 
@@ -61,25 +65,30 @@ def look(
     lines = [(f"seed {seed}", made) for seed, made in zip(seeds, shown[MODEL])]
     lines += [
         (reports.COLUMNS[column], shown[column][0])
-        for column in (COPY, AR1, RECIPE_2018) if column in shown
+        for column in (COPY, AR1, RECIPE_2018)
+        if column in shown
     ]
     scores = [
         moments.frame_scores(
-            np.concatenate(made.material.dances[0]), made.material.pictures[0], step,
+            np.concatenate(made.material.dances[0]),
+            made.material.pictures[0],
+            step,
             data.yardstick,
         )
         for made in shown[MODEL]
     ]
     chosen = moments.choose(scores, data.yardstick.picture_fps)
-    with terminal.progress(total=len(lines) + len(chosen),
-                           description="Contact sheets", unit="sheet") as bar:
+    with terminal.progress(
+        total=len(lines) + len(chosen), description="Contact sheets", unit="sheet"
+    ) as bar:
         for name, made in lines:
             pictures = np.concatenate([made.draw(range(row, row + 1)) for row in rows])
             thumbnails += [_thumbnail(picture) for picture in pictures]
             captions += [f"{name}, {row / fps:.0f} s" for row in rows]
             bar.update(1)
         yield reports.Picture(
-            "Dances", f"The first {seconds:.0f} seconds of the first dance of each seed, as the "
+            "Dances",
+            f"The first {seconds:.0f} seconds of the first dance of each seed, as the "
             "decoder gives them, before they are drawn sharper; below, references.",
             _png(contact_sheet(thumbnails, _SHEET_COLUMNS, captions)),
         )

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancenet.support import terminal
-from dancenet.generation.settings import Dancer
 from dancenet.data.frames.folder import BACKGROUND, DANCER
-from dancenet.support.errors import UserError
 from dancenet.evaluation.scenes import Scene, Silhouettes
+from dancenet.generation.settings import Dancer
 from dancenet.metrics import measures
 from dancenet.metrics import reconstruction as compare
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.measures import Material, Standard, Yardstick
 from dancenet.runtime.onnx import OnnxDecoder
+from dancenet.support import terminal
+from dancenet.support.errors import UserError
 
 # Of 208×120 pixels hardly any moves by a whole one in a thirtieth of a second; every second
 # picture shows the motion better, and takes half the time.
@@ -78,11 +78,10 @@ class RealDances:
         yardstick = Yardstick.fit(
             [vectors[rows.start : rows.stop] for rows in train],
             [vectors[rows.start : rows.stop] for rows in held_out],
-            dancer.fps, dancer.fps / step,
+            dancer.fps,
+            dancer.fps / step,
         )
-        return cls(
-            scene, vectors, train, held_out, blocks, groups, by_recording, step, yardstick
-        )
+        return cls(scene, vectors, train, held_out, blocks, groups, by_recording, step, yardstick)
 
     @property
     def train_runs(self) -> list[np.ndarray]:
@@ -106,8 +105,7 @@ class RealDances:
     def split(
         self, scores: list[PictureScores], rng: np.random.Generator, num_frames: int, most: int
     ) -> tuple[Standard, Material, Material]:
-        """Returns one half of the real dances as the standard, the other as material, and the half.
-        """
+        """Returns half of the real dances as the reference, the rest as material, and the half."""
         lengths = [len(rows) for rows in self.blocks]
         one, other = measures.split_halves(self.groups, lengths, rng)
         runs = [self.vectors[rows.start : rows.stop] for rows in self.blocks]
@@ -116,9 +114,9 @@ class RealDances:
         dances = []
         pictures: list[PictureScores] = []
         for parts in dealt:
-            dances.append(tuple(
-                runs[other[index]][part.start : part.stop] for index, part in parts
-            ))
+            dances.append(
+                tuple(runs[other[index]][part.start : part.stop] for index, part in parts)
+            )
             pictures += [
                 scores[other[i]].cut(part.start // self.step, -(-part.stop // self.step))
                 for i, part in parts

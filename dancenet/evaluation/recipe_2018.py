@@ -11,16 +11,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files, terminal
-from dancenet.model import folder as model_folder
-from dancenet.generation import write as pipeline
 from dancenet.codecs.latents import Latents
-from dancenet.support.errors import MissingExtra, UserError
-from dancenet.model.folder import ModelFolder
+from dancenet.generation import write as pipeline
 from dancenet.generation.write import Dancer
+from dancenet.model import folder as model_folder
+from dancenet.model.folder import ModelFolder
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
+from dancenet.support import files, terminal
+from dancenet.support.errors import MissingExtra, UserError
 
 FOLDER = "recipe_2018"  # in the folder of the report
 _MATERIAL = "material.json"  # in its training, written last: what it was trained on
@@ -91,9 +91,7 @@ class RangeUnits:
         ]
         drawn = [int(rng.integers(len(self.inner.seeds))) for rng in rngs]
         starts = self.to_range(self.inner.codec.scaler.to_latents(self.inner.seeds[drawn]))
-        made = legacy.generate(
-            self, starts, num_frames, rngs, legacy.TEMPERATURE, self.to_latents
-        )
+        made = legacy.generate(self, starts, num_frames, rngs, legacy.TEMPERATURE, self.to_latents)
         try:
             return np.stack([self.to_latents(vectors) for vectors in made], axis=1)
         except ValueError as error:
@@ -122,9 +120,7 @@ def load_recipe(name: str | Path, dancer: Dancer) -> Dancer:
     return recipe
 
 
-def trained_recipe(
-    source: ModelFolder, latents: Latents, out: Path, minutes: float
-) -> Path:
+def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: float) -> Path:
     """Trains a network of 2018, unless there is one that was trained on the same latents.
 
     Args:
@@ -151,7 +147,8 @@ def trained_recipe(
     try:
         with terminal.quiet_import():
             from dancenet.nets.export import onnx as export
-            from dancenet.nets.training import loop as train, dancer as train_dancer
+            from dancenet.nets.training import dancer as train_dancer
+            from dancenet.nets.training import loop as train
     except ImportError as error:
         step = "Training the network of 2018"
         raise MissingExtra(step, "train", error.name or "keras") from error
@@ -169,9 +166,14 @@ def trained_recipe(
     # The input is a draw of each latent, as in 2018; the target its mean, for the held-out figure
     # that chooses the weights is of means.
     train_dancer.train_dancer(
-        latents, folder,
+        latents,
+        folder,
         train_dancer.DancerOptions(
-            network="dancenet", look_back=1, stride=1, displacement=0.0, noise_memory=0.0,
+            network="dancenet",
+            look_back=1,
+            stride=1,
+            displacement=0.0,
+            noise_memory=0.0,
             smoothing=0.0,
         ),
         train.TrainOptions(minutes=minutes, learning_rate=5e-4),

@@ -16,20 +16,12 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.support import files, terminal
-from dancenet.model import folder as model_folder
-from dancenet.generation import write as pipeline
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.generation.settings import Dancer, DanceSettings, read_style
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.mocap.recordings import Recordings
-from dancenet.generation.encode import encode_frames
-from dancenet.support.errors import UserError
 from dancenet.evaluation import joints
 from dancenet.evaluation.dances import Drawn, make_makers
 from dancenet.evaluation.looks import look, over_time
-from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
-from dancenet.evaluation.recipe_2018 import load_recipe, trained_recipe
 from dancenet.evaluation.real import (
     BLOCK_SECONDS,
     GAP_SECONDS,
@@ -37,15 +29,23 @@ from dancenet.evaluation.real import (
     RealDances,
     reconstruction,
 )
+from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
+from dancenet.evaluation.recipe_2018 import load_recipe, trained_recipe
 from dancenet.evaluation.scenes import Joints, Scene, Silhouettes
-from dancenet.model.folder import ModelFolder
+from dancenet.generation import write as pipeline
+from dancenet.generation.encode import encode_frames
+from dancenet.generation.settings import Dancer, DanceSettings, read_style
 from dancenet.metrics import likelihood, measures
 from dancenet.metrics import report as reports
 from dancenet.metrics.likelihood import FirstOrder
 from dancenet.metrics.measures import Values
 from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.report import AR1, COPY, GAUSSIAN, MODEL, REAL
+from dancenet.model import folder as model_folder
+from dancenet.model.folder import ModelFolder
 from dancenet.runtime.onnx import OnnxDecoder
+from dancenet.support import files, terminal
+from dancenet.support.errors import UserError
 
 JSON, PAGE = "report.json", "report.html"
 LEAST_SECONDS = 1.0  # of a dance
@@ -82,8 +82,14 @@ class Options:
     def settings(self, seed: int) -> DanceSettings:
         """Returns what the dances of a seed are made with."""
         return DanceSettings(
-            seconds=self.seconds, seed=seed, temperature=self.temperature, wander=self.wander,
-            count=self.dances, guard=self.guard, settle=self.settle, style=self.style,
+            seconds=self.seconds,
+            seed=seed,
+            temperature=self.temperature,
+            wander=self.wander,
+            count=self.dances,
+            guard=self.guard,
+            settle=self.settle,
+            style=self.style,
         )
 
 
@@ -185,7 +191,8 @@ def evaluate(
                 note(column, {"steered": figure})
         steered = {"styles": table}
     report = reports.Report.of(
-        dancer.name, columns,
+        dancer.name,
+        columns,
         {**_facts(dancer, source, data, options, recipe, began), **steered},
         measures=reports.MEASURES if isinstance(scene, Silhouettes) else reports.JOINT_MEASURES,
         notes=(*_notes(dancer, data, options, recipe), *_style_notes(steered.get("styles", {}))),
@@ -196,9 +203,7 @@ def evaluate(
     return report
 
 
-def _foretold(
-    dancer: Dancer, data: RealDances, chain: FirstOrder
-) -> dict[str, measures.Value]:
+def _foretold(dancer: Dancer, data: RealDances, chain: FirstOrder) -> dict[str, measures.Value]:
     """Returns by column how well the held-out dances are foretold, all on the same steps."""
     if max(map(len, data.held_out)) <= likelihood.WARM_UP + 1:
         return dict.fromkeys((MODEL, AR1, GAUSSIAN), "what is held out is too short")
@@ -262,13 +267,13 @@ def _joints(dancer: Dancer, material: str | Path | Recordings, options: Options)
 def _origin(scene: Scene) -> dict[str, Any]:
     if isinstance(scene, Silhouettes):
         frames = scene.frames
-        return {
-            "folder": str(frames.path), "frames": frames.num_frames, "clips": len(frames.clips)
-        }
+        return {"folder": str(frames.path), "frames": frames.num_frames, "clips": len(frames.clips)}
     recordings = scene.recordings
     return {
-        "recordings": sorted(set(recordings.sources)), "styles": list(recordings.style_names),
-        "frames": sum(map(len, recordings.rows)), "clips": len(recordings.clips),
+        "recordings": sorted(set(recordings.sources)),
+        "styles": list(recordings.style_names),
+        "frames": sum(map(len, recordings.rows)),
+        "clips": len(recordings.clips),
     }
 
 
@@ -287,7 +292,8 @@ def _facts(
     config = source.read_config()
     trained = {
         part: record.get("frames")
-        for part, record in config.training.items() if isinstance(record, dict)
+        for part, record in config.training.items()
+        if isinstance(record, dict)
     }
     return {
         "model_sha256": dancer.sha256,
@@ -296,26 +302,36 @@ def _facts(
             "fps": dancer.fps,
             "training_frames": sum(map(len, data.train)),
             "held_out_frames": sum(map(len, data.held_out)),
-            "held_out_clips": sorted({
-                source for clip, source in zip(data.scene.clips, data.scene.sources)
-                for rows in data.held_out if rows.start in clip
-            }),
+            "held_out_clips": sorted(
+                {
+                    source
+                    for clip, source in zip(data.scene.clips, data.scene.sources)
+                    for rows in data.held_out
+                    if rows.start in clip
+                }
+            ),
             "model_trained_on_frames": trained,
             "measured_frames": sum(map(len, data.blocks)),
-            "halves": "whole recordings" if data.by_recording
+            "halves": "whole recordings"
+            if data.by_recording
             else f"blocks of {BLOCK_SECONDS:g} s, {GAP_SECONDS:g} s apart",
         },
         "settings": {
-            **dataclasses.asdict(options), "seeds": list(options.seeds),
+            **dataclasses.asdict(options),
+            "seeds": list(options.seeds),
             "picture_fps": data.yardstick.picture_fps,
             "smoothing_frames": _smoothing(data.scene),
             "window_seconds": measures.WINDOW_SECONDS,
         },
         "windows": {
-            "training": len(data.yardstick.paths), "held_out": len(data.yardstick.held_out),
+            "training": len(data.yardstick.paths),
+            "held_out": len(data.yardstick.held_out),
         },
-        "recipe_2018": None if recipe is None else {
-            "name": recipe.name, "sha256": recipe.sha256,
+        "recipe_2018": None
+        if recipe is None
+        else {
+            "name": recipe.name,
+            "sha256": recipe.sha256,
         },
         "seconds": round(time.perf_counter() - began),
     }
@@ -348,8 +364,8 @@ def _notes(
         "Real is the dance as the dancer learns it: latents of the frames, smoothed over "
         f"{_smoothing(data.scene):g} frames. Real pictures are the frames themselves, which are "
         "never soft; what the picture network makes of real dances is in the column 'copy'."
-        if isinstance(data.scene, Silhouettes) else
-        "Real is the dance as the dancer learns it: the joints in the directions that it dances. "
+        if isinstance(data.scene, Silhouettes)
+        else "Real is the dance as the dancer learns it: joints in the directions that it dances. "
         "Pictures are figures drawn of joints. Everything but the spread of the bones is measured "
         "after bones were given one length and standing feet their place; real dances are treated "
         "alike.",
@@ -374,7 +390,5 @@ def _notes(
             "with --recipe-minutes. Its bar is left out."
         )
     else:
-        notes.append(
-            "The 2018 recipe foretells in other units; its likelihood cannot be compared."
-        )
+        notes.append("The 2018 recipe foretells in other units; its likelihood cannot be compared.")
     return tuple(notes)

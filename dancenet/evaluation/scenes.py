@@ -11,9 +11,9 @@ import numpy as np
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.motion.draw_body import Body, measure
 from dancenet.data.frames.folder import BACKGROUND, FrameFolder
 from dancenet.data.mocap.recordings import Recordings
+from dancenet.data.motion.draw_body import Body, measure
 
 _BATCH = 16  # vectors decoded at once
 _READ = 256  # pictures read at once
@@ -46,9 +46,7 @@ class Silhouettes:
         size = max(1, _READ // rows.step) * rows.step
         for first in range(rows.start, rows.stop, size):
             last = min(first + size, rows.stop)
-            yield (
-                self.frames.read(first + 1, last)[:: rows.step].astype(np.float32) / BACKGROUND
-            )
+            yield (self.frames.read(first + 1, last)[:: rows.step].astype(np.float32) / BACKGROUND)
 
     def drawn(
         self, run: np.ndarray, rows: range, advance: Callable[[int], Any]
@@ -78,9 +76,7 @@ class Joints:
     @property
     def vectors(self) -> np.ndarray:
         """The real dances (T, D) in model units."""
-        return np.concatenate(
-            [self.codec.encode(clip.positions) for clip in self.recordings.clips]
-        )
+        return np.concatenate([self.codec.encode(clip.positions) for clip in self.recordings.clips])
 
     @property
     def clips(self) -> tuple[range, ...]:
@@ -95,8 +91,11 @@ class Joints:
         for clip, whole in zip(self.recordings.clips, self.recordings.rows):
             if whole.start <= rows.start < whole.stop:
                 start = rows.start - whole.start
-                yield from self._figures(clip.positions[start : start + len(rows) * rows.step],
-                                         rows.step, lambda count: None)
+                yield from self._figures(
+                    clip.positions[start : start + len(rows) * rows.step],
+                    rows.step,
+                    lambda count: None,
+                )
 
     def drawn(
         self, run: np.ndarray, rows: range, advance: Callable[[int], Any]

@@ -9,18 +9,18 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files, terminal
-from dancenet.model import folder as model_folder
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import to_network
-from dancenet.output import picture
 from dancenet.data.frames.folder import BACKGROUND, DANCER, FrameFolder
-from dancenet.output.video_writer import VideoWriter, check_output, choose_format
-from dancenet.support.errors import UserError
-from dancenet.model.folder import ModelFolder
 from dancenet.metrics import reconstruction
-from dancenet.support.threads import ordered_map
+from dancenet.model import folder as model_folder
+from dancenet.model.folder import ModelFolder
+from dancenet.output import picture
+from dancenet.output.video_writer import VideoWriter, check_output, choose_format
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, count_threads
+from dancenet.support import files, terminal
+from dancenet.support.errors import UserError
+from dancenet.support.threads import ordered_map
 
 _BATCH = 8  # pictures that a thread reads, encodes or decodes at once
 
@@ -59,7 +59,10 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
             bar.update(len(means))
     try:
         return Latents.from_clips(
-            np.concatenate(z_mean), np.concatenate(z_log_var), frames.clips, fps,
+            np.concatenate(z_mean),
+            np.concatenate(z_log_var),
+            frames.clips,
+            fps,
             files.sha256_of(path),
         )
     except ValueError as error:
@@ -144,9 +147,7 @@ def write_reconstruction(
             ]
             return pictures, reconstruction.iou(sources == DANCER, decoded < 0.5)
 
-        firsts = takewhile(
-            lambda _: not stopped.is_set(), range(rows.start, rows.stop, _BATCH)
-        )
+        firsts = takewhile(lambda _: not stopped.is_set(), range(rows.start, rows.stop, _BATCH))
         stack.enter_context(picture.one_thread())
         for pictures, overlap in stack.enter_context(ordered_map(draw, firsts, count_threads())):
             if overlap is not None:
@@ -154,8 +155,14 @@ def write_reconstruction(
             if writer is None:
                 height, width = pictures[0].shape
                 writer = stack.enter_context(
-                    VideoWriter(path, fps=latents.fps, size=(width, height), format=format,
-                                settings=settings, overwrite=overwrite)
+                    VideoWriter(
+                        path,
+                        fps=latents.fps,
+                        size=(width, height),
+                        format=format,
+                        settings=settings,
+                        overwrite=overwrite,
+                    )
                 )
             for drawn in pictures:
                 writer.write(drawn)

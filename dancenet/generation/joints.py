@@ -1,9 +1,9 @@
 """Dances of joints: made, drawn as videos, or written for other programs.
 
-    dancer = load_dancer("skeleton_v1")
-    clip = make_motions(dancer, DanceSettings(seconds=16, seed=7, style="salsa"))[0]
-    clip                                       # in a notebook it plays, and can be turned
-    write_bvh("dance.bvh", clip)
+dancer = load_dancer("skeleton_v1")
+clip = make_motions(dancer, DanceSettings(seconds=16, seed=7, style="salsa"))[0]
+clip                                       # in a notebook it plays, and can be turned
+write_bvh("dance.bvh", clip)
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files, terminal
 from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.mocap.bvh_writer import write_bvh
+from dancenet.data.motion.clip import SkeletonClip
 from dancenet.generation.settings import (
     MOTION_FORMATS,
     Dancer,
@@ -28,11 +30,9 @@ from dancenet.generation.settings import (
     trajectories,
 )
 from dancenet.output import picture
-from dancenet.data.mocap.bvh_writer import write_bvh
-from dancenet.data.frames.folder import BACKGROUND
 from dancenet.output.player import write_html
-from dancenet.data.motion.clip import SkeletonClip
 from dancenet.output.video_writer import VideoWriter
+from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.threads import ordered_map
 
@@ -133,8 +133,13 @@ def write_motions(
             first = next(iter(drawn))
             height, width = first[0].shape
             with VideoWriter(
-                output, fps=clip.fps, size=(width, height), format=format,
-                colors=settings.look.palette, settings=recipe.to_json(), overwrite=overwrite,
+                output,
+                fps=clip.fps,
+                size=(width, height),
+                format=format,
+                colors=settings.look.palette,
+                settings=recipe.to_json(),
+                overwrite=overwrite,
             ) as video:
                 for pictures in chain([first], drawn):
                     for one in pictures:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dancenet.support import files
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.output import picture
 from dancenet.output.video_writer import read_settings
-from dancenet.support.errors import UserError
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.guard import Guard
 from dancenet.sequence.style import STRENGTH, StyleGuided
 from dancenet.sequence.wander import MEMORY_SECONDS
+from dancenet.support import files
+from dancenet.support.errors import UserError
 
 if TYPE_CHECKING:
     from dancenet.codecs.skeleton import SkeletonCodec
@@ -145,8 +145,11 @@ class Recipe:
         try:
             settings = DanceSettings(**content["settings"])
             return cls(
-                settings, str(content["model"]), str(content["model_sha256"]),
-                int(content["index"]), content["start_sha256"],
+                settings,
+                str(content["model"]),
+                str(content["model_sha256"]),
+                int(content["index"]),
+                content["start_sha256"],
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
@@ -172,9 +175,7 @@ class Recipe:
         return {"kind": "dance", **dataclasses.asdict(self)}
 
 
-def trajectories(
-    dancer: Dancer, settings: DanceSettings, num_frames: int
-) -> Iterator[np.ndarray]:
+def trajectories(dancer: Dancer, settings: DanceSettings, num_frames: int) -> Iterator[np.ndarray]:
     """Makes `settings.count` trajectories at the video's rate.
 
     Dance i has a generator of its own, made from the seed and i; it draws the stretch the
@@ -214,7 +215,11 @@ def trajectories(
         vectors = _generate_legacy(dancer, stretches, needed, rngs, temperature)
     else:
         vectors = generate(
-            step_model, stretches, needed, rngs, temperature,
+            step_model,
+            stretches,
+            needed,
+            rngs,
+            temperature,
             _guard(dancer, dancer.guard if settings.guard is None else settings.guard),
             style=styles,
             wander=(
@@ -263,7 +268,8 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
     strange = [name for name in wanted if name not in dancer.styles]
     if strange:
         known = (
-            f"it knows {', '.join(dancer.styles)}" if dancer.styles
+            f"it knows {', '.join(dancer.styles)}"
+            if dancer.styles
             else "it was trained without styles; leave --style out"
         )
         raise UserError(f"The model {dancer.name} does not know the style {strange[0]!r}: {known}.")
@@ -314,9 +320,7 @@ def _generate_legacy(
     )
 
 
-def resample(
-    vectors: Iterable[np.ndarray], ratio: float, num_frames: int
-) -> Iterator[np.ndarray]:
+def resample(vectors: Iterable[np.ndarray], ratio: float, num_frames: int) -> Iterator[np.ndarray]:
     """Reads a trajectory at another rate, at the same tempo.
 
     Between two vectors it follows the cubic through them whose slopes are those between

@@ -20,12 +20,9 @@ from typing import IO, TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from dancenet.support import files, terminal
-from dancenet.model import folder as model_folder
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.model.config import SKELETON
 from dancenet.generation.settings import (
     MOTION_FORMATS,
     Dancer,
@@ -36,12 +33,15 @@ from dancenet.generation.settings import (
     start_sha256,
     trajectories,
 )
+from dancenet.model import folder as model_folder
+from dancenet.model.config import SKELETON
+from dancenet.model.folder import ModelFolder
 from dancenet.output import picture
 from dancenet.output.video_writer import VideoWriter, check_output, choose_format
-from dancenet.support.errors import UserError
-from dancenet.model.folder import ModelFolder
-from dancenet.support.threads import ordered_map
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
+from dancenet.support import files, terminal
+from dancenet.support.errors import UserError
+from dancenet.support.threads import ordered_map
 
 # What only dances of joints need is imported where it is needed: it would cost every dance its
 # start.
@@ -107,7 +107,9 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
             # Threads that share one picture wait for each other at every layer.
             OnnxEncoder(paths[model_folder.ENCODER_GRAPH], threads=1),
             OnnxDecoder(paths[model_folder.DECODER_GRAPH], threads=1),
-            Scaler.load(paths[model_folder.SCALER]), config.fps, config.dancer.smoothing,
+            Scaler.load(paths[model_folder.SCALER]),
+            config.fps,
+            config.dancer.smoothing,
         )
         encoder_sha256 = files.sha256_of(paths[model_folder.ENCODER_GRAPH])
     step_model = OnnxStepModel(paths[model_folder.STEP_GRAPH])
@@ -250,8 +252,13 @@ def write_dance(
             first = next(parts)
             height, width = first.pictures[0].shape
             with VideoWriter(
-                outputs[number], fps=fps, size=(width, height), format=format,
-                colors=settings.look.palette, settings=recipe.to_json(), overwrite=overwrite,
+                outputs[number],
+                fps=fps,
+                size=(width, height),
+                format=format,
+                colors=settings.look.palette,
+                settings=recipe.to_json(),
+                overwrite=overwrite,
             ) as video:
                 for part in chain([first], parts):
                     if keep is not None:

@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from dancenet.support import files, terminal
 from dancenet.model import releases as weights
-from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
 from dancenet.model.folder import CONFIG, ModelFolder
 from dancenet.model.releases import ORIGINAL
+from dancenet.support import files, terminal
+from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
 
 ADDRESS = "https://drive.google.com/uc"
 FILE_ID = "1LWtERyPAzYeZjL816gBoLyQdC2MDK961"
@@ -102,7 +102,8 @@ def find_files(folder: Path) -> tuple[Path, Path, Path]:
 
     candidates: dict[str, list[Path]] = {kind: [] for kind in _NAMES}
     present = [
-        path for path in sorted(folder.rglob("*"))
+        path
+        for path in sorted(folder.rglob("*"))
         # What macOS puts beside every file of an archive has the same suffix.
         if path.is_file() and path.name[0] != "." and "__MACOSX" not in path.parts
     ]

@@ -30,9 +30,18 @@ from dancenet.support.errors import UserError
 VAE_2018 = VaeConfig(network="dancenet")
 # sigma is elu + 1 + 1e-8 there and elu + 1 + 1e-7 here: the floor itself, so none is added.
 DANCER_2018 = DancerConfig(
-    network="dancenet", dim=128, units=512, layers=3, num_mixtures=24, dense_units=1000,
-    dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018", sigma_floor=0.0,
-    look_back=1, smoothing=0.0,
+    network="dancenet",
+    dim=128,
+    units=512,
+    layers=3,
+    num_mixtures=24,
+    dense_units=1000,
+    dropout=0.4,
+    predict="place",
+    recurrent_activation="hard_sigmoid_2018",
+    sigma_floor=0.0,
+    look_back=1,
+    smoothing=0.0,
 )
 
 Shape = tuple[int, ...]
@@ -255,8 +264,7 @@ class _Reader:
             group = self._inside(root, name, h5py.Group)
             weight_names = _names(group, "weight_names") or []
             arrays = [
-                _Array(weight, self._inside(group, weight, h5py.Dataset))
-                for weight in weight_names
+                _Array(weight, self._inside(group, weight, h5py.Dataset)) for weight in weight_names
             ]
             if arrays:
                 self.groups[name] = _layers(name, arrays)
@@ -312,8 +320,10 @@ def _by_role(arrays: list[_Array]) -> list[_Array]:
     roles = [_number(array.name.rpartition("/")[2])[0] for array in arrays]
     if len(set(roles)) < len(roles) or not set(roles) <= set(_ROLES):
         return arrays
-    return [array for _, array in sorted(zip(map(_ROLES.index, roles), arrays),
-                                         key=lambda pair: pair[0])]
+    return [
+        array
+        for _, array in sorted(zip(map(_ROLES.index, roles), arrays), key=lambda pair: pair[0])
+    ]
 
 
 def _number(component: str) -> tuple[str, int]:
@@ -348,9 +358,7 @@ def _key(layer: _Layer) -> tuple[tuple[str, ...], tuple[int, ...]]:
     return words, numbers
 
 
-def _vae_layers(
-    reader: _Reader, config: VaeConfig
-) -> tuple[dict[str, _Layer], dict[str, _Layer]]:
+def _vae_layers(reader: _Reader, config: VaeConfig) -> tuple[dict[str, _Layer], dict[str, _Layer]]:
     slots = encoder_slots(config), decoder_slots(config)
     groups = reader.groups
     if {"encoder", "decoder"} <= set(groups):

@@ -12,16 +12,16 @@ import keras
 import numpy as np
 from keras import ops
 
-from dancenet.support import files, terminal
 from dancenet.codecs.base import Scaler
+from dancenet.legacy import h5 as legacy
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
-from dancenet.nets.training import windows as dance_data
-from dancenet.nets.export import onnx as export
-from dancenet.legacy import h5 as legacy
 from dancenet.nets import vae
 from dancenet.nets.dancer import DancerNetwork, build_dancer, mixture_nats
+from dancenet.nets.export import onnx as export
+from dancenet.nets.training import windows as dance_data
 from dancenet.nets.training.loop import save_weights, spread
+from dancenet.support import files, terminal
 
 # Every third frame of films of 30 frames per second, as `create_data.py` of 2018 kept them.
 FPS_2018 = 10.0
@@ -105,9 +105,7 @@ def import_model(
     }
     folder.create()
     folder.write_config(
-        ModelConfig(
-            name, fps, vae=vae_config, dancer=dancer_config, training={"imported": record}
-        )
+        ModelConfig(name, fps, vae=vae_config, dancer=dancer_config, training={"imported": record})
     )
     scaler.save(folder / SCALER)
     rows = spread(np.arange(len(vectors)), dance_data.MAX_SEEDS)
@@ -121,9 +119,7 @@ def import_model(
     return imported, report
 
 
-def set_dancer_weights(
-    network: DancerNetwork, arrays: Mapping[str, Sequence[np.ndarray]]
-) -> None:
+def set_dancer_weights(network: DancerNetwork, arrays: Mapping[str, Sequence[np.ndarray]]) -> None:
     """Gives a network the arrays that `legacy.read_dancer` read."""
     layers: list[Any] = [*network.lstms, network.dense]
     layers += [network.mdn.mdn_mus, network.mdn.mdn_sigmas, network.mdn.mdn_pi]
@@ -141,9 +137,7 @@ def _compare(
     rows = spread(np.arange(len(vectors) - 1), _MAX_PAIRS)
     # Called, because a `predict` of each of so many networks makes TensorFlow warn.
     params = dancer.model(vectors[rows, None])[:, 0]
-    nats = ops.convert_to_numpy(
-        mixture_nats(params, vectors[rows + 1], dancer.config.num_mixtures)
-    )
+    nats = ops.convert_to_numpy(mixture_nats(params, vectors[rows + 1], dancer.config.num_mixtures))
     deviation = np.maximum(vectors.std(axis=0), 1e-6)
     pose = np.log(deviation).mean() + 0.5 * np.log(2 * np.pi * np.e)
     some = spread(latents, _MAX_PICTURES)

@@ -75,8 +75,16 @@ def flow_histogram(before: np.ndarray, after: np.ndarray) -> np.ndarray:
         for mask in (before, after)
     ]
     flow = cv2.calcOpticalFlowFarneback(
-        small[0], small[1], np.zeros((*small[0].shape, 2), np.float32),
-        pyr_scale=0.5, levels=3, winsize=15, iterations=3, poly_n=5, poly_sigma=1.2, flags=0,
+        small[0],
+        small[1],
+        np.zeros((*small[0].shape, 2), np.float32),
+        pyr_scale=0.5,
+        levels=3,
+        winsize=15,
+        iterations=3,
+        poly_n=5,
+        poly_sigma=1.2,
+        flags=0,
     )
     length = np.hypot(flow[..., 0], flow[..., 1])
     angle = np.arctan2(flow[..., 1], flow[..., 0]) % (2 * np.pi)
@@ -126,9 +134,12 @@ class PictureScores:
                 before = mask
         num_bins = FLOW_CELLS[0] * FLOW_CELLS[1] * FLOW_ANGLES
         return cls(
-            np.concatenate(soft), np.concatenate(figure), np.concatenate(haze),
+            np.concatenate(soft),
+            np.concatenate(figure),
+            np.concatenate(haze),
             np.concatenate(largest),
-            np.array(change), np.array(flow, np.float32).reshape(-1, num_bins),
+            np.array(change),
+            np.array(flow, np.float32).reshape(-1, num_bins),
         )
 
     def __len__(self) -> int:
@@ -143,15 +154,21 @@ class PictureScores:
         """Returns the scores of the pictures first ... stop - 1."""
         steps = slice(first, max(stop - 1, first))
         return PictureScores(
-            self.soft[first:stop], self.figure[first:stop],
-            self.haze[first:stop], self.largest[first:stop],
-            self.change[steps], self.flow[steps],
+            self.soft[first:stop],
+            self.figure[first:stop],
+            self.haze[first:stop],
+            self.largest[first:stop],
+            self.change[steps],
+            self.flow[steps],
         )
 
     def repeat(self, count: int) -> PictureScores:
         """Returns the scores of `count` pictures that are all like the first."""
         return PictureScores(
-            np.repeat(self.soft[:1], count), np.repeat(self.figure[:1], count),
-            np.repeat(self.haze[:1], count), np.repeat(self.largest[:1], count),
-            np.zeros(count - 1), np.zeros((count - 1, self.flow.shape[1]), np.float32),
+            np.repeat(self.soft[:1], count),
+            np.repeat(self.figure[:1], count),
+            np.repeat(self.haze[:1], count),
+            np.repeat(self.largest[:1], count),
+            np.zeros(count - 1),
+            np.zeros((count - 1, self.flow.shape[1]), np.float32),
         )

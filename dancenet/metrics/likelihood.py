@@ -64,9 +64,7 @@ class FirstOrder:
         ]
         return self.noise.nats(np.concatenate(errors))
 
-    def sample(
-        self, start: np.ndarray, num_frames: int, rng: np.random.Generator
-    ) -> np.ndarray:
+    def sample(self, start: np.ndarray, num_frames: int, rng: np.random.Generator) -> np.ndarray:
         """Makes new trajectories.
 
         Args:

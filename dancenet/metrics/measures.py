@@ -76,17 +76,18 @@ class Yardstick:
         windows = paths(train, fps, step * -(-total // (step * MAX_TRAINING_WINDOWS)))
         asked = paths(held_out, fps)
         return cls(
-            fps, picture_fps, float(np.median(known)) if len(known) else 0.0,
-            Gaussian.fit(np.concatenate(train)), windows,
+            fps,
+            picture_fps,
+            float(np.median(known)) if len(known) else 0.0,
+            Gaussian.fit(np.concatenate(train)),
+            windows,
             distance.nearest(asked, windows) if len(windows) and len(asked) else np.zeros(0),
         )
 
 
 def _flow_window(rate: float) -> tuple[int, int]:
     """Returns the flow histograms in a window, and from the start of one to that of the next."""
-    return (
-        max(1, round(WINDOW_SECONDS * rate) - 1), max(1, round(FRECHET_STRIDE_SECONDS * rate))
-    )
+    return (max(1, round(WINDOW_SECONDS * rate) - 1), max(1, round(FRECHET_STRIDE_SECONDS * rate)))
 
 
 def as_many_windows(
@@ -237,9 +238,7 @@ def novelty_of_halves(yardstick: Yardstick, rng: np.random.Generator) -> Values:
     return _novelty(yardstick.held_out[order[:half]], yardstick.held_out[order[half:]])
 
 
-def windows(
-    runs: Sequence[np.ndarray], length: int, stride: int, step: int = 1
-) -> np.ndarray:
+def windows(runs: Sequence[np.ndarray], length: int, stride: int, step: int = 1) -> np.ndarray:
     """Returns the windows (N, length, …) that lie inside runs (T, …), every `step`-th row of them.
 
     Args:
@@ -293,7 +292,8 @@ def _distances(material: Material, yardstick: Yardstick, standard: Standard) -> 
     project = distance.Projection.fit(real.apart)
     ours, theirs = project(_evenly(real.apart, count)), project(_evenly(found.apart, count))
     figures = (
-        *distance.density_and_coverage(ours, theirs), *distance.precision_and_recall(ours, theirs)
+        *distance.density_and_coverage(ours, theirs),
+        *distance.precision_and_recall(ours, theirs),
     )
     return values | dict(zip(names, figures))
 
@@ -308,15 +308,14 @@ def _frechet(real: np.ndarray, found: np.ndarray, standardise: bool) -> Value:
     return _ratio(distance.frechet(project(real), project(found)), total)
 
 
-def _drift(
-    material: Material, yardstick: Yardstick, soft: np.ndarray, whole: np.ndarray
-) -> Values:
+def _drift(material: Material, yardstick: Yardstick, soft: np.ndarray, whole: np.ndarray) -> Values:
     short = f"shorter than {2 * motion.BIN_SECONDS:g} s"
     energies, distances = [], []
     for dance in material.dances:
         # A step for each vector: the last one of a run is taken twice.
         steps = [
-            np.square(np.pad(motion.speeds(run), (0, 1), mode="edge")) for run in dance
+            np.square(np.pad(motion.speeds(run), (0, 1), mode="edge"))
+            for run in dance
             if len(run) > 1
         ]
         energies.append(np.concatenate(steps))
@@ -393,9 +392,9 @@ def split_halves(
     return halves
 
 
-def deal(lengths: Sequence[int], dance: int, most: int, step: int = 1) -> Iterator[
-    list[tuple[int, range]]
-]:
+def deal(
+    lengths: Sequence[int], dance: int, most: int, step: int = 1
+) -> Iterator[list[tuple[int, range]]]:
     """Deals runs out to dances of one length, in order, cutting the run that does not fit.
 
     Args:

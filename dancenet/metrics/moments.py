@@ -70,9 +70,7 @@ def choose(scores: Sequence[Mapping[str, np.ndarray]], rate: float) -> list[Mome
         lasts a second.
     """
     length = max(1, round(rate))
-    means = {
-        name: [_running_mean(one[name], length) for one in scores] for name in BAD
-    }
+    means = {name: [_running_mean(one[name], length) for one in scores] for name in BAD}
     places = [
         (dance, first) for dance, found in enumerate(means["soft"]) for first in range(len(found))
     ]

@@ -103,16 +103,16 @@ def highest_autocorrelation(window: np.ndarray, fps: float) -> float:
 def autocorrelations(runs: Sequence[np.ndarray], fps: float) -> np.ndarray:
     """Returns `highest_autocorrelation` of the windows (N,) of `LOOP_SECONDS` in some runs."""
     length, stride = round(LOOP_SECONDS * fps), max(1, round(LOOP_STRIDE_SECONDS * fps))
-    return np.array([
-        highest_autocorrelation(run[start : start + length], fps)
-        for run in runs
-        for start in range(0, len(run) - length + 1, stride)
-    ])
+    return np.array(
+        [
+            highest_autocorrelation(run[start : start + length], fps)
+            for run in runs
+            for start in range(0, len(run) - length + 1, stride)
+        ]
+    )
 
 
-def last_over_first(
-    values: np.ndarray, fps: float, weights: np.ndarray | None = None
-) -> float:
+def last_over_first(values: np.ndarray, fps: float, weights: np.ndarray | None = None) -> float:
     """Returns the mean of the last whole bin of `BIN_SECONDS` over that of the first.
 
     Args:
@@ -131,11 +131,14 @@ def bins(values: np.ndarray, fps: float, weights: np.ndarray | None = None) -> n
     weights = np.ones(values.shape) if weights is None else weights.astype(np.float64)
     size = round(BIN_SECONDS * fps)
     stops = range(size, values.shape[-1] + 1, size)
-    return np.array([
-        np.average(values[..., stop - size : stop], weights=weights[..., stop - size : stop])
-        if weights[..., stop - size : stop].any() else 0.0
-        for stop in stops
-    ])
+    return np.array(
+        [
+            np.average(values[..., stop - size : stop], weights=weights[..., stop - size : stop])
+            if weights[..., stop - size : stop].any()
+            else 0.0
+            for stop in stops
+        ]
+    )
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,8 @@ class Gaussian:
         least = _RIDGE * max(float(np.trace(covariance)) / len(covariance), 1e-12)
         covariance = covariance + least * np.eye(len(covariance))
         return cls(
-            vectors.mean(axis=0), np.linalg.inv(covariance),
+            vectors.mean(axis=0),
+            np.linalg.inv(covariance),
             float(np.linalg.slogdet(covariance)[1]),
         )
 

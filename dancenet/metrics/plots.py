@@ -116,9 +116,7 @@ def lines(
         )
     for index, name in enumerate(seen):
         colour = _COLOURS[list(columns).index(name) % len(_COLOURS)]
-        parts.append(
-            f"<text x={left + 76 * index} y=27 fill='{colour}'>{html.escape(name)}</text>"
-        )
+        parts.append(f"<text x={left + 76 * index} y=27 fill='{colour}'>{html.escape(name)}</text>")
     parts.append(
         f"<text x={_WIDTH - _RIGHT} y={base + 16} text-anchor=end>"
         f"{longest * step:g} {html.escape(unit)}</text><text x={left} y={base + 16}>0</text>"

@@ -14,10 +14,19 @@ from dancenet.metrics import plots
 from dancenet.metrics.measures import Value
 
 MODEL, REAL, COPY, FREEZE, AR1, RECIPE_2018 = (
-    "model", "real", "copy", "freeze", "ar1", "recipe_2018"
+    "model",
+    "real",
+    "copy",
+    "freeze",
+    "ar1",
+    "recipe_2018",
 )
 COLUMNS = {
-    MODEL: "model", REAL: "real", COPY: "copy", FREEZE: "freeze", AR1: "AR(1)",
+    MODEL: "model",
+    REAL: "real",
+    COPY: "copy",
+    FREEZE: "freeze",
+    AR1: "AR(1)",
     RECIPE_2018: "2018 recipe",
 }
 WHAT_IS = {
@@ -76,9 +85,7 @@ class Limits:
 
     def hold(self, value: float) -> bool:
         """Tells whether a value lies between them."""
-        return (self.low is None or value >= self.low) and (
-            self.high is None or value <= self.high
-        )
+        return (self.low is None or value >= self.low) and (self.high is None or value <= self.high)
 
     def __str__(self) -> str:
         if self.low is not None and self.high is not None:
@@ -147,65 +154,171 @@ class Measure:
 
 
 MEASURES = (
-    Measure("iou", "reconstruction, held out", "IoU",
-            "intersection over union of the dancer at .5", _fixed(low=0.92)),
-    Measure("boundary_f", "reconstruction, held out", "boundary F",
-            "F of the outlines at 2 pixels (Csurka et al. 2013)", _fixed(low=0.85)),
+    Measure(
+        "iou",
+        "reconstruction, held out",
+        "IoU",
+        "intersection over union of the dancer at .5",
+        _fixed(low=0.92),
+    ),
+    Measure(
+        "boundary_f",
+        "reconstruction, held out",
+        "boundary F",
+        "F of the outlines at 2 pixels (Csurka et al. 2013)",
+        _fixed(low=0.85),
+    ),
     Measure("psnr", "reconstruction, held out", "PSNR, dB", "peak signal-to-noise ratio"),
-    Measure("ssim", "reconstruction, held out", "SSIM",
-            "structural similarity (Wang et al. 2004)"),
-    Measure("soft", "crispness", "soft pixels",
-            "share with .1 < p < .9 among those with p < .9", _fixed(high=0.15)),
-    Measure("hazy", "crispness", "hazy frames",
-            "share of frames with more than 10 % of the background in (.5, .97)",
-            _fixed(high=0.01)),
-    Measure("one_dancer", "crispness", "one dancer",
-            "share of frames whose largest component holds 97 % of the mask", _one_dancer),
-    Measure("energy", "motion", "energy, latents",
-            "mean squared latent speed over real", _fixed(0.8, 1.25)),
-    Measure("mask_change", "motion", "energy, pictures",
-            "mean share of pixels that change sides, over real", _fixed(0.8, 1.25)),
-    Measure("freeze", "motion", "freeze",
-            "share of frames whose smoothed speed stays under a tenth of the training median for "
-            "half a second", _freeze),
-    Measure("jerk", "motion", "convulsion, jerk",
-            "mean third difference over real", _fixed(high=1.3)),
-    Measure("fast", "motion", "convulsion, fast",
-            "share of steps faster than real's 99.9th percentile", _fixed(high=0.005)),
-    Measure("loop", "motion", "loop",
-            "highest autocorrelation of the path at lags over 1 s: 90th percentile over windows "
-            "of 10 s", _loop),
-    Measure("drift_energy", "drift", "energy",
-            "mean squared speed in the last 10 s over the first", _fixed(0.8, 1.25)),
-    Measure("drift_softness", "drift", "softness",
-            "soft pixels in the last 10 s over the first", _fixed(0.8, 1.25)),
-    Measure("drift_distance", "drift", "distance",
-            "mean Mahalanobis distance in the last 10 s over the first", _fixed(0.8, 1.25)),
-    Measure("frechet_latents", "distribution", "Fréchet, latents",
-            "of statistics of 2 s windows, over real's variance", _frechet("frechet_latents")),
-    Measure("frechet_flow", "distribution", "Fréchet, flow",
-            "of flow histograms of 2 s windows, over real's variance", _frechet("frechet_flow")),
-    Measure("density", "distribution", "density",
-            "mean number of real balls (k = 5) a window lies in, over k (Naeem et al. 2020)"),
-    Measure("coverage", "distribution", "coverage",
-            "share of real balls (k = 5) that hold a window (Naeem et al. 2020)",
-            _fixed(low=0.7)),
-    Measure("precision", "distribution", "precision",
-            "share of windows among the real (k = 3; Kynkäänniemi et al. 2019)"),
-    Measure("recall", "distribution", "recall",
-            "share of real windows among these (k = 3; Kynkäänniemi et al. 2019)"),
-    Measure("novelty_z", "novelty", "Z",
-            "Mann-Whitney Z of the distance to the nearest training window, against held out",
-            _fixed(low=-3.0)),
-    Measure("near", "novelty", "near",
-            "share of windows nearer to training than held out's 5th percentile",
-            _fixed(high=0.1)),
-    Measure("foretold", "likelihood, nats", "held out, foretold",
-            "negative log density of held-out dances, nats per dimension and step; smaller is "
-            "better", _likelihood),
-    Measure("free_running", "likelihood, nats", "its own dance",
-            "the same of the dances it makes: near the line above if it is as sure of its own "
-            "dance as of a real one"),
+    Measure("ssim", "reconstruction, held out", "SSIM", "structural similarity (Wang et al. 2004)"),
+    Measure(
+        "soft",
+        "crispness",
+        "soft pixels",
+        "share with .1 < p < .9 among those with p < .9",
+        _fixed(high=0.15),
+    ),
+    Measure(
+        "hazy",
+        "crispness",
+        "hazy frames",
+        "share of frames with more than 10 % of the background in (.5, .97)",
+        _fixed(high=0.01),
+    ),
+    Measure(
+        "one_dancer",
+        "crispness",
+        "one dancer",
+        "share of frames whose largest component holds 97 % of the mask",
+        _one_dancer,
+    ),
+    Measure(
+        "energy",
+        "motion",
+        "energy, latents",
+        "mean squared latent speed over real",
+        _fixed(0.8, 1.25),
+    ),
+    Measure(
+        "mask_change",
+        "motion",
+        "energy, pictures",
+        "mean share of pixels that change sides, over real",
+        _fixed(0.8, 1.25),
+    ),
+    Measure(
+        "freeze",
+        "motion",
+        "freeze",
+        "share of frames whose smoothed speed stays under a tenth of the training median for "
+        "half a second",
+        _freeze,
+    ),
+    Measure(
+        "jerk", "motion", "convulsion, jerk", "mean third difference over real", _fixed(high=1.3)
+    ),
+    Measure(
+        "fast",
+        "motion",
+        "convulsion, fast",
+        "share of steps faster than real's 99.9th percentile",
+        _fixed(high=0.005),
+    ),
+    Measure(
+        "loop",
+        "motion",
+        "loop",
+        "highest autocorrelation of the path at lags over 1 s: 90th percentile over windows "
+        "of 10 s",
+        _loop,
+    ),
+    Measure(
+        "drift_energy",
+        "drift",
+        "energy",
+        "mean squared speed in the last 10 s over the first",
+        _fixed(0.8, 1.25),
+    ),
+    Measure(
+        "drift_softness",
+        "drift",
+        "softness",
+        "soft pixels in the last 10 s over the first",
+        _fixed(0.8, 1.25),
+    ),
+    Measure(
+        "drift_distance",
+        "drift",
+        "distance",
+        "mean Mahalanobis distance in the last 10 s over the first",
+        _fixed(0.8, 1.25),
+    ),
+    Measure(
+        "frechet_latents",
+        "distribution",
+        "Fréchet, latents",
+        "of statistics of 2 s windows, over real's variance",
+        _frechet("frechet_latents"),
+    ),
+    Measure(
+        "frechet_flow",
+        "distribution",
+        "Fréchet, flow",
+        "of flow histograms of 2 s windows, over real's variance",
+        _frechet("frechet_flow"),
+    ),
+    Measure(
+        "density",
+        "distribution",
+        "density",
+        "mean number of real balls (k = 5) a window lies in, over k (Naeem et al. 2020)",
+    ),
+    Measure(
+        "coverage",
+        "distribution",
+        "coverage",
+        "share of real balls (k = 5) that hold a window (Naeem et al. 2020)",
+        _fixed(low=0.7),
+    ),
+    Measure(
+        "precision",
+        "distribution",
+        "precision",
+        "share of windows among the real (k = 3; Kynkäänniemi et al. 2019)",
+    ),
+    Measure(
+        "recall",
+        "distribution",
+        "recall",
+        "share of real windows among these (k = 3; Kynkäänniemi et al. 2019)",
+    ),
+    Measure(
+        "novelty_z",
+        "novelty",
+        "Z",
+        "Mann-Whitney Z of the distance to the nearest training window, against held out",
+        _fixed(low=-3.0),
+    ),
+    Measure(
+        "near",
+        "novelty",
+        "near",
+        "share of windows nearer to training than held out's 5th percentile",
+        _fixed(high=0.1),
+    ),
+    Measure(
+        "foretold",
+        "likelihood, nats",
+        "held out, foretold",
+        "negative log density of held-out dances, nats per dimension and step; smaller is better",
+        _likelihood,
+    ),
+    Measure(
+        "free_running",
+        "likelihood, nats",
+        "its own dance",
+        "the same of the dances it makes: near the line above if it is as sure of its own "
+        "dance as of a real one",
+    ),
 )
 
 
@@ -222,26 +335,53 @@ def _steered(means: Means) -> Limits:
 _OF_PICTURES = {"reconstruction, held out", "crispness"}
 JOINT_MEASURES = (
     *(
-        measure for measure in MEASURES
+        measure
+        for measure in MEASURES
         if measure.group not in _OF_PICTURES and measure.key != "drift_softness"
     ),
     # The recordings themselves spread by .002.
-    Measure("bones", "body", "bones",
-            "standard deviation over time of a bone's length over its mean, mean of all bones",
-            _fixed(high=0.005)),
-    Measure("bones_decoded", "body", "bones, as danced",
-            "the same before bones are given one length: what the dancer knows of bones"),
-    Measure("slide", "body", "foot slide, m/s",
-            "speed of feet within 2.5 cm of the floor, weighted by height (Zhang et al. 2018)",
-            _slide),
-    Measure("kinetic", "body", "Fréchet, kinetic",
-            "of kinetic features of 2 s windows (Onuma et al. 2008; Li et al. 2021), over real's "
-            "variance", _frechet("kinetic")),
-    Measure("diversity", "body", "diversity, kinetic",
-            "mean distance of two windows in those features, over real's"),
-    Measure("steered", "style", "style as asked",
-            "share of windows of dances of a style that are nearest to training windows of it, "
-            "mean over styles", _steered),
+    Measure(
+        "bones",
+        "body",
+        "bones",
+        "standard deviation over time of a bone's length over its mean, mean of all bones",
+        _fixed(high=0.005),
+    ),
+    Measure(
+        "bones_decoded",
+        "body",
+        "bones, as danced",
+        "the same before bones are given one length: what the dancer knows of bones",
+    ),
+    Measure(
+        "slide",
+        "body",
+        "foot slide, m/s",
+        "speed of feet within 2.5 cm of the floor, weighted by height (Zhang et al. 2018)",
+        _slide,
+    ),
+    Measure(
+        "kinetic",
+        "body",
+        "Fréchet, kinetic",
+        "of kinetic features of 2 s windows (Onuma et al. 2008; Li et al. 2021), over real's "
+        "variance",
+        _frechet("kinetic"),
+    ),
+    Measure(
+        "diversity",
+        "body",
+        "diversity, kinetic",
+        "mean distance of two windows in those features, over real's",
+    ),
+    Measure(
+        "steered",
+        "style",
+        "style as asked",
+        "share of windows of dances of a style that are nearest to training windows of it, "
+        "mean over styles",
+        _steered,
+    ),
 )
 
 
@@ -319,30 +459,44 @@ class Report:
         measures = []
         for row in self.rows:
             limits = row.limits
-            measures.append({
-                "key": row.measure.key,
-                "group": row.measure.group,
-                "title": row.measure.title,
-                "definition": row.measure.definition,
-                "bar": None if limits is None else {
-                    "low": limits.low, "high": limits.high, "from": limits.note or None,
-                },
-                "passed": row.verdict(),
-                "columns": {
-                    name: {
-                        "mean": _finite(cell.mean), "spread": _finite(cell.spread),
-                        "seeds": [_finite(value) for value in cell.seeds],
-                        "reason": cell.reason or None, "passed": row.verdict(name),
-                    }
-                    for name, cell in row.cells.items()
-                },
-            })
+            measures.append(
+                {
+                    "key": row.measure.key,
+                    "group": row.measure.group,
+                    "title": row.measure.title,
+                    "definition": row.measure.definition,
+                    "bar": None
+                    if limits is None
+                    else {
+                        "low": limits.low,
+                        "high": limits.high,
+                        "from": limits.note or None,
+                    },
+                    "passed": row.verdict(),
+                    "columns": {
+                        name: {
+                            "mean": _finite(cell.mean),
+                            "spread": _finite(cell.spread),
+                            "seeds": [_finite(value) for value in cell.seeds],
+                            "reason": cell.reason or None,
+                            "passed": row.verdict(name),
+                        }
+                        for name, cell in row.cells.items()
+                    },
+                }
+            )
         return {
-            "format": FORMAT, "kind": KIND, "model": self.model, **self.facts,
-            "notes": list(self.notes), "measures": measures,
+            "format": FORMAT,
+            "kind": KIND,
+            "model": self.model,
+            **self.facts,
+            "notes": list(self.notes),
+            "measures": measures,
             "series": {
-                name: {column: [[_finite(v) for v in line] for line in lines]
-                       for column, lines in columns.items()}
+                name: {
+                    column: [[_finite(v) for v in line] for line in lines]
+                    for column, lines in columns.items()
+                }
                 for name, columns in self.series.items()
             },
         }
@@ -357,11 +511,14 @@ class Report:
             if row.measure.group != group:
                 group = row.measure.group
                 lines.append(group)
-            lines.append([
-                f"  {row.measure.title}",
-                *(show_cell(row.cells[name], name == MODEL) for name in names),
-                "" if row.limits is None else str(row.limits), verdict_word(row),
-            ])
+            lines.append(
+                [
+                    f"  {row.measure.title}",
+                    *(show_cell(row.cells[name], name == MODEL) for name in names),
+                    "" if row.limits is None else str(row.limits),
+                    verdict_word(row),
+                ]
+            )
         cells = [line for line in lines if not isinstance(line, str)]
         widths = [max(len(line[i]) for line in cells) for i in range(len(heads))]
         text = []
@@ -391,12 +548,15 @@ class Report:
             f"<p class=sum>{judged}.</p>",
             "<ul>" + "".join(f"<li>{_text(note)}</li>" for note in self.notes) + "</ul>",
             self._html_table(),
-            "<dl>" + "".join(
+            "<dl>"
+            + "".join(
                 f"<dt>{_text(COLUMNS[name])}</dt><dd>{_text(words)}</dd>"
                 for name, words in WHAT_IS.items()
-            ) + "</dl>",
+            )
+            + "</dl>",
             "<h2>Seed by seed</h2><p>Each dot is a seed; shaded is what the bar allows.</p>",
-            "<div class=plots>" + "".join(
+            "<div class=plots>"
+            + "".join(
                 plots.strip(
                     f"{row.measure.group}: {row.measure.title}",
                     {COLUMNS[name]: cell.values for name, cell in row.cells.items()},
@@ -404,15 +564,20 @@ class Report:
                     row.limits.high if row.limits else None,
                 )
                 for row in self.rows
-            ) + "</div>",
+            )
+            + "</div>",
             "<h2>Over time</h2><p>In bins of ten seconds; one line is one seed.</p>",
-            "<div class=plots>" + "".join(
+            "<div class=plots>"
+            + "".join(
                 plots.lines(
-                    title, {words: columns.get(name, []) for name, words in COLUMNS.items()},
-                    "seconds", 10,
+                    title,
+                    {words: columns.get(name, []) for name, words in COLUMNS.items()},
+                    "seconds",
+                    10,
                 )
                 for title, columns in self.series.items()
-            ) + "</div>",
+            )
+            + "</div>",
         ]
         body += [picture.to_html() for picture in self.pictures]
         facts = html.escape(_pretty(self.facts))
@@ -443,7 +608,8 @@ class Report:
             )
         definitions = "".join(
             f"<li>{_text(row.measure.group)}, {_text(row.measure.title)}: "
-            f"{_text(row.measure.definition)}</li>" for row in self.rows
+            f"{_text(row.measure.definition)}</li>"
+            for row in self.rows
         )
         lines.append("</table><details><summary>Definitions</summary>")
         lines.append(f"<ul>{definitions}</ul></details>")
@@ -463,7 +629,8 @@ class Picture:
         """Returns its part of the page."""
         film = (
             f"<video controls loop muted src='data:video/mp4;base64,{self.mp4}'></video>"
-            if self.mp4 else ""
+            if self.mp4
+            else ""
         )
         return (
             f"<h2>{_text(self.title)}</h2><p>{_text(self.words)}</p><div class=look>"

@@ -24,9 +24,7 @@ def bone_spread(positions: np.ndarray, parents: Sequence[int]) -> float:
     return float((lengths.std(axis=0)[known] / mean[known]).mean()) if known.any() else 0.0
 
 
-def foot_slide(
-    positions: np.ndarray, fps: float, feet: np.ndarray, rest: np.ndarray
-) -> np.ndarray:
+def foot_slide(positions: np.ndarray, fps: float, feet: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Returns how fast feet slide over the floor in each frame, metres a second.
 
     The foot skating of Zhang et al. 2018, "Mode-adaptive neural networks for quadruped motion
@@ -77,9 +75,7 @@ def kinetic_features(windows: np.ndarray, fps: float) -> np.ndarray:
 def diversity(features: np.ndarray) -> float:
     """Returns the mean distance of all pairs of rows (N, F), as Li et al. 2021 give it; N >= 2."""
     squares = np.square(features).sum(axis=1)
-    distances = np.sqrt(
-        np.maximum(squares[:, None] + squares - 2.0 * features @ features.T, 0.0)
-    )
+    distances = np.sqrt(np.maximum(squares[:, None] + squares - 2.0 * features @ features.T, 0.0))
     count = len(features)
     return float(distances.sum() / (count * (count - 1)))
 

@@ -6,8 +6,8 @@ import hashlib
 import json
 from pathlib import Path
 
-from dancenet.support import files
 from dancenet.model.config import SKELETON, ModelConfig
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 CONFIG = "config.json"
@@ -24,7 +24,14 @@ CARD = "card.md"
 TRAINING = "training"
 
 _RELEASED = (
-    CONFIG, SCALER, CODEC, SEEDS, ENCODER_GRAPH, DECODER_GRAPH, STEP_GRAPH, VAE_WEIGHTS,
+    CONFIG,
+    SCALER,
+    CODEC,
+    SEEDS,
+    ENCODER_GRAPH,
+    DECODER_GRAPH,
+    STEP_GRAPH,
+    VAE_WEIGHTS,
     DANCER_WEIGHTS,
 )
 

@@ -15,9 +15,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote, urlsplit
 
+from dancenet.model.folder import CARD, CHECKSUMS, CONFIG, ModelFolder
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError, why_not_fetched
-from dancenet.model.folder import CARD, CHECKSUMS, CONFIG, ModelFolder
 
 REGISTRY = "registry.json"
 URL_VARIABLE = "DANCENET_WEIGHTS_URL"
@@ -265,8 +265,14 @@ def unpack(archive: Path, folder: Path) -> None:
                             raise ValueError("it unpacks to far more than a model has")
                         sink.write(chunk)
     except (
-        zipfile.BadZipFile, zlib.error, ValueError, RuntimeError, NotImplementedError, EOFError,
-        FileExistsError, NotADirectoryError,
+        zipfile.BadZipFile,
+        zlib.error,
+        ValueError,
+        RuntimeError,
+        NotImplementedError,
+        EOFError,
+        FileExistsError,
+        NotADirectoryError,
     ) as error:
         raise UserError(f"The archive {archive.name} was refused: {error}.") from error
 

@@ -58,9 +58,9 @@ from keras import layers, ops
 from keras_mdn_layer import MDN
 
 from dancenet.model.config import DancerConfig
-from dancenet.support.errors import UserError
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
+from dancenet.support.errors import UserError
 
 _LOG_2PI = math.log(2.0 * math.pi)
 MAX_STEP = 5.0  # usual steps; the first vector seems to come from far away
@@ -201,7 +201,8 @@ class DancerNetwork:
         ]
         self.dense = (
             layers.Dense(config.dense_units, activation="relu", name="dense")
-            if config.dense_units else None
+            if config.dense_units
+            else None
         )
         self.mdn = MixtureHead(config.dim, config.num_mixtures, name="mdn")
         self.placement = Placement(
@@ -376,7 +377,9 @@ def begin_linear(
     bias = _sigma_bias(errors - config.sigma_floor, 0.02)
     head, size = network.mdn, seen.shape[1] - 1
     for layer, rows, constant in (
-        (head.mdn_mus, line[:-1], line[-1]), (head.mdn_sigmas, 0.0, bias), (head.mdn_pi, 0.0, 0.0)
+        (head.mdn_mus, line[:-1], line[-1]),
+        (head.mdn_sigmas, 0.0, bias),
+        (head.mdn_pi, 0.0, 0.0),
     ):
         kernel, _ = (np.array(ops.convert_to_numpy(value)) for value in layer.weights)
         repeats = 1 if layer is head.mdn_pi else config.num_mixtures

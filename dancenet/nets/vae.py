@@ -48,9 +48,9 @@ def build_encoder(config: VaeConfig) -> keras.Model:
     frames = x = keras.Input(shape, name="frames")
     if config.network == "dancenet":
         for number, filters in enumerate((128, 64, 32), start=1):
-            x = layers.Conv2D(
-                filters, 3, padding="same", activation="relu", name=f"conv_{number}"
-            )(x)
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{number}")(
+                x
+            )
             x = layers.MaxPooling2D(2, name=f"pool_{number}")(x)
         x = layers.Flatten(name="flatten")(x)
         x = layers.Dense(128, name="dense")(x)
@@ -58,8 +58,13 @@ def build_encoder(config: VaeConfig) -> keras.Model:
         widths = ((8, 4, 2), (24, 3, 2), (48, 3, 2), (64, 3, 2), (40, 1, 1))
         for number, (filters, size, strides) in enumerate(widths, start=1):
             x = layers.Conv2D(
-                filters, size, strides, padding="same", activation="relu",
-                kernel_initializer="he_normal", name=f"conv_{number}",
+                filters,
+                size,
+                strides,
+                padding="same",
+                activation="relu",
+                kernel_initializer="he_normal",
+                name=f"conv_{number}",
             )(x)
         x = layers.Flatten(name="flatten")(x)
     z_mean = layers.Dense(config.latent_dim, name="z_mean")(x)
@@ -93,13 +98,13 @@ def build_decoder(config: VaeConfig) -> keras.Model:
         x = layers.Reshape((height, width, 32), name="reshape")(x)
         x = layers.Dense(128, name="dense_2")(x)
         for number, filters in enumerate((32, 64, 128), start=1):
-            x = layers.Conv2D(
-                filters, 3, padding="same", activation="relu", name=f"conv_{number}"
-            )(x)
+            x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv_{number}")(
+                x
+            )
             x = layers.UpSampling2D(2, name=f"up_{number}")(x)
-        x = layers.Conv2D(
-            1, 3, padding="same", bias_initializer=_MOSTLY_BACKGROUND, name="logits"
-        )(x)
+        x = layers.Conv2D(1, 3, padding="same", bias_initializer=_MOSTLY_BACKGROUND, name="logits")(
+            x
+        )
     else:
         for number, units in enumerate((256, height * width * 12), start=1):
             x = layers.Dense(
@@ -111,12 +116,22 @@ def build_decoder(config: VaeConfig) -> keras.Model:
         )(x)
         for number, filters in enumerate((32, 12), start=1):
             x = layers.Conv2DTranspose(
-                filters, 4, strides=2, padding="same", activation="relu",
-                kernel_initializer=_HE_TRANSPOSED, name=f"up_{number}",
+                filters,
+                4,
+                strides=2,
+                padding="same",
+                activation="relu",
+                kernel_initializer=_HE_TRANSPOSED,
+                name=f"up_{number}",
             )(x)
         x = layers.Conv2DTranspose(
-            1, 4, strides=2, padding="same", kernel_initializer=_HE_TRANSPOSED,
-            bias_initializer=_MOSTLY_BACKGROUND, name="logits",
+            1,
+            4,
+            strides=2,
+            padding="same",
+            kernel_initializer=_HE_TRANSPOSED,
+            bias_initializer=_MOSTLY_BACKGROUND,
+            name="logits",
         )(x)
     whiteness = layers.Activation("sigmoid", name="whiteness")(x)
     return keras.Model(latents, whiteness, name="decoder")
@@ -277,9 +292,7 @@ def evaluate(
         dancers in the picture and in the reconstruction from `z_mean`; and that reconstruction,
         whiteness (B, H, W).
     """
-    z_mean, z_log_var = trainer.encoder.predict_on_batch(
-        frames[..., None].astype(np.float32) / 255
-    )
+    z_mean, z_log_var = trainer.encoder.predict_on_batch(frames[..., None].astype(np.float32) / 255)
     z_log_var = np.clip(z_log_var, *_LOG_VAR_RANGE)
     draws = z_mean + np.exp(0.5 * z_log_var) * noise
     logits = trainer.decoder_logits.predict_on_batch(draws)[..., 0]

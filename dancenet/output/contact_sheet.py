@@ -44,8 +44,14 @@ def contact_sheet(
         sheet[top : top + height, left : left + width] = colour
         if captions:
             cv2.putText(
-                sheet, captions[index], (left, top + height + _CAPTION - 4),
-                cv2.FONT_HERSHEY_SIMPLEX, 0.38, (0, 0, 0), 1, cv2.LINE_AA,
+                sheet,
+                captions[index],
+                (left, top + height + _CAPTION - 4),
+                cv2.FONT_HERSHEY_SIMPLEX,
+                0.38,
+                (0, 0, 0),
+                1,
+                cv2.LINE_AA,
             )
     return sheet
 

@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dancenet.support import files
 from dancenet.data.motion.bones import bone_lengths, infer_parents
+from dancenet.support import files
 
 if TYPE_CHECKING:
     from dancenet.data.motion.clip import SkeletonClip
@@ -39,12 +39,16 @@ _THINNEST, _THICKEST = 0.006, 0.026  # of such a joint, in heights of the figure
 _RADII = (
     (r"hips?$|buttock|upleg|upperleg|thigh|femur", 0.043),
     (r"knee|leg|lowerleg|shin|calf|tibia", 0.031),
-    (r"ankle|foot$", 0.021), (r"toe|foot|heel", 0.015),
-    (r"elbow|forearm|lowerarm|radius", 0.022), (r"wrist|hand$", 0.016),
+    (r"ankle|foot$", 0.021),
+    (r"toe|foot|heel", 0.015),
+    (r"elbow|forearm|lowerarm|radius", 0.022),
+    (r"wrist|hand$", 0.016),
     (r"shoulder|shldr|arm|upperarm|humerus|clavicle|collar", 0.029),
-    (r"pelvis", 0.047), (r"spine|abdomen|chest|thorax|torso|lowerback|upperback", 0.046),
-    (r"neck", 0.023), (r"head", 0.023),
-)  # fmt: skip
+    (r"pelvis", 0.047),
+    (r"spine|abdomen|chest|thorax|torso|lowerback|upperback", 0.046),
+    (r"neck", 0.023),
+    (r"head", 0.023),
+)
 _COLLAR = re.compile("clavicle|collar|shoulder")
 _ARM = re.compile("(upper)?arm|humerus|shoulder|shldr")
 # "left_arm", "LeftArm"; "l_arm", "arm.L", "lArm"; and "lfemur", as the ASF of CMU has them.
@@ -179,9 +183,7 @@ def _radii(
     return radii
 
 
-def _plates(
-    names: Sequence[str], parents: Sequence[int], sides: Sequence[str]
-) -> list[list[int]]:
+def _plates(names: Sequence[str], parents: Sequence[int], sides: Sequence[str]) -> list[list[int]]:
     """Returns the joints that chest and pelvis span: those with a limb on either side."""
 
     def children(joint: int) -> list[int]:

@@ -18,8 +18,8 @@ from typing import IO, Any
 import numpy as np
 
 from dancenet import __version__
-from dancenet.support import files
 from dancenet.output.picture import BLACK_ON_WHITE, Color
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 FORMATS = ("mp4", "gif", "webm", "frames")
@@ -229,7 +229,8 @@ class VideoWriter:
                 self._undo.callback(shutil.rmtree, self._temporary, ignore_errors=True)
                 return
             handle, name = tempfile.mkstemp(
-                prefix=f".{self.path.stem}.", suffix=self.path.suffix,
+                prefix=f".{self.path.stem}.",
+                suffix=self.path.suffix,
                 dir=self.path.absolute().parent,
             )
         except OSError as error:
@@ -252,8 +253,17 @@ class VideoWriter:
         pixels = "pal8" if self._palette is not None else "gray"
         rate = Fraction(self.fps).limit_denominator(1001)
         read = [
-            "-f", "rawvideo", "-pix_fmt", pixels, "-s", f"{self.size[0]}x{self.size[1]}",
-            "-r", f"{rate.numerator}/{rate.denominator}", "-i", "pipe:0", "-an",
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            pixels,
+            "-s",
+            f"{self.size[0]}x{self.size[1]}",
+            "-r",
+            f"{rate.numerator}/{rate.denominator}",
+            "-i",
+            "pipe:0",
+            "-an",
         ]
         # Players take 4:2:0 without a word about its colours for different things; this says it.
         # Grey needs no matrix, and ffmpeg 9 tints it red by one level if it is given one.
@@ -266,18 +276,48 @@ class VideoWriter:
         comment = ["-metadata", "comment=" + _to_json(self._settings).decode()]
         if self.format == "mp4":
             write = [
-                *colour, "-c:v", "libx264", *_X264, "-movflags", "+faststart", *comment,
-                "-f", "mp4",
+                *colour,
+                "-c:v",
+                "libx264",
+                *_X264,
+                "-movflags",
+                "+faststart",
+                *comment,
+                "-f",
+                "mp4",
             ]
         elif self.format == "webm":
             write = [
-                *colour, "-c:v", "libvpx-vp9", "-crf", "30", "-b:v", "0", "-deadline", "realtime",
-                "-cpu-used", "7", "-row-mt", "1", *comment, "-f", "webm",
+                *colour,
+                "-c:v",
+                "libvpx-vp9",
+                "-crf",
+                "30",
+                "-b:v",
+                "0",
+                "-deadline",
+                "realtime",
+                "-cpu-used",
+                "7",
+                "-row-mt",
+                "1",
+                *comment,
+                "-f",
+                "webm",
             ]
         else:
             write = ["-c:v", "gif", "-loop", "0", "-f", "gif"]
-        return [_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-y", *read, *write,
-                str(output)]
+        return [
+            _ffmpeg(),
+            "-hide_banner",
+            "-nostdin",
+            "-loglevel",
+            "error",
+            "-y",
+            *read,
+            *write,
+            str(output),
+        ]
 
     def _feed(self, picture: np.ndarray) -> None:
         assert self._encoder is not None and self._encoder.stdin is not None
@@ -454,8 +494,18 @@ def _starts_with(path: Path, magic: bytes) -> bool:
 
 def _read_comment(path: Path) -> str:
     """Returns the comment of an mp4 or webm as text; empty if there is none."""
-    command = [_ffmpeg(), "-hide_banner", "-nostdin", "-loglevel", "error", "-i", str(path),
-               "-f", "ffmetadata", "pipe:1"]
+    command = [
+        _ffmpeg(),
+        "-hide_banner",
+        "-nostdin",
+        "-loglevel",
+        "error",
+        "-i",
+        str(path),
+        "-f",
+        "ffmetadata",
+        "pipe:1",
+    ]
     found = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
     for line in _unescaped_lines(found.stdout[:_COMMENT_LIMIT].decode(errors="replace")):
         key, _, value = line.partition("=")

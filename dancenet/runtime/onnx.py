@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.support.errors import UserError
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
+from dancenet.support.errors import UserError
 
 _ZERO = np.zeros((), np.float32)
 _MOST_THREADS = 8  # these networks are too small to feed more
@@ -57,9 +57,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     # Threads that spin while they wait take the cores from the video encoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(
-            str(path), options, providers=["CPUExecutionProvider"]
-        )
+        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
         first_line = (str(error).splitlines() or [""])[0]
         raise UserError(
@@ -169,5 +167,6 @@ class OnnxStepModel:
 
     def _feed(self, vectors: np.ndarray, state: State) -> dict[str, np.ndarray]:
         return {
-            **dict(zip(self._states, state)), "vectors": np.ascontiguousarray(vectors, np.float32)
+            **dict(zip(self._states, state)),
+            "vectors": np.ascontiguousarray(vectors, np.float32),
         }

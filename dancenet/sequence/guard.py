@@ -73,7 +73,8 @@ class Guard:
                 continue
             asked = self._places[index * length : (index + 1) * length : _EVERY]
             squared = (
-                self._squares[others] - 2.0 * asked @ self._places[others].T
+                self._squares[others]
+                - 2.0 * asked @ self._places[others].T
                 + np.einsum("nd,nd->n", asked, asked)[:, None]
             )
             distances.append(np.sqrt(np.maximum(squared.min(axis=1), 0.0)))

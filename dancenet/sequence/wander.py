@@ -37,9 +37,7 @@ class Wander:
         if deviation:
             self._log[:] = self._normal()
 
-    def heat(
-        self, gumbel: np.ndarray, normal: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
+    def heat(self, gumbel: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Takes one step, and makes draws those of a temperature times the factors.
 
         `sample_from_draws` multiplies Gumbel draws by the temperature and normal ones by its root,

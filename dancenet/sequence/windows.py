@@ -29,9 +29,7 @@ class WindowTable:
 
     def __init__(self, clips: Sequence[range], length: int, stride: int = 1) -> None:
         if length < 1 or stride < 1:
-            raise ValueError(
-                f"length and stride must be positive; received {length} and {stride}."
-            )
+            raise ValueError(f"length and stride must be positive; received {length} and {stride}.")
         if not all(map(len, clips)):
             raise ValueError("a clip has no rows.")
         self._stride = stride

@@ -217,7 +217,11 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
             "damaged. Make it again."
         ) from error
     except (
-        OSError, EOFError, KeyError, zipfile.BadZipFile, zlib.error,
+        OSError,
+        EOFError,
+        KeyError,
+        zipfile.BadZipFile,
+        zlib.error,
         NotImplementedError,
     ) as error:
         raise UserError(

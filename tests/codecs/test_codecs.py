@@ -82,8 +82,13 @@ def test_a_file_of_something_else_is_no_scaler(tmp_path):
 
 def make_latents(z_mean, **changes):
     clips = [Clip("a.mp4", 30.0, 1, 300, "t", "train"), Clip("é.mp4", 30.0, 301, 500, "t")]
-    values = {"z_log_var": np.zeros_like(z_mean), "clips": clips, "fps": 30.0,
-              "encoder_sha256": "ab" * 32, **changes}
+    values = {
+        "z_log_var": np.zeros_like(z_mean),
+        "clips": clips,
+        "fps": 30.0,
+        "encoder_sha256": "ab" * 32,
+        **changes,
+    }
     return Latents.from_clips(z_mean, **values)
 
 

@@ -9,11 +9,11 @@ import pytest
 from motion_files import bvh_text, dancing, shared
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec, _to_rows
+from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.draw_body import draw_bodies
 from dancenet.data.motion.feet import floor_height
 from dancenet.data.motion.motion import JOINTS
-from dancenet.data.motion.clip import SkeletonClip
-from dancenet.data.mocap.read import read_skeleton
 from dancenet.support.errors import UserError
 
 EXACT = 1e-5  # of the body's size
@@ -122,11 +122,14 @@ def test_a_dancer_that_turns_and_walks_has_a_constant_turn_and_step():
     for name, x in (("l_hip", 0.1), ("r_hip", -0.1), ("l_shoulder", 0.2), ("r_shoulder", -0.2)):
         local[JOINTS.index(name), 0] = x
     local[JOINTS.index("pelvis")] = [0, 0.9, 0]
-    turned_joints = np.stack([
-        local[:, 0] * cos[:, None] + local[:, 2] * sin[:, None],
-        np.broadcast_to(local[:, 1], (100, 19)),
-        local[:, 2] * cos[:, None] - local[:, 0] * sin[:, None],
-    ], axis=-1)
+    turned_joints = np.stack(
+        [
+            local[:, 0] * cos[:, None] + local[:, 2] * sin[:, None],
+            np.broadcast_to(local[:, 1], (100, 19)),
+            local[:, 2] * cos[:, None] - local[:, 0] * sin[:, None],
+        ],
+        axis=-1,
+    )
     # Heading a faces (sin a, cos a) in x and z; a circle walked that way has this place.
     place = np.stack([-cos, np.zeros(100), sin], axis=-1)
     positions = (turned_joints + place[:, None]).astype(np.float32)
@@ -247,23 +250,29 @@ def test_a_codec_is_saved_and_loaded(body, tmp_path):
         assert np.array_equal(loaded.encode(clip.positions), vectors)
         assert np.array_equal(loaded.decode(vectors), codec.decode(vectors))
         assert (loaded.names, loaded.parents, loaded.fps, loaded.size) == (
-            codec.names, codec.parents, codec.fps, codec.size
+            codec.names,
+            codec.parents,
+            codec.fps,
+            codec.size,
         )
         assert (loaded.offsets is None) == (clip.offsets is None)
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"format": np.int64(2)}, "format 2; this version reads 1"),
-    ({"middle": np.zeros(3)}, "middle must be finite, of shape"),
-    ({"constant": np.full(61, np.nan)}, "constant must be finite"),
-    ({"kept": np.ones(60, bool), "constant": np.zeros(60)}, "kept .60,. does not fit 19"),
-    ({"kept": np.ones(61, bool)}, "kept has 61 columns"),
-    ({"parents": np.zeros(19, int)}, "one root"),
-    ({"twin": np.full(19, 40)}, "twin must be joints"),
-    ({"scale": np.zeros(58, np.float32)}, "greater than 0"),
-    ({"fps": np.float64(0)}, "frame rate is 0"),
-    ({"joints": np.array(["a"] * 18)}, "lengths must be finite, of shape"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"format": np.int64(2)}, "format 2; this version reads 1"),
+        ({"middle": np.zeros(3)}, "middle must be finite, of shape"),
+        ({"constant": np.full(61, np.nan)}, "constant must be finite"),
+        ({"kept": np.ones(60, bool), "constant": np.zeros(60)}, "kept .60,. does not fit 19"),
+        ({"kept": np.ones(61, bool)}, "kept has 61 columns"),
+        ({"parents": np.zeros(19, int)}, "one root"),
+        ({"twin": np.full(19, 40)}, "twin must be joints"),
+        ({"scale": np.zeros(58, np.float32)}, "greater than 0"),
+        ({"fps": np.float64(0)}, "frame rate is 0"),
+        ({"joints": np.array(["a"] * 18)}, "lengths must be finite, of shape"),
+    ],
+)
 def test_a_codec_that_cannot_work_is_refused(body, tmp_path, changes, message):
     SkeletonCodec.fit([body]).save(tmp_path / "codec.npz")
     arrays = {**np.load(tmp_path / "codec.npz"), **changes}
@@ -286,8 +295,9 @@ def test_another_skeleton_is_refused(body):
         codec.placement(flat(body).positions)
     broken = body.positions.copy()
     broken[17, 3] = np.nan
-    with pytest.raises(UserError, match="1 of 240 frames hold NaN or infinity, the first is "
-                                        "frame 18"):  # fmt: skip
+    with pytest.raises(
+        UserError, match="1 of 240 frames hold NaN or infinity, the first is frame 18"
+    ):
         codec.encode(broken)
 
 

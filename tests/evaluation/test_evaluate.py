@@ -13,15 +13,15 @@ import onnx
 import pytest
 from small_model import DIM, write_small_model
 
-from dancenet.support import files
 from dancenet.codecs.latents import Latents
 from dancenet.data.frames.folder import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Silhouettes
-from dancenet.model.folder import ModelFolder
-from dancenet.metrics.report import COLUMNS, MEASURES, MODEL, RECIPE_2018
 from dancenet.generation.write import load_dancer
+from dancenet.metrics.report import COLUMNS, MEASURES, MODEL, RECIPE_2018
+from dancenet.model.folder import ModelFolder
+from dancenet.support import files
 from scripts import evaluate
 
 QUICK = ["--seeds", "1", "2", "--dances", "2", "--seconds", "3"]
@@ -40,7 +40,9 @@ def write_frames(path: Path, clips: int = 10, seconds: float = 2.2, held_out: in
             for x, y in zip(np.cos(angle), np.sin(angle))
         ]
         writer.add_clip(
-            [frame.astype(np.uint8) for frame in frames], source=f"{clip}.npz", fps=30,
+            [frame.astype(np.uint8) for frame in frames],
+            source=f"{clip}.npz",
+            fps=30,
             method="drawn",
             split=("val" if clip >= clips - held_out else "train") if held_out else None,
         )
@@ -64,9 +66,9 @@ def old_model(path: Path) -> ModelFolder:
     folder = write_small_model(path, "old")
     config = folder.read_config()
     assert config.dancer is not None
-    folder.write_config(dataclasses.replace(
-        config, dancer=dataclasses.replace(config.dancer, look_back=1)
-    ))
+    folder.write_config(
+        dataclasses.replace(config, dancer=dataclasses.replace(config.dancer, look_back=1))
+    )
     folder.seal()
     return folder
 
@@ -83,18 +85,28 @@ def complain(capsys: pytest.CaptureFixture[str], *words: str) -> str:
 
 
 @pytest.fixture(scope="module")
-def reported(
-    frames: Path, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[dict, str, Path]:
+def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[dict, str, Path]:
     """Runs the script once with every column; returns the record, the page and the folder."""
     place = tmp_path_factory.mktemp("run")
     write_small_model(place / "small")
     old_model(place / "old")
     out = place / "report"
-    assert evaluate.main([
-        "--model", str(place / "small"), "--frames", str(frames), "-o", str(out), *QUICK,
-        "--recipe-2018", str(place / "old"),
-    ]) == 0
+    assert (
+        evaluate.main(
+            [
+                "--model",
+                str(place / "small"),
+                "--frames",
+                str(frames),
+                "-o",
+                str(out),
+                *QUICK,
+                "--recipe-2018",
+                str(place / "old"),
+            ]
+        )
+        == 0
+    )
     return json.loads((out / "report.json").read_text()), (out / "report.html").read_text(), out
 
 
@@ -224,9 +236,11 @@ def test_latents_that_are_no_numbers_are_refused(model, frames, capsys):
     graph = onnx.load(model / "encoder.onnx")
     for tensor in graph.graph.initializer:
         if tensor.name == "kernel":
-            tensor.CopyFrom(onnx.numpy_helper.from_array(
-                np.full((120 * 208, DIM), np.nan, np.float32), "kernel"
-            ))
+            tensor.CopyFrom(
+                onnx.numpy_helper.from_array(
+                    np.full((120 * 208, DIM), np.nan, np.float32), "kernel"
+                )
+            )
     onnx.save(graph, model / "encoder.onnx")
     model.seal()
     assert "NaN or infinity" in complain(capsys, "--frames", str(frames))
@@ -255,8 +269,13 @@ def test_the_network_of_2018_in_its_units_foretells_what_it_foretells(tmp_path):
     rng = np.random.default_rng(0)
     z_mean = rng.normal(size=(200, DIM)).astype(np.float32) * [1, 5, 0.1]
     latents = Latents(
-        z_mean.astype(np.float32), np.full((200, DIM), -4, np.float32), 30.0, (range(200),),
-        (None,), ("a",), "x",
+        z_mean.astype(np.float32),
+        np.full((200, DIM), -4, np.float32),
+        30.0,
+        (range(200),),
+        (None,),
+        ("a",),
+        "x",
     )
     units = recipe_2018.RangeUnits.fit(recipe, latents, [range(150)])
     scaler = recipe.codec.scaler
@@ -276,8 +295,13 @@ def make_latents(num_clips: int, seconds: float, sources: int) -> Latents:
     clips = tuple(range(i * length, (i + 1) * length) for i in range(num_clips))
     shape = (num_clips * length, 2)
     return Latents(
-        np.zeros(shape, np.float32), np.zeros(shape, np.float32), 30.0, clips,
-        (None,) * num_clips, tuple(str(i % sources) for i in range(num_clips)), "x",
+        np.zeros(shape, np.float32),
+        np.zeros(shape, np.float32),
+        30.0,
+        clips,
+        (None,) * num_clips,
+        tuple(str(i % sources) for i in range(num_clips)),
+        "x",
     )
 
 

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small_model import DIM, write_small_model
 
-from dancenet.generation import encode as encoding
 from dancenet.data.frames.folder import FrameFolder, FrameWriter
-from dancenet.support.errors import UserError
+from dancenet.generation import encode as encoding
 from dancenet.model.folder import ModelFolder
+from dancenet.support.errors import UserError
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,12 @@ def test_latents_are_decoded_beside_their_frames(tmp_path: Path, model: ModelFol
     frames = write_frames(tmp_path / "imgs")
     latents = encoding.encode_frames(model, frames)
     made = encoding.write_reconstruction(
-        model, latents, tmp_path / "both", frames=frames, scale=1, rows=range(5, 30),
+        model,
+        latents,
+        tmp_path / "both",
+        frames=frames,
+        scale=1,
+        rows=range(5, 30),
         format="frames",
     )
     assert made.num_frames == 25

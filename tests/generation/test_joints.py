@@ -13,24 +13,36 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
-from motion_files import bvh_text, dancing, shared, still  # noqa: E402
+from motion_files import bvh_text, dancing, shared, still
 
-from dancenet.support import files  # noqa: E402
-from dancenet.generation import write as pipeline  # noqa: E402
-from dancenet.codecs.skeleton import SkeletonCodec  # noqa: E402
-from dancenet.generation.settings import Dancer, DanceSettings, Recipe  # noqa: E402
-from dancenet.data.mocap import recordings  # noqa: E402
-from dancenet.data.motion.motion import JOINTS  # noqa: E402
-from dancenet.data.mocap.read import read_skeleton  # noqa: E402
-from dancenet.data.footage.video import open_footage  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.generation.joints import make_motions  # noqa: E402
-from scripts import evaluate, generate_video, train_dancer  # noqa: E402
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.data.footage.video import open_footage
+from dancenet.data.mocap import recordings
+from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.motion import JOINTS
+from dancenet.generation import write as pipeline
+from dancenet.generation.joints import make_motions
+from dancenet.generation.settings import Dancer, DanceSettings, Recipe
+from dancenet.model.folder import ModelFolder
+from dancenet.support import files
+from dancenet.support.errors import UserError
+from scripts import evaluate, generate_video, train_dancer
 
 SMALL = [
-    "--units", "16", "--mixtures", "2", "--look-back", "16", "--stride", "8", "--batch-size", "8",
-    "--epochs", "1", "--space", "skeleton",
+    "--units",
+    "16",
+    "--mixtures",
+    "2",
+    "--look-back",
+    "16",
+    "--stride",
+    "8",
+    "--batch-size",
+    "8",
+    "--epochs",
+    "1",
+    "--space",
+    "skeleton",
 ]
 
 
@@ -113,9 +125,19 @@ def test_a_training_goes_on_where_it_was_and_only_with_its_own_styles(here, monk
 
 def test_a_dancer_can_begin_with_anothers_and_knows_its_styles_only(here, monkeypatch, capsys):
     monkeypatch.setattr("dancenet.nets.training.dancer._TRIAL_SECONDS", 1.0)
-    flags = [*write_dances(here), "--labels", "labels.csv", "--name", "child", *SMALL,
-             "--frame-rate", "30", "--start-from", "weights/joints"]
-    del flags[flags.index("--units"):flags.index("--look-back")]
+    flags = [
+        *write_dances(here),
+        "--labels",
+        "labels.csv",
+        "--name",
+        "child",
+        *SMALL,
+        "--frame-rate",
+        "30",
+        "--start-from",
+        "weights/joints",
+    ]
+    del flags[flags.index("--units") : flags.index("--look-back")]
     assert train_dancer.main(flags) == 0
     codecs = [Path("weights") / name / "codec.npz" for name in ("child", "joints")]
     assert files.sha256_of(codecs[0]) == files.sha256_of(codecs[1])
@@ -208,9 +230,12 @@ def test_another_side_is_another_picture_of_the_same_dance(here, tmp_path):
 def test_a_video_of_joints_can_be_made_again(here, tmp_path):
     path = tmp_path / "a.mp4"
     assert run("-o", str(path), "--style", "slow") == 0
-    assert generate_video.main(
-        ["--replay", str(path), "--model", "weights/joints", "-o", str(tmp_path / "b.mp4")]
-    ) == 0
+    assert (
+        generate_video.main(
+            ["--replay", str(path), "--model", "weights/joints", "-o", str(tmp_path / "b.mp4")]
+        )
+        == 0
+    )
     np.testing.assert_array_equal(pictures(path), pictures(tmp_path / "b.mp4"))
 
 
@@ -306,9 +331,12 @@ def test_skeletons_of_any_number_of_joints_are_learned(tmp_path, monkeypatch, nu
     assert dancer.codec.scaler.latent_dim >= 3 * num_joints
     clip = make_motions(dancer, DanceSettings(seconds=1, seed=0))[0]
     assert clip.positions.shape == (30, num_joints, 3)
-    assert generate_video.main(
-        ["--model", "weights/any", "--seconds", "0.5", "-o", "any.mp4", "--yaw", "45"]
-    ) == 0
+    assert (
+        generate_video.main(
+            ["--model", "weights/any", "--seconds", "0.5", "-o", "any.mp4", "--yaw", "45"]
+        )
+        == 0
+    )
 
 
 def test_the_well_known_dance_of_55_joints_trains_at_32_mixtures(tmp_path, monkeypatch):
@@ -368,8 +396,16 @@ def test_the_wrong_material_is_said_in_one_sentence(here, capsys, flags, message
 
 def test_a_streamed_training_is_the_same_training(here, monkeypatch):
     monkeypatch.setattr("dancenet.nets.training.dancer._TRIAL_SECONDS", 1.0)
-    flags = [*write_dances(here), "--labels", "labels.csv", "--mirror", *SMALL,
-             "--frame-rate", "30", "--overwrite"]
+    flags = [
+        *write_dances(here),
+        "--labels",
+        "labels.csv",
+        "--mirror",
+        *SMALL,
+        "--frame-rate",
+        "30",
+        "--overwrite",
+    ]
     assert train_dancer.main([*flags, "--name", "whole"]) == 0
     assert train_dancer.main([*flags, "--name", "streamed", "--stream"]) == 0
     whole, streamed = (ModelFolder(f"weights/{name}") for name in ("whole", "streamed"))

@@ -16,22 +16,22 @@ import numpy as np
 import pytest
 from small_model import DIM, STRETCH, write_small_model
 
-from dancenet.generation import write as pipeline
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.output.video_writer import VideoWriter, read_settings
-from dancenet.support.errors import UserError
-from dancenet.model.folder import ModelFolder
+from dancenet.generation import write as pipeline
 from dancenet.generation.settings import (
-    DanceSettings,
     Dancer,
+    DanceSettings,
     Recipe,
     read_start,
     resample,
     trajectories,
 )
 from dancenet.generation.write import load_dancer, write_dance
+from dancenet.model.folder import ModelFolder
+from dancenet.output.video_writer import VideoWriter, read_settings
 from dancenet.sequence.guard import Guard
+from dancenet.support.errors import UserError
 
 SHORT = DanceSettings(seconds=0.5, seed=7, scale=1)
 
@@ -122,7 +122,12 @@ def latents_of(dancer: Dancer, num_frames: int = 20, sha256: str | None = None) 
     z_mean = np.random.default_rng(1).normal(size=(num_frames, DIM)).astype(np.float32)
     clips = (range(0, 8), range(8, num_frames))
     return Latents(
-        z_mean, np.zeros_like(z_mean), 30.0, clips, (None, None), ("a", "b"),
+        z_mean,
+        np.zeros_like(z_mean),
+        30.0,
+        clips,
+        (None, None),
+        ("a", "b"),
         dancer.encoder_sha256 if sha256 is None else sha256,
     )
 
@@ -206,7 +211,10 @@ def test_one_of_several_can_be_made_again_bit_for_bit(tmp_path: Path, dancer: Da
     recipe = Recipe.read(tmp_path / "d-2.mp4")
     assert recipe.index == 1
     write_dance(
-        dancer, tmp_path / "again.mp4", recipe.settings, only=recipe.index,
+        dancer,
+        tmp_path / "again.mp4",
+        recipe.settings,
+        only=recipe.index,
         latents_path=tmp_path / "again.npz",
     )
     first, second = Latents.load(tmp_path / "all-2.npz"), Latents.load(tmp_path / "again.npz")
@@ -218,9 +226,7 @@ def test_latents_that_were_stored_decode_to_the_dance(tmp_path: Path, dancer: Da
     latents = Latents.load(tmp_path / "l.npz")
     latents.require_encoder(dancer.encoder_sha256, "small")
     vectors = dance(dancer, 15)[:, 0]
-    np.testing.assert_allclose(
-        latents.z_mean, dancer.codec.scaler.to_latents(vectors), atol=1e-6
-    )
+    np.testing.assert_allclose(latents.z_mean, dancer.codec.scaler.to_latents(vectors), atol=1e-6)
 
 
 def test_a_video_holds_its_recipe(tmp_path: Path, dancer: Dancer) -> None:
@@ -254,8 +260,17 @@ def test_a_recipe_of_another_version_says_so(tmp_path: Path, dancer: Dancer) -> 
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("seconds", 0), ("seconds", -1), ("seconds", float("nan")), ("temperature", -0.1),
-     ("count", 0), ("fps", 0), ("scale", 0), ("seed", -1), ("wander", -0.1)],
+    [
+        ("seconds", 0),
+        ("seconds", -1),
+        ("seconds", float("nan")),
+        ("temperature", -0.1),
+        ("count", 0),
+        ("fps", 0),
+        ("scale", 0),
+        ("seed", -1),
+        ("wander", -0.1),
+    ],
 )
 def test_settings_without_sense_are_refused(name: str, value: float) -> None:
     with pytest.raises(UserError, match=name):
@@ -298,7 +313,9 @@ def test_the_dance_is_the_same_whatever_the_number_of_threads(
 ) -> None:
     for threads in (1, 3):
         write_dance(
-            dataclasses.replace(dancer, threads=threads), tmp_path / f"{threads}", SHORT,
+            dataclasses.replace(dancer, threads=threads),
+            tmp_path / f"{threads}",
+            SHORT,
             format="frames",
         )
     for number in range(1, 16):
@@ -442,7 +459,10 @@ def test_a_dance_needs_neither_keras_nor_tensorflow(tmp_path: Path, model: Model
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
     result = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, env=environment,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        env=environment,
         check=False,
     )
     assert (result.returncode, result.stdout.strip()) == (0, "[]"), result.stderr

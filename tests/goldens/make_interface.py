@@ -16,10 +16,10 @@ from typing import Any
 
 from dancenet import cli
 from dancenet.codecs import latents, skeleton
-from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.generation.settings import MOTION_FORMATS, DanceSettings, Recipe
-from dancenet.output import video_writer
 from dancenet.model import folder
+from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
+from dancenet.output import video_writer
 
 PATH = Path(__file__).with_name("interface.json")
 
@@ -47,7 +47,8 @@ def compute() -> dict[str, Any]:
         },
         "arrays": {"latents": list(latents._NAMES), "skeleton codec": list(skeleton._NAMES)},
         "model folder": sorted(
-            value for name, value in vars(folder).items()
+            value
+            for name, value in vars(folder).items()
             if name.isupper() and isinstance(value, str)
         ),
         "output formats": sorted([*video_writer.FORMATS, *MOTION_FORMATS]),

@@ -8,14 +8,21 @@ from dancenet.data.motion.motion import JOINTS
 
 # A standing adult of 1.7 m, arms hanging a little away from the body (Winter, fig. 4.1).
 HALF = {
-    "shoulder": (0.17, 1.39, 0.0), "elbow": (0.27, 1.10, -0.01), "wrist": (0.33, 0.86, 0.05),
-    "hip": (0.09, 0.90, 0.0), "knee": (0.10, 0.485, 0.01), "ankle": (0.10, 0.066, -0.03),
+    "shoulder": (0.17, 1.39, 0.0),
+    "elbow": (0.27, 1.10, -0.01),
+    "wrist": (0.33, 0.86, 0.05),
+    "hip": (0.09, 0.90, 0.0),
+    "knee": (0.10, 0.485, 0.01),
+    "ankle": (0.10, 0.066, -0.03),
     "toe": (0.12, 0.022, 0.10),
-}  # fmt: skip
+}
 SPINE = {
-    "pelvis": (0, 0.93, 0), "spine": (0, 1.05, 0), "chest": (0, 1.22, 0),
-    "neck": (0, 1.44, 0), "head": (0, 1.52, 0.01),
-}  # fmt: skip
+    "pelvis": (0, 0.93, 0),
+    "spine": (0, 1.05, 0),
+    "chest": (0, 1.22, 0),
+    "neck": (0, 1.44, 0),
+    "head": (0, 1.52, 0.01),
+}
 
 
 def stand(num_frames=1, **moved):

@@ -14,8 +14,8 @@ import h5py
 import numpy as np
 import pytest
 
-from dancenet.model.config import VaeConfig
 from dancenet.legacy import h5 as legacy
+from dancenet.model.config import VaeConfig
 
 VAE = dataclasses.replace(legacy.VAE_2018, height=16, width=24, latent_dim=4)
 DANCER = dataclasses.replace(
@@ -96,9 +96,10 @@ def doubly_listed() -> list[Group]:
     They come in the order of the graph's depth, with pseudo-layers between them.
     """
     _, encoder, decoder = vae_groups(first=0)
-    layers = {f"{name}": encoder[1][2 * i : 2 * i + 2] for i, name in enumerate(
-        ("conv2d", "conv2d_1", "conv2d_2", "dense", "dense_1", "dense_2")
-    )}
+    layers = {
+        f"{name}": encoder[1][2 * i : 2 * i + 2]
+        for i, name in enumerate(("conv2d", "conv2d_1", "conv2d_2", "dense", "dense_1", "dense_2"))
+    }
     order = ("conv2d", "conv2d_1", "conv2d_2", "dense", "dense_2", "dense_1")
     top: list[Group] = [("input_1", []), encoder, decoder]
     top += [group for name in order for group in ((name, layers[name]), (f"tf.math.{name}", []))]
@@ -112,7 +113,8 @@ def dancer_groups(first: int = 1, dense_number: int = 6) -> list[Group]:
     mdn = numbered("mdn", first)
     in_mixture = [
         (f"{mdn}/{numbered(role, part)}:0", value)
-        for part, pair in enumerate(mixture) for role, value in zip(("kernel", "bias"), pair)
+        for part, pair in enumerate(mixture)
+        for role, value in zip(("kernel", "bias"), pair)
     ]
     lstms = [
         (name, lstm(name, values[f"lstm_{index}"]))
@@ -120,9 +122,16 @@ def dancer_groups(first: int = 1, dense_number: int = 6) -> list[Group]:
     ]
     name = numbered("dense", dense_number)
     return [
-        ("input_2", []), ("reshape_2", []),
-        lstms[0], ("dropout_1", []), lstms[1], ("dropout_2", []), lstms[2], ("dropout_3", []),
-        (name, dense(name, values["dense"])), (mdn, in_mixture),
+        ("input_2", []),
+        ("reshape_2", []),
+        lstms[0],
+        ("dropout_1", []),
+        lstms[1],
+        ("dropout_2", []),
+        lstms[2],
+        ("dropout_3", []),
+        (name, dense(name, values["dense"])),
+        (mdn, in_mixture),
     ]
 
 
@@ -136,7 +145,8 @@ def tf_keras_dancer() -> list[Group]:
             arrays = [(name.replace("/", "/lstm_cell/"), value) for name, value in arrays]
         if group.startswith("mdn"):
             arrays = [
-                pair for part in ("mdn_mus", "mdn_sigmas", "mdn_pi")
+                pair
+                for part in ("mdn_mus", "mdn_sigmas", "mdn_pi")
                 for pair in dense(f"mdn/{part}", values[part])
             ]
         renamed.append((group, arrays))

@@ -27,10 +27,25 @@ def write_film(
     height, width = frames[0].shape[:2]
     quality = ("-crf", "8", "-preset", "ultrafast") if path.suffix in (".mp4", ".mkv") else ()
     command = [
-        imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-y", "-f", "rawvideo",
-        "-pix_fmt", "rgb24", "-s", f"{width}x{height}", "-r", f"{fps:g}", "-i", "-",
-        *quality, *(("-pix_fmt", "yuv420p") if path.suffix != ".gif" else ()), *options, str(path),
-    ]  # fmt: skip
+        imageio_ffmpeg.get_ffmpeg_exe(),
+        "-v",
+        "error",
+        "-y",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "rgb24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        f"{fps:g}",
+        "-i",
+        "-",
+        *quality,
+        *(("-pix_fmt", "yuv420p") if path.suffix != ".gif" else ()),
+        *options,
+        str(path),
+    ]
     data = b"".join(np.ascontiguousarray(frame).tobytes() for frame in frames)
     subprocess.run(command, check=True, input=data)
     return path

@@ -13,27 +13,51 @@ RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "mocap"
 # worth to us stands beside it in LANDMARKS.
 BODY = (
     ("Hips", "", (0, 0, 0)),
-    ("Spine", "Hips", (0, 10, 0)), ("Spine1", "Spine", (0, 12, 0)),
-    ("Spine2", "Spine1", (0, 13, 0)), ("Neck", "Spine2", (0, 20, 0)),
+    ("Spine", "Hips", (0, 10, 0)),
+    ("Spine1", "Spine", (0, 12, 0)),
+    ("Spine2", "Spine1", (0, 13, 0)),
+    ("Neck", "Spine2", (0, 20, 0)),
     ("Head", "Neck", (0, 10, 2)),
-    ("LeftShoulder", "Spine2", (5, 15, 0)), ("LeftArm", "LeftShoulder", (12, 0, 0)),
-    ("LeftForeArm", "LeftArm", (28, 0, 0)), ("LeftHand", "LeftForeArm", (26, 0, 0)),
-    ("RightShoulder", "Spine2", (-5, 15, 0)), ("RightArm", "RightShoulder", (-12, 0, 0)),
-    ("RightForeArm", "RightArm", (-28, 0, 0)), ("RightHand", "RightForeArm", (-26, 0, 0)),
-    ("LeftUpLeg", "Hips", (9, -3, 0)), ("LeftLeg", "LeftUpLeg", (0, -42, 0)),
-    ("LeftFoot", "LeftLeg", (0, -42, 0)), ("LeftToeBase", "LeftFoot", (0, -7, 14)),
-    ("RightUpLeg", "Hips", (-9, -3, 0)), ("RightLeg", "RightUpLeg", (0, -42, 0)),
-    ("RightFoot", "RightLeg", (0, -42, 0)), ("RightToeBase", "RightFoot", (0, -7, 14)),
-)  # fmt: skip
+    ("LeftShoulder", "Spine2", (5, 15, 0)),
+    ("LeftArm", "LeftShoulder", (12, 0, 0)),
+    ("LeftForeArm", "LeftArm", (28, 0, 0)),
+    ("LeftHand", "LeftForeArm", (26, 0, 0)),
+    ("RightShoulder", "Spine2", (-5, 15, 0)),
+    ("RightArm", "RightShoulder", (-12, 0, 0)),
+    ("RightForeArm", "RightArm", (-28, 0, 0)),
+    ("RightHand", "RightForeArm", (-26, 0, 0)),
+    ("LeftUpLeg", "Hips", (9, -3, 0)),
+    ("LeftLeg", "LeftUpLeg", (0, -42, 0)),
+    ("LeftFoot", "LeftLeg", (0, -42, 0)),
+    ("LeftToeBase", "LeftFoot", (0, -7, 14)),
+    ("RightUpLeg", "Hips", (-9, -3, 0)),
+    ("RightLeg", "RightUpLeg", (0, -42, 0)),
+    ("RightFoot", "RightLeg", (0, -42, 0)),
+    ("RightToeBase", "RightFoot", (0, -7, 14)),
+)
 HIPS_HEIGHT = 94.0  # centimetres above the toes
 
 LANDMARKS = {
-    "pelvis": "Hips", "spine": "Spine1", "chest": "Spine2", "neck": "Neck", "head": "Head",
-    "l_shoulder": "LeftArm", "l_elbow": "LeftForeArm", "l_wrist": "LeftHand",
-    "r_shoulder": "RightArm", "r_elbow": "RightForeArm", "r_wrist": "RightHand",
-    "l_hip": "LeftUpLeg", "l_knee": "LeftLeg", "l_ankle": "LeftFoot", "l_toe": "LeftToeBase",
-    "r_hip": "RightUpLeg", "r_knee": "RightLeg", "r_ankle": "RightFoot", "r_toe": "RightToeBase",
-}  # fmt: skip
+    "pelvis": "Hips",
+    "spine": "Spine1",
+    "chest": "Spine2",
+    "neck": "Neck",
+    "head": "Head",
+    "l_shoulder": "LeftArm",
+    "l_elbow": "LeftForeArm",
+    "l_wrist": "LeftHand",
+    "r_shoulder": "RightArm",
+    "r_elbow": "RightForeArm",
+    "r_wrist": "RightHand",
+    "l_hip": "LeftUpLeg",
+    "l_knee": "LeftLeg",
+    "l_ankle": "LeftFoot",
+    "l_toe": "LeftToeBase",
+    "r_hip": "RightUpLeg",
+    "r_knee": "RightLeg",
+    "r_ankle": "RightFoot",
+    "r_toe": "RightToeBase",
+}
 
 
 def standing() -> dict[str, np.ndarray]:

@@ -10,8 +10,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from dancenet.codecs.base import Scaler
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
-from dancenet.support.files import write_npz
 from dancenet.model.folder import ModelFolder
+from dancenet.support.files import write_npz
 
 DIM = 3  # x, y and the size of the disc
 MIXTURES = 2
@@ -32,7 +32,10 @@ def _save(
         ]
 
     graph = helper.make_graph(
-        nodes, path.stem, values(inputs), values(outputs),
+        nodes,
+        path.stem,
+        values(inputs),
+        values(outputs),
         [numpy_helper.from_array(value, name) for name, value in weights.items()],
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -110,7 +113,9 @@ def _write_step(path: Path) -> None:
         ],
         {"vectors": [DIM], "h0": [DIM]},
         {
-            "pi_logits": [MIXTURES], "mu": [MIXTURES, DIM], "sigma": [MIXTURES, DIM],
+            "pi_logits": [MIXTURES],
+            "mu": [MIXTURES, DIM],
+            "sigma": [MIXTURES, DIM],
             "next_h0": [DIM],
         },
         {
@@ -135,7 +140,8 @@ def write_small_model(path: Path, name: str = "small", fps: float = 30.0) -> Mod
     _write_decoder(folder / "decoder.onnx")
     _write_step(folder / "step.onnx")
     Scaler(
-        np.array([0.1, -0.1, 0], np.float32), np.eye(DIM, dtype=np.float32),
+        np.array([0.1, -0.1, 0], np.float32),
+        np.eye(DIM, dtype=np.float32),
         np.array([1, 0.5, 2], np.float32),
     ).save(folder / "scaler.npz")
     seeds = np.random.default_rng(0).normal(size=(4, STRETCH, DIM)).astype(np.float32)

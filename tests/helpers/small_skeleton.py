@@ -7,15 +7,15 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from motion_files import bvh_text, dancing
 from export_models import make_folder
+from motion_files import bvh_text, dancing
 
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.model.config import SKELETON, DancerConfig
-from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.mocap.read import read_skeleton
-from dancenet.support.files import write_npz
+from dancenet.data.motion.clip import SkeletonClip
+from dancenet.model.config import SKELETON, DancerConfig
 from dancenet.model.folder import CODEC, SEEDS, ModelFolder
+from dancenet.support.files import write_npz
 
 STYLES = ("ballet", "house")
 STRETCHES, STRETCH = 3, 20
@@ -51,7 +51,8 @@ def write_small_skeleton_model(
     vectors = codec.encode(clip.positions)
     starts = np.arange(STRETCHES) * 60
     write_npz(
-        folder / SEEDS, vectors=vectors[starts[:, None] + np.arange(STRETCH)],
+        folder / SEEDS,
+        vectors=vectors[starts[:, None] + np.arange(STRETCH)],
         names=np.array([f"circle.bvh {start / 30:.1f} s" for start in starts]),
         styles=np.array([*styles, ""] + [""] * STRETCHES)[:STRETCHES],
     )

@@ -22,10 +22,17 @@ import keras
 import numpy as np
 
 from dancenet.model.config import DancerConfig
-from dancenet.support.errors import UserError
 from dancenet.nets.dancer import DancerTrainer, build_dancer
 from dancenet.nets.training.devices import Devices, open_devices
-from dancenet.nets.training.loop import Batch, Epoch, TrainOptions, jit_compile, make_optimizer, train
+from dancenet.nets.training.loop import (
+    Batch,
+    Epoch,
+    TrainOptions,
+    jit_compile,
+    make_optimizer,
+    train,
+)
+from dancenet.support.errors import UserError
 
 ROWS, TIME, DIM = 8, 10, 4
 STEPS = 5  # of an epoch
@@ -95,9 +102,7 @@ def dropped(devices: Devices | None) -> dict[str, np.ndarray]:
     stepper: Any = trainer if devices is None else devices.stepper(trainer, ROWS)
     if devices is None:
         batch = {name: value[: ROWS // 2] for name, value in batch.items()}
-    losses = [
-        float(stepper.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(2)
-    ]
+    losses = [float(stepper.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(2)]
     return found_of(trainer, losses)
 
 
@@ -126,7 +131,13 @@ def trained(
     history: list[dict[str, float]] = []
     try:
         history = train(
-            trainer, batches, validate, place, OPTIONS, steps_per_epoch=STEPS, items_per_step=ROWS,
+            trainer,
+            batches,
+            validate,
+            place,
+            OPTIONS,
+            steps_per_epoch=STEPS,
+            items_per_step=ROWS,
             resume=resume and leads,
             stepper=None if devices is None else devices.stepper(trainer, ROWS),
         ).history

@@ -9,8 +9,8 @@ from export_models import SMALL_VAE, make_folder
 
 from dancenet.codecs.base import Scaler
 from dancenet.model.config import DancerConfig, VaeConfig
-from dancenet.support.files import write_npz
 from dancenet.model.folder import ModelFolder
+from dancenet.support.files import write_npz
 
 DANCERS = {
     "lean": DancerConfig(dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6),
@@ -22,8 +22,15 @@ DANCERS = {
         network="dancenet", dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1
     ),
     "dancenet": DancerConfig(
-        network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
-        dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
+        network="dancenet",
+        dim=4,
+        units=8,
+        layers=3,
+        num_mixtures=4,
+        dense_units=10,
+        dropout=0.4,
+        predict="place",
+        recurrent_activation="hard_sigmoid_2018",
     ),
 }
 STRETCHES, STRETCH = 3, 5
@@ -37,7 +44,8 @@ def write_whole_model(path: Path, network: str) -> ModelFolder:
     rng = np.random.default_rng(1)
     basis = np.linalg.qr(rng.normal(size=(vae.latent_dim, config.dim)))[0].T
     Scaler(
-        rng.normal(size=vae.latent_dim).astype(np.float32), basis.astype(np.float32),
+        rng.normal(size=vae.latent_dim).astype(np.float32),
+        basis.astype(np.float32),
         rng.uniform(0.5, 2, config.dim).astype(np.float32),
     ).save(folder / "scaler.npz")
     seeds = rng.normal(size=(STRETCHES, STRETCH, config.dim)).astype(np.float32)

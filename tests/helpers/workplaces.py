@@ -13,8 +13,20 @@ from dancenet.model.folder import ModelFolder
 from dancenet.support import files
 
 FLAGS = [
-    "--units", "16", "--mixtures", "2", "--look-back", "12", "--stride", "6", "--batch-size", "8",
-    "--latents", "latents.npz", "--name", "tiny",
+    "--units",
+    "16",
+    "--mixtures",
+    "2",
+    "--look-back",
+    "12",
+    "--stride",
+    "6",
+    "--batch-size",
+    "8",
+    "--latents",
+    "latents.npz",
+    "--name",
+    "tiny",
 ]
 
 
@@ -39,7 +51,12 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     stops = np.cumsum(lengths).tolist()
     clips = tuple(range(stop - n, stop) for n, stop in zip(lengths, stops))
     Latents(
-        z_mean, np.full_like(z_mean, -8.0), 25.0, clips, ("train", "train", "val"),
-        ("one.mp4", "two.mp4", "three.mp4"), files.sha256_of(folder / "encoder.onnx"),
+        z_mean,
+        np.full_like(z_mean, -8.0),
+        25.0,
+        clips,
+        ("train", "train", "val"),
+        ("one.mp4", "two.mp4", "three.mp4"),
+        files.sha256_of(folder / "encoder.onnx"),
     ).save("latents.npz")
     return tmp_path

@@ -14,15 +14,15 @@ import pytest
 pytest.importorskip("keras", reason="the import needs the extra 'train'")
 pytest.importorskip("keras_mdn_layer", reason="the import needs the extra 'train'")
 
-import files_2018 as old  # noqa: E402
-from loopback import serving  # noqa: E402
+import files_2018 as old
+from loopback import serving
 
-from dancenet.legacy import download as original  # noqa: E402
-from dancenet.model import releases as weights  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.legacy import import_model as import_legacy  # noqa: E402
-from scripts import download_weights, generate_video  # noqa: E402
+from dancenet.legacy import download as original
+from dancenet.legacy import import_model as import_legacy
+from dancenet.model import releases as weights
+from dancenet.model.folder import ModelFolder
+from dancenet.support.errors import UserError
+from scripts import download_weights, generate_video
 
 FIRST = f"/uc?export=download&id={original.FILE_ID}"
 CONFIRMED = f"/download?id={original.FILE_ID}&export=download&confirm=t&uuid=7"
@@ -257,13 +257,15 @@ def test_an_archive_that_reaches_outside_is_refused(drive, members, tmp_path, na
 
 
 def test_the_files_are_known_by_what_they_hold(drive, members):
-    drive.pages[FIRST] = pack({
-        "deep/down/a.H5": members["Dance Weights/vae_cnn.h5"],
-        "b.hdf5": members["Dance Weights/gendance.h5"],
-        "other/c.npy": members["Dance Weights/lv.npy"],
-        "other/d.npy": _array(np.zeros((3, 7), np.float32)),
-        "other/e.h5": b"no HDF5",
-    })
+    drive.pages[FIRST] = pack(
+        {
+            "deep/down/a.H5": members["Dance Weights/vae_cnn.h5"],
+            "b.hdf5": members["Dance Weights/gendance.h5"],
+            "other/c.npy": members["Dance Weights/lv.npy"],
+            "other/d.npy": _array(np.zeros((3, 7), np.float32)),
+            "other/e.h5": b"no HDF5",
+        }
+    )
     assert original.fetch().name == "dancenet-2018"
 
 

@@ -14,16 +14,17 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
-import files_2018 as old  # noqa: E402
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.nets import dancer, vae  # noqa: E402
-from dancenet.legacy import h5 as legacy  # noqa: E402
-from dancenet.legacy.import_model import import_model  # noqa: E402
-from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel  # noqa: E402
-from dancenet.sequence import legacy as dance_2018  # noqa: E402
-from dancenet.sequence.generate import StepModel, generate  # noqa: E402
-from dancenet.sequence.mixture import Mixture, log_likelihood  # noqa: E402
+import files_2018 as old
+
+from dancenet.codecs.base import Scaler
+from dancenet.legacy import h5 as legacy
+from dancenet.legacy.import_model import import_model
+from dancenet.model.folder import ModelFolder
+from dancenet.nets import dancer, vae
+from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
+from dancenet.sequence import legacy as dance_2018
+from dancenet.sequence.generate import StepModel, generate
+from dancenet.sequence.mixture import Mixture, log_likelihood
 
 VAE_TOLERANCE = 1e-5
 MIXTURE_TOLERANCE = 2e-5
@@ -60,14 +61,16 @@ def folder(tmp_path_factory):
 def networks(request, folder):
     if request.param == "onnx":
         return Networks(
-            OnnxEncoder(folder / "encoder.onnx"), OnnxDecoder(folder / "decoder.onnx"),
+            OnnxEncoder(folder / "encoder.onnx"),
+            OnnxDecoder(folder / "decoder.onnx"),
             OnnxStepModel(folder / "step.onnx"),
         )
     config = folder.read_config()
     encoder, decoder = vae.load_vae(config.vae, folder / "vae.weights.h5")
     network = dancer.load_dancer(config.dancer, folder / "dancer.weights.h5")
     return Networks(
-        encoder.predict_on_batch, lambda latents: decoder.predict_on_batch(latents)[..., 0],
+        encoder.predict_on_batch,
+        lambda latents: decoder.predict_on_batch(latents)[..., 0],
         dancer.KerasStepModel(network),
     )
 
@@ -124,12 +127,19 @@ def test_the_scaler_is_that_of_2018(folder, golden):
 
 def test_the_noiseless_dance_of_2018_is_danced_again(networks, folder, golden):
     scaler = Scaler.load(folder / "scaler.npz")
-    vectors = list(dance_2018.generate(
-        networks.step_model, golden["seed_scaled"][None, None], 16, [np.random.default_rng(0)],
-        0.0, scaler.to_latents,
-    ))
+    vectors = list(
+        dance_2018.generate(
+            networks.step_model,
+            golden["seed_scaled"][None, None],
+            16,
+            [np.random.default_rng(0)],
+            0.0,
+            scaler.to_latents,
+        )
+    )
     check(
-        scaler.to_latents(np.concatenate(vectors)), golden["rollout_mode_legacy_feedback"],
+        scaler.to_latents(np.concatenate(vectors)),
+        golden["rollout_mode_legacy_feedback"],
         ROLLOUT_TOLERANCE,
     )
 
@@ -138,11 +148,18 @@ def test_the_noiseless_dance_with_scaled_feedback_is_that_of_the_same_weights(
     networks, folder, golden
 ):
     scaler = Scaler.load(folder / "scaler.npz")
-    vectors = list(generate(
-        networks.step_model, golden["seed_scaled"][None, None], 16, [np.random.default_rng(0)], 0.0
-    ))
+    vectors = list(
+        generate(
+            networks.step_model,
+            golden["seed_scaled"][None, None],
+            16,
+            [np.random.default_rng(0)],
+            0.0,
+        )
+    )
     check(
-        scaler.to_latents(np.concatenate(vectors)), golden["rollout_mode_fixed_feedback"],
+        scaler.to_latents(np.concatenate(vectors)),
+        golden["rollout_mode_fixed_feedback"],
         ROLLOUT_TOLERANCE,
     )
 

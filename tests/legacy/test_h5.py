@@ -7,9 +7,10 @@ import pytest
 
 h5py = pytest.importorskip("h5py", reason="old weights need the extra 'train'")
 
-import files_2018 as old  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.legacy import h5 as legacy  # noqa: E402
+import files_2018 as old
+
+from dancenet.legacy import h5 as legacy
+from dancenet.support.errors import UserError
 
 
 def same(found, expected):
@@ -71,7 +72,8 @@ def test_the_groups_of_a_vae_may_have_any_name(tmp_path):
 def test_a_vae_without_groups_is_read_in_one_row(tmp_path):
     groups = [
         (arrays[2 * place][0].partition("/")[0], arrays[2 * place : 2 * place + 2])
-        for _, arrays in old.vae_groups() for place in range(len(arrays) // 2)
+        for _, arrays in old.vae_groups()
+        for place in range(len(arrays) // 2)
     ]
     assert len(groups) == 12
     assert is_vae(old.write(tmp_path / "v.h5", groups))
@@ -96,9 +98,7 @@ def test_the_lower_lstm_comes_first_whatever_the_order(tmp_path):
 
 
 @pytest.mark.parametrize("write_dancer", [old.dancer_groups, old.tf_keras_dancer])
-def test_the_means_of_the_mixture_come_before_the_sigmas_whatever_the_order(
-    tmp_path, write_dancer
-):
+def test_the_means_of_the_mixture_come_before_the_sigmas_whatever_the_order(tmp_path, write_dancer):
     groups = write_dancer()
     name, arrays = groups[-1]
     groups[-1] = (name, swapped(arrays, 1, 0, 2))
@@ -125,9 +125,7 @@ def test_numbers_of_different_words_order_nothing(tmp_path):
 def test_a_head_made_before_the_layer_it_stands_on_keeps_its_own_bias(tmp_path):
     inputs, (_, encoder), decoder = old.vae_groups()
     # Kernels (12, 128), (128, 4), (128, 4): only the heads are alike.
-    renamed = [
-        (name.replace("dense_1/", "dense_11/"), value) for name, value in encoder
-    ]
+    renamed = [(name.replace("dense_1/", "dense_11/"), value) for name, value in encoder]
     assert is_vae(old.write(tmp_path / "v.h5", [inputs, ("encoder", renamed), decoder]))
 
 

@@ -11,22 +11,23 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
-import files_2018 as old  # noqa: E402
-from dancenet.support import files  # noqa: E402
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.codecs.latents import Latents  # noqa: E402
-from dancenet.data.frames.folder import FrameWriter  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.nets import dancer, vae  # noqa: E402
-from dancenet.legacy import h5 as legacy  # noqa: E402
-from dancenet.legacy import import_model as importer  # noqa: E402
-from dancenet.generation.write import (  # noqa: E402
+import files_2018 as old
+
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.latents import Latents
+from dancenet.data.frames.folder import FrameWriter
+from dancenet.generation.write import (
     DanceSettings,
     Recipe,
     load_dancer,
     trajectories,
 )
-from scripts import (  # noqa: E402
+from dancenet.legacy import h5 as legacy
+from dancenet.legacy import import_model as importer
+from dancenet.model.folder import ModelFolder
+from dancenet.nets import dancer, vae
+from dancenet.support import files
+from scripts import (
     decode_latents,
     encode_frames,
     export,
@@ -51,8 +52,16 @@ def test_an_imported_model_is_whole_and_has_the_weights_of_the_files(small, caps
     folder = ModelFolder(small / "weights" / "old")
     folder.check()
     assert {path.name for path in folder.path.iterdir()} == {
-        "config.json", "checksums.json", "scaler.npz", "seeds.npz", "vae.weights.h5",
-        "dancer.weights.h5", "encoder.onnx", "decoder.onnx", "step.onnx", "training",
+        "config.json",
+        "checksums.json",
+        "scaler.npz",
+        "seeds.npz",
+        "vae.weights.h5",
+        "dancer.weights.h5",
+        "encoder.onnx",
+        "decoder.onnx",
+        "step.onnx",
+        "training",
     }
     config = folder.read_config()
     assert (config.name, config.fps, config.dancer.look_back) == ("old", 10.0, 1)

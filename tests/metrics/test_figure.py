@@ -95,9 +95,13 @@ def test_a_picture_that_is_held_has_the_scores_of_one():
         assert np.array_equal(getattr(held, name), getattr(drawn, name))
 
 
-@pytest.mark.parametrize("name, soft, hazy", [
-    ("dancenet_demo.gif", 0.36, 0.48), ("dancenet_demo2.gif", 0.38, 0.66),
-])
+@pytest.mark.parametrize(
+    "name, soft, hazy",
+    [
+        ("dancenet_demo.gif", 0.36, 0.48),
+        ("dancenet_demo2.gif", 0.38, 0.66),
+    ],
+)
 def test_the_dances_of_2018_are_as_soft_and_hazy_as_was_measured(name, soft, hazy):
     path = DEMOS / name
     if not path.exists():
@@ -105,10 +109,15 @@ def test_the_dances_of_2018_are_as_soft_and_hazy_as_was_measured(name, soft, haz
     import cv2
     import imageio
 
-    pictures = np.stack([
-        cv2.cvtColor(np.asarray(picture)[..., :3], cv2.COLOR_RGB2GRAY)
-        for picture in imageio.mimread(path, memtest=False)
-    ]).astype(np.float32) / 255
+    pictures = (
+        np.stack(
+            [
+                cv2.cvtColor(np.asarray(picture)[..., :3], cv2.COLOR_RGB2GRAY)
+                for picture in imageio.mimread(path, memtest=False)
+            ]
+        ).astype(np.float32)
+        / 255
+    )
     counts = figure.count_soft(pictures)
     assert counts[0].sum() / counts[1].sum() == pytest.approx(soft, abs=0.005)
     frames = figure.haze_share(pictures) > figure.HAZY_SHARE

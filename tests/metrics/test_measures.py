@@ -73,10 +73,14 @@ def stage() -> Stage:
 
 def judge(stage: Stage, found: list[Values]) -> report.Report:
     columns = {report.REAL: stage.real, report.MODEL: found}
-    return report.Report.of("x", {
-        name: {key: [one[key] for one in values] for key in values[0]}
-        for name, values in columns.items()
-    }, {})
+    return report.Report.of(
+        "x",
+        {
+            name: {key: [one[key] for one in values] for key in values[0]}
+            for name, values in columns.items()
+        },
+        {},
+    )
 
 
 def made(
@@ -87,9 +91,10 @@ def made(
         stage.fresh.dances if run is None else ((run,),),
         stage.fresh.pictures if pictures is None else (pictures,),
     )
-    return judge(stage, [
-        measures.measure(material, stage.yardstick, standard) for standard in stage.standards
-    ])
+    return judge(
+        stage,
+        [measures.measure(material, stage.yardstick, standard) for standard in stage.standards],
+    )
 
 
 def failed(found: report.Report) -> set[str]:
@@ -107,9 +112,7 @@ def test_real_against_real_passes_every_bar(stage):
     passed = {row.measure.key for row in found.rows if row.verdict() is True}
     # The frames are never soft, and nothing here is encoded or foretold.
     elsewhere = {"iou", "boundary_f", "foretold", "drift_softness"}
-    assert passed | elsewhere == {
-        row.measure.key for row in found.rows if row.limits is not None
-    }
+    assert passed | elsewhere == {row.measure.key for row in found.rows if row.limits is not None}
 
 
 def test_a_new_dance_of_the_same_kind_passes_every_bar(stage):

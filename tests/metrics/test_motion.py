@@ -132,9 +132,10 @@ def test_the_mahalanobis_distance_counts_standard_deviations():
 
 def test_a_gaussian_foretells_its_own_entropy():
     vectors = np.random.default_rng(0).normal(size=(1000, 3)) * [1.0, 2.0, 4.0]
-    expected = 0.5 * (np.log(2 * np.pi) + 1) + np.linalg.slogdet(
-        np.cov(vectors, rowvar=False, bias=True)
-    )[1] / 6
+    expected = (
+        0.5 * (np.log(2 * np.pi) + 1)
+        + np.linalg.slogdet(np.cov(vectors, rowvar=False, bias=True))[1] / 6
+    )
     assert Gaussian.fit(vectors).nats(vectors) == pytest.approx(expected, abs=1e-4)
 
 

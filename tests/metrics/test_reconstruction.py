@@ -73,8 +73,12 @@ def test_ssim_is_scikit_images():
     found = np.clip(truth + rng.normal(0, 0.2, truth.shape), 0, 1).astype(np.float32)
     expected = [
         metrics.structural_similarity(
-            one.astype(np.float64), other.astype(np.float64), data_range=1.0,
-            gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
+            one.astype(np.float64),
+            other.astype(np.float64),
+            data_range=1.0,
+            gaussian_weights=True,
+            sigma=1.5,
+            use_sample_covariance=False,
         )
         for one, other in zip(truth, found)
     ]

@@ -19,13 +19,26 @@ def verdict(key: str, **columns: float) -> bool | None:
     return judge(**{name: {key: [value]} for name, value in columns.items()}).row(key).verdict()
 
 
-@pytest.mark.parametrize("key, passes, fails", [
-    ("iou", 0.92, 0.919), ("boundary_f", 0.85, 0.84), ("soft", 0.15, 0.151),
-    ("hazy", 0.01, 0.011), ("energy", 0.8, 0.79), ("energy", 1.25, 1.26),
-    ("mask_change", 1.0, 0.7), ("jerk", 1.3, 1.31), ("fast", 0.005, 0.006),
-    ("drift_energy", 1.25, 1.3), ("drift_softness", 0.8, 0.7), ("drift_distance", 1.0, 1.3),
-    ("coverage", 0.7, 0.69), ("novelty_z", -2.9, -3.1), ("near", 0.1, 0.11),
-])
+@pytest.mark.parametrize(
+    "key, passes, fails",
+    [
+        ("iou", 0.92, 0.919),
+        ("boundary_f", 0.85, 0.84),
+        ("soft", 0.15, 0.151),
+        ("hazy", 0.01, 0.011),
+        ("energy", 0.8, 0.79),
+        ("energy", 1.25, 1.26),
+        ("mask_change", 1.0, 0.7),
+        ("jerk", 1.3, 1.31),
+        ("fast", 0.005, 0.006),
+        ("drift_energy", 1.25, 1.3),
+        ("drift_softness", 0.8, 0.7),
+        ("drift_distance", 1.0, 1.3),
+        ("coverage", 0.7, 0.69),
+        ("novelty_z", -2.9, -3.1),
+        ("near", 0.1, 0.11),
+    ],
+)
 def test_fixed_bars_are_where_they_were_set(key, passes, fails):
     assert verdict(key, model=passes) is True
     assert verdict(key, model=fails) is False
@@ -86,10 +99,20 @@ def test_the_table_has_a_line_for_each_measure_and_fits_a_wide_terminal():
     assert passed + failed + unknown == sum(row.limits is not None for row in found.rows)
 
 
-@pytest.mark.parametrize("value, text", [
-    (0, "0"), (0.92341, "0.923"), (0.0123, "0.012"), (12.345, "12.3"), (123.4, "123"),
-    (0.00001, "1.0e-05"), (-1.9215, "-1.92"), (1234567, "1.2e+06"), (float("inf"), "inf"),
-])
+@pytest.mark.parametrize(
+    "value, text",
+    [
+        (0, "0"),
+        (0.92341, "0.923"),
+        (0.0123, "0.012"),
+        (12.345, "12.3"),
+        (123.4, "123"),
+        (0.00001, "1.0e-05"),
+        (-1.9215, "-1.92"),
+        (1234567, "1.2e+06"),
+        (float("inf"), "inf"),
+    ],
+)
 def test_numbers_are_short(value, text):
     assert report.show(value) == text
 

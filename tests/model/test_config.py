@@ -17,9 +17,7 @@ WHOLE = ModelConfig(
 
 
 STYLED = dataclasses.replace(
-    WHOLE, dancer=DancerConfig(
-        dim=40, styles=("ballet", "house dance"), head="mse", num_mixtures=1
-    )
+    WHOLE, dancer=DancerConfig(dim=40, styles=("ballet", "house dance"), head="mse", num_mixtures=1)
 )
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from dancenet.model.config import ModelConfig
-from dancenet.support.errors import UserError
 from dancenet.model.folder import ModelFolder
+from dancenet.support.errors import UserError
 
 
 @pytest.fixture

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from loopback import Site, serving
 
-from dancenet.support import files
 from dancenet.model import releases as weights
 from dancenet.model.config import ModelConfig
-from dancenet.support.errors import UserError
 from dancenet.model.folder import ModelFolder
+from dancenet.support import files
+from dancenet.support.errors import UserError
 
 
 @pytest.fixture
@@ -70,16 +70,19 @@ def publish(home: Path, *mirrors: Site) -> dict[str, bytes]:
 
 def publish_archive(home: Path, site: Site, archive: Path) -> None:
     site.pages["/far_v1.zip"] = archive.read_bytes()
-    write_registry(home / "bundled", {
-        "name": "far_v1",
-        "description": "",
-        "archive": {
-            "path": "far_v1.zip",
-            "size_bytes": archive.stat().st_size,
-            "sha256": files.sha256_of(archive),
-            "urls": [f"{site.url}/far_v1.zip"],
+    write_registry(
+        home / "bundled",
+        {
+            "name": "far_v1",
+            "description": "",
+            "archive": {
+                "path": "far_v1.zip",
+                "size_bytes": archive.stat().st_size,
+                "sha256": files.sha256_of(archive),
+                "urls": [f"{site.url}/far_v1.zip"],
+            },
         },
-    })
+    )
 
 
 def leftovers(home: Path) -> list[str]:

@@ -14,12 +14,12 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 keras_mdn_layer = pytest.importorskip("keras_mdn_layer", reason="needs the extra 'train'")
 
-from dancenet.codecs.skeleton import SkeletonCodec  # noqa: E402
-from dancenet.model.config import DancerConfig  # noqa: E402
-from dancenet.data.mocap.read import read_skeleton  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.nets.training.windows import baselines, fit_step_scale  # noqa: E402
-from dancenet.nets.dancer import (  # noqa: E402
+from motion_files import shared
+
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.data.mocap.read import read_skeleton
+from dancenet.model.config import DancerConfig
+from dancenet.nets.dancer import (
     DancerTrainer,
     KerasStepModel,
     begin_linear,
@@ -33,17 +33,23 @@ from dancenet.nets.dancer import (  # noqa: E402
     split_params,
     squared_errors,
 )
-from dancenet.nets.training.loop import TrainOptions, make_optimizer, save_weights  # noqa: E402
-from dancenet.nets.training.dancer import DancerOptions  # noqa: E402
-from dancenet.sequence.generate import generate  # noqa: E402
-from dancenet.sequence.mixture import Mixture, entropy, log_likelihood  # noqa: E402
-from motion_files import shared  # noqa: E402
+from dancenet.nets.training.dancer import DancerOptions
+from dancenet.nets.training.loop import TrainOptions, make_optimizer, save_weights
+from dancenet.nets.training.windows import baselines, fit_step_scale
+from dancenet.sequence.generate import generate
+from dancenet.sequence.mixture import Mixture, entropy, log_likelihood
+from dancenet.support.errors import UserError
 
 SMALL = DancerConfig(dim=4, units=8, layers=2, num_mixtures=3, look_back=6)
 STEPS_SEEN = dataclasses.replace(SMALL, steps_seen=2)
 PLACES = dataclasses.replace(
-    SMALL, network="dancenet", predict="place", dense_units=10, dropout=0.4,
-    recurrent_activation="hard_sigmoid_2018", sigma_floor=0.01,
+    SMALL,
+    network="dancenet",
+    predict="place",
+    dense_units=10,
+    dropout=0.4,
+    recurrent_activation="hard_sigmoid_2018",
+    sigma_floor=0.01,
 )
 
 
@@ -168,8 +174,9 @@ def test_the_loss_has_the_slope_of_keras_mdn_layer_in_every_parameter():
     oracle = keras_mdn_layer.get_mixture_loss_func(3, 5)
 
     def slope(loss, nudge):
-        above, below = (keras.ops.convert_to_tensor(params + way * nudge, "float64")
-                        for way in (1, -1))
+        above, below = (
+            keras.ops.convert_to_tensor(params + way * nudge, "float64") for way in (1, -1)
+        )
         return float(loss(above) - loss(below)) / 2e-4
 
     for nudge in 1e-4 * np.eye(params.shape[1]):
@@ -190,9 +197,9 @@ def test_the_loss_is_that_of_scikit_learn(count):
     mixture_of_sklearn = pytest.importorskip("sklearn.mixture").GaussianMixture
     targets = some_vectors(300, 4)
     fitted = mixture_of_sklearn(count, covariance_type="diag", random_state=0).fit(targets)
-    params = np.concatenate([
-        fitted.means_.ravel(), np.sqrt(fitted.covariances_).ravel(), np.log(fitted.weights_)
-    ]).astype(np.float32)
+    params = np.concatenate(
+        [fitted.means_.ravel(), np.sqrt(fitted.covariances_).ravel(), np.log(fitted.weights_)]
+    ).astype(np.float32)
     nats = numpy_of(mixture_nats(np.tile(params, (300, 1)), targets, count))
     assert nats * 4 == pytest.approx(-fitted.score_samples(targets), rel=1e-4, abs=1e-3)
 
@@ -261,7 +268,9 @@ def shaken(seed=0):
     """A batch of windows of a path whose steps change from frame to frame."""
     vectors = np.cumsum(some_vectors(8, 7, 4, seed=seed), axis=1)
     return {
-        "inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": np.ones((8, 6), np.float32)
+        "inputs": vectors[:, :-1],
+        "targets": vectors[:, 1:],
+        "mask": np.ones((8, 6), np.float32),
     }
 
 
@@ -272,7 +281,8 @@ def trainer_of(network, jerk, rate=1e-2):
 
 
 @pytest.mark.parametrize(
-    "config", [SMALL, STEPS_SEEN, dataclasses.replace(PLACES, dropout=0.0)],
+    "config",
+    [SMALL, STEPS_SEEN, dataclasses.replace(PLACES, dropout=0.0)],
     ids=["step", "steps seen", "place"],
 )
 def test_the_jerk_is_beside_the_nats_in_the_log_and_not_in_them(config):
@@ -358,9 +368,7 @@ def test_training_on_single_vectors_leaves_the_recurrent_kernels_as_they_were_dr
         trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
         vectors = some_vectors(8, look_back + 1, 4)
         mask = np.ones((8, look_back), np.float32)
-        trainer.train_on_batch(
-            {"inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": mask}
-        )
+        trainer.train_on_batch({"inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": mask})
         after = [numpy_of(lstm.cell.recurrent_kernel) for lstm in network.lstms]
         return [np.array_equal(*pair) for pair in zip(before, after)]
 
@@ -437,7 +445,9 @@ def test_training_leaves_the_step_scale_alone_and_lowers_the_loss(network):
     before = network.step_scale
     vectors = np.cumsum(some_vectors(8, 7, 4), axis=1)
     batch = {
-        "inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": np.ones((8, 6), np.float32)
+        "inputs": vectors[:, :-1],
+        "targets": vectors[:, 1:],
+        "mask": np.ones((8, 6), np.float32),
     }
     losses = [float(trainer.train_on_batch(batch, return_dict=True)["loss"]) for _ in range(20)]
     assert losses[-1] < losses[0]
@@ -498,10 +508,9 @@ def test_half_a_minute_of_a_whole_skeleton_trains_thirty_two_components(motion, 
     network = build_dancer(config)
     step_scale = fit_step_scale(vectors, [range(len(vectors))])
     network.set_step_scale(step_scale)
-    windows = np.stack([
-        vectors[start : start + look_back + 1]
-        for start in range(0, len(vectors) - look_back, 8)
-    ])
+    windows = np.stack(
+        [vectors[start : start + look_back + 1] for start in range(0, len(vectors) - look_back, 8)]
+    )
     mask = np.tile(np.arange(look_back) >= 8, (len(windows), 1)).astype(np.float32)
     inputs, targets = windows[:, :-1], windows[:, 1:]
     begin_linear(network, inputs, targets, mask)
@@ -644,7 +653,8 @@ def test_training_with_styles_needs_them_and_learns_what_they_say():
     style = np.tile(np.eye(2, dtype=np.float32), (4, 1))
     ways = np.where(style[:, 0] > 0, 1.0, -1.0).astype(np.float32)
     batch = {
-        "inputs": inputs, "targets": inputs + ways[:, None, None],
+        "inputs": inputs,
+        "targets": inputs + ways[:, None, None],
         "mask": np.ones((8, 6), np.float32),
     }
     with pytest.raises(ValueError, match="needs the `style`"):
@@ -748,8 +758,12 @@ def test_training_a_regression_leaves_its_sigma_to_be_set(regression):
 def test_the_sigma_of_a_regression_is_the_size_of_its_errors_whatever_it_sees(regression):
     batch = walks(50, 12)
     trainer = DancerTrainer(regression)
-    trainer.fit_residual_sigma([{name: value[:20] for name, value in batch.items()},
-                                {name: value[20:] for name, value in batch.items()}])
+    trainer.fit_residual_sigma(
+        [
+            {name: value[:20] for name, value in batch.items()},
+            {name: value[20:] for name, value in batch.items()},
+        ]
+    )
     parts = split_params(regression.model.predict_on_batch(batch["inputs"]), 4, 1)
     pi_logits, mu, sigma = (numpy_of(part) for part in parts)
     assert pi_logits.shape == (50, 11, 1) and mu.shape == sigma.shape == (50, 11, 1, 4)

@@ -10,10 +10,10 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
-from dancenet.model.config import VaeConfig  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.nets import vae  # noqa: E402
-from dancenet.nets.training.loop import save_weights  # noqa: E402
+from dancenet.model.config import VaeConfig
+from dancenet.nets import vae
+from dancenet.nets.training.loop import save_weights
+from dancenet.support.errors import UserError
 
 SMALL = VaeConfig(height=16, width=24, latent_dim=4)
 
@@ -68,11 +68,21 @@ def test_the_network_of_2018_has_its_layers_in_its_order() -> None:
     config = VaeConfig(network="dancenet")
     encoder = [type(layer).__name__ for layer in vae.build_encoder(config).layers]
     assert encoder == [
-        "InputLayer", *["Conv2D", "MaxPooling2D"] * 3, "Flatten", "Dense", "Dense", "Dense",
+        "InputLayer",
+        *["Conv2D", "MaxPooling2D"] * 3,
+        "Flatten",
+        "Dense",
+        "Dense",
+        "Dense",
     ]
     decoder = [type(layer).__name__ for layer in vae.build_decoder(config).layers]
     assert decoder == [
-        "InputLayer", "Dense", "Reshape", "Dense", *["Conv2D", "UpSampling2D"] * 3, "Conv2D",
+        "InputLayer",
+        "Dense",
+        "Reshape",
+        "Dense",
+        *["Conv2D", "UpSampling2D"] * 3,
+        "Conv2D",
         "Activation",
     ]
 

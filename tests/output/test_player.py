@@ -16,28 +16,38 @@ import cv2
 import numpy as np
 import pytest
 
+from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.draw_body import rightwards
 from dancenet.data.motion.motion import JOINTS, PARENTS
 from dancenet.output.player import LEVELS, side_of, to_html, write_html
-from dancenet.data.motion.clip import SkeletonClip
 from dancenet.support.errors import UserError
 
 EVIL = '</script><script>document.documentElement.dataset.evil = "yes"</script>'
 # The nineteen joints of a standing body in metres; l_ is on the side of +x.
 STANDING = {
-    "pelvis": (0, 0.95, 0), "spine": (0, 1.1, 0), "chest": (0, 1.3, 0), "neck": (0, 1.5, 0),
-    "head": (0, 1.65, 0.02), "shoulder": (0.18, 1.42, 0), "elbow": (0.42, 1.3, 0),
-    "wrist": (0.62, 1.45, 0.1), "hip": (0.1, 0.9, 0), "knee": (0.12, 0.5, 0.05),
-    "ankle": (0.13, 0.08, 0), "toe": (0.14, 0.02, 0.14),
-}  # fmt: skip
+    "pelvis": (0, 0.95, 0),
+    "spine": (0, 1.1, 0),
+    "chest": (0, 1.3, 0),
+    "neck": (0, 1.5, 0),
+    "head": (0, 1.65, 0.02),
+    "shoulder": (0.18, 1.42, 0),
+    "elbow": (0.42, 1.3, 0),
+    "wrist": (0.62, 1.45, 0.1),
+    "hip": (0.1, 0.9, 0),
+    "knee": (0.12, 0.5, 0.05),
+    "ankle": (0.13, 0.08, 0),
+    "toe": (0.14, 0.02, 0.14),
+}
 
 
 def dance(num_frames=61, fps=30.0, source="a dance"):
     """Returns a body that walks 1 m to +x while its arms and legs swing."""
-    rest = np.array([
-        np.multiply(STANDING[name.split("_")[-1]], (-1 if name[:2] == "r_" else 1, 1, 1))
-        for name in JOINTS
-    ])  # fmt: skip
+    rest = np.array(
+        [
+            np.multiply(STANDING[name.split("_")[-1]], (-1 if name[:2] == "r_" else 1, 1, 1))
+            for name in JOINTS
+        ]
+    )
     time = np.arange(num_frames) / fps
     positions = np.tile(rest, (num_frames, 1, 1))
     positions[..., 0] += np.linspace(0, 1, num_frames)[:, None]
@@ -97,9 +107,9 @@ def test_a_minute_of_nineteen_joints_is_a_small_page():
 def test_bones_that_are_not_known_are_found():
     (held,) = motion(to_html(replace(dance(), parents=None)))["clips"]
     assert sorted(held["parents"])[0] == -1 and len(held["parents"]) == 19
-    (alone,) = motion(to_html(replace(
-        dance(), names=("ball",), positions=dance().positions[:, :1], parents=None
-    )))["clips"]  # fmt: skip
+    (alone,) = motion(
+        to_html(replace(dance(), names=("ball",), positions=dance().positions[:, :1], parents=None))
+    )["clips"]
     assert alone["parents"] == [-1] and alone["height"] > 0
 
 
@@ -107,9 +117,7 @@ def test_the_page_names_no_other_place():
     page = to_html([dance(), flat(dance())])
     assert "http:" not in page and "https:" not in page
     assert not re.search(r"\b(src|href|import|fetch|url)\s*[=(]", page)
-    assert (
-        "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in page
-    )
+    assert "default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'" in page
 
 
 def test_no_name_ends_the_element_that_holds_it():
@@ -149,23 +157,49 @@ def test_a_notebook_plays_the_page_apart_from_its_own_scripts():
     assert html.unescape(inside) == to_html(dance(source='a "dance"'))
 
 
-@pytest.mark.parametrize(("name", "side"), [
-    ("l_wrist", "l"), ("r_toe", "r"), ("LeftArm", "l"), ("mixamorig:RightFoot", "r"),
-    ("lfemur", "l"), ("head", ""), ("lHand", "l"), ("hand.R", "r"), ("leg", ""), ("root", ""),
-    ("right_eye", "r"), ("lowerback", ""), ("rhand", "r"), ("upright", ""), ("Arm_LEFT", "l"),
-    ("CC_Base_R_Eye", "r"), ("LeftHand/end", "l"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "side"),
+    [
+        ("l_wrist", "l"),
+        ("r_toe", "r"),
+        ("LeftArm", "l"),
+        ("mixamorig:RightFoot", "r"),
+        ("lfemur", "l"),
+        ("head", ""),
+        ("lHand", "l"),
+        ("hand.R", "r"),
+        ("leg", ""),
+        ("root", ""),
+        ("right_eye", "r"),
+        ("lowerback", ""),
+        ("rhand", "r"),
+        ("upright", ""),
+        ("Arm_LEFT", "l"),
+        ("CC_Base_R_Eye", "r"),
+        ("LeftHand/end", "l"),
+    ],
+)
 def test_the_side_of_a_joint_is_in_its_name(name, side):
     assert side_of(name) == side
 
 
 def test_chest_pelvis_and_head_are_told_by_names_of_any_program():
     limbs = {
-        "Hip": "", "Waist": "Hip", "L_Thigh": "Hip", "R_Thigh": "Hip", "L_Calf": "L_Thigh",
-        "R_Calf": "R_Thigh", "L_Clavicle": "Waist", "R_Clavicle": "Waist",
-        "L_Upperarm": "L_Clavicle", "R_Upperarm": "R_Clavicle", "Neck": "Waist", "Head": "Neck",
-        "L_Eye": "Head", "R_Eye": "Head",
-    }  # fmt: skip
+        "Hip": "",
+        "Waist": "Hip",
+        "L_Thigh": "Hip",
+        "R_Thigh": "Hip",
+        "L_Calf": "L_Thigh",
+        "R_Calf": "R_Thigh",
+        "L_Clavicle": "Waist",
+        "R_Clavicle": "Waist",
+        "L_Upperarm": "L_Clavicle",
+        "R_Upperarm": "R_Clavicle",
+        "Neck": "Waist",
+        "Head": "Neck",
+        "L_Eye": "Head",
+        "R_Eye": "Head",
+    }
     joints = list(limbs)
     names = tuple(f"CC_Base_{name}" for name in joints)
     parents = tuple(joints.index(above) if above else -1 for above in limbs.values())
@@ -204,14 +238,25 @@ def chromium(tmp_path):
         path.write_text(page, encoding="utf-8")
         done = subprocess.run(
             [
-                browser(), "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run",
-                "--disable-background-networking", "--disable-component-update",
-                "--disable-sync", "--hide-scrollbars", "--window-size=640,480",
-                f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=2000",
-                *flags, f"{path.as_uri()}#{fragment}",
+                browser(),
+                "--headless",
+                "--no-sandbox",
+                "--disable-gpu",
+                "--no-first-run",
+                "--disable-background-networking",
+                "--disable-component-update",
+                "--disable-sync",
+                "--hide-scrollbars",
+                "--window-size=640,480",
+                f"--user-data-dir={tmp_path / 'profile'}",
+                "--virtual-time-budget=2000",
+                *flags,
+                f"{path.as_uri()}#{fragment}",
             ],
-            capture_output=True, text=True, timeout=120,
-        )  # fmt: skip
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -353,7 +398,7 @@ def test_the_camera_stands_where_that_of_the_videos_does(state, yaw):
         "const [x, y, z] = camera.target, at = (dx, dz) => project(camera, x + dx, y, z + dz).x;"
         "root.dataset.right = JSON.stringify([at(.001, 0) - width / 2, at(0, .001) - width / 2]"
         ".map((pixels) => pixels / camera.focus * camera.away / .001));",
-    ).replace("pitch: 12", "pitch: 1")  # fmt: skip
+    ).replace("pitch: 12", "pitch: 1")
     said = state(page, f"yaw={yaw}&paused")
     assert said["errors"] == "0"
     right = rightwards(yaw, False)
@@ -402,10 +447,16 @@ def test_the_page_loads_nothing_and_counts_what_goes_wrong(state, tmp_path):
     assert "lost" in state(with_script(dance(), "lost()"), "paused")["error"]
 
 
-@pytest.mark.parametrize("clip", [
-    dance(1), replace(dance(), parents=None), replace(dance(), fps=0.5),
-    replace(dance(), names=("ball",), positions=dance().positions[:, :1], parents=None),
-], ids=["one frame", "no bones", "slow", "one joint"])  # fmt: skip
+@pytest.mark.parametrize(
+    "clip",
+    [
+        dance(1),
+        replace(dance(), parents=None),
+        replace(dance(), fps=0.5),
+        replace(dance(), names=("ball",), positions=dance().positions[:, :1], parents=None),
+    ],
+    ids=["one frame", "no bones", "slow", "one joint"],
+)
 def test_every_motion_is_shown(picture, state, clip):
     page = to_html(clip)
     assert state(page, "t=0.5&yaw=10&paused")["errors"] == "0"

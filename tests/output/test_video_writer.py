@@ -147,9 +147,7 @@ def test_no_picture_makes_no_video(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_failure_midway_leaves_the_old_video_and_nothing_else(
-    tmp_path: Path, name: str
-) -> None:
+def test_a_failure_midway_leaves_the_old_video_and_nothing_else(tmp_path: Path, name: str) -> None:
     path = film(tmp_path / name, num_frames=3)
     with pytest.raises(ZeroDivisionError):
         kind = None if path.suffix else "frames"
@@ -177,7 +175,7 @@ def test_a_dead_encoder_is_one_sentence_and_the_old_file_stays(
     path = out / "dance.mp4"
     path.write_bytes(b"an older file")
     ffmpeg = tmp_path / "ffmpeg"
-    ffmpeg.write_text(f"#!/bin/sh\necho \"{words}\" >&2\nexit 1\n")
+    ffmpeg.write_text(f'#!/bin/sh\necho "{words}" >&2\nexit 1\n')
     ffmpeg.chmod(ffmpeg.stat().st_mode | stat.S_IXUSR)
     monkeypatch.setattr(video_writer, "_ffmpeg", lambda: str(ffmpeg))
     with pytest.raises(UserError, match=message):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from small_model import DIM, MIXTURES, write_small_model
 
-from dancenet.support.errors import UserError
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_cores
 from dancenet.sequence.mixture import sample_from_draws
+from dancenet.support.errors import UserError
 
 
 def test_decoder_and_encoder_have_the_shapes_of_the_contract(tmp_path: Path) -> None:

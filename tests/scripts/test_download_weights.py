@@ -6,10 +6,10 @@ import json
 
 import pytest
 
-from dancenet.support import files
 from dancenet.model import releases as weights
 from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
+from dancenet.support import files
 from scripts import download_weights
 
 

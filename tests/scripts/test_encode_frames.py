@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from small_model import DIM, write_small_model
 
-from dancenet.support import files
 from dancenet.codecs.latents import Latents
 from dancenet.data.frames.folder import FrameWriter
 from dancenet.model.folder import ModelFolder
+from dancenet.support import files
 from scripts import encode_frames
 
 
@@ -51,9 +51,7 @@ def test_latents_are_replaced_and_other_files_are_not(
     assert encode_frames.main([*words, "--overwrite"]) == 0
 
 
-def test_bad_input_is_one_sentence(
-    model: ModelFolder, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_bad_input_is_one_sentence(model: ModelFolder, capsys: pytest.CaptureFixture[str]) -> None:
     def complain(*words: str) -> str:
         assert encode_frames.main(list(words)) == 1
         said = capsys.readouterr().err

@@ -76,9 +76,10 @@ def test_what_does_not_fit_together_is_refused_before_any_work(
     assert script.main([*name, "--out", str(tmp_path)]) == 1
     assert "--out is for litert and saved_model" in capsys.readouterr().err
     folder = make_folder(tmp_path / "model", dancer=DancerConfig(dim=3, units=4))
-    assert script.main(
-        ["--name", str(folder.path), "--only", "dancer", "--format", "saved_model"]
-    ) == 1
+    assert (
+        script.main(["--name", str(folder.path), "--only", "dancer", "--format", "saved_model"])
+        == 1
+    )
     assert "A SavedModel holds pictures and dance" in capsys.readouterr().err
     assert script.main([*name, "--format", "litert"]) == 1
     assert str(tmp_path / "none") in capsys.readouterr().err

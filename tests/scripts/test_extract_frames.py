@@ -26,8 +26,9 @@ def test_a_film_becomes_frames_clips_and_a_report(tmp_path, film, capsys):
     folder = FrameFolder.open(out)
     assert folder.num_frames == 24 and folder.fps == 20
     assert sorted(path.name for path in (out / "report").iterdir()) == [
-        "footage.png", "footage.txt",
-    ]  # fmt: skip
+        "footage.png",
+        "footage.txt",
+    ]
     printed = capsys.readouterr().out
     assert "usable: 1.2 of 1.2 seconds" in printed and "advice:" in printed
 
@@ -38,8 +39,10 @@ def test_more_videos_append_as_further_clips(tmp_path, film):
     assert extract(film, film, *options) == 0
     assert extract(film, *options) == 0
     assert [(c.first, c.last) for c in FrameFolder.open(out).clips] == [
-        (1, 24), (25, 48), (49, 72),
-    ]  # fmt: skip
+        (1, 24),
+        (25, 48),
+        (49, 72),
+    ]
     assert extract(film, *options, "--overwrite") == 0
     assert FrameFolder.open(out).num_frames == 24
 

@@ -9,9 +9,9 @@ import pytest
 from small_model import write_small_model
 
 from dancenet.codecs.latents import Latents
-from dancenet.output.video_writer import read_settings
-from dancenet.model.folder import ModelFolder
 from dancenet.generation.write import Recipe
+from dancenet.model.folder import ModelFolder
+from dancenet.output.video_writer import read_settings
 from scripts import generate_video
 
 
@@ -42,10 +42,24 @@ def test_a_dance_is_written_and_says_how_to_make_it_again(
 
 def test_a_dance_can_be_replayed_larger_and_in_colour(model: ModelFolder) -> None:
     assert run("--seed", 5, "--temperature", 0.8, "--latents-out", "first.npz") == 0
-    assert run(
-        "--replay", "dance.mp4", "--scale", 2, "--colors", "fff,124", "--invert", "--out",
-        "large.webm", "--latents-out", "second.npz", seconds=None, model=None,
-    ) == 0
+    assert (
+        run(
+            "--replay",
+            "dance.mp4",
+            "--scale",
+            2,
+            "--colors",
+            "fff,124",
+            "--invert",
+            "--out",
+            "large.webm",
+            "--latents-out",
+            "second.npz",
+            seconds=None,
+            model=None,
+        )
+        == 0
+    )
     first, second = Latents.load("first.npz"), Latents.load("second.npz")
     np.testing.assert_array_equal(first.z_mean, second.z_mean)
     settings = Recipe.read("large.webm").settings
@@ -137,9 +151,17 @@ def test_several_dances(model: ModelFolder, capsys: pytest.CaptureFixture[str]) 
 @pytest.mark.parametrize(
     "words",
     [
-        ("--seconds", "0"), ("--seconds", "-3"), ("--seconds", "nan"), ("--seconds", "soon"),
-        ("--temperature", "-1"), ("--count", "0"), ("--fps", "0"), ("--scale", "0"),
-        ("--seed", "-1"), ("--seed", "1.5"), ("--format", "avi"),
+        ("--seconds", "0"),
+        ("--seconds", "-3"),
+        ("--seconds", "nan"),
+        ("--seconds", "soon"),
+        ("--temperature", "-1"),
+        ("--count", "0"),
+        ("--fps", "0"),
+        ("--scale", "0"),
+        ("--seed", "-1"),
+        ("--seed", "1.5"),
+        ("--format", "avi"),
     ],
 )
 def test_usage_errors_exit_with_2(words: tuple[str, str]) -> None:
@@ -164,8 +186,17 @@ def test_usage_errors_exit_with_2(words: tuple[str, str]) -> None:
 def test_other_mistakes_are_one_sentence_and_exit_with_1(
     model: ModelFolder, capsys: pytest.CaptureFixture[str], words: tuple[str, ...], message: str
 ) -> None:
-    assert run("--seconds", 0.4, *([] if "--model" in words else ["--model", "small"]), *words,
-               seconds=None, model=None) == 1
+    assert (
+        run(
+            "--seconds",
+            0.4,
+            *([] if "--model" in words else ["--model", "small"]),
+            *words,
+            seconds=None,
+            model=None,
+        )
+        == 1
+    )
     said = capsys.readouterr().err
     assert message in said
     assert "Traceback" not in said

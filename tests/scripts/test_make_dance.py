@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 
-from dancenet.support import files
 from dancenet import project
-from dancenet.model.config import ModelConfig
 from dancenet.data.frames.folder import HEIGHT, WIDTH, FrameFolder, FrameWriter
-from dancenet.output.video_writer import VideoWriter
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
+from dancenet.output.video_writer import VideoWriter
+from dancenet.support import files
+from dancenet.support.errors import MissingExtra, UserError
 from scripts import make_dance
 
 STAGES = ["extract-frames", "train-vae", "encode-frames", "train-dancer", "generate-video"]
@@ -64,8 +64,9 @@ class Stages:
         if command == "extract-frames":
             self.add_clip(Path(options["--out"]), arguments[0], float(options["--fps"]))
         if command == "generate-video":
-            with VideoWriter(options["--out"], fps=30, size=(16, 16), format="gif",
-                             settings={}) as video:
+            with VideoWriter(
+                options["--out"], fps=30, size=(16, 16), format="gif", settings={}
+            ) as video:
                 video.write(np.zeros((16, 16), np.uint8))
         return 0
 
@@ -142,9 +143,9 @@ def test_a_stopped_project_goes_on_with_the_stage_it_stopped_in(stages, clips, s
     stages.calls.clear()
     make(stages, clips)
     assert stages.names[-1] == "generate-video"
-    assert stages.names == ([STAGES[0]] if stage == STAGES[0] else []) + STAGES[
-        STAGES.index(stage):
-    ]
+    assert (
+        stages.names == ([STAGES[0]] if stage == STAGES[0] else []) + STAGES[STAGES.index(stage) :]
+    )
 
 
 @pytest.mark.parametrize("stage", ["train-vae", "train-dancer"])
@@ -276,7 +277,8 @@ def test_a_killed_stage_says_what_it_often_means(stages, clips):
 def test_a_missing_package_is_said_before_anything_is_done(stages, clips, monkeypatch):
     found = project.importlib.util.find_spec
     monkeypatch.setattr(
-        project.importlib.util, "find_spec",
+        project.importlib.util,
+        "find_spec",
         lambda name: None if name == "tensorflow" else found(name),
     )
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
@@ -350,8 +352,11 @@ def test_ctrl_c_reaches_the_stage_once(tmp_path):
     )
     root = Path(project.__file__).parent.parent
     with subprocess.Popen(
-        [sys.executable, str(parent)], stdout=subprocess.PIPE, text=True,
-        env={**os.environ, "PYTHONPATH": str(root)}, start_new_session=True,
+        [sys.executable, str(parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        start_new_session=True,
     ) as process:
         timer = threading.Timer(60, process.kill)
         timer.start()

@@ -6,12 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from bodies import stand
 
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.motion.motion import JOINTS
 from scripts.render_mocap import main
-
-from bodies import stand
 
 
 def record(path, seconds=1.5, fps=30.0, bad=()):
@@ -38,8 +37,12 @@ def test_a_recording_becomes_a_clip_that_says_how_it_was_seen(tmp_path, capsys):
     assert (clip["source"], clip["fps"], clip["split"]) == ("wave.npz", 30.0, "val")
     assert (clip["method"], clip["first"], clip["last"]) == ("mocap", 1, 45)
     assert clip["details"] == {
-        "yaw": 30.0, "mirror": False, "girth": 1.0, "camera": "follow",
-        "recorded_frames": [1, 45], "recorded_fps": 30.0,
+        "yaw": 30.0,
+        "mirror": False,
+        "girth": 1.0,
+        "camera": "follow",
+        "recorded_frames": [1, 45],
+        "recorded_fps": 30.0,
     }
     frames = FrameFolder.open(out).read(1, 45)
     assert 0.03 < (frames == 0).mean() < 0.2
@@ -51,10 +54,17 @@ def test_every_yaw_and_the_mirror_give_clips_of_their_own_and_runs_append(tmp_pa
     out = tmp_path / "imgs"
     assert main([motion, "-o", str(out), "--yaw", "0", "90", "--mirror"]) == 0
     assert main([motion, "-o", str(out), "--camera", "fixed"]) == 0
-    views = [(clip["details"]["yaw"], clip["details"]["mirror"], clip["details"]["camera"])
-             for clip in clips(out)]
-    assert views == [(0, False, "follow"), (0, True, "follow"), (90, False, "follow"),
-                     (90, True, "follow"), (0, False, "fixed")]  # fmt: skip
+    views = [
+        (clip["details"]["yaw"], clip["details"]["mirror"], clip["details"]["camera"])
+        for clip in clips(out)
+    ]
+    assert views == [
+        (0, False, "follow"),
+        (0, True, "follow"),
+        (90, False, "follow"),
+        (90, True, "follow"),
+        (0, False, "fixed"),
+    ]
     assert FrameFolder.open(out).num_frames == 150
 
 
@@ -163,8 +173,16 @@ def test_whole_clips_outlast_an_interruption(tmp_path, capsys, monkeypatch):
     assert FrameFolder.open(out).num_frames == 30
 
 
-@pytest.mark.parametrize("flags", [["--yaw", "nan"], ["--fps", "0"], ["--split", "test"],
-                                   ["--camera", "drone"], ["--frame-rate", "-1"]])
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ["--yaw", "nan"],
+        ["--fps", "0"],
+        ["--split", "test"],
+        ["--camera", "drone"],
+        ["--frame-rate", "-1"],
+    ],
+)
 def test_a_flag_that_makes_no_sense_is_a_usage_error(tmp_path, flags):
     with pytest.raises(SystemExit) as stop:
         main(["wave.npz", *flags])

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dancenet.support.errors import UserError
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
+from dancenet.support.errors import UserError
 
 
 def walk(num_rows: int, dim: int = 3, seed: int = 0) -> np.ndarray:
@@ -27,7 +27,10 @@ def test_what_is_written_in_chunks_is_one_array_that_numpy_reads(path: Path) -> 
     rows = walk(1000)
     parts = [rows[:1], rows[1:1], rows[1:700].astype(np.float64), np.asfortranarray(rows[700:])]
     assert write_trajectory(path, iter(parts)) == [
-        range(0, 1), range(1, 1), range(1, 700), range(700, 1000),
+        range(0, 1),
+        range(1, 1),
+        range(1, 700),
+        range(700, 1000),
     ]
     found = np.load(path, allow_pickle=False)
     assert found.dtype == np.float32 and np.array_equal(found, rows)
@@ -135,8 +138,9 @@ def test_another_array_is_refused_with_what_it_is(
         TrajectoryFiles(path)
 
 
-@pytest.mark.parametrize("content", [b"", b"no array", b"\x93NUMPY\x01\x00\x05\x00abc",
-                                     b"\x93NUMPY\x07\x00"])
+@pytest.mark.parametrize(
+    "content", [b"", b"no array", b"\x93NUMPY\x01\x00\x05\x00abc", b"\x93NUMPY\x07\x00"]
+)
 def test_a_file_that_is_no_array_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     with pytest.raises(UserError, match="is no .npy file, or its beginning is damaged"):

@@ -70,9 +70,9 @@ class Walk:
 
 def walk(wander, count=1, first=0):
     generators = rngs(first + count)[first:]
-    return np.stack(list(generate(
-        Walk(), np.zeros((count, 1, 2)), 600, generators, wander=wander
-    )), axis=1)  # fmt: skip
+    return np.stack(
+        list(generate(Walk(), np.zeros((count, 1, 2)), 600, generators, wander=wander)), axis=1
+    )
 
 
 def test_a_dance_that_wanders_rests_and_rushes_with_the_same_energy():

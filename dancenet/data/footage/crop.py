@@ -73,9 +73,9 @@ class View:
         height, width = self.canvas
         x = self.box.left + (np.arange(width) + 0.5) / self.scale
         y = self.box.top + (np.arange(height) + 0.5) / self.scale
-        return ((y >= 0) & (y < picture_shape[0]))[:, None] & (
-            (x >= 0) & (x < picture_shape[1])
-        )[None]
+        return ((y >= 0) & (y < picture_shape[0]))[:, None] & ((x >= 0) & (x < picture_shape[1]))[
+            None
+        ]
 
     def place(self, values: np.ndarray, box: Box) -> np.ndarray:
         """Draws `values` (h, w), which show `box` of the picture, on the canvas.

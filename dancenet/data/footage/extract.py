@@ -15,10 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dancenet.support import terminal
 from dancenet.data.footage.crop import Box, View, crop_view, follow_boxes, letterbox_view, mask_box
-from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
-from dancenet.data.frames.folder import DANCER, FrameWriter
 from dancenet.data.footage.methods import (
     BackgroundMethod,
     Network,
@@ -33,7 +30,10 @@ from dancenet.data.footage.methods import (
     smooth_over_time,
     touches,
 )
+from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
 from dancenet.data.footage.video import Footage
+from dancenet.data.frames.folder import DANCER, FrameWriter
+from dancenet.support import terminal
 from dancenet.support.errors import UserError
 
 Method = ThresholdMethod | BackgroundMethod | PersonMethod
@@ -342,9 +342,7 @@ def _enlarged(box: Box, x: float, y: float) -> Box:
 
 def _find(pictures: Iterator[np.ndarray], method: Method, fps: float) -> np.ndarray:
     """Returns (T, 4) boxes of the dancer in picture pixels, NaN where nobody is found."""
-    finder = (
-        _PersonFinder(method, fps) if isinstance(method, PersonMethod) else _Finder(method)
-    )
+    finder = _PersonFinder(method, fps) if isinstance(method, PersonMethod) else _Finder(method)
     boxes: list[tuple[float, ...]] = []
     areas: list[float] = []
     for picture in pictures:

@@ -60,9 +60,7 @@ class ThresholdMethod:
         grey = np.stack([_grey(sample) for sample in samples])
         if level is None:
             level = otsu(grey)[0]
-        border = np.concatenate(
-            [grey[:, :, 0].ravel(), grey[:, :, -1].ravel(), grey[:, 0].ravel()]
-        )
+        border = np.concatenate([grey[:, :, 0].ravel(), grey[:, :, -1].ravel(), grey[:, 0].ravel()])
         wall_is_bright = bool((border > level).mean() >= 0.5)
         return cls(level, wall_is_bright != invert)
 
@@ -170,9 +168,7 @@ class BackgroundMethod:
         # Enclosed by movement and never seen empty: the middle of a dancer who stays there.
         found[~self.known] = 1
         # Opening removes compression noise; closing joins a body parted by like colours.
-        calm = cv2.morphologyEx(
-            cv2.medianBlur(found, 3), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8)
-        )
+        calm = cv2.morphologyEx(cv2.medianBlur(found, 3), cv2.MORPH_OPEN, np.ones((3, 3), np.uint8))
         reach = max(3, round(picture.shape[0] / 40)) | 1
         ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
         return np.asarray(cv2.morphologyEx(calm, cv2.MORPH_CLOSE, ellipse), np.float32)

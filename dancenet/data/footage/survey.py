@@ -11,8 +11,8 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 
-from dancenet.support import files
 from dancenet.data.frames.folder import Clip
+from dancenet.support import files
 
 T = TypeVar("T")
 

@@ -118,9 +118,18 @@ class VideoFile:
             command += ["-t", f"{self.seconds:.6f}"]
         filters = f"fps={self.fps:.6f},scale={width}:{height}:flags=area,setsar=1"
         command += [
-            "-i", str(self.path), "-map", "0:v:0", "-vf", filters,
-            "-f", "rawvideo", "-pix_fmt", "rgb24", "-",
-        ]  # fmt: skip
+            "-i",
+            str(self.path),
+            "-map",
+            "0:v:0",
+            "-vf",
+            filters,
+            "-f",
+            "rawvideo",
+            "-pix_fmt",
+            "rgb24",
+            "-",
+        ]
         process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
@@ -187,9 +196,7 @@ class PictureFolder:
             key=lambda entry: _natural_key(entry.name),
         )
         if not paths:
-            raise UserError(
-                f"The folder {path} holds no pictures ({', '.join(PICTURE_SUFFIXES)})."
-            )
+            raise UserError(f"The folder {path} holds no pictures ({', '.join(PICTURE_SUFFIXES)}).")
         first = round(start * fps)
         last = len(paths) if seconds is None else first + round(seconds * fps)
         chosen = tuple(paths[first:last])
@@ -295,9 +302,7 @@ def record_camera(
                     if not going:
                         if not written:
                             raise UserError(f"Camera {index} gave no pictures.")
-                        terminal.warn(
-                            f"Camera {index} stopped after {written / fps:.1f} seconds."
-                        )
+                        terminal.warn(f"Camera {index} stopped after {written / fps:.1f} seconds.")
                         break
                     picture = latest
             except KeyboardInterrupt:
@@ -316,10 +321,29 @@ def reduced_size(width: int, height: int, side: int) -> tuple[int, int]:
 @contextmanager
 def _recorder(path: Path, width: int, height: int, fps: float) -> Iterator[Any]:
     command = [
-        _ffmpeg(), "-hide_banner", "-loglevel", "error", "-y",
-        "-f", "rawvideo", "-pix_fmt", "bgr24", "-s", f"{width}x{height}", "-r", f"{fps:g}",
-        "-i", "-", "-c:v", "libx264", "-preset", "ultrafast", "-crf", "12", str(path),
-    ]  # fmt: skip
+        _ffmpeg(),
+        "-hide_banner",
+        "-loglevel",
+        "error",
+        "-y",
+        "-f",
+        "rawvideo",
+        "-pix_fmt",
+        "bgr24",
+        "-s",
+        f"{width}x{height}",
+        "-r",
+        f"{fps:g}",
+        "-i",
+        "-",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+        "-crf",
+        "12",
+        str(path),
+    ]
     # In a session of its own Ctrl-C does not reach ffmpeg, which must finish the file.
     process = subprocess.Popen(command, stdin=subprocess.PIPE, start_new_session=True)
     assert process.stdin is not None
@@ -346,9 +370,20 @@ def _first_picture(path: Path, start: float) -> tuple[tuple[int, int] | None, st
     if start:
         command += ["-ss", f"{start:.6f}"]
     command += [
-        "-i", str(path), "-map", "0:v:0", "-vf", "scale=round(iw*sar):ih,setsar=1",
-        "-frames:v", "1", "-f", "image2pipe", "-c:v", "ppm", "-",
-    ]  # fmt: skip
+        "-i",
+        str(path),
+        "-map",
+        "0:v:0",
+        "-vf",
+        "scale=round(iw*sar):ih,setsar=1",
+        "-frames:v",
+        "1",
+        "-f",
+        "image2pipe",
+        "-c:v",
+        "ppm",
+        "-",
+    ]
     result = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     log = result.stderr.decode("utf-8", errors="replace")
     header = re.match(rb"P6\s+(\d+)\s+(\d+)\s", result.stdout[:64])

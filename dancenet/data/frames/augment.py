@@ -45,8 +45,11 @@ def augment(
         box = np.array([[columns[0], rows[0]], [columns[-1], rows[-1]]], float)
         size = np.array(frame.shape[::-1], float)
         moved = cv2.warpAffine(
-            frame, _transform(box, size, draws, flip), frame.shape[::-1],
-            flags=cv2.INTER_LINEAR, borderValue=BACKGROUND,
+            frame,
+            _transform(box, size, draws, flip),
+            frame.shape[::-1],
+            flags=cv2.INTER_LINEAR,
+            borderValue=BACKGROUND,
         )
         target[:] = np.where(moved < (DANCER + BACKGROUND) / 2, DANCER, BACKGROUND)
     return out

@@ -344,9 +344,7 @@ class FrameWriter:
         if len(kept) == len(self.clips):
             return
         first = kept[-1].last + 1 if kept else 1
-        files.write_json(
-            self.path / _PENDING_FILE, {"first": first, "last": self.clips[-1].last}
-        )
+        files.write_json(self.path / _PENDING_FILE, {"first": first, "last": self.clips[-1].last})
         _write_clips(self.path / CLIPS_FILE, kept)
         self._recover()
         self.clips = kept
@@ -475,9 +473,7 @@ def _read_clips(path: Path) -> list[Clip]:
                 raise ValueError(f"clip {len(clips) + 1} has {clip.fps} frames a second")
             clips.append(clip)
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be used ({error}); extract the frames again."
-        ) from error
+        raise UserError(f"{path} cannot be used ({error}); extract the frames again.") from error
     return clips
 
 

@@ -20,12 +20,26 @@ ROOT = "root"
 METRES_IN_INCH = 0.0254
 # The bones of CMU's skeletons at whose far ends our joints are.
 JOINT_BONES = {
-    "pelvis": ROOT, "spine": "lowerback", "chest": "thorax", "neck": "lowerneck", "head": "head",
-    "l_shoulder": "lclavicle", "l_elbow": "lhumerus", "l_wrist": "lradius",
-    "r_shoulder": "rclavicle", "r_elbow": "rhumerus", "r_wrist": "rradius",
-    "l_hip": "lhipjoint", "l_knee": "lfemur", "l_ankle": "ltibia", "l_toe": "lfoot",
-    "r_hip": "rhipjoint", "r_knee": "rfemur", "r_ankle": "rtibia", "r_toe": "rfoot",
-}  # fmt: skip
+    "pelvis": ROOT,
+    "spine": "lowerback",
+    "chest": "thorax",
+    "neck": "lowerneck",
+    "head": "head",
+    "l_shoulder": "lclavicle",
+    "l_elbow": "lhumerus",
+    "l_wrist": "lradius",
+    "r_shoulder": "rclavicle",
+    "r_elbow": "rhumerus",
+    "r_wrist": "rradius",
+    "l_hip": "lhipjoint",
+    "l_knee": "lfemur",
+    "l_ankle": "ltibia",
+    "l_toe": "lfoot",
+    "r_hip": "rhipjoint",
+    "r_knee": "rfemur",
+    "r_ankle": "rtibia",
+    "r_toe": "rfoot",
+}
 
 
 @dataclass(frozen=True)
@@ -113,9 +127,7 @@ def read_asf(path: Path) -> Skeleton:
     return Skeleton(bones, unit, degrees)
 
 
-def read_amc(
-    path: Path, skeleton: Skeleton
-) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
+def read_amc(path: Path, skeleton: Skeleton) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
     """Reads the angles of every bone in every frame.
 
     Returns:

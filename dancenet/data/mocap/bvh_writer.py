@@ -15,12 +15,12 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dancenet.support import files
-from dancenet.data.motion.bones import bone_lengths
 from dancenet.data.mocap.bvh import END
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.bones import bone_lengths
 from dancenet.data.motion.clip import SkeletonClip
+from dancenet.data.motion.motion import JOINTS
 from dancenet.data.motion.tree import top_down
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 CENTIMETRES = 100.0  # in a metre; the unit of what is written
@@ -37,14 +37,26 @@ _FRAMES = 400  # frames, evenly spread, that say enough of a rest pose
 # Where the bones of the nineteen joints point in the rest pose: arms spread, elbows and knees a
 # little bent, so that it can be told which way they bend.
 _REST = {
-    "spine": (0, 1, 0), "chest": (0, 1, 0), "neck": (0, 1, 0), "head": (0, 1, 0.2),
-    "shoulder": (1, 0.8, 0), "elbow": (1, 0, 0), "wrist": (1, 0, 0.04),
-    "hip": (1, -0.4, 0), "knee": (0, -1, 0), "ankle": (0, -1, -0.04), "toe": (0, -0.5, 1),
-}  # fmt: skip
+    "spine": (0, 1, 0),
+    "chest": (0, 1, 0),
+    "neck": (0, 1, 0),
+    "head": (0, 1, 0.2),
+    "shoulder": (1, 0.8, 0),
+    "elbow": (1, 0, 0),
+    "wrist": (1, 0, 0.04),
+    "hip": (1, -0.4, 0),
+    "knee": (0, -1, 0),
+    "ankle": (0, -1, -0.04),
+    "toe": (0, -0.5, 1),
+}
 # Metres beyond a last joint, so that a program shows a bone there. The head has none: a
 # reader takes it for the middle of its joint and its end.
-_BEYOND = {"l_wrist": (0.1, 0, 0), "r_wrist": (-0.1, 0, 0), "l_toe": (0, 0, 0.05),
-           "r_toe": (0, 0, 0.05)}  # fmt: skip
+_BEYOND = {
+    "l_wrist": (0.1, 0, 0),
+    "r_wrist": (-0.1, 0, 0),
+    "l_toe": (0, 0, 0.05),
+    "r_toe": (0, 0, 0.05),
+}
 
 
 class Fitted(NamedTuple):
@@ -242,9 +254,7 @@ def _kabsch(offsets: np.ndarray, wanted: np.ndarray, above: np.ndarray) -> np.nd
     return left @ right
 
 
-def _rest_pose(
-    positions: np.ndarray, names: Sequence[str], parents: Sequence[int]
-) -> np.ndarray:
+def _rest_pose(positions: np.ndarray, names: Sequence[str], parents: Sequence[int]) -> np.ndarray:
     """Returns offsets (J, 3) with the median lengths of the bones."""
     rows = np.unique(np.linspace(0, len(positions) - 1, min(len(positions), _FRAMES)).astype(int))
     sample = positions[rows]
@@ -306,7 +316,8 @@ def _written_order(parents: Sequence[int]) -> list[int]:
 def _end_sites(names: Sequence[str], parents: Sequence[int]) -> set[int]:
     """Returns the joints that were read from End Sites, and can be written as such again."""
     return {
-        joint for joint, name in enumerate(names)
+        joint
+        for joint, name in enumerate(names)
         if parents[joint] >= 0 and joint not in parents and name == names[parents[joint]] + END
     }
 
@@ -323,17 +334,21 @@ def _hierarchy(names: Sequence[str], parents: Sequence[int], offsets: np.ndarray
         tab = "\t" * depth
         if joint in ends:
             lines.extend(
-                f"{tab}{line}" for line in
-                ("End Site", "{", f"\tOFFSET {numbers(offsets[joint])}", "}")
+                f"{tab}{line}"
+                for line in ("End Site", "{", f"\tOFFSET {numbers(offsets[joint])}", "}")
             )
             return
         children = [child for child, its in enumerate(parents) if its == joint]
         root = parents[joint] < 0
         channels = f"6 Xposition Yposition Zposition {CHANNELS}" if root else f"3 {CHANNELS}"
-        lines.extend([
-            f"{tab}{'ROOT' if root else 'JOINT'} {_word(names[joint])}", f"{tab}{{",
-            f"{tab}\tOFFSET {numbers(offsets[joint])}", f"{tab}\tCHANNELS {channels}",
-        ])  # fmt: skip
+        lines.extend(
+            [
+                f"{tab}{'ROOT' if root else 'JOINT'} {_word(names[joint])}",
+                f"{tab}{{",
+                f"{tab}\tOFFSET {numbers(offsets[joint])}",
+                f"{tab}\tCHANNELS {channels}",
+            ]
+        )
         for child in children:
             write(child, depth + 1)
         if not children:

@@ -130,9 +130,7 @@ def _side_and_name(name: str) -> tuple[str, str]:
     return side, joined
 
 
-def _first(
-    split: Sequence[tuple[str, str]], side: str, aliases: Sequence[str]
-) -> int | None:
+def _first(split: Sequence[tuple[str, str]], side: str, aliases: Sequence[str]) -> int | None:
     for alias in aliases:
         if (side, alias) in split:
             return split.index((side, alias))

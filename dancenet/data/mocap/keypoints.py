@@ -36,19 +36,37 @@ _LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
 COCO = (*_FACE, *(f"{side}_{limb}" for limb in _LIMBS for side in "lr"))
 OPENPOSE_18 = (
-    "nose", "neck", *(f"r_{limb}" for limb in _LIMBS[:3]), *(f"l_{limb}" for limb in _LIMBS[:3]),
-    *(f"r_{limb}" for limb in _LIMBS[3:]), *(f"l_{limb}" for limb in _LIMBS[3:]),
-    "r_eye", "l_eye", "r_ear", "l_ear",
-)  # fmt: skip
+    "nose",
+    "neck",
+    *(f"r_{limb}" for limb in _LIMBS[:3]),
+    *(f"l_{limb}" for limb in _LIMBS[:3]),
+    *(f"r_{limb}" for limb in _LIMBS[3:]),
+    *(f"l_{limb}" for limb in _LIMBS[3:]),
+    "r_eye",
+    "l_eye",
+    "r_ear",
+    "l_ear",
+)
 OPENPOSE_25 = (
-    *OPENPOSE_18[:8], "pelvis", *OPENPOSE_18[8:18], "l_toe", "l_small_toe", "l_heel", "r_toe",
-    "r_small_toe", "r_heel",
-)  # fmt: skip
+    *OPENPOSE_18[:8],
+    "pelvis",
+    *OPENPOSE_18[8:18],
+    "l_toe",
+    "l_small_toe",
+    "l_heel",
+    "r_toe",
+    "r_small_toe",
+    "r_heel",
+)
 _BY_COUNT = {len(names): names for names in (COCO, OPENPOSE_18, OPENPOSE_25)}
 
 # What all of them can be brought to, so that they can be mixed.
 BODY = (
-    "pelvis", "neck", "head", *(f"l_{limb}" for limb in _LIMBS), *(f"r_{limb}" for limb in _LIMBS),
+    "pelvis",
+    "neck",
+    "head",
+    *(f"l_{limb}" for limb in _LIMBS),
+    *(f"r_{limb}" for limb in _LIMBS),
 )
 BODY_PARENTS = (-1, 0, 1, 1, 3, 4, 0, 6, 7, 1, 9, 10, 0, 12, 13)
 
@@ -83,8 +101,9 @@ def read_keypoints(path: Path) -> Keypoints:
                 for frame in content
             ]
             return _follow(path, dict(enumerate(seen)))
-        if all(isinstance(one, dict) and {"image_id", "keypoints"} <= one.keys()
-               for one in content):  # fmt: skip
+        if all(
+            isinstance(one, dict) and {"image_id", "keypoints"} <= one.keys() for one in content
+        ):
             found: dict[int, list[np.ndarray]] = {}
             for one in content:
                 number = _frame_number(path, str(one["image_id"]))
@@ -119,9 +138,7 @@ def to_body(keypoints: Keypoints) -> Keypoints | None:
     if not set(BODY) <= places.keys():
         return None
     positions = np.stack([places[name] for name in BODY], axis=1)
-    return Keypoints(
-        positions, BODY, BODY_PARENTS, keypoints.fps, keypoints.up, keypoints.missing
-    )
+    return Keypoints(positions, BODY, BODY_PARENTS, keypoints.fps, keypoints.up, keypoints.missing)
 
 
 def _plain(name: str) -> str:
@@ -168,19 +185,25 @@ def _read_own(path: Path, content: dict[str, Any]) -> Keypoints:
     up = content.get("up", "-y" if dim == 2 else None)
     missing = int((~np.isfinite(positions).any(axis=(1, 2))).sum())
     return Keypoints(
-        positions, _names(path, names), _parents(path, content.get("parents"), num_joints),
-        _fps(path, content.get("fps")), up, missing,
+        positions,
+        _names(path, names),
+        _parents(path, content.get("parents"), num_joints),
+        _fps(path, content.get("fps")),
+        up,
+        missing,
     )
 
 
 def _point(path: Path, frame: int, joint: int, point: Any, dim: int) -> np.ndarray:
-    fits = isinstance(point, list) and len(point) in (dim, dim + 1) and all(
-        value is None or type(value) in (int, float) for value in point
+    fits = (
+        isinstance(point, list)
+        and len(point) in (dim, dim + 1)
+        and all(value is None or type(value) in (int, float) for value in point)
     )
     if not fits:
         raise UserError(
             f"Point {joint + 1} of frame {frame} of {path} is {repr(point)[:40]}; expected {dim} "
-            f"numbers and perhaps a score. Say \"dim\": {5 - dim} if they are "
+            f'numbers and perhaps a score. Say "dim": {5 - dim} if they are '
             f"{'places in space' if dim == 2 else 'places in a picture'}."
         )
     values = np.array([math.nan if value is None else value for value in point], np.float64)

@@ -7,15 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files
-from dancenet.data.mocap import amc, bvh, standing as mocap
-from dancenet.data.motion.bones import measure_stretch
+from dancenet.data.mocap import amc, bvh
+from dancenet.data.mocap import standing as mocap
+from dancenet.data.mocap.joint_names import find_joints
 from dancenet.data.mocap.keypoints import Keypoints, read_keypoints, to_body
 from dancenet.data.mocap.standing import Standing
-from dancenet.data.motion.motion import JOINTS, PARENTS
+from dancenet.data.motion.bones import measure_stretch
 from dancenet.data.motion.clip import SkeletonClip
+from dancenet.data.motion.motion import JOINTS, PARENTS
 from dancenet.data.motion.tree import check_tree
-from dancenet.data.mocap.joint_names import find_joints
+from dancenet.support import files
 from dancenet.support.errors import UnknownSkeleton, UserError
 
 FORMATS = (
@@ -42,9 +43,9 @@ def read_skeleton(
 ) -> SkeletonClip:
     """Reads a motion and says what was assumed and mended in the clip's `warnings`.
 
-    Recordings of bodies come as the nineteen joints of `data.motion.motion`, keypoints of a picture
-    with the usual names as the fifteen of `data.mocap.keypoints`, so that files of many programs can
-    be mixed. A skeleton whose joints cannot be told keeps its own, with a warning.
+    Recordings of bodies come as the nineteen joints of `data.motion.motion`, keypoints of a
+    picture with the usual names as the fifteen of `data.mocap.keypoints`, so that files of many
+    programs can be mixed. A skeleton whose joints cannot be told keeps its own, with a warning.
 
     Args:
         path: a .bvh, .amc, .npz, .npy or .json file (.bvh and .amc may be gzipped), or a folder
@@ -87,9 +88,7 @@ def read_skeleton(
     if not own:
         try:
             return SkeletonClip.from_motion(
-                mocap.read_motion(
-                    path, frame_rate=frame_rate, up=up, unit=unit, skeleton=skeleton
-                )
+                mocap.read_motion(path, frame_rate=frame_rate, up=up, unit=unit, skeleton=skeleton)
             )
         except UnknownSkeleton:
             warnings.append(
@@ -122,9 +121,18 @@ def _read_own_bvh(
     new = {joint: index for index, joint in enumerate(kept)}
     positions = np.stack([places[motion.names[joint]] for joint in kept], axis=1)
     return _own_clip(
-        path, positions, body, tuple(motion.names[joint] for joint in kept),
-        tuple(new.get(motion.parents[joint], -1) for joint in kept), motion.offsets[kept],
-        fps, frame_rate is None, up, unit, warnings, lead,
+        path,
+        positions,
+        body,
+        tuple(motion.names[joint] for joint in kept),
+        tuple(new.get(motion.parents[joint], -1) for joint in kept),
+        motion.offsets[kept],
+        fps,
+        frame_rate is None,
+        up,
+        unit,
+        warnings,
+        lead,
     )
 
 
@@ -147,10 +155,18 @@ def _read_own_amc(
     if body is not None:
         unit = mocap.amc_unit(bones, body, unit)
     return _own_clip(
-        path, np.stack(list(places.values()), axis=1), body, tuple(names),
+        path,
+        np.stack(list(places.values()), axis=1),
+        body,
+        tuple(names),
         tuple(names.index(bone.parent) if bone.parent else -1 for bone in bones.bones.values()),
         np.array([bone.vector for bone in bones.bones.values()]),
-        rate, frame_rate is None, up, unit, warnings, 0,
+        rate,
+        frame_rate is None,
+        up,
+        unit,
+        warnings,
+        0,
     )
 
 
@@ -173,8 +189,14 @@ def _own_clip(
     else:
         standing = mocap.stand(path, body, fps, check_rate, up, unit, warnings, lead)
     return SkeletonClip(
-        standing.place(positions), standing.fps, standing.ok, names, parents,
-        mocap.turn_up(offsets, standing.up) * standing.unit, path.name, standing.warnings,
+        standing.place(positions),
+        standing.fps,
+        standing.ok,
+        names,
+        parents,
+        mocap.turn_up(offsets, standing.up) * standing.unit,
+        path.name,
+        standing.warnings,
     )
 
 
@@ -209,8 +231,9 @@ def _read_npz(
                 f"{path} holds {num_joints} joints and {len(set(names))} different names of them."
             )
     if "parents" in arrays:
-        parents = _tree(path, tuple(int(parent) for parent in np.ravel(arrays["parents"])),
-                        num_joints)  # fmt: skip
+        parents = _tree(
+            path, tuple(int(parent) for parent in np.ravel(arrays["parents"])), num_joints
+        )
     if "offsets" in arrays:
         offsets = arrays["offsets"].astype(np.float64)
         if offsets.shape != (num_joints, 3) or not np.isfinite(offsets).all():
@@ -222,8 +245,17 @@ def _read_npz(
         positions = positions[:, [names.index(name) for name in JOINTS]]
         names, parents, offsets = JOINTS, PARENTS, None
     return _make_clip(
-        path, positions.astype(np.float64), names, parents, rate, up, unit, [], offsets,
-        ok.astype(bool), as_it_stands=up is None and unit is None,
+        path,
+        positions.astype(np.float64),
+        names,
+        parents,
+        rate,
+        up,
+        unit,
+        [],
+        offsets,
+        ok.astype(bool),
+        as_it_stands=up is None and unit is None,
     )
 
 
@@ -238,8 +270,9 @@ def _read_keypoints(
             "or they are missing."
         )
     body = None if own else to_body(found)
-    parents = None if found.parents is None else _tree(path, found.parents,
-                                                       found.positions.shape[1])  # fmt: skip
+    parents = (
+        None if found.parents is None else _tree(path, found.parents, found.positions.shape[1])
+    )
     found = body or replace(found, parents=parents)
     rate = frame_rate or found.fps or mocap.array_rate(path, None, warnings)
     if found.up not in (None, *mocap.UP_AXES):
@@ -300,8 +333,14 @@ def _make_clip(
         standing = _stand(path, positions, names, fps, up, unit, warnings)
     known = np.ones(len(positions), dtype=bool) if ok is None else ok
     return SkeletonClip(
-        standing.place(positions), standing.fps, standing.ok & whole & known, names, parents,
-        offsets, path.name, standing.warnings,
+        standing.place(positions),
+        standing.fps,
+        standing.ok & whole & known,
+        names,
+        parents,
+        offsets,
+        path.name,
+        standing.warnings,
     )
 
 

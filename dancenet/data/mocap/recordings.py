@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dancenet.support import terminal
 from dancenet.data.frames.folder import Clip, split_clips
-from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
+from dancenet.support import terminal
 from dancenet.support.errors import UserError
 
 MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
@@ -230,8 +230,7 @@ def mirrored(clip: SkeletonClip) -> SkeletonClip:
 
 
 def _other_sides(names: Sequence[str]) -> list[int]:
-    """Returns for each joint the number of that on the other side; of one in the middle, its own.
-    """
+    """Returns each joint's index on the other side; a joint in the middle has its own."""
     numbers = {name: number for number, name in enumerate(names)}
     other = list(range(len(names)))
     for number, name in enumerate(names):

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.data.mocap import amc, bvh
+from dancenet.data.mocap.joint_names import find_joints
 from dancenet.data.motion.balance import believable_rate
 from dancenet.data.motion.motion import JOINTS, PARENTS, MotionClip, read_npz_clip
-from dancenet.data.mocap.joint_names import find_joints
 from dancenet.support.errors import UnknownSkeleton, UserError
 
 FORMATS = ".bvh, .amc, .npz and .npy (.bvh and .amc may be gzipped)"
@@ -267,9 +267,7 @@ def bvh_rate(path: Path, motion: bvh.Bvh, frame_rate: float | None) -> float:
     return frame_rate or whole_rate(1 / motion.frame_time)
 
 
-def bvh_body(
-    places: dict[str, np.ndarray], joints: dict[str, tuple[str, ...]]
-) -> np.ndarray:
+def bvh_body(places: dict[str, np.ndarray], joints: dict[str, tuple[str, ...]]) -> np.ndarray:
     """Makes the nineteen joints (T, 19, 3) of those that `find_joints` found."""
     return np.stack(
         [np.mean([places[name] for name in joints[joint]], axis=0) for joint in JOINTS], axis=1
@@ -455,9 +453,13 @@ def turn_up(positions: np.ndarray, up: str) -> np.ndarray:
         return positions * np.array([1.0, -1.0 if up == "-y" else 1.0])
     x, y, z = np.moveaxis(positions, -1, 0)
     turned = {
-        "y": (x, y, z), "-y": (x, -y, -z), "z": (x, z, -y), "-z": (x, -z, y),
-        "x": (-y, x, z), "-x": (y, -x, z),
-    }[up]  # fmt: skip
+        "y": (x, y, z),
+        "-y": (x, -y, -z),
+        "z": (x, z, -y),
+        "-z": (x, -z, y),
+        "x": (-y, x, z),
+        "-x": (y, -x, z),
+    }[up]
     return np.stack(turned, axis=-1)
 
 

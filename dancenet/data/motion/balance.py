@@ -12,10 +12,19 @@ SMOOTHING = 0.2  # seconds; second differences of marker data are noise without 
 # Body segments' shares of the mass (Winter, "Biomechanics and Motor Control of Human Movement",
 # 4th ed., table 4.1), half of each limb segment put at either end.
 _MASSES = {
-    "pelvis": 0.199, "spine": 0.149, "chest": 0.149, "neck": 0.0, "head": 0.081,
-    "shoulder": 0.014, "elbow": 0.022, "wrist": 0.014,
-    "hip": 0.05, "knee": 0.073, "ankle": 0.031, "toe": 0.007,
-}  # fmt: skip
+    "pelvis": 0.199,
+    "spine": 0.149,
+    "chest": 0.149,
+    "neck": 0.0,
+    "head": 0.081,
+    "shoulder": 0.014,
+    "elbow": 0.022,
+    "wrist": 0.014,
+    "hip": 0.05,
+    "knee": 0.073,
+    "ankle": 0.031,
+    "toe": 0.007,
+}
 MASSES = np.array([_MASSES[name.split("_")[-1]] for name in JOINTS])
 
 # Measured on 49 recordings. At their true rates the median is 0.04 m to 0.15 m (0.31 m for one
@@ -56,8 +65,7 @@ def imbalance(positions: np.ndarray, fps: float) -> float:
         return float("nan")
     push = MASSES / MASSES.sum() * place[..., 1]
     moments = [
-        (weight * place[..., axis] - push * acceleration[..., axis]).sum(axis=1)
-        for axis in (0, 2)
+        (weight * place[..., axis] - push * acceleration[..., axis]).sum(axis=1) for axis in (0, 2)
     ]
     zero_moment = np.stack(moments, axis=1)[on_ground] / load[on_ground, None]
     left, right = (

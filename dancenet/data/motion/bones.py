@@ -85,9 +85,7 @@ def bone_lengths(positions: np.ndarray, parents: Sequence[int]) -> np.ndarray:
     return np.median(np.linalg.norm(bones, axis=-1), axis=0)
 
 
-def steady_bones(
-    positions: np.ndarray, parents: Sequence[int], lengths: np.ndarray
-) -> np.ndarray:
+def steady_bones(positions: np.ndarray, parents: Sequence[int], lengths: np.ndarray) -> np.ndarray:
     """Moves joints so that every bone has one length, from the root outwards.
 
     Each bone aims from where its parent came to be at where its joint was, so that what is

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files
-from dancenet.output import player
 from dancenet.data.motion.motion import JOINTS, PARENTS, MotionClip, good_runs, resample
 from dancenet.data.motion.tree import check_tree
+from dancenet.output import player
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 
@@ -97,8 +97,12 @@ class SkeletonClip:
         if self.offsets is not None:
             known["offsets"] = self.offsets.astype(np.float64)
         files.write_npz(
-            path, pos=self.positions.astype(np.float32), fps=np.float64(self.fps),
-            joints=np.array(self.names), ok=self.ok, **known,
+            path,
+            pos=self.positions.astype(np.float32),
+            fps=np.float64(self.fps),
+            joints=np.array(self.names),
+            ok=self.ok,
+            **known,
         )
 
     def to_html(self, title: str = "") -> str:

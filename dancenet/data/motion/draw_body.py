@@ -168,9 +168,7 @@ def draw_bodies(
     pen = Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        parts = _outlines(
-            positions[rows].astype(np.float32), body, right.astype(np.float32), girth
-        )
+        parts = _outlines(positions[rows].astype(np.float32), body, right.astype(np.float32), girth)
         origin = centre[rows, None].astype(np.float32)
         for outline in parts:
             outline[..., 0] = (outline[..., 0] - origin) * scale + WIDTH / 2
@@ -351,8 +349,9 @@ def _outlines(
             joint[f"{side}_shoulder"] + sign * body.shoulder_shift * shoulder_axis
         )
 
-    _draw_trunk(draw, [hips, joint["spine"], joint["chest"], line], hip_axis, shoulder_axis,
-                body, h)
+    _draw_trunk(
+        draw, [hips, joint["spine"], joint["chest"], line], hip_axis, shoulder_axis, body, h
+    )
     _draw_head(draw, joint, line, spine_up, shoulder_axis, h)
     hip_up = _unit(joint["chest"] - hips)
     hip_forward = _unit(np.cross(hip_axis, hip_up))
@@ -417,7 +416,9 @@ def _draw_head(
     draw.add(
         draw.ellipsoid(
             middle + 0.008 * h * up - 0.004 * h * forward,
-            0.046 * h * across, 0.060 * h * up, 0.057 * h * forward,
+            0.046 * h * across,
+            0.060 * h * up,
+            0.057 * h * forward,
         ),
         draw.ball(middle - 0.038 * h * up + 0.018 * h * forward, 0.026 * h),
     )
@@ -483,7 +484,8 @@ def _draw_leg(
     heel = draw.ball(ankle - 0.026 * h * level + 0.022 * h * down, 0.0165 * h)
     ball = toe + (_BALL_HEIGHT - 0.0145) * h * down
     draw.add(
-        joint, heel,
+        joint,
+        heel,
         draw.ball(ball + 0.012 * h * across, 0.0135 * h),
         draw.ball(ball - 0.012 * h * across, 0.0135 * h),
     )

@@ -1,7 +1,7 @@
 """Draws any skeleton as the silhouette of a figure: a rounded bone from joint to joint.
 
-The body of `data.motion.draw_body` needs to know which joint is a knee. This one needs the bones only, and
-has the same frame, floor and camera.
+The body of `data.motion.draw_body` needs to know which joint is a knee. This one needs the bones
+only, and has the same frame, floor and camera.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dancenet.data.motion.draw_body import CAMERAS, CIRCLE, SUPERSAMPLE, Pen, aim, fit, rightwards
 from dancenet.data.frames.folder import WIDTH
+from dancenet.data.motion.draw_body import CAMERAS, CIRCLE, SUPERSAMPLE, Pen, aim, fit, rightwards
 from dancenet.support.errors import UserError
 
 THICKNESS = 0.036  # radius of a bone, in heights of the figure
@@ -74,9 +74,7 @@ def _bones(
 ) -> list[list[tuple[int, float]]]:
     """Returns the parts of the figure, each the hull of balls: joints and radii in metres."""
     thin = THICKNESS * height
-    bones = [
-        [(joint, thin), (parent, thin)] for joint, parent in enumerate(parents) if parent >= 0
-    ]
+    bones = [[(joint, thin), (parent, thin)] for joint, parent in enumerate(parents) if parent >= 0]
     plain = [name.lower() for name in names]
     trunk = [f"{side}_{limb}" for side in "lr" for limb in ("hip", "shoulder")]
     if set(trunk) <= set(plain):
@@ -106,9 +104,12 @@ def _draw(
             [(across[rows] - centre[rows, None]) * scale + WIDTH / 2, floor - up[rows] * scale],
             axis=-1,
         ).astype(np.float32)
-        yield from pen.draw([
-            np.concatenate(
-                [points[:, joint, None] + radius * scale * CIRCLE for joint, radius in part], axis=1
-            )
-            for part in bones
-        ])  # fmt: skip
+        yield from pen.draw(
+            [
+                np.concatenate(
+                    [points[:, joint, None] + radius * scale * CIRCLE for joint, radius in part],
+                    axis=1,
+                )
+                for part in bones
+            ]
+        )

@@ -35,9 +35,7 @@ def floor_height(positions: np.ndarray) -> float:
     return float(np.percentile(positions[..., 1].min(axis=1), FLOOR_PERCENTILE))
 
 
-def plant_feet(
-    positions: np.ndarray, fps: float, feet: np.ndarray, rest: np.ndarray
-) -> np.ndarray:
+def plant_feet(positions: np.ndarray, fps: float, feet: np.ndarray, rest: np.ndarray) -> np.ndarray:
     """Moves a dancer over the floor so that a foot that stands stays where it is.
 
     Nothing in a trajectory ties how far the body moves to where its feet are, so small errors

@@ -13,10 +13,26 @@ from dancenet.support.errors import UnknownSkeleton, UserError
 from dancenet.support.files import read_npz
 
 JOINTS: tuple[str, ...] = (
-    "pelvis", "spine", "chest", "neck", "head",
-    "l_shoulder", "l_elbow", "l_wrist", "r_shoulder", "r_elbow", "r_wrist",
-    "l_hip", "l_knee", "l_ankle", "l_toe", "r_hip", "r_knee", "r_ankle", "r_toe",
-)  # fmt: skip
+    "pelvis",
+    "spine",
+    "chest",
+    "neck",
+    "head",
+    "l_shoulder",
+    "l_elbow",
+    "l_wrist",
+    "r_shoulder",
+    "r_elbow",
+    "r_wrist",
+    "l_hip",
+    "l_knee",
+    "l_ankle",
+    "l_toe",
+    "r_hip",
+    "r_knee",
+    "r_ankle",
+    "r_toe",
+)
 PARENTS: tuple[int, ...] = (-1, 0, 1, 2, 3, 2, 5, 6, 2, 8, 9, 0, 11, 12, 13, 0, 15, 16, 17)
 
 SAME_RATE = 0.005  # two rates closer than this fraction (29.97 and 30) are the same
@@ -98,8 +114,7 @@ def resample(
     p0, p1 = positions[np.maximum(below - 1, 0)], positions[below]
     p2, p3 = positions[above], positions[np.minimum(below + 2, last)]
     between = p1 + 0.5 * part * (
-        p2 - p0
-        + part * (2 * p0 - 5 * p1 + 4 * p2 - p3 + part * (3 * (p1 - p2) + p3 - p0))
+        p2 - p0 + part * (2 * p0 - 5 * p1 + 4 * p2 - p3 + part * (3 * (p1 - p2) + p3 - p0))
     )
     on_frame = part[:, 0, 0] < 1e-3
     return between.astype(np.float32), ok[below] & (ok[above] | on_frame), float(fps)
@@ -130,7 +145,9 @@ def read_npz_clip(path: str | os.PathLike[str]) -> MotionClip:
         )
     positions = arrays["pos"]
     if (
-        positions.ndim != 3 or positions.shape[1:] != (len(names), 3) or len(positions) == 0
+        positions.ndim != 3
+        or positions.shape[1:] != (len(names), 3)
+        or len(positions) == 0
         or positions.dtype.kind != "f"
     ):
         raise UserError(

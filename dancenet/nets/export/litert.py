@@ -18,13 +18,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dancenet.support import files, terminal
-from dancenet.support.errors import MissingExtra
-from dancenet.nets.export import parity as comparison, signatures, tensorflow_layers as tensorflow_graphs
-from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.nets.export import parity as comparison
+from dancenet.nets.export import signatures
+from dancenet.nets.export import tensorflow_layers as tensorflow_graphs
 from dancenet.nets.export.onnx import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, ParityError
+from dancenet.nets.export.parity import Comparison, Networks
 from dancenet.runtime.onnx import count_cores
 from dancenet.sequence.mixture import Mixture
+from dancenet.support import files, terminal
+from dancenet.support.errors import MissingExtra
 
 # How weights are stored. A product with 8-bit weights rounds what goes into it to 8 bits as well.
 PRECISIONS = ("float32", "float16", "int8")
@@ -125,14 +127,10 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
         with contextlib.suppress(OSError):  # it holds something
             to.rmdir()
         raise
-    return Exported(
-        [row for row in rows if row.passed], [row for row in rows if not row.passed]
-    )
+    return Exported([row for row in rows if row.passed], [row for row in rows if not row.passed])
 
 
-def _write(
-    networks: Networks, to: Path, names: dict[tuple[str, str], str]
-) -> list[Comparison]:
+def _write(networks: Networks, to: Path, names: dict[tuple[str, str], str]) -> list[Comparison]:
     rows, sections = [], []
     with tempfile.TemporaryDirectory(prefix=".export.", dir=to) as temporary:
         for (part, precision), name in terminal.progress(
@@ -265,16 +263,22 @@ def scaler_functions(networks: Networks, precision: str) -> list[Function]:
     dim, latent_dim = networks.scaler.dim, networks.scaler.latent_dim
     return [
         Function(
-            "to_latents", {"vectors": (None, dim)},
-            lambda vectors: {"latents": plain.to_latents(vectors)}, plain.variables,
+            "to_latents",
+            {"vectors": (None, dim)},
+            lambda vectors: {"latents": plain.to_latents(vectors)},
+            plain.variables,
         ),
         Function(
-            "to_model", {"latents": (None, latent_dim)},
-            lambda latents: {"vectors": plain.to_model(latents)}, plain.variables,
+            "to_model",
+            {"latents": (None, latent_dim)},
+            lambda latents: {"vectors": plain.to_model(latents)},
+            plain.variables,
         ),
         Function(
-            "stretch", {"number": (None,)},
-            lambda number: {"vectors": plain.stretch(number)}, plain.variables,
+            "stretch",
+            {"number": (None,)},
+            lambda number: {"vectors": plain.stretch(number)},
+            plain.variables,
         ),
     ]
 
@@ -286,12 +290,16 @@ def joints_functions(networks: Networks, precision: str) -> list[Function]:
     units = tensorflow_graphs.Units(networks.codec.scaler, networks.seeds)
     return [
         Function(
-            "decode", {"vectors": (None, None, networks.codec.dim), "placement": (None, 3)},
-            plain.named, plain.variables,
+            "decode",
+            {"vectors": (None, None, networks.codec.dim), "placement": (None, 3)},
+            plain.named,
+            plain.variables,
         ),
         Function(
-            "stretch", {"number": (None,)},
-            lambda number: {"vectors": units.stretch(number)}, units.variables,
+            "stretch",
+            {"number": (None,)},
+            lambda number: {"vectors": units.stretch(number)},
+            units.variables,
         ),
     ]
 
@@ -389,7 +397,8 @@ def _compare_joints(networks: Networks, path: Path) -> Comparison:
     error = max(
         comparison.largest_difference(expected, received)
         for expected, received in (
-            (joints, given["joints"]), (after, given["next_placement"]),
+            (joints, given["joints"]),
+            (after, given["next_placement"]),
             (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
         )
     )
@@ -432,7 +441,8 @@ def _describe(path: Path, signature: str) -> signatures.Section:
     inputs, outputs = (
         [
             signatures.Value(
-                name, np.dtype(value["dtype"]).name,
+                name,
+                np.dtype(value["dtype"]).name,
                 tuple(int(size) for size in value["shape_signature"]),
             )
             for name, value in details.items()

@@ -15,11 +15,9 @@ import keras
 import numpy as np
 import onnx
 
-from dancenet.support import files
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.silhouette import to_network
 from dancenet.model.config import DancerConfig, VaeConfig
-from dancenet.support.errors import UserError
 from dancenet.model.folder import (
     DANCER_WEIGHTS,
     DECODER_GRAPH,
@@ -34,6 +32,8 @@ from dancenet.nets import dancer, vae
 from dancenet.nets.export.onnx_layers import GraphBuilder, add_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.sequence.mixture import sample_from_draws
+from dancenet.support import files
+from dancenet.support.errors import UserError
 
 # The largest difference to Keras that passes, times the output's largest value where that is > 1.
 TOLERANCE = 1e-5
@@ -205,7 +205,8 @@ def _add_motion(graph: GraphBuilder, network: dancer.DancerNetwork, vectors: str
     parts, new = [vectors], vectors
     scale = graph.weight("motion/scale", network.step_scale)
     bounds = [
-        graph.weight("motion/low", -dancer.MAX_STEP), graph.weight("motion/high", dancer.MAX_STEP)
+        graph.weight("motion/low", -dancer.MAX_STEP),
+        graph.weight("motion/high", dancer.MAX_STEP),
     ]
     for back in range(1, network.config.steps_seen + 1):
         old = f"last{back}"
@@ -242,7 +243,8 @@ def _add_cell(
     graph.add("Split", [gates], [f"{name}/{letter}/linear" for letter in letters], axis=1)
     gate = {
         letter: _add_gate(graph, f"{name}/{letter}", recurrent_activation)
-        for letter in letters if letter != "g"
+        for letter in letters
+        if letter != "g"
     }
     g = graph.add("Tanh", [f"{name}/g/linear"], f"{name}/g")
     if state is None:
@@ -281,7 +283,8 @@ def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vector
     # All components: (1, B, I) times (K, I, 2 D).
     whole = GraphBuilder("whole", graph)
     products = whole.add(
-        "MatMul", [whole.add("Unsqueeze", [x, first], "whole/input"), "mdn/kernels"],
+        "MatMul",
+        [whole.add("Unsqueeze", [x, first], "whole/input"), "mdn/kernels"],
         "whole/products",
     )
     biases = whole.add("Unsqueeze", ["mdn/biases", second], "whole/biases")
@@ -300,8 +303,10 @@ def _add_head(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vector
     one = graph.add("ArgMax", [chances], "component", axis=1, keepdims=0)
     products = graph.add(
         "MatMul",
-        [graph.add("Unsqueeze", [x, second], "mdn/input/one"),
-         graph.add("Gather", ["mdn/kernels", one], "mdn/one/kernel")],
+        [
+            graph.add("Unsqueeze", [x, second], "mdn/input/one"),
+            graph.add("Gather", ["mdn/kernels", one], "mdn/one/kernel"),
+        ],
         "mdn/one/product",
     )
     product = graph.reshape(products, (2 * dim,), "mdn/one/flat")
@@ -359,9 +364,7 @@ def compare_decoder(decoder: keras.Model, path: Path, latents: np.ndarray) -> li
     return [_compare(DECODER_GRAPH, "frames", path, expected, OnnxDecoder(path)(latents))]
 
 
-def compare_step(
-    network: dancer.DancerNetwork, path: Path, walk: np.ndarray
-) -> list[Parity]:
+def compare_step(network: dancer.DancerNetwork, path: Path, walk: np.ndarray) -> list[Parity]:
     """Lets an exported step and Keras walk over (S, B, D), first for one dance, then for all.
 
     Each carries its own state, so the differences are those of a dance and not of one step. If
@@ -384,8 +387,11 @@ def compare_step(
             normal = rng.standard_normal(x.shape)
             drawn = received_model.sample(x, received_state, gumbel, normal, 1.0)[0]
             received, received_state = received_model.step(x, received_state)
-            names = (*expected._fields, "next_vectors",
-                     *(f"next_{name}" for name in network.config.state_widths))
+            names = (
+                *expected._fields,
+                "next_vectors",
+                *(f"next_{name}" for name in network.config.state_widths),
+            )
             pairs = zip(
                 (*expected, sample_from_draws(expected, gumbel, normal, 1.0), *expected_state),
                 (*received, drawn, *received_state),
@@ -394,7 +400,8 @@ def compare_step(
                 row = _compare(STEP_GRAPH, name, path, *pair)
                 before = worst.get(name, row)
                 worst[name] = dataclasses.replace(
-                    row, largest=max(row.largest, before.largest),
+                    row,
+                    largest=max(row.largest, before.largest),
                     error=max(row.error, before.error),
                 )
     return list(worst.values())
@@ -481,14 +488,10 @@ def _compare(
     file: str, output: str, path: Path, expected: np.ndarray, received: np.ndarray
 ) -> Parity:
     if expected.shape != received.shape:
-        raise ParityError(
-            f"{output} of {file} is {received.shape}; Keras gives {expected.shape}."
-        )
+        raise ParityError(f"{output} of {file} is {received.shape}; Keras gives {expected.shape}.")
     # NaN must not pass for equal: it is a difference without limit.
     error = np.nan_to_num(np.abs(expected - received), nan=np.inf, posinf=np.inf).max()
-    return Parity(
-        file, output, path.stat().st_size, float(np.abs(expected).max()), float(error)
-    )
+    return Parity(file, output, path.stat().st_size, float(np.abs(expected).max()), float(error))
 
 
 def _require_parity(report: Sequence[Parity]) -> None:

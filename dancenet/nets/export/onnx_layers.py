@@ -20,9 +20,7 @@ _ACTIVATIONS = {"relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "softplus"
 class GraphBuilder:
     """Collects nodes and weights under readable names."""
 
-    def __init__(
-        self, name: str, outer: GraphBuilder | None = None, fold: bool = True
-    ) -> None:
+    def __init__(self, name: str, outer: GraphBuilder | None = None, fold: bool = True) -> None:
         """Begins a graph.
 
         Args:
@@ -179,9 +177,7 @@ def fold_dense(
         The kernel (KH, KW, I, O) and what is added to its convolution, (H', W', O).
     """
     kernel = kernel.astype(np.float64)
-    size = [
-        (shape[i] + sum(pads[i]) - kernel.shape[i]) // strides[i] + 1 for i in (0, 1)
-    ]
+    size = [(shape[i] + sum(pads[i]) - kernel.shape[i]) // strides[i] + 1 for i in (0, 1)]
     taps = dense[1].astype(np.float64) @ kernel  # (KH, KW, O)
     offset = np.zeros((*size, kernel.shape[3])) + bias
     for tap in np.ndindex(*kernel.shape[:2]):
@@ -213,9 +209,7 @@ class _Value:
         self.dense = dense
 
 
-def add_model(
-    graph: GraphBuilder, model: keras.Model, names: dict[str, str]
-) -> dict[str, _Value]:
+def add_model(graph: GraphBuilder, model: keras.Model, names: dict[str, str]) -> dict[str, _Value]:
     """Adds a functional Keras model of plain layers, one input, any number of outputs.
 
     Pictures lie (B, C, H, W) in the graph. Weights of a dense layer beside a picture are put
@@ -298,8 +292,11 @@ def _add_layer(
     if isinstance(layer, layers.MaxPooling2D):
         _require(layer, layer.padding == "valid", "padding")
         name = graph.add(
-            "MaxPool", [source.name], output,
-            kernel_shape=list(layer.pool_size), strides=list(layer.strides),
+            "MaxPool",
+            [source.name],
+            output,
+            kernel_shape=list(layer.pool_size),
+            strides=list(layer.strides),
         )
         return _Value(name, shape)
     if isinstance(layer, layers.UpSampling2D):
@@ -322,8 +319,12 @@ def _at_full_size(graph: GraphBuilder, value: _Value) -> _Value:
         return value
     scales = graph.weight(f"{value.name}/twice", [1, 1, 2, 2])
     name = graph.add(
-        "Resize", [value.name, "", scales], f"{value.name}/doubled",
-        mode="nearest", coordinate_transformation_mode="asymmetric", nearest_mode="floor",
+        "Resize",
+        [value.name, "", scales],
+        f"{value.name}/doubled",
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
     )
     return _Value(name, value.shape)
 
@@ -337,17 +338,28 @@ def _add_convolution(
     kernel, bias = _weights(layer)
     strides = list(layer.strides)
     if (
-        source.doubled and kernel.shape[:2] == (3, 3) and strides == [1, 1]
+        source.doubled
+        and kernel.shape[:2] == (3, 3)
+        and strides == [1, 1]
         and layer.padding == "same"
     ):
-        return _transposed(graph, layer, fold_upsampling(kernel).transpose(2, 3, 0, 1), bias,
-                           source.name, output, shape, (2, 2))
+        return _transposed(
+            graph,
+            layer,
+            fold_upsampling(kernel).transpose(2, 3, 0, 1),
+            bias,
+            source.name,
+            output,
+            shape,
+            (2, 2),
+        )
     source = _at_full_size(graph, source)
     pads = [(0, 0), (0, 0)]
     if layer.padding == "same":
         pads = [same_padding(source.shape[i], kernel.shape[i], strides[i]) for i in (0, 1)]
     attributes: dict[str, Any] = {
-        "kernel_shape": list(kernel.shape[:2]), "strides": strides,
+        "kernel_shape": list(kernel.shape[:2]),
+        "strides": strides,
         "pads": [pads[0][0], pads[1][0], pads[0][1], pads[1][1]],
     }
     if source.dense is None:
@@ -372,8 +384,16 @@ def _add_transposed(
     _require(layer, getattr(layer, "output_padding", None) is None, "output_padding")
     _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
     kernel, bias = _weights(layer)  # (KH, KW, O, I)
-    return _transposed(graph, layer, kernel.transpose(3, 2, 0, 1), bias, source.name, output,
-                       shape, tuple(layer.strides))
+    return _transposed(
+        graph,
+        layer,
+        kernel.transpose(3, 2, 0, 1),
+        bias,
+        source.name,
+        output,
+        shape,
+        tuple(layer.strides),
+    )
 
 
 def _transposed(
@@ -391,8 +411,14 @@ def _transposed(
     inputs = [source, graph.weight(f"{layer.name}/kernel", kernel)]
     inputs.append(graph.weight(f"{layer.name}/bias", bias))
     return _with_activation(
-        graph, layer, output, shape, "ConvTranspose", inputs,
-        kernel_shape=list(kernel.shape[2:]), strides=list(strides),
+        graph,
+        layer,
+        output,
+        shape,
+        "ConvTranspose",
+        inputs,
+        kernel_shape=list(kernel.shape[2:]),
+        strides=list(strides),
         pads=[cut[0][0], cut[1][0], cut[0][1], cut[1][1]],
         output_padding=[cut[0][2], cut[1][2]],
     )
@@ -429,9 +455,7 @@ def _add_dense(
     return value
 
 
-def _is_folded(
-    layer: layers.Dense, kernel: np.ndarray, consumers: list[layers.Layer]
-) -> bool:
+def _is_folded(layer: layers.Dense, kernel: np.ndarray, consumers: list[layers.Layer]) -> bool:
     """Tells whether the convolution after a dense layer takes it in, and it is worth it."""
     if layer.activation is not keras.activations.linear or len(consumers) != 1:
         return False

@@ -15,7 +15,6 @@ import numpy as np
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
 from dancenet.model.config import SKELETON, ModelConfig
-from dancenet.support.errors import UserError
 from dancenet.model.folder import CODEC, DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, KerasStepModel, load_dancer
 from dancenet.nets.export.onnx import (
@@ -29,6 +28,7 @@ from dancenet.nets.export.onnx import (
 from dancenet.nets.vae import _LOG_VAR_RANGE, load_vae
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
+from dancenet.support.errors import UserError
 
 _BATCH = 16
 
@@ -88,7 +88,8 @@ class Networks:
                         f"{config.dancer.dim} dimensions and {name} {dim}."
                     )
             if (
-                scaler is not None and config.vae is not None
+                scaler is not None
+                and config.vae is not None
                 and scaler.latent_dim != config.vae.latent_dim
             ):
                 raise UserError(
@@ -247,9 +248,7 @@ def outline_shift(expected: np.ndarray, received: np.ndarray) -> tuple[float, fl
     return float((first != second).sum()) / length, float(iou.mean())
 
 
-def nats_lost(
-    expected: Mixture, received: Mixture, blur: np.ndarray | float = 0.0
-) -> float:
+def nats_lost(expected: Mixture, received: Mixture, blur: np.ndarray | float = 0.0) -> float:
     """Returns what it costs to take one mixture for another, in nats per dimension.
 
     The mean over B of an upper bound of the Kullback-Leibler divergence of two mixtures with
@@ -264,9 +263,7 @@ def nats_lost(
     """
     log_pi, other_log_pi = (
         logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
-        for logits in (
-            expected.pi_logits.astype(np.float64), received.pi_logits.astype(np.float64)
-        )
+        for logits in (expected.pi_logits.astype(np.float64), received.pi_logits.astype(np.float64))
     )
     sigma, other_sigma = (
         np.hypot(value.astype(np.float64), blur) for value in (expected.sigma, received.sigma)

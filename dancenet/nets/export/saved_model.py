@@ -17,13 +17,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from dancenet.model.folder import CODEC, SCALER, SEEDS
+from dancenet.nets.export import parity as comparison
+from dancenet.nets.export import signatures
+from dancenet.nets.export import tensorflow_layers as tensorflow_graphs
+from dancenet.nets.export.onnx import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, trial_styles
+from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.sequence.generate import generate
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
-from dancenet.model.folder import CODEC, SCALER, SEEDS
-from dancenet.nets.export import parity as comparison, signatures, tensorflow_layers as tensorflow_graphs
-from dancenet.nets.export.parity import Comparison, Networks
-from dancenet.nets.export.onnx import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, trial_styles
-from dancenet.sequence.generate import generate
 
 # Frames decoded at once; more are not faster and take memory.
 _BATCH = 16
@@ -85,7 +87,9 @@ class Motion:
         self.variables = self._step.variables
 
     def signatures(
-        self, generate: Callable[..., Any], generate_from: Callable[..., Any],
+        self,
+        generate: Callable[..., Any],
+        generate_from: Callable[..., Any],
         **settings: tuple[Any, tuple],
     ) -> dict[str, Any]:
         """Returns `step`, `generate` and `generate_from`.
@@ -96,7 +100,9 @@ class Motion:
             settings: dtype and shape of what these take beside those of `dance`, which come last.
         """
         common = {
-            "num_frames": (tf.int32, ()), "temperature": (tf.float32, ()), "seed": (tf.int64, ()),
+            "num_frames": (tf.int32, ()),
+            "temperature": (tf.float32, ()),
+            "seed": (tf.int64, ()),
             **settings,
         }
         one, each = dict(common), dict(common)
@@ -116,10 +122,12 @@ class Motion:
     def stretch(self, number: Any, seed: Any) -> Any:
         """Takes the number of a stretch, -1 to draw one; returns it, (1, S, D)."""
         count = self._seeds.shape[0]
-        with tf.control_dependencies([
-            tf.debugging.assert_greater_equal(number, -1, "stretch must be -1 or more"),
-            tf.debugging.assert_less(number, count, f"stretch must be below {count}"),
-        ]):
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_greater_equal(number, -1, "stretch must be -1 or more"),
+                tf.debugging.assert_less(number, count, f"stretch must be below {count}"),
+            ]
+        ):
             drawn = tf.random.stateless_uniform((), _key(seed, -1), 0, count, tf.int32)
             return tf.gather(self._seeds, tf.where(number < 0, drawn, number)[None])
 
@@ -138,11 +146,13 @@ class Motion:
         Returns:
             The vectors that follow, (B, T, D).
         """
-        with tf.control_dependencies([
-            tf.debugging.assert_positive(tf.shape(vectors)[:2], "vectors must hold a stretch"),
-            tf.debugging.assert_positive(num_frames, "num_frames must be 1 or more"),
-            tf.debugging.assert_non_negative(temperature, "temperature must be 0 or more"),
-        ]):
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_positive(tf.shape(vectors)[:2], "vectors must hold a stretch"),
+                tf.debugging.assert_positive(num_frames, "num_frames must be 1 or more"),
+                tf.debugging.assert_non_negative(temperature, "temperature must be 0 or more"),
+            ]
+        ):
             stretches, num_frames = tf.identity(vectors), tf.identity(num_frames)
         danced = self._walk(stretches, num_frames, temperature, seed, style)
         return tf.debugging.check_numerics(danced, "The network gave a value that is not finite")
@@ -206,7 +216,12 @@ class Dance(Pictures):
         return {"frames": self._decoder(self._units.to_latents(vectors))}
 
     def generate(
-        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
+        self,
+        stretch: Any,
+        num_frames: Any,
+        temperature: Any,
+        seed: Any,
+        settle: Any,
         style: Any = None,
     ) -> dict[str, Any]:
         """Dances on from one of the model's own stretches.
@@ -224,13 +239,22 @@ class Dance(Pictures):
         """
         return _one(
             self.generate_from(
-                self._motion.stretch(stretch, seed), num_frames, temperature, seed, settle,
+                self._motion.stretch(stretch, seed),
+                num_frames,
+                temperature,
+                seed,
+                settle,
                 _batch(style),
             )
         )
 
     def generate_from(
-        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, settle: Any,
+        self,
+        vectors: Any,
+        num_frames: Any,
+        temperature: Any,
+        seed: Any,
+        settle: Any,
         style: Any = None,
     ) -> dict[str, Any]:
         """Dances on from B given stretches (B, S, D), as `Motion.dance` does.
@@ -239,9 +263,11 @@ class Dance(Pictures):
             `frames` (B, T, H, W) and `vectors` (B, T, D).
         """
         danced = self._motion.dance(vectors, num_frames, temperature, seed, style)
-        with tf.control_dependencies([
-            tf.debugging.assert_non_negative(settle, "settle must be 0 or more"),
-        ]):
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_non_negative(settle, "settle must be 0 or more"),
+            ]
+        ):
             flat = tf.reshape(danced, (-1, self._dim))
         frames = self._frames(flat, settle)
         shape = tf.concat([tf.shape(danced)[:2], tf.shape(frames)[1:]], 0)
@@ -285,7 +311,8 @@ class JointDance:
         """Returns the functions by name, each with named inputs and outputs."""
         return {
             "decode": _function(
-                self._joints.named, vectors=(tf.float32, (None, None, self._dim)),
+                self._joints.named,
+                vectors=(tf.float32, (None, None, self._dim)),
                 placement=(tf.float32, (None, 3)),
             ),
             **self._motion.signatures(self.generate, self.generate_from),
@@ -300,9 +327,7 @@ class JointDance:
             `joints` (T, J, C) in metres, from the middle of the stage, and `vectors` (T, D).
         """
         stretches = self._motion.stretch(stretch, seed)
-        return _one(
-            self.generate_from(stretches, num_frames, temperature, seed, _batch(style))
-        )
+        return _one(self.generate_from(stretches, num_frames, temperature, seed, _batch(style)))
 
     def generate_from(
         self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
@@ -413,8 +438,12 @@ def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison
     rows = []
 
     def add(
-        name: str, pairs: list[tuple[np.ndarray, np.ndarray]], limit: float,
-        ours: Callable[[], object], by_keras: Callable[[], object], rounds: int = 9,
+        name: str,
+        pairs: list[tuple[np.ndarray, np.ndarray]],
+        limit: float,
+        ours: Callable[[], object],
+        by_keras: Callable[[], object],
+        rounds: int = 9,
     ) -> None:
         error = max(comparison.largest_error(*pair) for pair in pairs)
         times = comparison.time_beside(ours, by_keras, rounds)
@@ -432,8 +461,11 @@ def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison
         assert scaler is not None
         pairs.append((scaler.to_model(expected[0]), given["vectors"]))
     add(
-        "encode", pairs, TOLERANCE,
-        lambda: run["encode"](frames=frames[:1]), lambda: networks.encode(frames[:1]),
+        "encode",
+        pairs,
+        TOLERANCE,
+        lambda: run["encode"](frames=frames[:1]),
+        lambda: networks.encode(frames[:1]),
     )
     latents, inputs = networks.latents, {"latents": networks.latents}
     if networks.dancer is not None:
@@ -442,8 +474,11 @@ def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison
         latents = scaler.to_latents(inputs["vectors"])
     first = {name: values[:1] for name, values in inputs.items()}
     add(
-        "decode", [(networks.decode(latents), run["decode"](**inputs)["frames"])], TOLERANCE,
-        lambda: run["decode"](**first), lambda: networks.decode(latents[:1]),
+        "decode",
+        [(networks.decode(latents), run["decode"](**inputs)["frames"])],
+        TOLERANCE,
+        lambda: run["decode"](**first),
+        lambda: networks.decode(latents[:1]),
     )
     if networks.dancer is not None:
         _compare_step(networks, run["step"], add)
@@ -462,7 +497,9 @@ def _compare_joints(networks: Networks, run: Any, add: Callable[..., None]) -> N
         comparison.largest_difference(after, given["next_placement"]),
     )
     add(
-        "decode", [(np.zeros(1), np.array([error]))], JOINT_TOLERANCE,
+        "decode",
+        [(np.zeros(1), np.array([error]))],
+        JOINT_TOLERANCE,
         lambda: run(vectors=vectors[:1], placement=placement[:1]),
         lambda: codec.decode(vectors[0]),
     )
@@ -479,7 +516,9 @@ def _compare_step(networks: Networks, run: Any, add: Callable[..., None]) -> Non
         pairs += list(zip(following, state.values()))
     first = networks.first_state(1)
     add(
-        "step", pairs, CARRIED_TOLERANCE,
+        "step",
+        pairs,
+        CARRIED_TOLERANCE,
         lambda: run(vectors=walk[0, :1], **first),
         lambda: networks.step_model.step(walk[0, :1], tuple(first.values())),
     )

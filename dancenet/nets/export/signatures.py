@@ -22,7 +22,7 @@ _MEANINGS = {
     "vectors": "poses in model units: latents on their principal axes, each scaled to about 1",
     "joints": "place of each joint, metres: x, y up from the floor, and z where there is depth",
     "placement": "where the dancer is before the first vector: radians about the vertical, 0 faces "
-                 "+z and grows towards +x; x and z in metres. Zeros are the middle of the stage",
+    "+z and grows towards +x; x and z in metres. Zeros are the middle of the stage",
     "next_placement": "the placement to give to the next part",
     "pi_logits": "logarithms of the components' weights, not normalised",
     "mu": "mean of the next vector by each component, model units",
@@ -39,9 +39,9 @@ DOINGS = {
     "encode": "Frames to latents.",
     "decode": "Poses to frames.",
     "step": "One pose to a mixture of Gaussians for the next. Draw a component k from "
-            "softmax(pi_logits / temperature), then the vector mu[k] + sqrt(temperature) sigma[k] "
-            "n with n standard normal, and give it to the next step. Begin with a stretch of real "
-            "motion, one vector after the other.",
+    "softmax(pi_logits / temperature), then the vector mu[k] + sqrt(temperature) sigma[k] "
+    "n with n standard normal, and give it to the next step. Begin with a stretch of real "
+    "motion, one vector after the other.",
     "to_latents": "Poses in model units to latents.",
     "to_model": "Latents to poses in model units.",
     "stretch": "Real motion to start from.",
@@ -51,10 +51,10 @@ DOINGS = {
 # Of a dancer of joints.
 _OF_JOINTS = {
     "decode": "Poses in model units to joints. A long dance can be decoded in parts: each goes on "
-              "where the `next_placement` of the one before says. Bones and feet are as the "
-              "network has them: lengths tremble and standing feet slide a little.",
+    "where the `next_placement` of the one before says. Bones and feet are as the "
+    "network has them: lengths tremble and standing feet slide a little.",
     "vectors": "poses in model units: how the dancer turns and moves from the frame before, and "
-               "holds every joint, each scaled to about 1",
+    "holds every joint, each scaled to about 1",
 }
 
 
@@ -110,8 +110,13 @@ def describe(
         lines += ["", f"The joints, each with the number of its parent, -1 for none: {joints}."]
     for section in sections:
         lines += [
-            "", f"## `{section.signature}`" + (f" in {section.file}" if section.file else ""), "",
-            doings[section.signature], "", "| | name | type | meaning |", "|---|---|---|---|",
+            "",
+            f"## `{section.signature}`" + (f" in {section.file}" if section.file else ""),
+            "",
+            doings[section.signature],
+            "",
+            "| | name | type | meaning |",
+            "|---|---|---|---|",
         ]
         for way, values in (("in", section.inputs), ("out", section.outputs)):
             for value in sorted(values, key=_order):

@@ -19,7 +19,13 @@ from keras import layers
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.nets import dancer, vae
-from dancenet.nets.export.onnx_layers import _input_of, _output_of, _require, _weights, fold_upsampling
+from dancenet.nets.export.onnx_layers import (
+    _input_of,
+    _output_of,
+    _require,
+    _weights,
+    fold_upsampling,
+)
 
 _ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "linear": lambda x: x}
 
@@ -79,7 +85,8 @@ class PlainModel:
     def _kernel_and_bias(self, layer: Any) -> tuple[tf.Variable, tf.Variable]:
         kernel, bias = _weights(layer)
         return (
-            self._weight(f"{layer.name}/kernel", kernel), self._weight(f"{layer.name}/bias", bias)
+            self._weight(f"{layer.name}/kernel", kernel),
+            self._weight(f"{layer.name}/bias", bias),
         )
 
     def _layer(self, layer: Any) -> Callable[[Any], Any]:
@@ -205,9 +212,13 @@ class Step:
             )
             for lstm in network.lstms
         ]
-        self._dense = None if network.dense is None else (
-            self._weight("dense/kernel", network.dense.kernel),
-            self._weight("dense/bias", network.dense.bias),
+        self._dense = (
+            None
+            if network.dense is None
+            else (
+                self._weight("dense/kernel", network.dense.kernel),
+                self._weight("dense/bias", network.dense.bias),
+            )
         )
         # The head sees what the layers say and, beside it, the last steps and the style.
         width = config.dense_units or config.units
@@ -305,7 +316,9 @@ class Units:
         self.variables = self._mean, self._basis, self._scale, self.seeds = [
             tf.Variable(np.asarray(value, np.float32), trainable=False, name=name)
             for name, value in (
-                ("mean", scaler.mean), ("basis", scaler.basis), ("scale", scaler.scale),
+                ("mean", scaler.mean),
+                ("basis", scaler.basis),
+                ("scale", scaler.scale),
                 ("seeds", seeds),
             )
         ]

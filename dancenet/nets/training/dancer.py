@@ -14,13 +14,11 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from dancenet.support import files, terminal
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.model.config import SKELETON, DancerConfig, ModelConfig
 from dancenet.data.mocap.recordings import Recording, Recordings
-from dancenet.support.errors import UserError
+from dancenet.model.config import SKELETON, DancerConfig, ModelConfig
 from dancenet.model.folder import (
     CHECKSUMS,
     CODEC,
@@ -31,9 +29,6 @@ from dancenet.model.folder import (
     STEP_GRAPH,
     ModelFolder,
 )
-from dancenet.nets.training import windows as dance_data, logs
-from dancenet.nets.training.tensorboard import DancerBoard, Stretch
-from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.nets.dancer import (
     DancerNetwork,
     DancerTrainer,
@@ -42,6 +37,8 @@ from dancenet.nets.dancer import (
     load_dancer,
 )
 from dancenet.nets.export.onnx import step_graph
+from dancenet.nets.training import logs
+from dancenet.nets.training import windows as dance_data
 from dancenet.nets.training.dataset import VARIANCE, Material
 from dancenet.nets.training.loop import (
     CHECKPOINT,
@@ -49,18 +46,22 @@ from dancenet.nets.training.loop import (
     Epoch,
     TrainOptions,
     TrainResult,
+    describe,
     jit_compile,
     make_optimizer,
-    describe,
     save_weights,
     spread,
     train,
 )
+from dancenet.nets.training.tensorboard import DancerBoard, Stretch
+from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.guard import Guard
 from dancenet.sequence.style import StyleGuided
 from dancenet.sequence.wander import MEMORY_SECONDS
+from dancenet.support import files, terminal
+from dancenet.support.errors import UserError
 
 if TYPE_CHECKING:
     from dancenet.nets.training.devices import Devices
@@ -122,16 +123,26 @@ class DancerOptions:
         """Returns the network that these options ask for, for vectors of `dim` dimensions."""
         if self.network == "dancenet":
             config = DancerConfig(
-                network="dancenet", dim=dim, units=512, layers=3, num_mixtures=24,
-                dense_units=1000, dropout=0.4, predict="place",
+                network="dancenet",
+                dim=dim,
+                units=512,
+                layers=3,
+                num_mixtures=24,
+                dense_units=1000,
+                dropout=0.4,
+                predict="place",
                 recurrent_activation="hard_sigmoid_2018",
                 # A usual range is about ten standard deviations.
                 sigma_floor=0.001 if self.look_back == 1 else 0.01,
-                look_back=self.look_back, smoothing=self.smoothing,
+                look_back=self.look_back,
+                smoothing=self.smoothing,
             )
         else:
             config = DancerConfig(
-                network=self.network, dim=dim, look_back=self.look_back, smoothing=self.smoothing,
+                network=self.network,
+                dim=dim,
+                look_back=self.look_back,
+                smoothing=self.smoothing,
                 steps_seen=min(2, self.look_back - 1),
             )
         if self.head == "mse":
@@ -264,7 +275,14 @@ def train_skeleton_dancer(
     if isinstance(recordings, Recordings):
         material = Material.of_recordings(recordings, codec, variance, style_names)
         return _train(
-            material, CODEC, folder, options, train_options, start_from, begun, resume,
+            material,
+            CODEC,
+            folder,
+            options,
+            train_options,
+            start_from,
+            begun,
+            resume,
             devices,
         )
     with tempfile.TemporaryDirectory(prefix="dancenet-") as place:
@@ -272,7 +290,14 @@ def train_skeleton_dancer(
             recordings, Path(place) / "trajectory.npy", codec, variance, style_names
         )
         return _train(
-            material, CODEC, folder, options, train_options, start_from, begun, resume,
+            material,
+            CODEC,
+            folder,
+            options,
+            train_options,
+            start_from,
+            begun,
+            resume,
             devices,
         )
 
@@ -299,8 +324,11 @@ def _train(
     step_scale = usual_step if begun is None else begun.step_scale
     data = material.windows(
         BatchOptions(
-            options.look_back, displacement=options.displacement, pull=options.pull,
-            encoder_noise=options.encoder_noise, noise_memory=options.noise_memory,
+            options.look_back,
+            displacement=options.displacement,
+            pull=options.pull,
+            encoder_noise=options.encoder_noise,
+            noise_memory=options.noise_memory,
         )
     )
     num_windows = data.count_windows(material.window_train, options.stride)
@@ -309,7 +337,8 @@ def _train(
         _MAX_VALIDATION_WINDOWS,
     )
     wanted = _changed(
-        _changed(options.config(material.dim), styles=material.style_names) if begun is None
+        _changed(options.config(material.dim), styles=material.style_names)
+        if begun is None
         else begun.config,
         guard=options.guard,
     )
@@ -391,12 +420,21 @@ def _train(
             guard = _guard(material, options.guard)
             temperature, wander = calibrate(step_model, material, guard)
             dance = try_dancing(
-                step_model, material, material.held_out, temperature, wander, guard,
+                step_model,
+                material,
+                material.held_out,
+                temperature,
+                wander,
+                guard,
                 [*material.train, *material.held_out],
             )
             if board is not None:
                 board.project(
-                    vectors, _stretches(material), step_model, temperature, material.fps,
+                    vectors,
+                    _stretches(material),
+                    step_model,
+                    temperature,
+                    material.fps,
                     material.styles,
                 )
                 board.close()
@@ -411,9 +449,7 @@ def _train(
         _with_training(
             dataclasses.replace(
                 config,
-                dancer=dataclasses.replace(
-                    config.dancer, temperature=temperature, wander=wander
-                ),
+                dancer=dataclasses.replace(config.dancer, temperature=temperature, wander=wander),
             ),
             {
                 **record,
@@ -510,6 +546,7 @@ def calibrate(
         `_MOST_WANDER`: with it the quartiles of the energy of windows are as far apart as the
         real ones'.
     """
+
     def dance(temperature: float, wander: float) -> dict[str, float]:
         return try_dancing(step_model, material, material.train, temperature, wander, guard)
 
@@ -587,7 +624,13 @@ def try_dancing(
     if style is not None:
         step_model = StyleGuided(step_model)
     steps = generate(
-        step_model, seeds[chosen], num_frames, rngs, temperature, guard, style,
+        step_model,
+        seeds[chosen],
+        num_frames,
+        rngs,
+        temperature,
+        guard,
+        style,
         wander=(wander, MEMORY_SECONDS * material.fps),
     )
     try:
@@ -679,9 +722,7 @@ def _read_beginning(model: ModelFolder, options: DancerOptions) -> DancerNetwork
             "--start-from out."
         )
     weights = model.require(DANCER_WEIGHTS, "python scripts/train_dancer.py")
-    different = [
-        name for name, value in options.asked().items() if getattr(config, name) != value
-    ]
+    different = [name for name, value in options.asked().items() if getattr(config, name) != value]
     if different:
         raise UserError(
             f"The dancer of {model.path} has "

@@ -1,5 +1,4 @@
-"""What a dancer learns from, whatever it was: trajectories in model units, split, with their noise.
-"""
+"""The dancer's data set: trajectories in model units, split, with their noise."""
 
 from __future__ import annotations
 
@@ -15,10 +14,10 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.frames.folder import Clip, split_clips
 from dancenet.data.mocap.recordings import Recording, Recordings
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.support.errors import UserError
 from dancenet.nets.training import windows as dance_data
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
+from dancenet.support.errors import UserError
 
 VARIANCE = 0.98  # share of the joints' variance whose directions are danced
 # How uncertain joints count as, in model units: what a network is shown is never quite right.
@@ -68,7 +67,11 @@ class Material:
 
     @classmethod
     def of_latents(
-        cls, latents: Latents, network: str, look_back: int, smoothing: float,
+        cls,
+        latents: Latents,
+        network: str,
+        look_back: int,
+        smoothing: float,
         scaler: Scaler | None = None,
     ) -> Material:
         """Takes latents; fits the scaler on the training clips unless one is given.
@@ -93,15 +96,30 @@ class Material:
             return WindowData.of_latents(latents, known, options, smoothing)
 
         return cls(
-            scaler.to_model(z_mean), train, held_out, dance_data.clip_names(latents, train),
-            dance_data.clip_names(latents, held_out), latents.fps, "latents", scaler.latent_dim,
-            scaler.scale, (), None, scaler.save, windows, train, held_out,
+            scaler.to_model(z_mean),
+            train,
+            held_out,
+            dance_data.clip_names(latents, train),
+            dance_data.clip_names(latents, held_out),
+            latents.fps,
+            "latents",
+            scaler.latent_dim,
+            scaler.scale,
+            (),
+            None,
+            scaler.save,
+            windows,
+            train,
+            held_out,
         )
 
     @classmethod
     def of_recordings(
-        cls, recordings: Recordings, codec: SkeletonCodec | None = None,
-        variance: float = VARIANCE, style_names: tuple[str, ...] | None = None,
+        cls,
+        recordings: Recordings,
+        codec: SkeletonCodec | None = None,
+        variance: float = VARIANCE,
+        style_names: tuple[str, ...] | None = None,
     ) -> Material:
         """Takes recorded joints; fits the codec on the training clips unless one is given.
 
@@ -141,16 +159,30 @@ class Material:
             return WindowData(vectors, options, deviation, styles=styles)
 
         return cls(
-            vectors, train, held_out, dance_data.clip_names(recordings, train),
-            dance_data.clip_names(recordings, held_out), recordings.fps, "joints",
-            codec.scaler.latent_dim, codec.scaler.scale, names, styles, codec.save, windows, train,
+            vectors,
+            train,
+            held_out,
+            dance_data.clip_names(recordings, train),
+            dance_data.clip_names(recordings, held_out),
+            recordings.fps,
+            "joints",
+            codec.scaler.latent_dim,
+            codec.scaler.scale,
+            names,
+            styles,
+            codec.save,
+            windows,
+            train,
             held_out,
         )
 
     @classmethod
     def of_stream(
-        cls, read: Callable[[], Iterable[Recording]], path: Path,
-        codec: SkeletonCodec | None = None, variance: float = VARIANCE,
+        cls,
+        read: Callable[[], Iterable[Recording]],
+        path: Path,
+        codec: SkeletonCodec | None = None,
+        variance: float = VARIANCE,
         style_names: tuple[str, ...] | None = None,
     ) -> Material:
         """Takes recordings that need not fit into memory; they are read twice.
@@ -219,11 +251,20 @@ class Material:
         sources = [metas[i].source for i in clip_of]
         return cls(
             np.concatenate([learned.vectors, asked.vectors]),
-            learned.clips, [range(r.start + size, r.stop + size) for r in asked.clips],
-            sources[: len(learned.rows)], sources[len(learned.rows) :], known.fps, "joints",
-            known.scaler.latent_dim, known.scaler.scale, names, styles, known.save,
+            learned.clips,
+            [range(r.start + size, r.stop + size) for r in asked.clips],
+            sources[: len(learned.rows)],
+            sources[len(learned.rows) :],
+            known.fps,
+            "joints",
+            known.scaler.latent_dim,
+            known.scaler.scale,
+            names,
+            styles,
+            known.save,
             lambda options: StreamedWindows(files, options, JOINT_DEVIATION, styles=of_clip),
-            train, held_out,
+            train,
+            held_out,
         )
 
 
@@ -236,9 +277,7 @@ def _check(codec: SkeletonCodec, clip: SkeletonClip) -> None:
         )
 
 
-def _known_styles(
-    there: tuple[str, ...], known: tuple[str, ...] | None
-) -> tuple[str, ...]:
+def _known_styles(there: tuple[str, ...], known: tuple[str, ...] | None) -> tuple[str, ...]:
     """Returns the styles of a dancer, which are those that are there if none are known yet."""
     if known is None:
         return there

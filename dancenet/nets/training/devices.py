@@ -40,10 +40,10 @@ from typing import Any
 import keras
 import numpy as np
 
-from dancenet.support import terminal
-from dancenet.support.errors import UserError
 from dancenet.model.folder import CONFIG, ENCODER_GRAPH, ModelFolder
 from dancenet.nets.dancer import DancerTrainer, shared_means
+from dancenet.support import terminal
+from dancenet.support.errors import UserError
 
 STRATEGIES = ("mirrored", "multiworker")
 
@@ -108,9 +108,7 @@ def read_cluster(text: str | None) -> Cluster:
     elif job not in jobs or not 0 <= index < len(jobs[job]):
         wrong = f"says that this process is {job} {index}, which is not in its cluster"
     if wrong:
-        raise UserError(
-            f"{_VARIABLE} {wrong}; received {text}; it is to look like {_EXAMPLE}."
-        )
+        raise UserError(f"{_VARIABLE} {wrong}; received {text}; it is to look like {_EXAMPLE}.")
     rank = index + (len(jobs.get("chief", ())) if job == "worker" else 0)
     return Cluster(addresses, rank)
 
@@ -309,9 +307,7 @@ class DistributedStepper:
         self._agreed = threading.Event()
         self._names: list[str] = []
         self._step = tf.function(self._whole_step, autograph=False)
-        self._add = tf.function(
-            self._sum_over_devices, autograph=False, reduce_retracing=True
-        )
+        self._add = tf.function(self._sum_over_devices, autograph=False, reduce_retracing=True)
 
     def watch(self, stop: threading.Event) -> threading.Event:
         """Returns an event that is set in all processes after the same step, once one stops."""
@@ -375,7 +371,8 @@ class DistributedStepper:
         # Counters and seeds are integers, and exact in double precision.
         for dtype in (np.float32, np.float64):
             chosen = [
-                index for index, value in enumerate(values)
+                index
+                for index, value in enumerate(values)
                 if (value.dtype == np.float32) == (dtype is np.float32)
             ]
             flat = [values[index].ravel().astype(dtype) for index in chosen]
@@ -388,6 +385,7 @@ class DistributedStepper:
 
     def _of_chief(self, array: np.ndarray) -> np.ndarray:
         """Returns the chief's array of floating point numbers; all have the same shape."""
+
         def of_device(context: Any) -> np.ndarray:
             mine = self._devices.leads and context.replica_id_in_sync_group == 0
             return array if mine else np.zeros_like(array)
@@ -471,8 +469,13 @@ class DistributedStepper:
             errors = self._tf.errors
             _, aborted, reason = str(error).partition("Collective ops is aborted by: ")
             lost = isinstance(
-                error, (errors.UnavailableError, errors.AbortedError, errors.CancelledError,
-                        errors.DeadlineExceededError)
+                error,
+                (
+                    errors.UnavailableError,
+                    errors.AbortedError,
+                    errors.CancelledError,
+                    errors.DeadlineExceededError,
+                ),
             )
             if self._devices.num_processes == 1 or not (aborted or lost):
                 raise

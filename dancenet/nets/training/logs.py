@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.support import files, terminal
 from dancenet.output.contact_sheet import contact_sheet, write_picture
+from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra
 
 PROJECTOR = "projector_config.pbtxt"  # the name that TensorBoard looks for
@@ -53,7 +53,7 @@ def write_curves(path: Path, history: Sequence[dict[str, float]], names: Sequenc
         # The first epochs are far off and would flatten what comes after.
         tail = [
             record[key]
-            for record in history[min(2, len(history) // 4):]
+            for record in history[min(2, len(history) // 4) :]
             for key in (name, f"val_{name}")
             if np.isfinite(record.get(key, np.nan))
         ]

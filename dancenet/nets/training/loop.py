@@ -205,16 +205,15 @@ class WatchedAdam(_Adam):
         super().apply(grads, trainable_variables)
         squares = [
             keras.ops.sum(keras.ops.square(keras.ops.cast(grad, "float32")))
-            for grad in grads if grad is not None
+            for grad in grads
+            if grad is not None
         ]
         self.gradient_norm.assign(keras.ops.sqrt(sum(squares)))
 
 
 def make_optimizer(options: TrainOptions) -> keras.optimizers.Optimizer:
     """Returns Adam with the gradient clipped by its global norm, and that norm kept."""
-    return WatchedAdam(
-        learning_rate=options.learning_rate, global_clipnorm=options.clip_norm
-    )
+    return WatchedAdam(learning_rate=options.learning_rate, global_clipnorm=options.clip_norm)
 
 
 def jit_compile() -> bool | str:
@@ -350,8 +349,7 @@ class _Loop:
         self._seconds_before = self.state.seconds
         self._asked = content["asked"]
         self.history = [
-            record for record in read_log(self.folder / LOG)
-            if record["epoch"] <= self.state.epochs
+            record for record in read_log(self.folder / LOG) if record["epoch"] <= self.state.epochs
         ]
 
     def share(self) -> None:
@@ -531,9 +529,7 @@ class _Loop:
         # Validation is to cost no more than a sixth of the time.
         epoch_seconds = max(usable / _MINIMUM_EPOCHS, 6 * self._end_seconds)
         shorter = int((min(epoch_seconds, usable) - self._end_seconds) / step_seconds)
-        state.steps_per_epoch = max(
-            1, state.epoch_steps + 1, min(state.steps_per_epoch, shorter)
-        )
+        state.steps_per_epoch = max(1, state.epoch_steps + 1, min(state.steps_per_epoch, shorter))
 
     def _fit_time(self, step_seconds: float, time_limit: float) -> None:
         """Sets the number of steps so that training ends when its time does.
@@ -604,9 +600,7 @@ class _Loop:
     def _variables(self) -> list[Any]:
         model = self.model
         seen: dict[int, Any] = {}
-        for variable in (
-            *model.variables, *model.metrics_variables, *model.optimizer.variables
-        ):
+        for variable in (*model.variables, *model.metrics_variables, *model.optimizer.variables):
             seen.setdefault(id(variable), variable)
         # Of the last step only; nothing depends on it.
         seen.pop(id(getattr(model.optimizer, NORM, None)), None)

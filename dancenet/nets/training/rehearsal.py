@@ -11,19 +11,17 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dancenet.support import files
 from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.onnx import read_seeds
+from dancenet.support import files
 
 _SETTLE = 2  # times each picture is encoded and decoded again, as in generation
 _BATCH = 64
 
 
-def remember(
-    encoder: keras.Model, decoder: keras.Model, folder: ModelFolder
-) -> np.ndarray | None:
+def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) -> np.ndarray | None:
     """Draws the stretches of a model that has a dancer.
 
     Args:

@@ -15,10 +15,10 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dancenet.nets.training.windows import SEED_SECONDS, WindowData
 from dancenet.nets.dancer import DancerTrainer, mean_prediction, path_jerk, split_params
 from dancenet.nets.training.logs import TensorBoardLog
 from dancenet.nets.training.loop import spread
+from dancenet.nets.training.windows import SEED_SECONDS, WindowData
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.mixture import Mixture, entropy, responsibilities
 

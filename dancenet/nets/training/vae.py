@@ -12,11 +12,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from dancenet.support import terminal
-from dancenet.model.config import ModelConfig, VaeConfig
 from dancenet.data.frames.augment import augment
 from dancenet.data.frames.folder import FrameFolder, PackedFrames, split_clips
-from dancenet.support.errors import UserError
+from dancenet.model.config import ModelConfig, VaeConfig
 from dancenet.model.folder import (
     CHECKSUMS,
     DANCER_WEIGHTS,
@@ -35,9 +33,9 @@ from dancenet.nets.training.loop import (
     Epoch,
     TrainOptions,
     TrainResult,
+    describe,
     jit_compile,
     make_optimizer,
-    describe,
     save_weights,
     spread,
     train,
@@ -54,13 +52,22 @@ from dancenet.nets.vae import (
     sharpen,
     unsharpen,
 )
+from dancenet.support import terminal
+from dancenet.support.errors import UserError
 
 CURVES = "loss.png"
 REMEMBERED = "remembered.npz"
 RECONSTRUCTIONS = "reconstructions.png"
 
 _REPLACED = (
-    CHECKSUMS, SCALER, SEEDS, ENCODER_GRAPH, DECODER_GRAPH, STEP_GRAPH, VAE_WEIGHTS, DANCER_WEIGHTS,
+    CHECKSUMS,
+    SCALER,
+    SEEDS,
+    ENCODER_GRAPH,
+    DECODER_GRAPH,
+    STEP_GRAPH,
+    VAE_WEIGHTS,
+    DANCER_WEIGHTS,
 )
 _SHEET_FRAMES = 24
 _MAX_WARM_UP = 0.1  # of a training, so that a short one reaches the full beta, too
@@ -231,9 +238,7 @@ def train_vae(
     sharpen(decoder, options.crispness, options.thickness)
     save_weights(vae, folder / VAE_WEIGHTS)
     draw_sheet()
-    logs.write_curves(
-        place / CURVES, result.history, ("loss", "reconstruction", "kl", "iou")
-    )
+    logs.write_curves(place / CURVES, result.history, ("loss", "reconstruction", "kl", "iou"))
     best = result.history[result.best_epoch - 1]
     folder.write_config(
         dataclasses.replace(

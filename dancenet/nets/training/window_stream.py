@@ -31,9 +31,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from dancenet.support.errors import MissingExtra
 from dancenet.nets.training.windows import BatchOptions, WindowData, WindowRows
 from dancenet.sequence.trajectory_file import TrajectoryFiles
+from dancenet.support.errors import MissingExtra
 
 try:
     import tensorflow as tf
@@ -110,7 +110,9 @@ class StreamedWindows(WindowData):
         size = batch_size if drop_remainder else None
         length, dim = self.options.look_back, self.files.dim
         shapes = {
-            "inputs": (size, length, dim), "targets": (size, length, dim), "mask": (size, length),
+            "inputs": (size, length, dim),
+            "targets": (size, length, dim),
+            "mask": (size, length),
         }
         if self.styles is not None:
             shapes["style"] = (size, self.styles.shape[1])
@@ -249,6 +251,7 @@ def _read_ahead(
     name: Callable[..., Any] | None = None,
 ) -> tf.data.Dataset:
     """Returns what `read` gives of each item, float32 arrays, read in threads, in order."""
+
     def load(item: Any) -> Any:
         arrays = tf.numpy_function(read, [item], [tf.float32] * num_arrays)
         return tuple(arrays) if name is None else name(*arrays)

@@ -11,8 +11,8 @@ import numpy as np
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.data.mocap.recordings import Recordings
-from dancenet.support.errors import UserError
 from dancenet.sequence.windows import WindowTable
+from dancenet.support.errors import UserError
 
 WARM_UP = 8  # first predictions of a window that do not count: they have seen too little
 SEED_SECONDS = 2.0
@@ -94,7 +94,9 @@ class WindowData:
         """
         smoothed = smooth(latents.z_mean, latents.clips, smoothing)
         return cls(
-            scaler.to_model(smoothed), options, np.exp(0.5 * latents.z_log_var),
+            scaler.to_model(smoothed),
+            options,
+            np.exp(0.5 * latents.z_log_var),
             scaler.basis.T / scaler.scale,
         )
 
@@ -337,9 +339,7 @@ def rows_of(clips: Sequence[range]) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int64), *(np.arange(c.start, c.stop) for c in clips)])
 
 
-def fit_scaler(
-    z_mean: np.ndarray, clips: Sequence[range], network: str, look_back: int
-) -> Scaler:
+def fit_scaler(z_mean: np.ndarray, clips: Sequence[range], network: str, look_back: int) -> Scaler:
     """Fits the map into model units on the rows of some clips.
 
     Args:

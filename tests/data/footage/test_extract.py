@@ -11,9 +11,9 @@ from films import SHARED, dancer_on, figure_mask, room, sway, wall, write_film
 
 from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.extract import Settings, extract
-from dancenet.data.frames.folder import FrameFolder, FrameWriter
 from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.video import open_footage
+from dancenet.data.frames.folder import FrameFolder, FrameWriter
 from dancenet.support.errors import MissingExtra, UserError
 
 YELLOW = (250, 240, 20)
@@ -206,9 +206,11 @@ def test_real_footage_of_a_moving_camera_gives_whole_bodies(tmp_path):
     writer = FrameWriter(tmp_path / "imgs")
     footage = open_footage(film, start=10, seconds=1)
     report = extract(
-        footage, writer, Settings("person"),
+        footage,
+        writer,
+        Settings("person"),
         lambda: load_segmenter(SHARED / "models" / "selfie_segmentation.tflite"),
-    )  # fmt: skip
+    )
     (entry,) = report.clips
     assert entry.clip.num_frames == 30
     assert entry.steadiness > 0.85 and 0.04 < entry.coverage < 0.25

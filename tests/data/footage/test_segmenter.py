@@ -12,7 +12,13 @@ import pytest
 from films import SHARED
 
 from dancenet.data.footage import segmenter
-from dancenet.data.footage.segmenter import MODEL_NAME, MODEL_SHA256, Segmenter, find_model, load_segmenter
+from dancenet.data.footage.segmenter import (
+    MODEL_NAME,
+    MODEL_SHA256,
+    Segmenter,
+    find_model,
+    load_segmenter,
+)
 from dancenet.support.errors import MissingExtra, UserError
 
 CONTENT = b"weights" * 100
@@ -23,7 +29,7 @@ MODEL_FILE = SHARED / "models" / MODEL_NAME
 class Handler(http.server.BaseHTTPRequestHandler):
     requests: list[str] = []
 
-    def do_GET(self):  # noqa: N802 (the library's name)
+    def do_GET(self):
         self.requests.append(self.path)
         if "missing" in self.path:
             self.send_error(404)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from films import dancer_on, room, sway, wall
 
+from dancenet.data.footage.methods import BackgroundMethod
 from dancenet.data.footage.survey import (
     NUM_SAMPLES,
     ClipReport,
@@ -19,7 +20,6 @@ from dancenet.data.footage.survey import (
     write_report,
 )
 from dancenet.data.frames.folder import Clip
-from dancenet.data.footage.methods import BackgroundMethod
 
 
 def shots(frames, fps=20.0):
@@ -144,9 +144,15 @@ def test_the_report_names_every_measure():
     report.notes.append("1.0 seconds are lost.")
     text = report_text([report])
     for part in (
-        "usable: 10.0 of 10.0 seconds", "1 cut found", "1.jpg to 300.jpg", "10.0% of the frame",
-        "95% (IoU)", "25% of the frames", "camera still", "note: 1.0 seconds are lost",
-    ):  # fmt: skip
+        "usable: 10.0 of 10.0 seconds",
+        "1 cut found",
+        "1.jpg to 300.jpg",
+        "10.0% of the frame",
+        "95% (IoU)",
+        "25% of the frames",
+        "camera still",
+        "note: 1.0 seconds are lost",
+    ):
         assert part in text
     moving = footage_report(clip_report(is_static=False, pan=0.31, zoom=0.02))
     assert "moves 0.31 picture widths" in report_text([moving])

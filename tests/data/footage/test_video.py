@@ -222,7 +222,7 @@ class FakeCamera:
     def __init__(self, opened=True, num_pictures=1000):
         self.opened, self.left, self.now, self.released = opened, num_pictures, 0.0, False
 
-    def isOpened(self):  # noqa: N802 (OpenCV's name)
+    def isOpened(self):
         return self.opened
 
     def read(self):

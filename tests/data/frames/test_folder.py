@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import pytest
 
-from dancenet.support import files
 from dancenet.data.frames.folder import Clip, FrameFolder, FrameWriter, PackedFrames, split_clips
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 
@@ -75,7 +75,10 @@ def test_a_clip_that_fails_half_way_leaves_nothing(tmp_path):
         FrameWriter(tmp_path).add_clip(broken(), source="b", fps=30.0, method="test")
     assert FrameFolder.open(tmp_path).num_frames == 3
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "1.jpg", "2.jpg", "3.jpg", "clips.json",
+        "1.jpg",
+        "2.jpg",
+        "3.jpg",
+        "clips.json",
     ]
 
 
@@ -92,7 +95,10 @@ def test_a_clip_that_cannot_be_recorded_is_taken_back(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         add(tmp_path, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "1.jpg", "2.jpg", "3.jpg", "clips.json",
+        "1.jpg",
+        "2.jpg",
+        "3.jpg",
+        "clips.json",
     ]
 
 
@@ -131,7 +137,11 @@ def test_what_is_overwritten_goes_only_once_the_new_clip_is_whole(tmp_path):
     writer.add_clip(make_frames(3), source="b", fps=30.0, method="test")
     writer.add_clip(make_frames(1), source="c", fps=30.0, method="test")
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "1.jpg", "2.jpg", "3.jpg", "4.jpg", "clips.json",
+        "1.jpg",
+        "2.jpg",
+        "3.jpg",
+        "4.jpg",
+        "clips.json",
     ]
     assert [clip.source for clip in FrameFolder.open(tmp_path).clips] == ["b", "c"]
 
@@ -255,5 +265,6 @@ def test_what_a_short_clip_holds_out_is_not_seen_in_its_mirror_image():
         for source, first, last in (("a", 1, 32), ("a", 33, 64), ("b", 65, 90))
     ]
     assert split_clips(clips) == (
-        [range(0, 29), range(32, 61), range(64, 90)], [range(29, 32), range(61, 64)]
+        [range(0, 29), range(32, 61), range(64, 90)],
+        [range(29, 32), range(61, 64)],
     )

@@ -10,10 +10,16 @@ from motion_files import BODY, bvh_text, dancing, shared
 
 from dancenet.data.mocap.bvh import joint_positions, read_bvh, rotation
 from dancenet.data.mocap.bvh_writer import (
-    _STIFFNESS, BASE, _euler, _swing, _twist, fit_skeleton, write_bvh,
+    _STIFFNESS,
+    BASE,
+    _euler,
+    _swing,
+    _twist,
+    fit_skeleton,
+    write_bvh,
 )
-from dancenet.data.motion.motion import JOINTS, PARENTS
 from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.motion import JOINTS, PARENTS
 from dancenet.support.errors import UserError
 
 
@@ -122,9 +128,9 @@ def test_the_bones_keep_the_length_they_usually_have(tmp_path):
 def test_errors_do_not_add_up_along_a_chain(tmp_path):
     # Every bone is drawn 1 cm too long; each joint is aimed at where it should be.
     clip = recording(tmp_path, own=True)
-    longer = clip.offsets * (1 + 0.01 / np.maximum(np.linalg.norm(clip.offsets, axis=1), 0.01))[
-        :, None
-    ]
+    longer = (
+        clip.offsets * (1 + 0.01 / np.maximum(np.linalg.norm(clip.offsets, axis=1), 0.01))[:, None]
+    )
     fitted = fit_skeleton(clip.positions, clip.names, clip.parents, longer)
     places = fitted.positions[:, : len(clip.names)]
     hand = clip.names.index("LeftHand")
@@ -154,8 +160,12 @@ def test_the_rest_pose_of_nineteen_joints_spreads_its_arms(tmp_path):
     # Elbows and knees lean by 4 % to the side to which they bend.
     forearm, shin = np.array([1, 0, 0.04]), np.array([0, -1, -0.04])
     size = np.hypot(1, 0.04)
-    for name, offset in (("l_wrist", 0.26 * forearm / size), ("l_ankle", 0.42 * shin / size),
-                         ("l_elbow", [0.28, 0, 0]), ("r_elbow", [-0.28, 0, 0])):  # fmt: skip
+    for name, offset in (
+        ("l_wrist", 0.26 * forearm / size),
+        ("l_ankle", 0.42 * shin / size),
+        ("l_elbow", [0.28, 0, 0]),
+        ("r_elbow", [-0.28, 0, 0]),
+    ):
         assert fitted.offsets[JOINTS.index(name)] == pytest.approx(offset, abs=1e-3)
     assert fitted.offsets[JOINTS.index("r_wrist")][0] == pytest.approx(-0.26, abs=1e-3)
 
@@ -177,7 +187,9 @@ def test_joints_may_stand_in_any_order(tmp_path):
     order = np.random.default_rng(0).permutation(len(clip.names))
     new = np.argsort(order)
     shuffled = replace(
-        clip, positions=clip.positions[:, order], offsets=clip.offsets[order],
+        clip,
+        positions=clip.positions[:, order],
+        offsets=clip.offsets[order],
         names=tuple(clip.names[joint] for joint in order),
         parents=tuple(
             -1 if clip.parents[joint] < 0 else int(new[clip.parents[joint]]) for joint in order
@@ -226,8 +238,9 @@ def test_every_name_of_the_body_is_in_the_hierarchy(tmp_path):
     assert written.channels[0][:3] == ("xposition", "yposition", "zposition")
 
 
-@pytest.mark.parametrize("name", ["cmu_05_07", "cmu_60_02", "cmu_94_06", "cmu_lambada",
-                                  "rokoko_jesse_dance"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["cmu_05_07", "cmu_60_02", "cmu_94_06", "cmu_lambada", "rokoko_jesse_dance"]
+)
 def test_recorded_dances_come_back_within_millimetres(tmp_path, name):
     clip = read_skeleton(shared(f"npz/{name}.npz"))
     clip = clip.cut(max((run for run, _ in clip.good_runs()), key=len))

@@ -8,16 +8,39 @@ import numpy as np
 import pytest
 
 from dancenet.data.mocap.keypoints import (
-    BODY, BODY_PARENTS, COCO, OPENPOSE_25, Keypoints, read_keypoints, to_body,
+    BODY,
+    BODY_PARENTS,
+    COCO,
+    OPENPOSE_25,
+    Keypoints,
+    read_keypoints,
+    to_body,
 )
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.support.errors import UserError
 
 # Rows of a picture of 1000 pixels; a person of 800 pixels stands in it.
-HEIGHTS = {"nose": 110, "eye": 100, "ear": 105, "shoulder": 250, "elbow": 400, "wrist": 550,
-           "hip": 500, "knee": 700, "ankle": 880}  # fmt: skip
-WIDTHS = {"eye": 10, "ear": 20, "shoulder": 80, "elbow": 110, "wrist": 120, "hip": 50, "knee": 50,
-          "ankle": 50}  # fmt: skip
+HEIGHTS = {
+    "nose": 110,
+    "eye": 100,
+    "ear": 105,
+    "shoulder": 250,
+    "elbow": 400,
+    "wrist": 550,
+    "hip": 500,
+    "knee": 700,
+    "ankle": 880,
+}
+WIDTHS = {
+    "eye": 10,
+    "ear": 20,
+    "shoulder": 80,
+    "elbow": 110,
+    "wrist": 120,
+    "hip": 50,
+    "knee": 50,
+    "ankle": 50,
+}
 
 
 def place(name, x=500.0):
@@ -88,11 +111,16 @@ def read_keypoints_from(points):
     return Keypoints(points, COCO, None, 30.0, "-y", 0)
 
 
-@pytest.mark.parametrize("spelling", [
-    lambda name: name.replace("l_", "left_").replace("r_", "right_"),
-    lambda name: "".join(word.capitalize() for word in
-                         name.replace("l_", "left_").replace("r_", "right_").split("_")),
-])
+@pytest.mark.parametrize(
+    "spelling",
+    [
+        lambda name: name.replace("l_", "left_").replace("r_", "right_"),
+        lambda name: "".join(
+            word.capitalize()
+            for word in name.replace("l_", "left_").replace("r_", "right_").split("_")
+        ),
+    ],
+)
 def test_other_spellings_are_the_same_body(tmp_path, spelling):
     content = own([person()] * 3, names=[spelling(name) for name in COCO])
     assert read_skeleton(write(tmp_path, content)).names == BODY
@@ -180,29 +208,32 @@ def broken(**changes):
     return own([person()] * 3, **changes)
 
 
-@pytest.mark.parametrize("content, message", [
-    ({"a": 1}, "no keypoints that can be read"),
-    ([], "no keypoints that can be read"),
-    (broken(colour="red"), "unknown key 'colour'"),
-    (broken(dim=4), "says dim 4"),
-    (own([]), "holds no frame"),
-    (own([None]), "no frame in which anybody was seen"),
-    (own([person(), person()[:-1]]), "Frame 2 of .* has 16 points and should have 17"),
-    (own([[*person()[:-1], [1, 2, 3, 4]]]), 'Point 17 of frame 1 .* Say "dim": 3'),
-    (own([[*person()[:-1], ["x", 2]]]), "Point 17 of frame 1"),
-    (broken(fps=0), "says 0 frames per second"),
-    (broken(fps="fast"), "says 'fast' frames per second"),
-    (broken(names=["a"] * 17), "Two joints of .* have one name"),
-    (broken(names="abc"), "names in .* must be a list of words"),
-    (broken(parents=[0] * 3), "17 whole numbers"),
-    (broken(names=[f"p{i}" for i in range(17)], parents=[1, 0, *[0] * 15]), "make no skeleton"),
-    (broken(up="w"), "says up is 'w'"),
-    ([{"people": [{"pose_keypoints_2d": [1, 2]}]}], "not a list of x, y and score"),
-    ([{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}], "not made of numbers"),
-    ([{"people": []}], "no frame in which anybody was seen"),
-    ([openpose(person()), openpose(person()[:5])], "people with 5 and 17 points"),
-    ([{"image_id": "first", "keypoints": flat(person())}], "no number of a frame"),
-])
+@pytest.mark.parametrize(
+    "content, message",
+    [
+        ({"a": 1}, "no keypoints that can be read"),
+        ([], "no keypoints that can be read"),
+        (broken(colour="red"), "unknown key 'colour'"),
+        (broken(dim=4), "says dim 4"),
+        (own([]), "holds no frame"),
+        (own([None]), "no frame in which anybody was seen"),
+        (own([person(), person()[:-1]]), "Frame 2 of .* has 16 points and should have 17"),
+        (own([[*person()[:-1], [1, 2, 3, 4]]]), 'Point 17 of frame 1 .* Say "dim": 3'),
+        (own([[*person()[:-1], ["x", 2]]]), "Point 17 of frame 1"),
+        (broken(fps=0), "says 0 frames per second"),
+        (broken(fps="fast"), "says 'fast' frames per second"),
+        (broken(names=["a"] * 17), "Two joints of .* have one name"),
+        (broken(names="abc"), "names in .* must be a list of words"),
+        (broken(parents=[0] * 3), "17 whole numbers"),
+        (broken(names=[f"p{i}" for i in range(17)], parents=[1, 0, *[0] * 15]), "make no skeleton"),
+        (broken(up="w"), "says up is 'w'"),
+        ([{"people": [{"pose_keypoints_2d": [1, 2]}]}], "not a list of x, y and score"),
+        ([{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}], "not made of numbers"),
+        ([{"people": []}], "no frame in which anybody was seen"),
+        ([openpose(person()), openpose(person()[:5])], "people with 5 and 17 points"),
+        ([{"image_id": "first", "keypoints": flat(person())}], "no number of a frame"),
+    ],
+)
 def test_a_broken_file_says_what_is_broken(tmp_path, content, message):
     with pytest.raises(UserError, match=message):
         read_skeleton(write(tmp_path, content))

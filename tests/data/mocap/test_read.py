@@ -10,9 +10,9 @@ import pytest
 from motion_files import BODY, bvh_text, dancing, shared, still
 
 from dancenet.data.mocap.bvh import joint_positions, read_bvh
+from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.mocap.standing import read_motion
 from dancenet.data.motion.motion import JOINTS, PARENTS
-from dancenet.data.mocap.read import read_skeleton
 from dancenet.support.errors import UserError
 
 NAMES = tuple(name for name, _, _ in BODY)
@@ -57,8 +57,11 @@ def test_a_recording_keeps_its_own_joints_and_rest_pose_if_asked_to(tmp_path):
         f"{name}/end" for name in ("Head", "LeftHand", "RightHand", "LeftToeBase", "RightToeBase")
     }
     for joint, name in (("l_knee", "LeftLeg"), ("r_wrist", "RightHand"), ("pelvis", "Hips")):
-        assert np.allclose(clip.positions[:, clip.names.index(name)],
-                           body.positions[:, JOINTS.index(joint)], atol=1e-5)  # fmt: skip
+        assert np.allclose(
+            clip.positions[:, clip.names.index(name)],
+            body.positions[:, JOINTS.index(joint)],
+            atol=1e-5,
+        )
     shin = clip.names.index("LeftLeg")
     assert clip.names[clip.parents[shin]] == "LeftUpLeg"
     assert clip.offsets[shin] == pytest.approx([0, -0.42, 0])
@@ -119,8 +122,9 @@ def test_a_wrong_order_that_is_insisted_on_is_taken(tmp_path):
     assert clip.positions.shape == (25, 120, 3)
 
 
-@pytest.mark.parametrize("scale, name", [(100, "centimetres"), (1000, "millimetres"),
-                                         (0.01, "of ")])  # fmt: skip
+@pytest.mark.parametrize(
+    "scale, name", [(100, "centimetres"), (1000, "millimetres"), (0.01, "of ")]
+)
 def test_the_unit_of_unnamed_joints_is_measured_and_said(tmp_path, scale, name):
     clip = read_skeleton(save(tmp_path, markers() * scale), axes="TJ", frame_rate=30)
     assert any(f"lengths are taken to be {name}" in sentence for sentence in clip.warnings)
@@ -181,16 +185,25 @@ def test_markers_that_were_lost_for_long_or_at_an_end_make_bad_frames(tmp_path):
     assert np.isfinite(clip.positions).all()
 
 
-@pytest.mark.parametrize("array, message", [
-    (np.full((30, 25, 3), np.nan), "never says where joint_0 is"),
-    (np.where(np.arange(30)[:, None, None] % 2 == np.arange(25)[:, None] % 2, np.nan,
-              np.ones((30, 25, 3))), "in one place"),
-    (np.zeros((30, 25, 3)), "in one place"),
-    (np.zeros((30, 75)), r"must hold joint positions .* shape \(30, 75\)"),
-    (np.zeros((30, 25, 4)), "must hold joint positions"),
-    (np.zeros((0, 25, 3)), "holds no frame"),
-    (np.full((3, 25, 3), "a"), "no numbers"),
-])
+@pytest.mark.parametrize(
+    "array, message",
+    [
+        (np.full((30, 25, 3), np.nan), "never says where joint_0 is"),
+        (
+            np.where(
+                np.arange(30)[:, None, None] % 2 == np.arange(25)[:, None] % 2,
+                np.nan,
+                np.ones((30, 25, 3)),
+            ),
+            "in one place",
+        ),
+        (np.zeros((30, 25, 3)), "in one place"),
+        (np.zeros((30, 75)), r"must hold joint positions .* shape \(30, 75\)"),
+        (np.zeros((30, 25, 4)), "must hold joint positions"),
+        (np.zeros((0, 25, 3)), "holds no frame"),
+        (np.full((3, 25, 3), "a"), "no numbers"),
+    ],
+)
 def test_an_array_that_is_no_dance_is_refused(tmp_path, array, message):
     with pytest.raises(UserError, match=message):
         read_skeleton(save(tmp_path, array), axes="TJ")
@@ -230,19 +243,22 @@ def test_an_npz_that_has_our_joints_gives_them_in_order_or_its_own(tmp_path):
     assert read_skeleton(path, own=True).names == tuple(names)
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"pos": None}, "no array 'pos'"),
-    ({"fps": None}, "no array 'fps'"),
-    ({"fps": -1.0}, "one number above 0"),
-    ({"fps": np.nan}, "one number above 0"),
-    ({"pos": np.zeros((5, 25))}, "expected numbers"),
-    ({"pos": np.zeros((0, 25, 3))}, "holds no frame"),
-    ({"joints": np.array(["a"] * 25)}, "25 joints and 1 different names"),
-    ({"joints": np.array(["a", "b"])}, "25 joints and 2 different names"),
-    ({"parents": np.zeros(25, int)}, "make no skeleton"),
-    ({"offsets": np.zeros((3, 3))}, "offsets of"),
-    ({"ok": np.ones(3, bool)}, "'ok' of shape"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"pos": None}, "no array 'pos'"),
+        ({"fps": None}, "no array 'fps'"),
+        ({"fps": -1.0}, "one number above 0"),
+        ({"fps": np.nan}, "one number above 0"),
+        ({"pos": np.zeros((5, 25))}, "expected numbers"),
+        ({"pos": np.zeros((0, 25, 3))}, "holds no frame"),
+        ({"joints": np.array(["a"] * 25)}, "25 joints and 1 different names"),
+        ({"joints": np.array(["a", "b"])}, "25 joints and 2 different names"),
+        ({"parents": np.zeros(25, int)}, "make no skeleton"),
+        ({"offsets": np.zeros((3, 3))}, "offsets of"),
+        ({"ok": np.ones(3, bool)}, "'ok' of shape"),
+    ],
+)
 def test_an_npz_that_is_no_motion_says_what_is_wrong(tmp_path, changes, message):
     with pytest.raises(UserError, match=message):
         read_skeleton(write_npz(tmp_path, **changes))
@@ -259,17 +275,26 @@ def test_the_dance_of_fifty_five_joints_is_read():
     clip = read_skeleton(shared("dance.npy"))
     assert clip.positions.shape == (626, 55, 3) and clip.ok.mean() > 0.95
     said = " ".join(clip.warnings)
-    for words in ("(joints, frames, 3)", "30 frames/s are assumed", "scaled each by itself",
-                  "up is taken to be z"):  # fmt: skip
+    for words in (
+        "(joints, frames, 3)",
+        "30 frames/s are assumed",
+        "scaled each by itself",
+        "up is taken to be z",
+    ):
         assert words in said
     # A body is about as broad from the front as from the side, over a whole dance.
     across = np.ptp(clip.positions, axis=1).mean(axis=0)
     assert across[0] == pytest.approx(across[2], rel=0.15)
 
 
-@pytest.mark.parametrize("name, count", [
-    ("cmu_60_10_daz.bvh.gz", 57), ("cmu_05_03_icl.bvh.gz", 100), ("rokoko_jesse_dance.bvh.gz", 73),
-])
+@pytest.mark.parametrize(
+    "name, count",
+    [
+        ("cmu_60_10_daz.bvh.gz", 57),
+        ("cmu_05_03_icl.bvh.gz", 100),
+        ("rokoko_jesse_dance.bvh.gz", 73),
+    ],
+)
 def test_real_recordings_keep_their_own_joints(name, count):
     clip = read_skeleton(shared(f"raw/{name}"), own=True)
     body = read_motion(shared(f"raw/{name}"))

@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dancenet.data.motion.motion import JOINTS, PARENTS
 from dancenet.data.mocap.recordings import Labels, Recordings, mirrored, read_recordings
 from dancenet.data.motion.clip import SkeletonClip
+from dancenet.data.motion.motion import JOINTS, PARENTS
 from dancenet.support.errors import UserError
 
 
@@ -21,8 +21,13 @@ def make_clip(num_frames=90, fps=30.0, names=JOINTS, bad=(), seed=0, source="a.n
     ok = np.ones(num_frames, dtype=bool)
     ok[list(bad)] = False
     return SkeletonClip(
-        positions.astype(np.float32), fps, ok, tuple(names),
-        PARENTS if names == JOINTS else None, None, source,
+        positions.astype(np.float32),
+        fps,
+        ok,
+        tuple(names),
+        PARENTS if names == JOINTS else None,
+        None,
+        source,
     )
 
 
@@ -64,7 +69,8 @@ def test_a_part_between_two_glitches_that_is_too_short_is_named_and_left_out(tmp
 
 def test_recordings_of_all_rates_come_to_one(tmp_path):
     paths = [
-        write(tmp_path, "a.npz", num_frames=120, fps=60.0), write(tmp_path, "b.npz", fps=30.0),
+        write(tmp_path, "a.npz", num_frames=120, fps=60.0),
+        write(tmp_path, "b.npz", fps=30.0),
         write(tmp_path, "c.npz", num_frames=101, fps=100 / 3),
     ]
     found = read_recordings(paths)

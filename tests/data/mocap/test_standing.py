@@ -8,12 +8,11 @@ import re
 
 import numpy as np
 import pytest
-from motion_files import BODY, HIPS_HEIGHT, LANDMARKS, bvh_text, shared, standing, still
-from motion_files import AMC, ASF
+from motion_files import AMC, ASF, BODY, HIPS_HEIGHT, LANDMARKS, bvh_text, shared, standing, still
 
+from dancenet.data.mocap.joint_names import find_joints
 from dancenet.data.mocap.standing import body_size, good_frames, read_motion, whole_rate
 from dancenet.data.motion.motion import JOINTS, read_npz_clip
-from dancenet.data.mocap.joint_names import find_joints
 from dancenet.support.errors import UserError
 
 J = JOINTS.index
@@ -22,38 +21,68 @@ J = JOINTS.index
 SPELLINGS = {
     "mixamo": {name: f"mixamorig:{name}" for name, _, _ in BODY},
     "unreal": {
-        "Hips": "pelvis", "Spine": "spine_01", "Spine1": "spine_02", "Spine2": "spine_03",
-        "Neck": "neck_01", "Head": "head",
+        "Hips": "pelvis",
+        "Spine": "spine_01",
+        "Spine1": "spine_02",
+        "Spine2": "spine_03",
+        "Neck": "neck_01",
+        "Head": "head",
         **{
             f"{long}{name}": f"{other}_{short}"
             for long, short in (("Left", "l"), ("Right", "r"))
             for name, other in {
-                "Shoulder": "clavicle", "Arm": "upperarm", "ForeArm": "lowerarm", "Hand": "hand",
-                "UpLeg": "thigh", "Leg": "calf", "Foot": "foot", "ToeBase": "ball",
+                "Shoulder": "clavicle",
+                "Arm": "upperarm",
+                "ForeArm": "lowerarm",
+                "Hand": "hand",
+                "UpLeg": "thigh",
+                "Leg": "calf",
+                "Foot": "foot",
+                "ToeBase": "ball",
             }.items()
         },
     },
     "iclone": {
-        "Hips": "CC_Base_Hip", "Spine": "CC_Base_Waist", "Spine1": "CC_Base_Spine01",
-        "Spine2": "CC_Base_Spine02", "Neck": "CC_Base_NeckTwist01", "Head": "CC_Base_Head",
+        "Hips": "CC_Base_Hip",
+        "Spine": "CC_Base_Waist",
+        "Spine1": "CC_Base_Spine01",
+        "Spine2": "CC_Base_Spine02",
+        "Neck": "CC_Base_NeckTwist01",
+        "Head": "CC_Base_Head",
         **{
             f"{long}{name}": f"CC_Base_{short}_{other}"
             for long, short in (("Left", "L"), ("Right", "R"))
             for name, other in {
-                "Shoulder": "Clavicle", "Arm": "Upperarm", "ForeArm": "Forearm", "Hand": "Hand",
-                "UpLeg": "Thigh", "Leg": "Calf", "Foot": "Foot", "ToeBase": "ToeBase",
+                "Shoulder": "Clavicle",
+                "Arm": "Upperarm",
+                "ForeArm": "Forearm",
+                "Hand": "Hand",
+                "UpLeg": "Thigh",
+                "Leg": "Calf",
+                "Foot": "Foot",
+                "ToeBase": "ToeBase",
             }.items()
         },
     },
     "daz": {
-        "Hips": "hip", "Spine": "lower", "Spine1": "abdomen", "Spine2": "chest",
-        "Neck": "neck", "Head": "head",
+        "Hips": "hip",
+        "Spine": "lower",
+        "Spine1": "abdomen",
+        "Spine2": "chest",
+        "Neck": "neck",
+        "Head": "head",
         **{
             f"{long}{name}": f"{short}{other}"
             for long, short in (("Left", "l"), ("Right", "r"))
             for name, other in {
-                "Shoulder": "Collar", "Arm": "Shldr", "ForeArm": "ForeArm", "Hand": "Hand",
-                "UpLeg": "Thigh", "Leg": "Shin", "Foot": "Foot", "ToeBase": "Toe",
+                "Shoulder": "Collar",
+                "Arm": "Shldr",
+                "ForeArm": "ForeArm",
+                "Hand": "Hand",
+                "UpLeg": "Thigh",
+                "Leg": "Shin",
+                "Foot": "Foot",
+                "ToeBase": "Toe",
             }.items()
         },
     },
@@ -63,28 +92,48 @@ SPELLINGS = {
             f"{long}{name}": f"{long[0]}_{other}"
             for long in ("Left", "Right")
             for name, other in {
-                "Shoulder": "Collar", "Arm": "Shoulder", "ForeArm": "Elbow", "Hand": "Wrist",
-                "UpLeg": "Hip", "Leg": "Knee", "Foot": "Ankle", "ToeBase": "Foot",
+                "Shoulder": "Collar",
+                "Arm": "Shoulder",
+                "ForeArm": "Elbow",
+                "Hand": "Wrist",
+                "UpLeg": "Hip",
+                "Leg": "Knee",
+                "Foot": "Ankle",
+                "ToeBase": "Foot",
             }.items()
         },
     },
     "biped": {
         name: re.sub("^(Bip01) (Left|Right) ", lambda match: f"Bip01 {match.group(2)[0]} ", other)
         for name, other in {
-            name: "Bip01 " + re.sub("^(Left|Right)", r"\1 ", name).replace("UpLeg", "Thigh")
-            .replace(" Arm", " UpperArm").replace(" Leg", " Calf").replace("ToeBase", "Toe0")
+            name: "Bip01 "
+            + re.sub("^(Left|Right)", r"\1 ", name)
+            .replace("UpLeg", "Thigh")
+            .replace(" Arm", " UpperArm")
+            .replace(" Leg", " Calf")
+            .replace("ToeBase", "Toe0")
             for name, _, _ in BODY
         }.items()
     },
     "joints": {
-        "LeftShoulder": "LeftCollar", "LeftArm": "LeftShoulder", "LeftForeArm": "LeftElbow",
-        "LeftHand": "LeftWrist", "LeftUpLeg": "LeftHip", "LeftLeg": "LeftKnee",
-        "LeftFoot": "LeftAnkle", "LeftToeBase": "LeftToe",
-        "RightShoulder": "RightCollar", "RightArm": "RightShoulder", "RightForeArm": "RightElbow",
-        "RightHand": "RightWrist", "RightUpLeg": "RightHip", "RightLeg": "RightKnee",
-        "RightFoot": "RightAnkle", "RightToeBase": "RightToe",
+        "LeftShoulder": "LeftCollar",
+        "LeftArm": "LeftShoulder",
+        "LeftForeArm": "LeftElbow",
+        "LeftHand": "LeftWrist",
+        "LeftUpLeg": "LeftHip",
+        "LeftLeg": "LeftKnee",
+        "LeftFoot": "LeftAnkle",
+        "LeftToeBase": "LeftToe",
+        "RightShoulder": "RightCollar",
+        "RightArm": "RightShoulder",
+        "RightForeArm": "RightElbow",
+        "RightHand": "RightWrist",
+        "RightUpLeg": "RightHip",
+        "RightLeg": "RightKnee",
+        "RightFoot": "RightAnkle",
+        "RightToeBase": "RightToe",
     },
-}  # fmt: skip
+}
 
 
 def write(tmp_path, text, name="dance.bvh"):
@@ -159,8 +208,10 @@ def test_a_unit_that_is_given_is_used(tmp_path):
     assert clip.positions[0, J("pelvis"), 1] == pytest.approx(2 * HIPS_HEIGHT / 100, abs=1e-4)
 
 
-@pytest.mark.parametrize("turn, up", [("0 90 0", "z"), ("0 -90 0", "-z"), ("-90 0 0", "x"),
-                                      ("90 0 0", "-x"), ("180 0 0", "-y")])  # fmt: skip
+@pytest.mark.parametrize(
+    "turn, up",
+    [("0 90 0", "z"), ("0 -90 0", "-z"), ("-90 0 0", "x"), ("90 0 0", "-x"), ("180 0 0", "-y")],
+)
 def test_up_is_where_the_head_is(tmp_path, turn, up):
     values = still(5)
     values[:, 1] = 0

@@ -15,9 +15,9 @@ def swaying(amplitude, fps, seconds=6.0, hertz=1.0):
     places = standing()
     pose = np.array([places[LANDMARKS[joint]] + [0, HIPS_HEIGHT, 0] for joint in JOINTS]) / 100
     positions = np.tile(pose, (int(seconds * fps), 1, 1))
-    positions[..., 2] += amplitude * np.sin(2 * np.pi * hertz * np.arange(len(positions)) / fps)[
-        :, None
-    ]
+    positions[..., 2] += (
+        amplitude * np.sin(2 * np.pi * hertz * np.arange(len(positions)) / fps)[:, None]
+    )
     return positions
 
 

@@ -11,13 +11,15 @@ from dancenet.data.motion.motion import JOINTS, PARENTS, read_npz_clip
 from dancenet.data.motion.tree import check_tree
 
 # Bones of the limbs: in a trunk several trees are as rigid as the true one.
-LIMBS = [j for j, name in enumerate(JOINTS) if name[2:] in ("elbow", "wrist", "knee", "ankle",
-                                                            "toe")]  # fmt: skip
+LIMBS = [
+    j for j, name in enumerate(JOINTS) if name[2:] in ("elbow", "wrist", "knee", "ankle", "toe")
+]
 
 
 def edges(parents, joints=None):
     return {
-        frozenset((joint, parent)) for joint, parent in enumerate(parents)
+        frozenset((joint, parent))
+        for joint, parent in enumerate(parents)
         if parent >= 0 and (joints is None or joint in joints)
     }
 
@@ -36,8 +38,9 @@ def chain(num_frames=300, num_joints=7, seed=0):
 def test_a_chain_of_rigid_bones_is_found_whatever_the_order_of_its_joints():
     order = np.array([3, 0, 6, 1, 5, 2, 4])
     parents = infer_parents(chain()[:, order])
-    expected = {frozenset((int(np.argmax(order == a)), int(np.argmax(order == a + 1))))
-                for a in range(6)}  # fmt: skip
+    expected = {
+        frozenset((int(np.argmax(order == a)), int(np.argmax(order == a + 1)))) for a in range(6)
+    }
     assert edges(parents) == expected
     check_tree(parents, 7)
 
@@ -49,8 +52,9 @@ def test_frames_that_are_not_finite_do_not_matter():
     assert edges(infer_parents(positions)) == edges(expected)
 
 
-@pytest.mark.parametrize("name", ["cmu_05_11", "cmu_60_10", "cmu_94_13", "cmu_lambada",
-                                  "rokoko_jesse_dance"])  # fmt: skip
+@pytest.mark.parametrize(
+    "name", ["cmu_05_11", "cmu_60_10", "cmu_94_13", "cmu_lambada", "rokoko_jesse_dance"]
+)
 def test_the_bones_of_recorded_dances_are_found(name):
     clip = read_npz_clip(shared(f"npz/{name}.npz"))
     found = edges(infer_parents(clip.positions[clip.ok]))

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from dancenet.data.motion.motion import JOINTS, PARENTS, MotionClip
-from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
-from dancenet.data.motion.tree import check_tree, top_down
 from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
+from dancenet.data.motion.motion import JOINTS, PARENTS, MotionClip
+from dancenet.data.motion.tree import check_tree, top_down
 from dancenet.support.errors import UserError
 
 
@@ -18,23 +18,31 @@ def make_clip(num_frames=40, source="a.npz", **changes):
     rng = np.random.default_rng(0)
     values = {
         "positions": rng.normal(size=(num_frames, 3, 3)).astype(np.float32),
-        "fps": 30.0, "ok": np.ones(num_frames, bool), "names": ("hip", "knee", "foot"),
-        "parents": (-1, 0, 1), "offsets": None, "source": source, **changes,
+        "fps": 30.0,
+        "ok": np.ones(num_frames, bool),
+        "names": ("hip", "knee", "foot"),
+        "parents": (-1, 0, 1),
+        "offsets": None,
+        "source": source,
+        **changes,
     }
     return SkeletonClip(**values)
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"positions": np.zeros((40, 4, 3), np.float32)}, "must be .T, 3, 2 or 3"),
-    ({"positions": np.full((40, 3, 3), np.nan, np.float32)}, "finite"),
-    ({"ok": np.ones(3, bool)}, r"ok must be \(40,\)"),
-    ({"fps": 0.0}, "above 0"),
-    ({"names": ("hip", "hip", "foot")}, "a name of its own"),
-    ({"parents": (-1, 2, 1)}, "circle"),
-    ({"parents": (-1, -1, 1)}, "one root"),
-    ({"parents": (-1, 0, 7)}, "joints of the skeleton"),
-    ({"offsets": np.zeros((2, 3))}, "offsets must be"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"positions": np.zeros((40, 4, 3), np.float32)}, "must be .T, 3, 2 or 3"),
+        ({"positions": np.full((40, 3, 3), np.nan, np.float32)}, "finite"),
+        ({"ok": np.ones(3, bool)}, r"ok must be \(40,\)"),
+        ({"fps": 0.0}, "above 0"),
+        ({"names": ("hip", "hip", "foot")}, "a name of its own"),
+        ({"parents": (-1, 2, 1)}, "circle"),
+        ({"parents": (-1, -1, 1)}, "one root"),
+        ({"parents": (-1, 0, 7)}, "joints of the skeleton"),
+        ({"offsets": np.zeros((2, 3))}, "offsets must be"),
+    ],
+)
 def test_a_clip_that_cannot_be_is_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         make_clip(**changes)
@@ -87,14 +95,25 @@ def test_clips_of_one_skeleton_belong_together():
     check_same_skeleton([make_clip(), make_clip(20, "b.npz")])
 
 
-@pytest.mark.parametrize("changes, message", [
-    ({"positions": np.zeros((40, 3, 2), np.float32)},
-     "b.bvh has places in 2 dimensions and a.npz in 3"),
-    ({"names": ("hip", "knee", "toe")}, "b.bvh has a joint 'toe' where a.npz has 'foot'"),
-    ({"parents": (-1, 0, 0)}, "joints of b.bvh hang on others than those of a.npz"),
-    ({"positions": np.zeros((40, 2, 3), np.float32), "names": ("hip", "knee"),
-      "parents": (-1, 0)}, "b.bvh has 2 joints and a.npz has 3"),
-])
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        (
+            {"positions": np.zeros((40, 3, 2), np.float32)},
+            "b.bvh has places in 2 dimensions and a.npz in 3",
+        ),
+        ({"names": ("hip", "knee", "toe")}, "b.bvh has a joint 'toe' where a.npz has 'foot'"),
+        ({"parents": (-1, 0, 0)}, "joints of b.bvh hang on others than those of a.npz"),
+        (
+            {
+                "positions": np.zeros((40, 2, 3), np.float32),
+                "names": ("hip", "knee"),
+                "parents": (-1, 0),
+            },
+            "b.bvh has 2 joints and a.npz has 3",
+        ),
+    ],
+)
 def test_mixed_skeletons_are_refused_by_name(changes, message):
     with pytest.raises(UserError, match=message + ".*One model dances with one skeleton"):
         check_same_skeleton([make_clip(), make_clip(source="b.bvh", **changes)])

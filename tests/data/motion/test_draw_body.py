@@ -21,9 +21,9 @@ def turn(positions, degrees):
     """Turns a body about the vertical, from z towards x."""
     angle = np.deg2rad(degrees)
     x, y, z = np.moveaxis(positions, -1, 0)
-    return np.stack([
-        x * np.cos(angle) + z * np.sin(angle), y, z * np.cos(angle) - x * np.sin(angle)
-    ], axis=-1).astype(np.float32)
+    return np.stack(
+        [x * np.cos(angle) + z * np.sin(angle), y, z * np.cos(angle) - x * np.sin(angle)], axis=-1
+    ).astype(np.float32)
 
 
 def walk(seconds=6.0, speed=1.5, fps=30.0):
@@ -101,8 +101,13 @@ def test_the_head_is_about_an_eighth_of_the_height():
 
 
 def test_limbs_have_volume_and_no_part_is_detached():
-    moved = {"l_elbow": (0.45, 1.45, 0), "l_wrist": (0.62, 1.66, 0), "l_knee": (0.35, 0.72, 0.1),
-             "l_ankle": (0.30, 0.32, 0), "l_toe": (0.36, 0.22, 0.08)}  # fmt: skip
+    moved = {
+        "l_elbow": (0.45, 1.45, 0),
+        "l_wrist": (0.62, 1.66, 0),
+        "l_knee": (0.35, 0.72, 0.1),
+        "l_ankle": (0.30, 0.32, 0),
+        "l_toe": (0.36, 0.22, 0.08),
+    }
     picture = dark(stand(1, **moved))[0].astype(np.uint8)
     assert cv2.connectedComponents(picture, connectivity=8)[0] == 2
     # A stick two pixels wide would not outlast an erosion by two pixels.

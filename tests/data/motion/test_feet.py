@@ -58,9 +58,7 @@ def test_a_dance_whose_feet_stand_keeps_its_way():
 def test_poses_and_heights_are_not_touched():
     sliding = walker(slide=0.4)
     planted = plant_feet(sliding, 30.0, FEET, REST)
-    np.testing.assert_allclose(
-        planted - planted[:, :1], sliding - sliding[:, :1], atol=1e-5
-    )
+    np.testing.assert_allclose(planted - planted[:, :1], sliding - sliding[:, :1], atol=1e-5)
     np.testing.assert_array_equal(planted[..., 1], sliding[..., 1])
     np.testing.assert_array_equal(planted[0], sliding[0])
 

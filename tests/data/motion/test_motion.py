@@ -47,9 +47,7 @@ def test_an_accelerated_motion_is_resampled_without_error():
     clip = make_clip(polynomial(np.arange(51) / 50, 0.0, 1.0, -3.0), fps=50)
     slow = clip.resample(30)
     times = np.arange(slow.num_frames) / 30
-    assert np.allclose(
-        slow.positions[1:-1], polynomial(times, 0.0, 1.0, -3.0)[1:-1], atol=1e-5
-    )
+    assert np.allclose(slow.positions[1:-1], polynomial(times, 0.0, 1.0, -3.0)[1:-1], atol=1e-5)
 
 
 def test_a_whole_fraction_of_the_rate_takes_recorded_frames():
@@ -85,8 +83,14 @@ def test_runs_end_at_glitches_and_say_whether_they_are_long_enough():
 def test_a_file_is_read_with_its_joints_in_any_order(tmp_path):
     positions = np.random.default_rng(0).normal(size=(5, 20, 3)).astype(np.float32)
     names = ["tail", *reversed(JOINTS)]
-    clip = read_npz_clip(write(tmp_path / "a.npz", pos=positions, joints=np.array(names),
-                               ok=np.array([1, 1, 0, 1, 1], bool)))
+    clip = read_npz_clip(
+        write(
+            tmp_path / "a.npz",
+            pos=positions,
+            joints=np.array(names),
+            ok=np.array([1, 1, 0, 1, 1], bool),
+        )
+    )
     assert np.array_equal(clip.positions, positions[:, :0:-1])
     assert (clip.fps, clip.source, clip.warnings) == (30.0, "a.npz", ())
     assert clip.ok.tolist() == [True, True, False, True, True]
@@ -101,17 +105,20 @@ def test_frames_that_are_no_numbers_are_marked_and_named(tmp_path):
     assert "1 of 5 frames" in clip.warnings[0]
 
 
-@pytest.mark.parametrize(("arrays", "message"), [
-    ({"pos": None}, "no array 'pos'"),
-    ({"fps": None}, "no array 'fps'"),
-    ({"fps": -1.0}, "must be above 0"),
-    ({"fps": np.array(["fast"])}, "one number as fps"),
-    ({"joints": np.array(["hip"] * 19)}, "has no joint pelvis"),
-    ({"pos": np.zeros((5, 19, 2))}, "expected floats"),
-    ({"pos": np.zeros((0, 19, 3))}, "at least one frame"),
-    ({"pos": np.full((5, 19, 3), np.nan)}, "no frame of finite positions"),
-    ({"ok": np.ones(4, bool)}, "'ok' of shape"),
-])
+@pytest.mark.parametrize(
+    ("arrays", "message"),
+    [
+        ({"pos": None}, "no array 'pos'"),
+        ({"fps": None}, "no array 'fps'"),
+        ({"fps": -1.0}, "must be above 0"),
+        ({"fps": np.array(["fast"])}, "one number as fps"),
+        ({"joints": np.array(["hip"] * 19)}, "has no joint pelvis"),
+        ({"pos": np.zeros((5, 19, 2))}, "expected floats"),
+        ({"pos": np.zeros((0, 19, 3))}, "at least one frame"),
+        ({"pos": np.full((5, 19, 3), np.nan)}, "no frame of finite positions"),
+        ({"ok": np.ones(4, bool)}, "'ok' of shape"),
+    ],
+)
 def test_a_file_that_is_no_motion_says_what_is_wrong(tmp_path, arrays, message):
     with pytest.raises(UserError, match=message):
         read_npz_clip(write(tmp_path / "a.npz", **arrays))

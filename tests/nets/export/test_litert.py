@@ -10,10 +10,10 @@ from export_models import make_folder
 from whole_model import DANCERS, STRETCH, STRETCHES, write_whole_model
 
 from dancenet.model.config import DancerConfig, VaeConfig
-from dancenet.support.errors import MissingExtra, UserError
 from dancenet.nets.export import litert
-from dancenet.nets.export.parity import Networks
 from dancenet.nets.export.onnx import ParityError
+from dancenet.nets.export.parity import Networks
+from dancenet.support.errors import MissingExtra, UserError
 
 pytest.importorskip("ai_edge_litert")
 
@@ -35,8 +35,11 @@ Whole = tuple[Networks, Path, litert.Exported]
 
 def test_every_network_is_written_in_every_precision(whole: Whole) -> None:
     _, to, exported = whole
-    expected = {f"{part}_{kind}.tflite" for part in ("encoder", "decoder", "step")
-                for kind in litert.PRECISIONS} | {"scaler.tflite"}
+    expected = {
+        f"{part}_{kind}.tflite"
+        for part in ("encoder", "decoder", "step")
+        for kind in litert.PRECISIONS
+    } | {"scaler.tflite"}
     assert {row.name for row in exported.written} == expected
     assert not exported.left_out
     assert {path.name for path in to.iterdir()} == expected | {"signatures.md"}
@@ -62,7 +65,8 @@ def test_names_of_inputs_and_outputs_survive(whole: Whole) -> None:
         "encoder": ("encode", {"frames"}, {"z_mean", "z_log_var"}),
         "decoder": ("decode", {"latents"}, {"frames"}),
         "step": (
-            "step", {"vectors", *states},
+            "step",
+            {"vectors", *states},
             {"pi_logits", "mu", "sigma", *(f"next_{name}" for name in states)},
         ),
     }
@@ -110,9 +114,11 @@ def test_what_the_means_owe_to_the_last_steps_is_not_rounded_to_8_bits(tmp_path:
         plain = litert.tensorflow_graphs.Step(networks.dancer, exact_line=exact)
         (function,) = litert.step_function(networks, "int8")
         path = tmp_path / f"step_{exact}.tflite"
-        path.write_bytes(litert.convert(
-            [litert.Function("step", function.inputs, plain.named, plain.variables)], "int8"
-        ))
+        path.write_bytes(
+            litert.convert(
+                [litert.Function("step", function.inputs, plain.named, plain.variables)], "int8"
+            )
+        )
         state = dict(zip(networks.state_names, networks.step_model.initial_state(16)))
         given = litert.LiteRt(path, "step")(vectors=networks.walk[0], **state)
         mixture = litert.Mixture(given["pi_logits"], given["mu"], given["sigma"])
@@ -127,7 +133,8 @@ def test_a_file_that_needs_operators_of_tensorflow_is_refused(tmp_path: Path) ->
     with litert.terminal.quiet_import():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
         converter.target_spec.supported_ops = [
-            tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS
+            tf.lite.OpsSet.TFLITE_BUILTINS,
+            tf.lite.OpsSet.SELECT_TF_OPS,
         ]
         path = tmp_path / "flex.tflite"
         path.write_bytes(converter.convert())

@@ -8,13 +8,14 @@ import pytest
 from export_models import SMALL_VAE, make_folder
 
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
-from dancenet.support.errors import UserError
 from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
 from dancenet.nets.export import onnx as export
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.sequence.mixture import sample_from_draws
+from dancenet.support.errors import UserError
+
 
 @pytest.mark.parametrize("network", ["lean", "dancenet"])
 def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
@@ -38,22 +39,52 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
         DancerConfig(dim=5, units=8, num_mixtures=1, layers=3, dropout=0.2, head="mse"),
         DancerConfig(dim=5, units=8, num_mixtures=1, predict="place", steps_seen=2, head="mse"),
         DancerConfig(
-            network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
-            dropout=0.4, predict="place", recurrent_activation="hard_sigmoid_2018",
+            network="dancenet",
+            dim=4,
+            units=8,
+            layers=3,
+            num_mixtures=4,
+            dense_units=10,
+            dropout=0.4,
+            predict="place",
+            recurrent_activation="hard_sigmoid_2018",
         ),
         DancerConfig(
-            network="dancenet", dim=4, units=8, layers=3, num_mixtures=4, dense_units=10,
-            predict="place", recurrent_activation="hard_sigmoid_2018", look_back=1,
+            network="dancenet",
+            dim=4,
+            units=8,
+            layers=3,
+            num_mixtures=4,
+            dense_units=10,
+            predict="place",
+            recurrent_activation="hard_sigmoid_2018",
+            look_back=1,
         ),
         DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2, styles=("a", "b", "c")),
         DancerConfig(dim=5, units=8, num_mixtures=3, styles=("a", "b", "c")),
         DancerConfig(
-            dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1,
+            dim=4,
+            units=8,
+            layers=2,
+            num_mixtures=4,
+            predict="place",
+            look_back=1,
             styles=("a", "b"),
         ),
     ],
-    ids=["step", "steps seen", "place", "place, steps seen", "mse", "mse, place",
-         "2018, sequences", "2018", "styles", "styles and places", "styles alone"],
+    ids=[
+        "step",
+        "steps seen",
+        "place",
+        "place, steps seen",
+        "mse",
+        "mse, place",
+        "2018, sequences",
+        "2018",
+        "styles",
+        "styles and places",
+        "styles alone",
+    ],
 )
 def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)
@@ -225,7 +256,11 @@ def test_a_graph_that_differs_from_keras_is_not_written(
     assert (folder / "decoder.onnx").read_bytes() == b"an older graph"
     names = {path.name for path in folder.path.iterdir()}
     assert names == {
-        "config.json", "training", "vae.weights.h5", "dancer.weights.h5", "decoder.onnx"
+        "config.json",
+        "training",
+        "vae.weights.h5",
+        "dancer.weights.h5",
+        "decoder.onnx",
     }
 
 

@@ -9,20 +9,22 @@ import pytest
 from small_skeleton import STRETCH, STRETCHES, small_clip, write_small_skeleton_model
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
-from dancenet.support.errors import UserError
 from dancenet.nets.export import litert, saved_model
-from dancenet.nets.export.parity import Comparison, Networks, largest_difference
 from dancenet.nets.export.onnx import JOINT_TOLERANCE
+from dancenet.nets.export.parity import Comparison, Networks, largest_difference
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import generate
+from dancenet.support.errors import UserError
 from scripts import export as script
 
 tf = pytest.importorskip("tensorflow")
 
-from dancenet.nets.export import tensorflow_layers as tensorflow_graphs  # noqa: E402
+from dancenet.nets.export import tensorflow_layers as tensorflow_graphs
 
 KINDS = {
-    "every coordinate": (False, 1.0), "directions": (False, 0.9), "a picture": (True, 1.0),
+    "every coordinate": (False, 1.0),
+    "directions": (False, 0.9),
+    "a picture": (True, 1.0),
     "directions of a picture": (True, 0.9),
 }
 
@@ -93,7 +95,11 @@ def test_without_chance_a_saved_model_dances_joints_as_we_do(whole: Whole) -> No
     assert networks.seeds is not None and networks.codec is not None
     style = np.array([[1, 0], [0.3, 0.7], [0, 0]], np.float32)
     made = generate(
-        networks.step_model, networks.seeds, 20, [np.random.default_rng(0)] * STRETCHES, 0.0,
+        networks.step_model,
+        networks.seeds,
+        20,
+        [np.random.default_rng(0)] * STRETCHES,
+        0.0,
         style=style,
     )
     expected = np.stack(list(made), axis=1)
@@ -139,7 +145,10 @@ def test_litert_files_of_joints_are_keras_and_the_codec(tmp_path: Path, flat: bo
     assert networks.codec is not None and networks.seeds is not None
     exported = litert.export_litert(networks, folder / "litert")
     assert [row.name for row in exported.written] == [
-        "step_float32.tflite", "step_float16.tflite", "step_int8.tflite", "joints.tflite"
+        "step_float32.tflite",
+        "step_float16.tflite",
+        "step_int8.tflite",
+        "joints.tflite",
     ]
     rows = {row.name: row for row in exported.written}
     assert rows["joints.tflite"].error < rows["joints.tflite"].limit == JOINT_TOLERANCE

@@ -77,8 +77,10 @@ def test_upsampling_and_a_convolution_become_one_and_the_border_is_exact() -> No
 
 def test_without_folding_every_layer_is_there_and_the_result_is_the_same() -> None:
     parts = [
-        layers.Dense(9), layers.Conv2D(4, 3, padding="same", activation="relu"),
-        layers.UpSampling2D(2), layers.Conv2D(1, 3, padding="same"),
+        layers.Dense(9),
+        layers.Conv2D(4, 3, padding="same", activation="relu"),
+        layers.UpSampling2D(2),
+        layers.Conv2D(1, 3, padding="same"),
     ]
     model = line((5, 7, 3), *parts)
     folded, plain = compare(model, (5, 7, 3)), compare(model, (5, 7, 3), fold=False)
@@ -118,7 +120,9 @@ def test_flatten_keeps_the_order_of_keras_without_a_transpose() -> None:
 
 def test_reshape_keeps_the_order_of_keras() -> None:
     parts = [
-        layers.Dense(4 * 6 * 3, activation="relu"), layers.Reshape((4, 6, 3)), layers.Conv2D(2, 3)
+        layers.Dense(4 * 6 * 3, activation="relu"),
+        layers.Reshape((4, 6, 3)),
+        layers.Conv2D(2, 3),
     ]
     compare(line((5,), *parts), (5,))
     compare(line((24,), layers.Reshape((2, 4, 3)), layers.Conv2D(2, 1)), (24,))
@@ -129,9 +133,7 @@ def test_reshape_keeps_the_order_of_keras() -> None:
 def test_a_linear_dense_layer_goes_into_the_convolution_and_the_border_is_exact(
     padding: str, kernel: int, stride: int
 ) -> None:
-    parts = [
-        layers.Dense(9), layers.Conv2D(2, kernel, stride, padding=padding, activation="relu")
-    ]
+    parts = [layers.Dense(9), layers.Conv2D(2, kernel, stride, padding=padding, activation="relu")]
     kinds = compare(line((6, 7, 3), *parts), (6, 7, 3))
     assert kinds.count("Conv") == 1
 
@@ -170,8 +172,12 @@ def test_folding_a_dense_layer_without_a_bias_leaves_one_bias_everywhere() -> No
 
 def test_a_layer_without_a_bias_and_one_that_drops_out() -> None:
     compare(
-        line((4, 5, 3), layers.Conv2D(6, 3, use_bias=False), layers.Dropout(0.5),
-             layers.Conv2DTranspose(2, 4, strides=2, padding="same", use_bias=False)),
+        line(
+            (4, 5, 3),
+            layers.Conv2D(6, 3, use_bias=False),
+            layers.Dropout(0.5),
+            layers.Conv2DTranspose(2, 4, strides=2, padding="same", use_bias=False),
+        ),
         (4, 5, 3),
     )
 

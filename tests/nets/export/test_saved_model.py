@@ -11,12 +11,12 @@ from whole_model import STRETCHES, write_whole_model
 
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model.config import VaeConfig
+from dancenet.nets.export import saved_model
+from dancenet.nets.export.onnx import ParityError
+from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.sequence.generate import generate
 from dancenet.support.errors import UserError
 from dancenet.support.files import write_npz
-from dancenet.nets.export import saved_model
-from dancenet.nets.export.parity import Comparison, Networks
-from dancenet.nets.export.onnx import ParityError
-from dancenet.sequence.generate import generate
 
 BOTH = ("vae", "dancer")
 SETTINGS = {"temperature": 1.0, "seed": 7, "settle": 0}
@@ -73,7 +73,11 @@ def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
     run = saved_model.load(version)
     style = np.array([[1, 0], [0.5, 0.5], [0, 0]], np.float32)
     made = generate(
-        networks.step_model, networks.seeds, 12, [np.random.default_rng(0)] * STRETCHES, 0.0,
+        networks.step_model,
+        networks.seeds,
+        12,
+        [np.random.default_rng(0)] * STRETCHES,
+        0.0,
         style=style,
     )
     expected = np.stack(list(made), axis=1)
@@ -162,7 +166,9 @@ def test_a_fresh_process_needs_tensorflow_alone(whole: Whole, tmp_path: Path) ->
     vectors = networks.walk[0]
     states = dict(zip(networks.state_names, networks.step_model.initial_state(len(vectors))))
     write_npz(
-        tmp_path / "given.npz", frames=networks.frames[:3], vectors=vectors,
+        tmp_path / "given.npz",
+        frames=networks.frames[:3],
+        vectors=vectors,
         **{f"state/{name}": value for name, value in states.items()},
     )
     program = (

@@ -13,17 +13,15 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 pytest.importorskip("tensorboard", reason="the board needs the extra 'train'")
 
-from dancenet.support import files  # noqa: E402
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.codecs.latents import Latents  # noqa: E402
-from dancenet.model.config import ModelConfig, VaeConfig  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.nets.dancer import KerasStepModel, load_dancer  # noqa: E402
-from dancenet.nets.training.windows import WindowData  # noqa: E402
-from dancenet.nets.training.dataset import Material  # noqa: E402
-from dancenet.nets.training.loop import TrainOptions  # noqa: E402
-from dancenet.nets.training.dancer import (  # noqa: E402
+from tensorboard_files import read_board, read_projector
+from workplaces import FLAGS, figure_of_eight
+
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.latents import Latents
+from dancenet.model.config import ModelConfig, VaeConfig
+from dancenet.model.folder import ModelFolder
+from dancenet.nets.dancer import KerasStepModel, load_dancer
+from dancenet.nets.training.dancer import (
     DENSITY_NOTE,
     DancerOptions,
     _fast_step,
@@ -31,22 +29,38 @@ from dancenet.nets.training.dancer import (  # noqa: E402
     train_dancer,
     try_dancing,
 )
-from dancenet.runtime.onnx import OnnxStepModel  # noqa: E402
-from dancenet.sequence.mixture import Mixture  # noqa: E402
-from dancenet.sequence.generate import generate  # noqa: E402
-from scripts.train_dancer import main  # noqa: E402
-from workplaces import FLAGS, figure_of_eight  # noqa: E402
-from tensorboard_files import read_board, read_projector  # noqa: E402
+from dancenet.nets.training.dataset import Material
+from dancenet.nets.training.loop import TrainOptions
+from dancenet.nets.training.windows import WindowData
+from dancenet.runtime.onnx import OnnxStepModel
+from dancenet.sequence.generate import generate
+from dancenet.sequence.mixture import Mixture
+from dancenet.support import files
+from dancenet.support.errors import UserError
+from scripts.train_dancer import main
 
 OPTIONS = DancerOptions(units=16, num_mixtures=2, look_back=12, stride=6, batch_size=8)
 EPOCHS = TrainOptions(epochs=2, warm_up_steps=2, learning_rate=1e-2)
+
+
 def plain(vectors: np.ndarray) -> Material:
     """Returns one clip at 25 frames/s as what a dancer learns from."""
     return Material(
-        vectors, [range(len(vectors))], [], ["a"], [], 25.0, "latents", vectors.shape[1],
-        np.ones(vectors.shape[1]), (), None, lambda path: None,
+        vectors,
+        [range(len(vectors))],
+        [],
+        ["a"],
+        [],
+        25.0,
+        "latents",
+        vectors.shape[1],
+        np.ones(vectors.shape[1]),
+        (),
+        None,
+        lambda path: None,
         lambda options: WindowData(vectors, options),
-        [range(len(vectors))], [],
+        [range(len(vectors))],
+        [],
     )
 
 
@@ -69,7 +83,11 @@ def test_the_script_leaves_a_dancer_that_the_export_can_use(
     folder.check()
     place = folder.training / "dancer"
     assert {path.name for path in place.iterdir()} == {
-        "checkpoint.npz", "best.npz", "log.jsonl", "loss.png", "tensorboard",
+        "checkpoint.npz",
+        "best.npz",
+        "log.jsonl",
+        "loss.png",
+        "tensorboard",
     }
     assert len((place / "log.jsonl").read_text().splitlines()) == 2
     record = config.training["dancer"]
@@ -95,9 +113,22 @@ def test_the_board_has_the_figures_of_every_epoch_and_vectors_of_real_and_new_da
     place = folder.training / "dancer" / "tensorboard"
     board = read_board(place)
     assert {
-        "loss", "val_loss", "jerk", "objective", "gradient_norm", "gradient_norm_max",
-        "mixture/entropy", "mixture/entropy_share", "mixture/components_used", "mixture/sigma_05",
-        "mixture/sigma_50", "mixture/sigma_95", "path/jerk", "path/jerk_real", "won/00", "won/01",
+        "loss",
+        "val_loss",
+        "jerk",
+        "objective",
+        "gradient_norm",
+        "gradient_norm_max",
+        "mixture/entropy",
+        "mixture/entropy_share",
+        "mixture/components_used",
+        "mixture/sigma_05",
+        "mixture/sigma_50",
+        "mixture/sigma_95",
+        "path/jerk",
+        "path/jerk_real",
+        "won/00",
+        "won/01",
     } <= board.keys()
     for record in result.history:
         for name, value in record.items():
@@ -148,7 +179,9 @@ def test_training_explains_why_the_loss_may_be_below_zero(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     train_dancer(
-        Latents.load("latents.npz"), ModelFolder(workplace / "weights" / "tiny"), OPTIONS,
+        Latents.load("latents.npz"),
+        ModelFolder(workplace / "weights" / "tiny"),
+        OPTIONS,
         dataclasses.replace(EPOCHS, epochs=1),
     )
     said = " ".join(capsys.readouterr().out.split())
@@ -166,14 +199,13 @@ def test_a_resumed_training_ends_with_the_same_weights(workplace: Path) -> None:
 
     stopping = dataclasses.replace(EPOCHS)
     with pytest.MonkeyPatch.context() as patch:
+
         def interrupt(self: object, record: dict[str, float]) -> None:
             raise KeyboardInterrupt
 
         patch.setattr("dancenet.nets.training.logs.TensorBoardLog.add", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train_dancer(
-                latents, halved, dataclasses.replace(OPTIONS, tensorboard=True), stopping
-            )
+            train_dancer(latents, halved, dataclasses.replace(OPTIONS, tensorboard=True), stopping)
     train_dancer(latents, halved, OPTIONS, EPOCHS, resume=True)
     first, second = (
         load_dancer(folder.read_config().dancer, folder / "dancer.weights.h5").model.get_weights()
@@ -236,7 +268,9 @@ def test_clips_that_are_all_for_training_cannot_be_validated(workplace: Path) ->
 def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(workplace: Path) -> None:
     folder = ModelFolder(workplace / "weights" / "tiny")
     result = train_dancer(
-        Latents.load("latents.npz"), folder, dataclasses.replace(OPTIONS, displacement=0.1),
+        Latents.load("latents.npz"),
+        folder,
+        dataclasses.replace(OPTIONS, displacement=0.1),
         dataclasses.replace(EPOCHS, epochs=40),
     )
     floors = folder.read_config().training["dancer"]["baselines"]
@@ -288,10 +322,17 @@ def test_a_dance_is_found_to_wander_as_the_real_one_does() -> None:
     from dancenet.sequence.generate import generate
     from dancenet.sequence.wander import MEMORY_SECONDS
 
-    real = np.concatenate(list(generate(
-        walker(1.0), np.zeros((1, 1, 4)), 60_000, [np.random.default_rng(5)],
-        wander=(0.3, MEMORY_SECONDS * 30),
-    )))  # fmt: skip
+    real = np.concatenate(
+        list(
+            generate(
+                walker(1.0),
+                np.zeros((1, 1, 4)),
+                60_000,
+                [np.random.default_rng(5)],
+                wander=(0.3, MEMORY_SECONDS * 30),
+            )
+        )
+    )
     found, wander = calibrate(walker(1.0), plain(real))
     assert wander == pytest.approx(0.3, abs=0.1)
     assert found == pytest.approx(0.9, rel=0.1)
@@ -399,7 +440,10 @@ def test_what_contradicts_the_dancer_to_start_from_is_named(workplace: Path) -> 
     latents = Latents.load("latents.npz")
     with pytest.raises(UserError, match=r"has units 16, num_mixtures 2; leave --units and --mix"):
         train_dancer(
-            latents, second, dataclasses.replace(OPTIONS, units=8, num_mixtures=3), EPOCHS,
+            latents,
+            second,
+            dataclasses.replace(OPTIONS, units=8, num_mixtures=3),
+            EPOCHS,
             start_from=first,
         )
     with pytest.raises(UserError, match="has no dancer to start from"):
@@ -422,8 +466,22 @@ def test_a_training_that_started_from_another_is_resumed_from_it_only(workplace:
 def test_a_plain_regression_is_trained_and_dances_like_any_other(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    flags = ["--head", "mse", "--units", "16", "--look-back", "12", "--stride", "6",
-             "--batch-size", "8", "--name", "tiny", "--epochs", "2"]
+    flags = [
+        "--head",
+        "mse",
+        "--units",
+        "16",
+        "--look-back",
+        "12",
+        "--stride",
+        "6",
+        "--batch-size",
+        "8",
+        "--name",
+        "tiny",
+        "--epochs",
+        "2",
+    ]
     assert main([*flags, "--mixtures", "2"]) == 1
     assert "one Gaussian; received 2" in capsys.readouterr().err
     assert main(flags) == 0
@@ -460,11 +518,18 @@ def test_the_network_of_2018_learns_from_single_vectors_and_from_sequences(
     assert config.recurrent_activation == "hard_sigmoid_2018"
     weights = load_dancer(config, folder / "dancer.weights.h5").model.weights
     assert [weight.path for weight in weights] == [
-        *(f"lstm_{i}/lstm_cell/{role}" for i in range(3)
-          for role in ("kernel", "recurrent_kernel", "bias")),
-        "dense/kernel", "dense/bias",
-        *(f"mdn/{part}/{role}" for part in ("mdn_mus", "mdn_sigmas", "mdn_pi")
-          for role in ("kernel", "bias")),
+        *(
+            f"lstm_{i}/lstm_cell/{role}"
+            for i in range(3)
+            for role in ("kernel", "recurrent_kernel", "bias")
+        ),
+        "dense/kernel",
+        "dense/bias",
+        *(
+            f"mdn/{part}/{role}"
+            for part in ("mdn_mus", "mdn_sigmas", "mdn_pi")
+            for role in ("kernel", "bias")
+        ),
     ]
     step_model = OnnxStepModel(folder / "step.onnx")
     assert len(step_model.initial_state(1)) == (0 if look_back == "1" else 6)

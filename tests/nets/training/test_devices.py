@@ -18,16 +18,16 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 pytest.importorskip("tensorflow", reason="the strategies are TensorFlow's")
 
-import strategy_process  # noqa: E402
-from strategy_process import ROWS, STEPS, STOP_AT, some_batches, work  # noqa: E402
+import strategy_process
+from strategy_process import ROWS, STEPS, STOP_AT, some_batches, work
+from workplaces import FLAGS
 
-from dancenet.support import terminal  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.nets.dancer import masked_mean, shared_means  # noqa: E402
-from dancenet.nets.training.devices import Cluster, Devices, open_devices, read_cluster  # noqa: E402
-from scripts.train_dancer import main  # noqa: E402
-from workplaces import FLAGS  # noqa: E402
+from dancenet.model.folder import ModelFolder
+from dancenet.nets.dancer import masked_mean, shared_means
+from dancenet.nets.training.devices import Cluster, Devices, open_devices, read_cluster
+from dancenet.support import terminal
+from dancenet.support.errors import UserError
+from scripts.train_dancer import main
 
 ROOT = Path(__file__).resolve().parents[3]
 TOLERANCE = 1e-4  # nats per dimension, and weights
@@ -36,13 +36,17 @@ WAIT = 240.0  # seconds after which a process counts as hanging
 
 def start(command: list[str], folder: Path, task: dict[str, Any] | None = None) -> Any:
     """Starts a process; `task` is its TF_CONFIG."""
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"}
+    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests' / 'helpers'}"}
     environment.pop("TF_CONFIG", None)
     if task is not None:
         environment["TF_CONFIG"] = json.dumps(task)
     return subprocess.Popen(
-        [sys.executable, *command], cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [sys.executable, *command],
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
 
 
@@ -119,8 +123,7 @@ def test_the_shares_of_a_divided_batch_add_up_to_its_mean_and_the_means_do_not()
     assert abs(np.mean(means) - whole) > 1e-3
 
 
-def test_the_halves_of_a_test_batch_weigh_so_differently_that_the_mean_of_their_means_is_another(
-) -> None:
+def test_the_halves_of_a_test_batch_have_different_weights() -> None:
     trainer = strategy_process.make_trainer()
     for batch in some_batches(10):
         nats, mask = trainer.nats(batch), batch["mask"]
@@ -182,15 +185,20 @@ def test_a_training_that_two_processes_began_goes_on_on_one_device(
 
 @pytest.mark.slow
 def test_of_two_processes_that_resume_the_chief_alone_writes_and_speaks(
-    workplace: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+    workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = ModelFolder(workplace / "weights" / "tiny")
     assert main([*FLAGS, "--epochs", "1"]) == 0
     capsys.readouterr()
     before = set(folder.path.rglob("*"))
     command = [
-        str(ROOT / "scripts" / "train_dancer.py"), *FLAGS, "--epochs", "2", "--resume",
-        "--strategy", "multiworker",
+        str(ROOT / "scripts" / "train_dancer.py"),
+        *FLAGS,
+        "--epochs",
+        "2",
+        "--resume",
+        "--strategy",
+        "multiworker",
     ]
     chief, worker = finish([start(command, workplace, task) for task in tasks()])
     assert chief[0] == worker[0] == 0, (chief, worker)
@@ -243,16 +251,25 @@ def test_the_chief_is_the_task_chief_or_else_the_first_worker() -> None:
         ('{"cluster": {"worker": ["a:1"]}}', "malformed .*task"),
         ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "are a list"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}', "malformed"),
-        ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
-         "this process is worker 1, which is not in its cluster"),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            "this process is worker 1, which is not in its cluster",
+        ),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "chief", "index": 0}}', "not in its"),
         ('{"cluster": {"worker": ["a"]}, "task": {"type": "worker", "index": 0}}', "not host:port"),
-        ('{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
-         "names an address twice"),
-        ('{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
-         "more than one chief"),
-        ('{"cluster": {"worker": ["a:1"], "ps": ["b:2"]}, "task": {"type": "worker", "index": 0}}',
-         "knows a job 'ps'"),
+        (
+            '{"cluster": {"worker": ["a:1", "a:1"]}, "task": {"type": "worker", "index": 0}}',
+            "names an address twice",
+        ),
+        (
+            '{"cluster": {"chief": ["a:1", "b:1"]}, "task": {"type": "chief", "index": 0}}',
+            "more than one chief",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1"], "ps": ["b:2"]}, '
+            '"task": {"type": "worker", "index": 0}}',
+            "knows a job 'ps'",
+        ),
     ],
 )
 def test_what_is_wrong_with_tf_config_is_said(text: str | None, message: str) -> None:
@@ -261,7 +278,8 @@ def test_what_is_wrong_with_tf_config_is_said(text: str | None, message: str) ->
 
 
 def test_a_script_without_tf_config_says_what_it_is(
-    workplace: Path, monkeypatch: pytest.MonkeyPatch,  # noqa: F811
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
@@ -274,7 +292,7 @@ def test_a_script_without_tf_config_says_what_it_is(
 
 
 def test_without_a_gpu_mirrored_says_that_it_has_one_device_and_goes_on(
-    workplace: Path, capsys: pytest.CaptureFixture[str]  # noqa: F811
+    workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([*FLAGS, "--epochs", "1", "--strategy", "mirrored"]) == 0
     said = capsys.readouterr().out

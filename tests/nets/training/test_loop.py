@@ -15,9 +15,9 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.nets.training import loop  # noqa: E402
-from dancenet.nets.training.loop import Batch, Epoch, TrainOptions, TrainResult  # noqa: E402
+from dancenet.nets.training import loop
+from dancenet.nets.training.loop import Batch, Epoch, TrainOptions, TrainResult
+from dancenet.support.errors import UserError
 
 STEPS = 5
 
@@ -26,11 +26,17 @@ def make_model() -> Any:
     keras.utils.set_random_seed(1)
     # Dropout, because its random state has to be resumed as well.
     model = keras.Sequential(
-        [keras.Input((3,)), keras.layers.Dense(8, activation="tanh"),
-         keras.layers.Dropout(0.3, seed=5), keras.layers.Dense(1)]
+        [
+            keras.Input((3,)),
+            keras.layers.Dense(8, activation="tanh"),
+            keras.layers.Dropout(0.3, seed=5),
+            keras.layers.Dense(1),
+        ]
     )
     model.compile(
-        optimizer=loop.make_optimizer(TrainOptions()), loss="mse", metrics=["mae"],
+        optimizer=loop.make_optimizer(TrainOptions()),
+        loss="mse",
+        metrics=["mae"],
         jit_compile=loop.jit_compile(),
     )
     return model
@@ -77,9 +83,7 @@ def stop_at(step: int) -> Any:
 
 
 @pytest.mark.parametrize("step", [7, 10, 14], ids=["inside", "first-of-epoch", "last-of-epoch"])
-def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(
-    tmp_path: Path, step: int
-) -> None:
+def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(tmp_path: Path, step: int) -> None:
     options = TrainOptions(epochs=4, warm_up_steps=3)
     straight = run(tmp_path / "straight", options)
     with pytest.raises(KeyboardInterrupt, match="--resume"):
@@ -136,7 +140,10 @@ def test_the_model_ends_with_the_weights_of_the_epoch_that_is_asked_for(
         kept.append([np.array(weight) for weight in model.weights])
 
     result = run(
-        tmp_path, TrainOptions(epochs=3, keep=keep), model=model, after_epoch=after_epoch,
+        tmp_path,
+        TrainOptions(epochs=3, keep=keep),
+        model=model,
+        after_epoch=after_epoch,
         validate=lambda: {"val_loss": next(figures)},
     )
     assert (result.best, result.best_epoch) == (figure, epoch)
@@ -212,7 +219,9 @@ def test_the_gradient_is_measured_before_it_is_clipped() -> None:
 def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
     model, reference = make_model(), make_model()
     reference.compile(
-        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss="mse", metrics=["mae"],
+        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
+        loss="mse",
+        metrics=["mae"],
         jit_compile=loop.jit_compile(),
     )
     for batch in batches(Epoch(0, 0, STEPS, STEPS, np.random.default_rng(0))):
@@ -225,7 +234,9 @@ def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
 def test_a_training_begun_before_the_gradient_was_watched_can_be_resumed(tmp_path: Path) -> None:
     model = make_model()
     model.compile(
-        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0), loss="mse", metrics=["mae"],
+        optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
+        loss="mse",
+        metrics=["mae"],
         jit_compile=loop.jit_compile(),
     )
     first = run(tmp_path, TrainOptions(epochs=1), model=model).history
@@ -264,9 +275,7 @@ def test_it_says_beforehand_how_long_it_will_take(
     assert "will take about" in said
 
 
-def test_minutes_give_as_many_steps_as_fit(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_minutes_give_as_many_steps_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(monkeypatch)
 
     def slow(epoch: Epoch) -> Iterator[Batch]:
@@ -279,7 +288,10 @@ def test_minutes_give_as_many_steps_as_fit(
         return {"val_loss": 1.0}
 
     result = run(
-        tmp_path, TrainOptions(minutes=10, epochs=1), batches=slow, validate=validate,
+        tmp_path,
+        TrainOptions(minutes=10, epochs=1),
+        batches=slow,
+        validate=validate,
         steps_per_epoch=1000,
     )
     # 600 s: every step takes 1 and every validation 2; the epochs were shortened to have some.
@@ -301,7 +313,10 @@ def test_minutes_are_kept_when_the_machine_becomes_slower(
             yield batch
 
     result = run(
-        tmp_path, TrainOptions(minutes=10), batches=slower, steps_per_epoch=20,
+        tmp_path,
+        TrainOptions(minutes=10),
+        batches=slower,
+        steps_per_epoch=20,
         validate=lambda: {"val_loss": 1.0},
     )
     assert 500 <= result.seconds <= 630

@@ -9,10 +9,10 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
-from small_model import write_small_model  # noqa: E402
+from small_model import write_small_model
 
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.nets.training import rehearsal  # noqa: E402
+from dancenet.nets.training import rehearsal
+from dancenet.support.errors import UserError
 
 
 @pytest.fixture()

@@ -12,15 +12,15 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 pytest.importorskip("tensorboard", reason="the board needs the extra 'train'")
 
-from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # noqa: E402
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+from tensorboard_files import read_board, read_projector
 
-from dancenet.model.config import DancerConfig  # noqa: E402
-from dancenet.nets.training.tensorboard import DancerBoard, Stretch, mixture_figures  # noqa: E402
-from dancenet.nets.training.windows import BatchOptions, WindowData  # noqa: E402
-from dancenet.nets.dancer import DancerTrainer, build_dancer  # noqa: E402
-from dancenet.nets.training.logs import TensorBoardLog  # noqa: E402
-from dancenet.sequence.mixture import Mixture  # noqa: E402
-from tensorboard_files import read_board, read_projector  # noqa: E402
+from dancenet.model.config import DancerConfig
+from dancenet.nets.dancer import DancerTrainer, build_dancer
+from dancenet.nets.training.logs import TensorBoardLog
+from dancenet.nets.training.tensorboard import DancerBoard, Stretch, mixture_figures
+from dancenet.nets.training.windows import BatchOptions, WindowData
+from dancenet.sequence.mixture import Mixture
 
 DIM = 2
 STEP = np.array([0.5, 0.25], np.float32)
@@ -147,9 +147,7 @@ class Walker:
 
 def test_real_and_generated_vectors_lie_side_by_side_in_the_projector(tmp_path: Path) -> None:
     data = parabola(40)
-    board = DancerBoard(
-        tmp_path, steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP
-    )
+    board = DancerBoard(tmp_path, steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP)
     stretches = [
         Stretch(range(0, 25), "training", "one\tfilm.mp4", "salsa"),
         Stretch(range(25, 40), "held out", "two.mp4"),
@@ -160,7 +158,9 @@ def test_real_and_generated_vectors_lie_side_by_side_in_the_projector(tmp_path: 
     assert list(labels) == ["kind", "source", "style", "second"]
     kinds = np.array(labels["kind"])
     assert {kind: int((kinds == kind).sum()) for kind in set(kinds)} == {
-        "training": 25, "held out": 15, "generated": 200,
+        "training": 25,
+        "held out": 15,
+        "generated": 200,
     }
     assert vectors[:40] == pytest.approx(data.vectors, rel=1e-5)
     assert labels["second"][:2] == ["0.00", "0.10"] and labels["second"][25] == "0.00"
@@ -190,7 +190,8 @@ def test_each_dance_in_the_projector_has_the_style_of_what_it_goes_on_from(tmp_p
     _, labels = read_projector(tmp_path)
     made = zip(labels["kind"], labels["source"], labels["style"])
     assert {(source, style) for kind, source, style in made if kind == "generated"} == {
-        ("one.mp4", "salsa"), ("two.mp4", "tango"),
+        ("one.mp4", "salsa"),
+        ("two.mp4", "tango"),
     }
 
 

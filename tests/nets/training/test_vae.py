@@ -13,21 +13,21 @@ import pytest
 
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
-from dancenet.support import files  # noqa: E402
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.data.frames.folder import FrameFolder, FrameWriter  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.model.folder import ModelFolder  # noqa: E402
-from dancenet.nets.training import logs  # noqa: E402
-from dancenet.nets.training.loop import TrainOptions, spread  # noqa: E402
-from dancenet.nets.training.vae import (  # noqa: E402
+from dancenet.codecs.base import Scaler
+from dancenet.data.frames.folder import FrameFolder, FrameWriter
+from dancenet.model.folder import ModelFolder
+from dancenet.nets.training import logs
+from dancenet.nets.training.loop import TrainOptions, spread
+from dancenet.nets.training.vae import (
     VaeOptions,
     _shuffled,
     train_vae,
     training_folder,
 )
-from dancenet.nets.vae import load_vae  # noqa: E402
-from scripts.train_vae import main  # noqa: E402
+from dancenet.nets.vae import load_vae
+from dancenet.support import files
+from dancenet.support.errors import UserError
+from scripts.train_vae import main
 
 
 @pytest.fixture(scope="module")
@@ -50,8 +50,11 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def train_tiny(frames: Path, folder: Path, **arguments: Any) -> None:
     train_vae(
-        FrameFolder.open(frames), ModelFolder(folder), VaeOptions(batch_size=13),
-        TrainOptions(epochs=2), **arguments,
+        FrameFolder.open(frames),
+        ModelFolder(folder),
+        VaeOptions(batch_size=13),
+        TrainOptions(epochs=2),
+        **arguments,
     )
 
 
@@ -68,7 +71,12 @@ def test_the_script_leaves_a_model_a_log_curves_and_a_contact_sheet(
     load_vae(config.vae, folder / "vae.weights.h5")
     place = training_folder(folder)
     assert {path.name for path in place.iterdir()} == {
-        "checkpoint.npz", "best.npz", "log.jsonl", "loss.png", "reconstructions.png", "tensorboard",
+        "checkpoint.npz",
+        "best.npz",
+        "log.jsonl",
+        "loss.png",
+        "reconstructions.png",
+        "tensorboard",
     }
     assert list((place / "tensorboard").iterdir())
     records = [json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()]
@@ -96,17 +104,19 @@ def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Pat
     first, second = ModelFolder(tmp_path / "first"), ModelFolder(tmp_path / "second")
     train_tiny(frames, first.path)
     still = TrainOptions(epochs=1, learning_rate=1e-12)
-    train_vae(
-        FrameFolder.open(frames), second, VaeOptions(batch_size=13), still, start_from=first
-    )
+    train_vae(FrameFolder.open(frames), second, VaeOptions(batch_size=13), still, start_from=first)
     config = second.read_config()
     assert config.vae is not None and config.training["vae"]["start_from"] == "first"
     pair = [load_vae(config.vae, folder / "vae.weights.h5")[1] for folder in (first, second)]
     for one, other in zip(pair[0].get_weights(), pair[1].get_weights()):
         assert other == pytest.approx(one, rel=1e-6)
     train_vae(
-        FrameFolder.open(frames), second, VaeOptions(batch_size=13), still,
-        start_from=second, overwrite=True,
+        FrameFolder.open(frames),
+        second,
+        VaeOptions(batch_size=13),
+        still,
+        start_from=second,
+        overwrite=True,
     )
     after = load_vae(config.vae, second / "vae.weights.h5")[1]
     assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], rel=1e-6)
@@ -121,7 +131,10 @@ def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
     train_vae(FrameFolder.open(frames), folders[0], options[0], TrainOptions(epochs=1))
     for index in (1, 2):
         train_vae(
-            FrameFolder.open(frames), folders[index], options[index], still,
+            FrameFolder.open(frames),
+            folders[index],
+            options[index],
+            still,
             start_from=folders[index - 1],
         )
     kernels = []
@@ -274,6 +287,7 @@ def test_the_contact_sheet_has_originals_above_reconstructions(tmp_path: Path) -
 
 
 def test_curves_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
-    logs.write_curves(tmp_path / "loss.png", [{"epoch": 1, "loss": 2.0, "val_loss": 3.0}],
-                      ("loss", "kl"))
+    logs.write_curves(
+        tmp_path / "loss.png", [{"epoch": 1, "loss": 2.0, "val_loss": 3.0}], ("loss", "kl")
+    )
     assert files.sha256_of(tmp_path / "loss.png")

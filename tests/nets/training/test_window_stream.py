@@ -19,17 +19,19 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 tf = pytest.importorskip("tensorflow", reason="windows are streamed by TensorFlow")
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.codecs.latents import Latents  # noqa: E402
-from dancenet.model.config import ModelConfig, VaeConfig  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.model.folder import SCALER, ModelFolder  # noqa: E402
-from dancenet.nets.training import windows as dance_data, dancer as train_dancer, window_stream  # noqa: E402
-from dancenet.nets.training.windows import BatchOptions, WindowData  # noqa: E402
-from dancenet.nets.training.dataset import Material  # noqa: E402
-from dancenet.nets.training.loop import TrainOptions  # noqa: E402
-from dancenet.nets.training.window_stream import StreamedWindows  # noqa: E402
-from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory  # noqa: E402
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.latents import Latents
+from dancenet.model.config import ModelConfig, VaeConfig
+from dancenet.model.folder import SCALER, ModelFolder
+from dancenet.nets.training import dancer as train_dancer
+from dancenet.nets.training import window_stream
+from dancenet.nets.training import windows as dance_data
+from dancenet.nets.training.dataset import Material
+from dancenet.nets.training.loop import TrainOptions
+from dancenet.nets.training.window_stream import StreamedWindows
+from dancenet.nets.training.windows import BatchOptions, WindowData
+from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
+from dancenet.support.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN = BatchOptions(look_back=12, warm_up=3)
@@ -39,7 +41,11 @@ NOISY = BatchOptions(
 LAYOUTS = {
     "one long clip": [range(0, 400)],
     "clips, short ones among them": [
-        range(0, 90), range(90, 97), range(97, 101), range(101, 114), range(114, 300),
+        range(0, 90),
+        range(90, 97),
+        range(97, 101),
+        range(101, 114),
+        range(114, 300),
     ],
     "clips apart, out of order": [range(200, 330), range(3, 80), range(100, 112)],
     "fewer windows than a batch": [range(0, 13), range(13, 27)],
@@ -81,7 +87,11 @@ def repeats_of(data: WindowData, windows: np.ndarray) -> np.ndarray:
 
 
 def one_by_one(
-    data: WindowData, clips: Sequence[range], stride: int, batch_size: int, num_steps: int,
+    data: WindowData,
+    clips: Sequence[range],
+    stride: int,
+    batch_size: int,
+    num_steps: int,
     rng: np.random.Generator,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Draws batch after batch, knowing of none that comes."""
@@ -141,7 +151,8 @@ def test_a_round_holds_every_window_once_and_none_crosses_a_clip(
     lasts = np.concatenate([batch["targets"][:, -1, 0] for batch in batches])
     expected = {
         start
-        for clip in clips if len(clip) >= 5
+        for clip in clips
+        if len(clip) >= 5
         for start in range(clip.start, max(clip.stop - 12, clip.start + 1), 3)
     }
     assert len(firsts) == len(expected) and set(firsts) == expected
@@ -310,8 +321,12 @@ def test_a_program_may_end_in_the_middle_of_batches(tmp_path: Path) -> None:
         "print(next(batches)['inputs'].shape)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        timeout=120,
     )
     assert (done.returncode, done.stdout) == (0, "(8, 12, 5)\n"), done.stderr
 
@@ -352,7 +367,10 @@ def test_without_tensorflow_there_is_one_sentence(tmp_path: Path) -> None:
         "    print(error)\n"
     )
     done = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path,
+        [sys.executable, "-c", program],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
     )
     assert done.returncode == 0, done.stderr
@@ -370,8 +388,13 @@ def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
     stops = np.cumsum(lengths).tolist()
     clips = tuple(range(stop - n, stop) for n, stop in zip(lengths, stops))
     latents = Latents(
-        z_mean, np.full_like(z_mean, -6.0), 25.0, clips, ("train", "train", "train", "val"),
-        ("a", "b", "c", "d"), "x",
+        z_mean,
+        np.full_like(z_mean, -6.0),
+        25.0,
+        clips,
+        ("train", "train", "train", "val"),
+        ("a", "b", "c", "d"),
+        "x",
     )
     scaler = Scaler.fit_columns(z_mean)
     from_memory = Material.of_latents(latents, "lean", 12, 0.0, scaler)
@@ -382,7 +405,8 @@ def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
     def streamed(options: BatchOptions) -> StreamedWindows:
         made.append(
             StreamedWindows(
-                TrajectoryFiles(tmp_path / "rows.npy", clips), options,
+                TrajectoryFiles(tmp_path / "rows.npy", clips),
+                options,
                 TrajectoryFiles(tmp_path / "deviation.npy", clips),
                 scaler.basis.T / scaler.scale,
             )
@@ -401,10 +425,12 @@ def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
         material = dataclasses.replace(from_memory, windows=windows)
         train_dancer._train(material, SCALER, folder, options, train_options, None, None, False)
         lines = (folder.training / "dancer" / "log.jsonl").read_text().splitlines()
-        logs.append([
-            {name: value for name, value in json.loads(line).items() if "loss" in name}
-            for line in lines
-        ])
+        logs.append(
+            [
+                {name: value for name, value in json.loads(line).items() if "loss" in name}
+                for line in lines
+            ]
+        )
         with np.load(folder.training / "dancer" / "best.npz", allow_pickle=False) as best:
             weights.append({key: best[key] for key in best.files})
     assert len(made) == 1 and not len(made[0].vectors)

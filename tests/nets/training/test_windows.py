@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
-from dancenet.codecs.latents import Latents  # noqa: E402
-from dancenet.codecs.base import Scaler  # noqa: E402
-from dancenet.support.errors import UserError  # noqa: E402
-from dancenet.nets.training import windows as dance_data  # noqa: E402
-from dancenet.nets.training.windows import BatchOptions, WindowData  # noqa: E402
+from dancenet.codecs.base import Scaler
+from dancenet.codecs.latents import Latents
+from dancenet.nets.training import windows as dance_data
+from dancenet.nets.training.windows import BatchOptions, WindowData
+from dancenet.support.errors import UserError
 
 CLIPS = [range(0, 50), range(50, 57), range(57, 120)]
 
@@ -26,8 +26,9 @@ def make_latents(num_frames=120, dim=3, deviation=0.2, clips=CLIPS, seed=0):
 
 def make_data(deviation=0.2, scale=1.0, **options):
     latents = make_latents(deviation=deviation)
-    scaler = Scaler(np.zeros(3, np.float32), np.eye(3, dtype=np.float32),
-                    np.full(3, scale, np.float32))
+    scaler = Scaler(
+        np.zeros(3, np.float32), np.eye(3, dtype=np.float32), np.full(3, scale, np.float32)
+    )
     options.setdefault("look_back", 16)
     return WindowData.of_latents(latents, scaler, BatchOptions(**options))
 
@@ -57,7 +58,9 @@ def test_every_row_is_predicted_with_full_context_over_some_epochs():
     rng = np.random.default_rng(0)
     seen = {
         int(start) + row
-        for _ in range(40) for start, _ in data.windows([CLIPS[0]], 8, rng) for row in range(5, 17)
+        for _ in range(40)
+        for start, _ in data.windows([CLIPS[0]], 8, rng)
+        for row in range(5, 17)
     }
     assert seen == set(range(5, 50))
 
@@ -135,12 +138,18 @@ def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
     assert news.std() == pytest.approx(0.3 * np.sqrt(1 - memory**2), rel=0.02)
 
 
-@pytest.mark.parametrize("options", [
-    {"pull": -0.1}, {"pull": 1.1}, {"displacement": -1.0}, {"encoder_noise": -1.0},
-    {"noise_memory": 1.0},
-])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"pull": -0.1},
+        {"pull": 1.1},
+        {"displacement": -1.0},
+        {"encoder_noise": -1.0},
+        {"noise_memory": 1.0},
+    ],
+)
 def test_what_makes_no_sense_is_refused(options):
-    (name, value), = options.items()
+    ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name} must be .*; received {value}"):
         BatchOptions(**options)
 
@@ -196,7 +205,8 @@ def test_clips_shorter_than_two_seconds_still_give_seeds():
 
 def test_a_range_inside_a_clip_has_its_name():
     assert dance_data.clip_names(make_latents(), [range(60, 90), range(5, 9)]) == [
-        "clip 2", "clip 0"
+        "clip 2",
+        "clip 0",
     ]
 
 
