@@ -173,7 +173,7 @@ class Bench:
         )
         self.generate("lean", "--seconds", SECONDS)
         big = ("--model", self.model_2018, "--seconds", SECONDS)
-        self.generate("dancenet", *big, "--settle", 0)
+        self.generate("dancenet", *big, "--refine", 0)
         self.generate("one frame", "--seconds", 1 / FPS)
         self.add(
             "2018", self.keras.ask("dance", frames=FRAMES_2018, video_path=video) / FRAMES_2018
@@ -287,7 +287,7 @@ class Bench:
         for count in (1, 2, 4, 8, 16):
             self.generate(f"{count} dances", "--seconds", 2, "--count", count)
         self.generate("120 s", "--seconds", 120)
-        self.generate("dancenet, settled", "--model", self.model_2018, "--seconds", SECONDS)
+        self.generate("dancenet, refined", "--model", self.model_2018, "--seconds", SECONDS)
 
 
 def draw_curves(bench: Bench) -> None:
@@ -345,7 +345,7 @@ def rows(bench: Bench) -> list[tuple[str, str, str, str]]:
     )
     row("… both from the shell to the closed file", cold / lean, 50, " times")
     row(
-        "`dancenet` network, `--settle 0`, start-up included, to the way of 2018 without",
+        "`dancenet` network, `--refine 0`, start-up included, to the way of 2018 without",
         frames / big * slow,
         20,
         " times",

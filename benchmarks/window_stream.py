@@ -48,7 +48,12 @@ CHUNK_ROWS = 100_000
 SOURCES = ("memory", "map", "stream")
 SETTINGS = {
     "bare": {},
-    "noise": {"displacement": 0.4, "pull": 0.03, "encoder_noise": 1.0, "noise_memory": 0.98},
+    "noise": {
+        "perturbation": 0.4,
+        "correction_rate": 0.03,
+        "encoder_noise": 1.0,
+        "noise_correlation": 0.98,
+    },
 }
 
 WINDOW_BYTES = (LOOK_BACK + 1) * DIM * FLOAT.itemsize

@@ -178,7 +178,13 @@ class _Project:
         )
         self._train(
             "train-dancer",
-            ["--latents", self.latents.name, "--guard", f"{_GUARD:g}", *_start_from()],
+            [
+                "--latents",
+                self.latents.name,
+                "--neighbour-correction",
+                f"{_GUARD:g}",
+                *_start_from(),
+            ],
         )
         self._generate()
         terminal.say(

@@ -69,20 +69,20 @@ def build_parser() -> argparse.ArgumentParser:
         help="as of generate_video.py",
     )
     parser.add_argument(
-        "--wander",
+        "--temperature-variation",
         type=terminal.not_negative(float),
         default=None,
         help="as of generate_video.py (default: the model's own)",
     )
     parser.add_argument(
-        "--guard",
+        "--neighbour-correction",
         type=terminal.not_negative(float),
         default=None,
         help="how firmly dances are led back to real motion, as in "
         "generate_video.py (default: the model's own)",
     )
     parser.add_argument(
-        "--settle", type=terminal.not_negative(int), default=1, help="as of generate_video.py"
+        "--refine", type=terminal.not_negative(int), default=1, help="as of generate_video.py"
     )
     parser.add_argument(
         "--style",
@@ -97,7 +97,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=None,
         help="a model with the same VAE whose dancer was trained as in 2018: "
         "train_dancer.py --network dancenet --look-back 1 --smoothing 0 "
-        "--displacement 0 --noise-memory 0",
+        "--perturbation 0 --noise-correlation 0",
     )
     recipe.add_argument(
         "--recipe-minutes",
@@ -123,9 +123,9 @@ def work(arguments: argparse.Namespace) -> int | None:
             dances=arguments.dances,
             seconds=arguments.seconds,
             temperature=arguments.temperature,
-            wander=arguments.wander,
-            guard=arguments.guard,
-            settle=arguments.settle,
+            temperature_variation=arguments.temperature_variation,
+            neighbour_correction=arguments.neighbour_correction,
+            refine=arguments.refine,
             style=arguments.style,
             recipe_2018=arguments.recipe_2018,
             recipe_minutes=arguments.recipe_minutes,

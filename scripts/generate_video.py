@@ -25,13 +25,13 @@ DANCE_FLAGS = (
     "temperature",
     "start",
     "count",
-    "guard",
+    "neighbour_correction",
     "legacy",
     "style",
     "style_strength",
-    "wander",
+    "temperature_variation",
 )
-PICTURE_FLAGS = ("fps", "scale", "settle", "invert", "colors", "yaw")
+PICTURE_FLAGS = ("fps", "scale", "refine", "invert", "colors", "yaw")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: 1)",
     )
     dance.add_argument(
-        "--wander",
+        "--temperature-variation",
         type=terminal.not_negative(float),
         metavar="SPREAD",
         help="how far the temperature wanders within seconds, so that the dance rests and rushes: "
@@ -65,7 +65,7 @@ def build_parser() -> argparse.ArgumentParser:
         default=None,
         help="for a model of 2018: its sampler, with sigma taken for a variance, and its feedback "
         "of unscaled latents, for those who want that look; with a --temperature of 0.01 and "
-        "--settle 0 unless given (default: the same weights, used rightly)",
+        "--refine 0 unless given (default: the same weights, used rightly)",
     )
     dance.add_argument(
         "--model",
@@ -92,7 +92,7 @@ def build_parser() -> argparse.ArgumentParser:
         "more is purer (default: 2)",
     )
     dance.add_argument(
-        "--guard",
+        "--neighbour-correction",
         type=terminal.not_negative(float),
         metavar="SHARE",
         help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
@@ -127,7 +127,7 @@ def build_parser() -> argparse.ArgumentParser:
         "(default: 0)",
     )
     look.add_argument(
-        "--settle",
+        "--refine",
         type=terminal.not_negative(int),
         metavar="N",
         help="times each picture is encoded and decoded again, which makes it crisp and whole; "
@@ -232,7 +232,7 @@ def choose_settings(arguments: argparse.Namespace, recipe: Recipe | None) -> Dan
     if recipe is None:
         given.setdefault("seed", draw_seed())
         if given.get("legacy"):
-            given = {"temperature": legacy.TEMPERATURE, "settle": 0, **given}
+            given = {"temperature": legacy.TEMPERATURE, "refine": 0, **given}
         return DanceSettings(**given)
     clash = [f"--{name.replace('_', '-')}" for name in DANCE_FLAGS if name in given]
     if clash:

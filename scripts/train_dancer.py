@@ -103,7 +103,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="Gaussians of the mixture; the network's own unless given",
     )
     parser.add_argument(
-        "--steps-seen",
+        "--velocity-inputs",
         type=terminal.not_negative(int),
         default=None,
         help="last steps the network is shown beside each vector; the network's "
@@ -153,7 +153,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the highest; it grows at first and falls to a fiftieth",
     )
     parser.add_argument(
-        "--displacement",
+        "--perturbation",
         type=terminal.not_negative(float),
         default=0.4,
         help="how far, at most, each window is moved from where it was danced, in "
@@ -161,7 +161,7 @@ def build_parser() -> argparse.ArgumentParser:
         "from its own errors",
     )
     parser.add_argument(
-        "--pull",
+        "--correction-rate",
         type=terminal.not_negative(float),
         default=None,
         help="share of that way that it is to come back in one frame, from 0 to "
@@ -179,7 +179,7 @@ def build_parser() -> argparse.ArgumentParser:
         "of joints unless given",
     )
     parser.add_argument(
-        "--noise-memory",
+        "--noise-correlation",
         type=terminal.not_negative(float),
         default=0.98,
         help="how far that noise is the same from one frame to the next: 0 for "
@@ -250,7 +250,7 @@ def build_parser() -> argparse.ArgumentParser:
         "unless given",
     )
     parser.add_argument(
-        "--guard",
+        "--neighbour-correction",
         type=terminal.not_negative(float),
         default=0.0,
         help="how firmly its dances are to be led back to real motion, up to 1, "
@@ -270,12 +270,12 @@ def build_parser() -> argparse.ArgumentParser:
 
 # What is best differs between a VAE's latents and recorded joints.
 DEFAULTS: dict[str, dict[str, Any]] = {
-    "silhouette": {"pull": 0.03, "encoder_noise": 1.0, "keep": "best", "epochs": 60},
-    "skeleton": {"pull": 0.015, "encoder_noise": 0.1, "keep": "last", "epochs": 8},
+    "silhouette": {"correction_rate": 0.03, "encoder_noise": 1.0, "keep": "best", "epochs": 60},
+    "skeleton": {"correction_rate": 0.015, "encoder_noise": 0.1, "keep": "last", "epochs": 8},
 }
 LITTLE_SECONDS = 120  # of recordings, the mirrored ones too
 LITTLE = {
-    "pull": 0.05,
+    "correction_rate": 0.05,
     "encoder_noise": 1.0,
     "units": 256,
     "mixtures": 3,
@@ -302,9 +302,11 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.model.folder import ModelFolder
     from dancenet.support.errors import MissingExtra, UserError
 
-    if arguments.noise_memory >= 1:
-        raise UserError(f"--noise-memory must be below 1; received {arguments.noise_memory:g}.")
-    for name in ("pull", "variance", "guard"):
+    if arguments.noise_correlation >= 1:
+        raise UserError(
+            f"--noise-correlation must be below 1; received {arguments.noise_correlation:g}."
+        )
+    for name in ("correction_rate", "variance", "neighbour_correction"):
         if (getattr(arguments, name) or 0) > 1:
             raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
     if arguments.virtual_devices and not arguments.strategy:
@@ -382,19 +384,19 @@ def work(arguments: argparse.Namespace) -> int | None:
         units=arguments.units,
         layers=arguments.layers,
         num_mixtures=arguments.mixtures,
-        steps_seen=arguments.steps_seen,
+        velocity_inputs=arguments.velocity_inputs,
         sigma_floor=arguments.sigma_floor,
         look_back=arguments.look_back,
         stride=arguments.stride,
         batch_size=arguments.batch_size,
-        displacement=arguments.displacement,
-        pull=arguments.pull,
+        perturbation=arguments.perturbation,
+        correction_rate=arguments.correction_rate,
         encoder_noise=arguments.encoder_noise,
-        noise_memory=arguments.noise_memory,
+        noise_correlation=arguments.noise_correlation,
         smoothing=arguments.smoothing,
         jerk=arguments.jerk,
         tensorboard=arguments.tensorboard,
-        guard=arguments.guard,
+        neighbour_correction=arguments.neighbour_correction,
     )
     train_options = TrainOptions(
         epochs=arguments.epochs,

@@ -90,13 +90,13 @@ def build_parser() -> argparse.ArgumentParser:
         help="extra weight of the pixels beside the outline",
     )
     parser.add_argument(
-        "--crispness",
+        "--logit-gain",
         type=terminal.positive(float),
         default=3.0,
         help="how much harder the edges are drawn than they were learnt; 1 changes nothing",
     )
     parser.add_argument(
-        "--thickness",
+        "--logit-bias",
         type=terminal.not_negative(float),
         default=0.5,
         help="how sure a pixel must be to be drawn as background, as a logit: 0 "
@@ -187,8 +187,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             beta_steps=arguments.beta_steps,
             free_bits=arguments.free_bits,
             edge_weight=arguments.edge_weight,
-            crispness=arguments.crispness,
-            thickness=arguments.thickness,
+            logit_gain=arguments.logit_gain,
+            logit_bias=arguments.logit_bias,
             augment=arguments.augment,
             rehearse=arguments.rehearse,
             tensorboard=arguments.tensorboard,

@@ -29,7 +29,7 @@ class Codec(Protocol):
         ...
 
     def decode(self, vectors: np.ndarray) -> np.ndarray:
-        """Takes (T, D); returns (T, H, W) float32 whiteness, 0 dancer and 1 background."""
+        """Takes (T, D); returns (T, H, W) float32 background probability, 0 dancer and 1 background."""
         ...
 
 

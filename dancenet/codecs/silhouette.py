@@ -12,7 +12,7 @@ from dancenet.data.frames.components import WHOLE, largest_share
 from dancenet.data.frames.folder import BACKGROUND
 
 _BATCH = 64
-MOST_MENDING = 6  # times a picture in pieces is settled beyond what was asked for
+MOST_MENDING = 6  # times a picture in pieces is refined beyond what was asked for
 
 
 class Encoder(Protocol):
@@ -22,7 +22,7 @@ class Encoder(Protocol):
 
 
 class Decoder(Protocol):
-    """(B, L) float32 latents to (B, H, W) float32 whiteness in [0, 1]."""
+    """(B, L) float32 latents to (B, H, W) float32 background probability in [0, 1]."""
 
     def __call__(self, latents: np.ndarray) -> np.ndarray: ...
 
@@ -47,7 +47,7 @@ class SilhouetteCodec:
 
         Args:
             encoder: None where only decoding is wanted.
-            decoder: latents to whiteness.
+            decoder: latents to background probability.
             scaler: latents to model units.
             fps: frames per second of the training clips.
             smoothing: of latents over time, in frames; see `codecs.base.smooth`.
@@ -76,8 +76,8 @@ class SilhouetteCodec:
         """Takes the latents (T, L) of some clips; returns (T, D) float32 in model units."""
         return self.scaler.to_model(smooth(z_mean, clips, self.smoothing))
 
-    def decode(self, vectors: np.ndarray, settle: int = 0, mend: int = MOST_MENDING) -> np.ndarray:
-        """Takes (T, D) in model units; returns (T, H, W) float32 whiteness.
+    def decode(self, vectors: np.ndarray, refine: int = 0, mend: int = MOST_MENDING) -> np.ndarray:
+        """Takes (T, D) in model units; returns (T, H, W) float32 background probability.
 
         A generated vector may lie between the poses the decoder knows, and then limbs come off.
         Encoding the picture and decoding it again moves it towards what the two agree on. Those
@@ -85,17 +85,17 @@ class SilhouetteCodec:
 
         Args:
             vectors: (T, D) in model units.
-            settle: how often each picture is encoded and decoded again; 0 leaves all as they are.
-            mend: how often more, at most, a settled picture that is in pieces.
+            refine: how often each picture is encoded and decoded again; 0 leaves all as they are.
+            mend: how often more, at most, a refined picture that is in pieces.
         """
-        whiteness = self._decoder(self.scaler.to_latents(vectors))
-        if not settle:
-            return whiteness
-        for _ in range(settle):
-            whiteness = self._settled(whiteness)
-        shares = largest_share(whiteness < 0.5)
-        moving = whiteness
-        rows = np.arange(len(whiteness))
+        background = self._decoder(self.scaler.to_latents(vectors))
+        if not refine:
+            return background
+        for _ in range(refine):
+            background = self._settled(background)
+        shares = largest_share(background < 0.5)
+        moving = background
+        rows = np.arange(len(background))
         for _ in range(mend):
             kept = shares[rows] < WHOLE
             rows, moving = rows[kept], moving[kept]
@@ -104,11 +104,11 @@ class SilhouetteCodec:
             moving = self._settled(moving)
             found = largest_share(moving < 0.5)
             better = found > shares[rows]
-            whiteness[rows[better]] = moving[better]
+            background[rows[better]] = moving[better]
             shares[rows] = np.maximum(found, shares[rows])
-        return whiteness
+        return background
 
-    def _settled(self, whiteness: np.ndarray) -> np.ndarray:
+    def _settled(self, background: np.ndarray) -> np.ndarray:
         if self._encoder is None:
             raise ValueError("Settling needs an encoder; this codec was made without one.")
-        return self._decoder(self._encoder(whiteness[..., None])[0])
+        return self._decoder(self._encoder(background[..., None])[0])

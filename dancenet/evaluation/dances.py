@@ -26,7 +26,9 @@ class Drawn:
     """Dances that were made, and how a stretch of the first is drawn."""
 
     material: Material
-    draw: Callable[[range], np.ndarray] = field(repr=False)  # frames to (T, H, W) whiteness
+    draw: Callable[[range], np.ndarray] = field(
+        repr=False
+    )  # frames to (T, H, W) background probability
 
 
 Maker = Callable[[int, Callable[[int], Any]], Drawn]
@@ -85,7 +87,7 @@ def make_makers(
     scene = data.scene
     if recipe is not None and isinstance(scene, Silhouettes):
         units = RangeUnits.fit(recipe, scene.latents, data.train)
-        unsettled = dataclasses.replace(scene, codec=recipe.silhouettes, settle=0)
+        unsettled = dataclasses.replace(scene, codec=recipe.silhouettes, refine=0)
 
         def old(seed: int, advance: Callable[[int], Any]) -> Drawn:
             latents = units.dance(seed, count, num_frames)

@@ -108,8 +108,8 @@ def look(
             bar.update(1)
 
 
-def _thumbnail(whiteness: np.ndarray) -> np.ndarray:
-    small = cv2.resize(whiteness, _THUMBNAIL, interpolation=cv2.INTER_AREA)
+def _thumbnail(background: np.ndarray) -> np.ndarray:
+    small = cv2.resize(background, _THUMBNAIL, interpolation=cv2.INTER_AREA)
     return (small * 255).round().astype(np.uint8)
 
 
@@ -120,11 +120,11 @@ def _png(picture: np.ndarray) -> str:
     return base64.b64encode(content.tobytes()).decode("ascii")
 
 
-def _mp4(whiteness: np.ndarray, fps: float) -> str:
-    height, width = whiteness.shape[1:]
+def _mp4(background: np.ndarray, fps: float) -> str:
+    height, width = background.shape[1:]
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "moment.mp4"
         with VideoWriter(path, fps=fps, size=(width, height)) as video:
-            for frame in whiteness:
+            for frame in background:
                 video.write((frame * 255).round().astype(np.uint8))
         return base64.b64encode(path.read_bytes()).decode("ascii")

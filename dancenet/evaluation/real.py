@@ -192,12 +192,12 @@ def reconstruction(
             truth = np.concatenate([scene.frames.read(row + 1, row + 1) for row in part])
             decoded = decoder(scene.latents.z_mean[part])
             masks = truth == DANCER, decoded < 0.5
-            whiteness = truth.astype(np.float32) / BACKGROUND
+            background = truth.astype(np.float32) / BACKGROUND
             for name, values in (
                 ("iou", compare.iou(*masks)),
                 ("boundary_f", compare.boundary_f(*masks)),
-                ("psnr", compare.psnr(whiteness, decoded)),
-                ("ssim", compare.ssim(whiteness, decoded)),
+                ("psnr", compare.psnr(background, decoded)),
+                ("ssim", compare.ssim(background, decoded)),
             ):
                 found.setdefault(name, []).append(values)
             bar.update(len(part))

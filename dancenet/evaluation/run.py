@@ -60,9 +60,9 @@ class Options:
     dances: int = 4  # for each seed; the first of them is drawn
     seconds: float = 120.0  # of each dance
     temperature: float = 1.0
-    wander: float | None = None  # as in `DanceSettings`
-    guard: float | None = None  # as in `DanceSettings`, as is the next
-    settle: int = 1
+    temperature_variation: float | None = None  # as in `DanceSettings`
+    neighbour_correction: float | None = None  # as in `DanceSettings`, as is the next
+    refine: int = 1
     style: str | None = None  # as in `DanceSettings`
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
     recipe_minutes: float | None = None  # train one for so long, if none is there yet
@@ -85,10 +85,10 @@ class Options:
             seconds=self.seconds,
             seed=seed,
             temperature=self.temperature,
-            wander=self.wander,
+            temperature_variation=self.temperature_variation,
             count=self.dances,
-            guard=self.guard,
-            settle=self.settle,
+            neighbour_correction=self.neighbour_correction,
+            refine=self.refine,
             style=self.style,
         )
 
@@ -134,7 +134,7 @@ def evaluate(
         if options.recipe_2018 is not None:
             recipe = load_recipe(options.recipe_2018, dancer)
         latents = encode_frames(source, frames)
-        scene, name = Silhouettes(frames, latents, dancer.codec, options.settle), str(frames.path)
+        scene, name = Silhouettes(frames, latents, dancer.codec, options.refine), str(frames.path)
     data = RealDances.prepare(dancer, scene, name)
     if recipe is None and options.recipe_minutes is not None and isinstance(scene, Silhouettes):
         recipe = load_recipe(
@@ -357,8 +357,8 @@ def _notes(
     notes = [
         f"{len(options.seeds)} seeds of {options.dances} dances of {options.seconds:g} s at "
         f"temperature {options.temperature:g}, wandering by "
-        f"{dancer.wander if options.wander is None else options.wander:g}, and guard "
-        f"{dancer.guard if options.guard is None else options.guard:g}; pictures of the first "
+        f"{dancer.temperature_variation if options.temperature_variation is None else options.temperature_variation:g}, and guard "
+        f"{dancer.neighbour_correction if options.neighbour_correction is None else options.neighbour_correction:g}; pictures of the first "
         f"dance of each, {data.yardstick.picture_fps:g} a second. Figures are means over the "
         "seeds, ± standard deviation.",
         "Real is the dance as the dancer learns it: latents of the frames, smoothed over "

@@ -26,7 +26,7 @@ class Silhouettes:
     frames: FrameFolder
     latents: Latents
     codec: SilhouetteCodec
-    settle: int  # as in `DanceSettings`
+    refine: int  # as in `DanceSettings`
 
     @property
     def vectors(self) -> np.ndarray:
@@ -42,7 +42,7 @@ class Silhouettes:
         return self.latents.sources
 
     def real(self, rows: range) -> Iterator[np.ndarray]:
-        """Yields the whiteness (B, H, W) of every `rows.step`-th real frame."""
+        """Yields the background probability (B, H, W) of every `rows.step`-th real frame."""
         size = max(1, _READ // rows.step) * rows.step
         for first in range(rows.start, rows.stop, size):
             last = min(first + size, rows.stop)
@@ -51,11 +51,11 @@ class Silhouettes:
     def drawn(
         self, run: np.ndarray, rows: range, advance: Callable[[int], Any]
     ) -> Iterator[np.ndarray]:
-        """Yields the whiteness (B, H, W) of some vectors of a run (T, D)."""
+        """Yields the background probability (B, H, W) of some vectors of a run (T, D)."""
         chosen = run[rows.start : rows.stop : rows.step]
         for begin in range(0, len(chosen), _BATCH):
             part = chosen[begin : begin + _BATCH]
-            yield self.codec.decode(part, self.settle)
+            yield self.codec.decode(part, self.refine)
             advance(len(part))
 
 
@@ -87,7 +87,7 @@ class Joints:
         return self.recordings.sources
 
     def real(self, rows: range) -> Iterator[np.ndarray]:
-        """Yields the whiteness (B, H, W) of every `rows.step`-th real frame of one clip."""
+        """Yields the background probability (B, H, W) of every `rows.step`-th real frame of one clip."""
         for clip, whole in zip(self.recordings.clips, self.recordings.rows):
             if whole.start <= rows.start < whole.stop:
                 start = rows.start - whole.start
@@ -100,7 +100,7 @@ class Joints:
     def drawn(
         self, run: np.ndarray, rows: range, advance: Callable[[int], Any]
     ) -> Iterator[np.ndarray]:
-        """Yields the whiteness (B, H, W) of some vectors of a run (T, D)."""
+        """Yields the background probability (B, H, W) of some vectors of a run (T, D)."""
         positions = self.codec.finish(self.codec.decode(run))[rows.start : rows.stop]
         yield from self._figures(positions, rows.step, advance)
 

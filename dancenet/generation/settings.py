@@ -15,13 +15,14 @@ import numpy as np
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
+from dancenet.model.config import FORMAT, renamed
 from dancenet.output import picture
 from dancenet.output.video_writer import read_settings
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
-from dancenet.sequence.guard import Guard
+from dancenet.sequence.neighbour_correction import NeighbourCorrection
 from dancenet.sequence.style import STRENGTH, StyleGuided
-from dancenet.sequence.wander import MEMORY_SECONDS
+from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 from dancenet.support import files
 from dancenet.support.errors import UserError
 
@@ -43,8 +44,10 @@ class Dancer:
     seeds: np.ndarray  # (N, S, D) real stretches in model units
     threads: int  # that decode and draw side by side
     temperature: float = 1.0  # of the mixture, at a dance's own temperature of 1
-    wander: float = 0.0  # how far it wanders, unless a dance is asked for another
-    guard: float = 0.0  # how firmly it is led back to real motion, unless it is asked for another
+    temperature_variation: float = 0.0  # how far it wanders, unless a dance is asked for another
+    neighbour_correction: float = (
+        0.0  # how firmly it is led back to real motion, unless it is asked for another
+    )
     styles: tuple[str, ...] = ()  # that it can be asked for
     seed_styles: tuple[str, ...] = ()  # N, of each stretch, "" where none is known
 
@@ -75,14 +78,14 @@ class DanceSettings:
     seed: int | None = None  # None draws one
     temperature: float = 1.0  # 0 always takes the likeliest way on, 1 has nearly the real energy
     # How far the temperature wanders, so that the dance rests and rushes: the standard deviation
-    # of its logarithm; None for the model's own. See `sequence.wander`.
-    wander: float | None = None
+    # of its logarithm; None for the model's own. See `sequence.temperature_variation`.
+    temperature_variation: float | None = None
     # Where to start: a stretch's number from 0, or "latents.npz:ROW"; None draws a stretch.
     start: str | None = None
     count: int = 1  # dances made side by side
-    # How firmly it is led back to real motion, see `sequence.guard`; None for the model's own.
-    guard: float | None = None
-    settle: int = 1  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
+    # How firmly it is led back to real motion, see `sequence.neighbour_correction`; None for the model's own.
+    neighbour_correction: float | None = None
+    refine: int = 1  # times each picture is encoded and decoded again: see SilhouetteCodec.decode
     fps: float | None = None  # frames per second of the video; None for the model's
     scale: int = 4  # picture pixels per frame pixel
     invert: bool = False
@@ -97,12 +100,18 @@ class DanceSettings:
         for name, fits in (
             ("seconds", 0 < self.seconds < math.inf),
             ("temperature", 0 <= self.temperature < math.inf),
-            ("wander", self.wander is None or 0 <= self.wander < math.inf),
+            (
+                "temperature_variation",
+                self.temperature_variation is None or 0 <= self.temperature_variation < math.inf,
+            ),
             ("count", self.count >= 1),
-            ("guard", self.guard is None or 0 <= self.guard <= 1),
+            (
+                "neighbour_correction",
+                self.neighbour_correction is None or 0 <= self.neighbour_correction <= 1,
+            ),
             ("fps", self.fps is None or 0 < self.fps < math.inf),
             ("scale", self.scale >= 1),
-            ("settle", self.settle >= 0),
+            ("refine", self.refine >= 0),
             ("seed", self.seed is None or self.seed >= 0),
             ("yaw", math.isfinite(self.yaw)),
             ("style_strength", 0 <= self.style_strength < math.inf),
@@ -143,7 +152,9 @@ class Recipe:
         if content.get("kind") != "dance":
             raise UserError(f"{path} was made by dancenet, but it is not a dance.")
         try:
-            settings = DanceSettings(**content["settings"])
+            given = content["settings"]
+            # Videos written before there were formats have the keys of format 1.
+            settings = DanceSettings(**(given if "format" in content else renamed(given)))
             return cls(
                 settings,
                 str(content["model"]),
@@ -172,7 +183,7 @@ class Recipe:
 
     def to_json(self) -> dict[str, Any]:
         """Returns what `read` reads back."""
-        return {"kind": "dance", **dataclasses.asdict(self)}
+        return {"kind": "dance", "format": FORMAT, **dataclasses.asdict(self)}
 
 
 def trajectories(dancer: Dancer, settings: DanceSettings, num_frames: int) -> Iterator[np.ndarray]:
@@ -220,10 +231,17 @@ def trajectories(dancer: Dancer, settings: DanceSettings, num_frames: int) -> It
             needed,
             rngs,
             temperature,
-            _guard(dancer, dancer.guard if settings.guard is None else settings.guard),
+            _neighbour_correction(
+                dancer,
+                dancer.neighbour_correction
+                if settings.neighbour_correction is None
+                else settings.neighbour_correction,
+            ),
             style=styles,
-            wander=(
-                dancer.wander if settings.wander is None else settings.wander,
+            temperature_variation=(
+                dancer.temperature_variation
+                if settings.temperature_variation is None
+                else settings.temperature_variation,
                 MEMORY_SECONDS * dancer.fps,
             ),
         )
@@ -293,12 +311,12 @@ def _draw_stretch(dancer: Dancer, style: np.ndarray | None, rng: np.random.Gener
     return int(rng.integers(len(dancer.seeds)))
 
 
-def _guard(dancer: Dancer, strength: float) -> Guard | None:
+def _neighbour_correction(dancer: Dancer, strength: float) -> NeighbourCorrection | None:
     """Returns the guard of a model's own stretches, or None if it would do nothing."""
     # Single vectors, as an imported model of 2018 has, are no motion to be led back to.
     if not strength or dancer.seeds.shape[1] < 2:
         return None
-    return Guard(dancer.seeds, dancer.codec.scaler.scale, strength)
+    return NeighbourCorrection(dancer.seeds, dancer.codec.scaler.scale, strength)
 
 
 def _generate_legacy(

@@ -128,8 +128,8 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
         seeds,
         threads or count_threads(),
         config.dancer.temperature,
-        config.dancer.wander,
-        config.dancer.guard,
+        config.dancer.temperature_variation,
+        config.dancer.neighbour_correction,
         config.dancer.styles,
         seed_styles,
     )
@@ -238,7 +238,7 @@ def write_dance(
 
         def draw(item: tuple[int, np.ndarray]) -> _Drawn:
             number, batch = item
-            frames = dancer.silhouettes.decode(batch, settings.settle)
+            frames = dancer.silhouettes.decode(batch, settings.refine)
             pictures = [picture.draw(frame, settings.look.scale) for frame in frames]
             return _Drawn(number, batch, pictures)
 

@@ -21,34 +21,34 @@ FLOW_CELLS = (4, 8)  # down and across: 26×30 pixels each
 _FLOW_SCALE = 2  # the flow is computed on pictures this many times smaller
 
 
-def count_soft(whiteness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def count_soft(background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Counts the soft pixels, those with .1 < p < .9, and the figure's, those with p < .9.
 
     The share of some frames is the sum of the former over the sum of the latter.
 
     Args:
-        whiteness: (B, H, W) in [0, 1].
+        background: (B, H, W) in [0, 1].
 
     Returns:
         Two arrays (B,).
     """
-    below = whiteness < FIGURE
-    return ((whiteness > BLACK) & below).sum(axis=(1, 2)), below.sum(axis=(1, 2))
+    below = background < FIGURE
+    return ((background > BLACK) & below).sum(axis=(1, 2)), below.sum(axis=(1, 2))
 
 
-def haze_share(whiteness: np.ndarray) -> np.ndarray:
+def haze_share(background: np.ndarray) -> np.ndarray:
     """Returns the share of the background, the pixels with p > .5, that has p < .97.
 
     A clean outline is some hundred of 24,000 pixels and stays far below `HAZY_SHARE`.
 
     Args:
-        whiteness: (B, H, W) in [0, 1].
+        background: (B, H, W) in [0, 1].
 
     Returns:
         (B,); 0 where there is no background.
     """
-    background = (whiteness > MASK).sum(axis=(1, 2))
-    hazy = ((whiteness > MASK) & (whiteness < HAZE)).sum(axis=(1, 2))
+    background = (background > MASK).sum(axis=(1, 2))
+    hazy = ((background > MASK) & (background < HAZE)).sum(axis=(1, 2))
     return hazy / np.maximum(background, 1)
 
 
@@ -114,18 +114,18 @@ class PictureScores:
         """Scores pictures as they come, keeping none.
 
         Args:
-            batches: arrays (B, H, W) of whiteness in [0, 1], in order; at least one picture.
+            batches: arrays (B, H, W) of background probability in [0, 1], in order; at least one picture.
         """
         soft, figure, haze, largest = [], [], [], []
         change: list[float] = []
         flow: list[np.ndarray] = []
         before: np.ndarray | None = None
-        for whiteness in batches:
-            masks = whiteness < MASK
-            counts = count_soft(whiteness)
+        for background in batches:
+            masks = background < MASK
+            counts = count_soft(background)
             soft.append(counts[0])
             figure.append(counts[1])
-            haze.append(haze_share(whiteness))
+            haze.append(haze_share(background))
             largest.append(largest_share(masks))
             for mask in masks:
                 if before is not None:

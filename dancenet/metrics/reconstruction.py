@@ -69,7 +69,7 @@ def psnr(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
     """Returns the peak signal-to-noise ratio, 10 log10(1 / mean squared error).
 
     Args:
-        truth: (B, H, W) whiteness in [0, 1].
+        truth: (B, H, W) background probability in [0, 1].
         found: the same of the reconstruction.
 
     Returns:
@@ -88,7 +88,7 @@ def ssim(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
     and constants; the mean leaves out the rim on which the window does not fit.
 
     Args:
-        truth: (B, H, W) whiteness in [0, 1].
+        truth: (B, H, W) background probability in [0, 1].
         found: the same of the reconstruction.
 
     Returns:

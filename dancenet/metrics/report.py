@@ -172,21 +172,21 @@ MEASURES = (
     Measure("ssim", "reconstruction, held out", "SSIM", "structural similarity (Wang et al. 2004)"),
     Measure(
         "soft",
-        "crispness",
+        "logit_gain",
         "soft pixels",
         "share with .1 < p < .9 among those with p < .9",
         _fixed(high=0.15),
     ),
     Measure(
         "hazy",
-        "crispness",
+        "logit_gain",
         "hazy frames",
         "share of frames with more than 10 % of the background in (.5, .97)",
         _fixed(high=0.01),
     ),
     Measure(
         "one_dancer",
-        "crispness",
+        "logit_gain",
         "one dancer",
         "share of frames whose largest component holds 97 % of the mask",
         _one_dancer,
@@ -332,7 +332,7 @@ def _steered(means: Means) -> Limits:
     return Limits(low=None if real is None else 0.8 * real, note=".8 × held out")
 
 
-_OF_PICTURES = {"reconstruction, held out", "crispness"}
+_OF_PICTURES = {"reconstruction, held out", "logit_gain"}
 JOINT_MEASURES = (
     *(
         measure

@@ -11,13 +11,20 @@ from typing import Any
 
 from dancenet.support.errors import UserError
 
-FORMAT = 1
+FORMAT = 2
+# Keys of format 1 and their names since; the values of `predict` were renamed, too.
+RENAMED = {
+    "crispness": "logit_gain",
+    "thickness": "logit_bias",
+    "steps_seen": "velocity_inputs",
+    "wander": "temperature_variation",
+    "guard": "neighbour_correction",
+    "settle": "refine",
+}
+_RENAMED_PREDICT = {"step": "delta", "place": "absolute"}
 NETWORKS = ("lean", "dancenet")
 HEADS = ("mixture", "mse")
 SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
-
-# Settings of a dancer that the first models' files do not have.
-_LATER = ("wander", "guard", "styles", "head")
 
 
 @dataclass(frozen=True)
@@ -29,15 +36,15 @@ class VaeConfig:
     width: int = 208  # pixels
     latent_dim: int = 128
     # What was made of the learnt logits of the pictures: crispness (logits - thickness).
-    crispness: float = 1.0
-    thickness: float = 0.0
+    logit_gain: float = 1.0
+    logit_bias: float = 0.0
 
     def __post_init__(self) -> None:
         _check_network(self.network)
-        if not 0 < self.crispness < math.inf:
-            raise ValueError(f"crispness must be greater than 0; received {self.crispness!r}.")
-        if not math.isfinite(self.thickness):
-            raise ValueError(f"thickness must be a finite number; received {self.thickness!r}.")
+        if not 0 < self.logit_gain < math.inf:
+            raise ValueError(f"crispness must be greater than 0; received {self.logit_gain!r}.")
+        if not math.isfinite(self.logit_bias):
+            raise ValueError(f"thickness must be a finite number; received {self.logit_bias!r}.")
 
 
 @dataclass(frozen=True)
@@ -51,8 +58,10 @@ class DancerConfig:
     num_mixtures: int = 5  # K
     dense_units: int = 0  # of the relu layer before the mixture head, 0 for none
     dropout: float = 0.0  # after each LSTM layer, in training
-    steps_seen: int = 0  # last steps the network is shown beside the vector
-    predict: str = "step"  # "step" (difference to the next vector) or "place" (the next vector)
+    velocity_inputs: int = 0  # last steps the network is shown beside the vector
+    predict: str = (
+        "delta"  # "delta" (difference to the next vector) or "absolute" (the next vector)
+    )
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
     look_back: int = 64  # vectors of context in training; with 1 it learns nothing of its state
@@ -61,11 +70,11 @@ class DancerConfig:
     # a dance is asked for is in units of it.
     temperature: float = 1.0
     # How far the temperature wanders, so that the pace varies as in real dances: the standard
-    # deviation of its logarithm; see `sequence.wander`.
-    wander: float = 0.0
+    # deviation of its logarithm; see `sequence.temperature_variation`.
+    temperature_variation: float = 0.0
     # How firmly its dances are led back to real motion, unless they are asked for otherwise; the
-    # temperature was found with it. See `sequence.guard`.
-    guard: float = 0.0
+    # temperature was found with it. See `sequence.neighbour_correction`.
+    neighbour_correction: float = 0.0
     # Names of the S styles that it can be asked for, by weights that it sees at every step.
     styles: tuple[str, ...] = ()
     # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
@@ -84,18 +93,18 @@ class DancerConfig:
             raise ValueError(f"every style needs a name; received {list(self.styles)}.")
         if len(set(self.styles)) != len(self.styles):
             raise ValueError(f"styles must differ; received {', '.join(self.styles)}.")
-        if self.predict not in ("step", "place"):
-            raise ValueError(f"predict must be 'step' or 'place'; received {self.predict!r}.")
+        if self.predict not in ("delta", "absolute"):
+            raise ValueError(f"predict must be 'delta' or 'absolute'; received {self.predict!r}.")
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
-        if not 0 <= self.wander < math.inf:
-            raise ValueError(f"wander must be 0 or more; received {self.wander!r}.")
-        if not 0 <= self.guard <= 1:
-            raise ValueError(f"guard must be in [0, 1]; received {self.guard!r}.")
-        if self.steps_seen >= self.look_back:
+        if not 0 <= self.temperature_variation < math.inf:
+            raise ValueError(f"wander must be 0 or more; received {self.temperature_variation!r}.")
+        if not 0 <= self.neighbour_correction <= 1:
+            raise ValueError(f"guard must be in [0, 1]; received {self.neighbour_correction!r}.")
+        if self.velocity_inputs >= self.look_back:
             raise ValueError(
                 f"a dancer that looks back {self.look_back} vectors can be shown at most "
-                f"{self.look_back - 1} steps; received {self.steps_seen}."
+                f"{self.look_back - 1} steps; received {self.velocity_inputs}."
             )
 
     @property
@@ -118,7 +127,7 @@ class DancerConfig:
         if self.keeps_state:
             for index in range(self.layers):
                 widths |= {f"h{index}": self.units, f"c{index}": self.units}
-            widths |= {f"last{back + 1}": self.dim for back in range(self.steps_seen)}
+            widths |= {f"last{back + 1}": self.dim for back in range(self.velocity_inputs)}
         return widths | ({"style": len(self.styles)} if self.styles else {})
 
 
@@ -138,10 +147,6 @@ class ModelConfig:
         content = {"format": FORMAT, **dataclasses.asdict(self)}
         if self.dancer is not None:
             content["dancer"]["styles"] = list(self.dancer.styles)
-            # Left out where they say nothing: so models have the bytes they had without them.
-            for name in _LATER:
-                if getattr(self.dancer, name) == getattr(DancerConfig, name):
-                    del content["dancer"][name]
         return content
 
     @classmethod
@@ -152,13 +157,32 @@ class ModelConfig:
             UserError: a key is unknown or missing, a value is of the wrong kind, or the
                 format is another; the message names it and `source`.
         """
-        if not isinstance(content, dict) or content.get("format") != FORMAT:
+        if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
             received = content.get("format") if isinstance(content, dict) else type(content)
             raise UserError(
-                f"{source} has format {received}; this version of dancenet reads {FORMAT}."
+                f"{source} has format {received}; this version of dancenet reads 1 to {FORMAT}."
             )
+        if content["format"] == 1:
+            content = _upgraded(content)
         fields = {key: value for key, value in content.items() if key != "format"}
         return _build(cls, fields, source)
+
+
+def renamed(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a JSON object of format 1 with the keys of format 2."""
+    return {RENAMED.get(key, key): value for key, value in content.items()}
+
+
+def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
+    """Returns a configuration of format 1 as one of format 2; what is wrong stays wrong."""
+    content = dict(content)
+    for part in ("vae", "dancer"):
+        if isinstance(content.get(part), dict):
+            content[part] = renamed(content[part])
+    dancer = content.get("dancer")
+    if isinstance(dancer, dict) and "predict" in dancer:
+        dancer["predict"] = _RENAMED_PREDICT.get(dancer["predict"], dancer["predict"])
+    return content
 
 
 R = typing.TypeVar("R")

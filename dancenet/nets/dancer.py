@@ -11,13 +11,13 @@ each vector x, with one pair h, c for every LSTM layer:
     sigma' = elu(e) + 1 + 1e-7
 
 s is the sigmoid, or clip(0.2 x + 0.5, 0, 1), as `config.recurrent_activation` says. With
-`predict="place"` the mixture for the next vector is mu = m, sigma = sigma' + sigma_floor. With
-`predict="step"` the network says how the vector moves, in units of `step_scale` (D,), the size of
+`predict="absolute"` the mixture for the next vector is mu = m, sigma = sigma' + sigma_floor. With
+`predict="delta"` the network says how the vector moves, in units of `step_scale` (D,), the size of
 a usual step of each dimension, which is a weight of the network that is not trained:
 
     mu = x + step_scale m             sigma = step_scale (sigma' + sigma_floor)
 
-With `steps_seen` P > 0 the network is shown how it came to x: the state has the last vectors,
+With `velocity_inputs` P > 0 the network is shown how it came to x: the state has the last vectors,
 last1 … lastP, too, and the first layer and the head both see
 
     v = x, clip((x - last1) / step_scale, -5, 5), clip((last1 - last2) / step_scale, -5, 5), …
@@ -91,7 +91,7 @@ class Placement(layers.Layer):
     Args:
         dim: D.
         num_mixtures: K.
-        predict: "step" or "place".
+        predict: "delta" or "absolute".
         sigma_floor: added to sigma, in units of the predicted quantity.
     """
 
@@ -104,7 +104,7 @@ class Placement(layers.Layer):
         self.predict = predict
         self.sigma_floor = sigma_floor
         self.step_scale: Any = None
-        if predict == "step":
+        if predict == "delta":
             self.step_scale = self.add_weight(
                 name="step_scale", shape=(dim,), initializer="ones", trainable=False
             )
@@ -185,7 +185,7 @@ class DancerNetwork:
 
     def __init__(self, config: DancerConfig) -> None:
         self.config = config
-        self.motion = Motion(config.dim, name="motion") if config.steps_seen else None
+        self.motion = Motion(config.dim, name="motion") if config.velocity_inputs else None
         self.lstms = [
             layers.LSTM(
                 config.units,
@@ -245,9 +245,9 @@ class DancerNetwork:
         return ops.concatenate([x, style], axis=-1), [*seen, style]
 
     def show(self, vectors: Any) -> Any:
-        """Returns what a network with `steps_seen` sees of (B, T, D): (B, T, D + P D)."""
+        """Returns what a network with `velocity_inputs` sees of (B, T, D): (B, T, D + P D)."""
         assert self.motion is not None
-        count = self.config.steps_seen
+        count = self.config.velocity_inputs
         padded = ops.pad(vectors, ((0, 0), (count, 0), (0, 0)))
         lasts = [padded[:, count - back : -back] for back in range(1, count + 1)]
         return self.motion([vectors, *lasts])
@@ -355,7 +355,7 @@ def begin_linear(
     because neighbouring steps are so alike.
 
     Args:
-        network: with `steps_seen` > 0 and `predict="step"`.
+        network: with `velocity_inputs` > 0 and `predict="delta"`.
         inputs: (B, T, D), as in training.
         targets: (B, T, D).
         mask: (B, T).

@@ -1,7 +1,7 @@
 """The picture network: a variational autoencoder of silhouettes, in two sizes.
 
 Both sizes have one interface: frames (B, 120, 208, 1) float32, 1 is background, to `z_mean` and
-`z_log_var` (B, 128), and a latent back to the whiteness of every pixel.
+`z_log_var` (B, 128), and a latent back to the background probability of every pixel.
 
 * `lean`: strided convolutions from the first layer on, and transposed 4x4 convolutions with
   stride 2 on the way back.
@@ -83,9 +83,9 @@ def build_encoder(config: VaeConfig) -> keras.Model:
 
 
 def build_decoder(config: VaeConfig) -> keras.Model:
-    """Returns the untrained network from latents (B, L) to whiteness (B, H, W, 1) in 0..1.
+    """Returns the untrained network from latents (B, L) to background probability (B, H, W, 1) in 0..1.
 
-    Its layer `logits` holds the whiteness before the sigmoid.
+    Its layer `logits` holds the background probability before the sigmoid.
 
     Raises:
         UserError: the network cannot be built for that size of picture.
@@ -133,12 +133,12 @@ def build_decoder(config: VaeConfig) -> keras.Model:
             bias_initializer=_MOSTLY_BACKGROUND,
             name="logits",
         )(x)
-    whiteness = layers.Activation("sigmoid", name="whiteness")(x)
-    return keras.Model(latents, whiteness, name="decoder")
+    background = layers.Activation("sigmoid", name="background")(x)
+    return keras.Model(latents, background, name="decoder")
 
 
 def join(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
-    """Returns one network from frames to whiteness through `z_mean`; `vae.weights.h5` is its."""
+    """Returns one network from frames to background probability through `z_mean`; `vae.weights.h5` is its."""
     z_mean, _ = encoder(encoder.input)
     return keras.Model(encoder.input, decoder(z_mean), name="vae")
 
@@ -166,7 +166,7 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
     return encoder, decoder
 
 
-def sharpen(decoder: keras.Model, crispness: float, thickness: float = 0.0) -> None:
+def sharpen(decoder: keras.Model, logit_gain: float, logit_bias: float = 0.0) -> None:
     """Makes crispness (logits - thickness) of a decoder's logits, by way of its last layer.
 
     A decoder that has learnt by cross-entropy says how likely a pixel is to be white, and near an
@@ -175,18 +175,18 @@ def sharpen(decoder: keras.Model, crispness: float, thickness: float = 0.0) -> N
 
     Args:
         decoder: from `build_decoder`.
-        crispness: above 1 for harder edges.
-        thickness: logits up to which a pixel is the dancer's; 0 is a probability of a half.
+        logit_gain: above 1 for harder edges.
+        logit_bias: logits up to which a pixel is the dancer's; 0 is a probability of a half.
     """
     layer = decoder.get_layer("logits")
-    layer.kernel.assign(layer.kernel * crispness)
-    layer.bias.assign((layer.bias - thickness) * crispness)
+    layer.kernel.assign(layer.kernel * logit_gain)
+    layer.bias.assign((layer.bias - logit_bias) * logit_gain)
 
 
-def unsharpen(decoder: keras.Model, crispness: float, thickness: float = 0.0) -> None:
+def unsharpen(decoder: keras.Model, logit_gain: float, logit_bias: float = 0.0) -> None:
     """Undoes `sharpen`, so that the decoder can learn on."""
-    sharpen(decoder, 1.0, -crispness * thickness)
-    sharpen(decoder, 1.0 / crispness)
+    sharpen(decoder, 1.0, -logit_gain * logit_bias)
+    sharpen(decoder, 1.0 / logit_gain)
 
 
 class VaeTrainer(keras.Model):
@@ -290,7 +290,7 @@ def evaluate(
     Returns:
         Per frame `reconstruction` (B,) of a draw and `kl` (B, L), in nats, and `iou` (B,) of the
         dancers in the picture and in the reconstruction from `z_mean`; and that reconstruction,
-        whiteness (B, H, W).
+        background probability (B, H, W).
     """
     z_mean, z_log_var = trainer.encoder.predict_on_batch(frames[..., None].astype(np.float32) / 255)
     z_log_var = np.clip(z_log_var, *_LOG_VAR_RANGE)

@@ -18,7 +18,9 @@ EDGE_WIDTH = 1.8  # output pixels from colour to colour at the outline's mean sl
 GHOST_DARKNESS = 0.75  # a detached spot that is nowhere darker than this is a doubt, not a limb
 SPECK_AREA = 12  # source pixels; a smaller detached spot is noise
 PINHOLE_AREA = 4  # source pixels; a smaller hole in the body is noise, not a bent arm
-MIN_SLOPE = 0.04  # whiteness per source pixel; below this an area is flat and has no edge
+MIN_SLOPE = (
+    0.04  # background probability per source pixel; below this an area is flat and has no edge
+)
 SMOOTHING = 0.6  # source pixels; takes the steps off binary outlines and keeps thin limbs
 _SURE = 0.48  # of 0.5: what is white beyond this comes out white, whatever its slope
 _REACH = 4  # source pixels that an output pixel may depend on, on either side
@@ -95,22 +97,22 @@ def one_thread() -> Iterator[None]:
         cv2.setNumThreads(before)
 
 
-def draw(whiteness: np.ndarray, scale: int = 4) -> np.ndarray:
+def draw(background: np.ndarray, scale: int = 4) -> np.ndarray:
     """Draws a frame larger, with edges about `EDGE_WIDTH` pixels wide whatever the scale.
 
-    The outline is where the whiteness crosses one half. Whiteness minus one half over the
+    The outline is where the background probability crosses one half. Whiteness minus one half over the
     length of its gradient is, to first order, the distance to that outline, so a soft edge
     and a hard one come out equally sharp; a fixed threshold would leave the soft one grey.
 
     Args:
-        whiteness: (H, W) floats, 0 dancer ... 1 background, as a decoder gives them.
+        background: (H, W) floats, 0 dancer ... 1 background, as a decoder gives them.
         scale: output pixels per frame pixel, at least 1.
 
     Returns:
         (H * scale, W * scale) uint8, 0 dancer ... 255 background.
     """
     # Cleaned after smoothing, for that decides how large a spot is drawn.
-    smooth = cv2.GaussianBlur(np.asarray(whiteness, np.float32), (0, 0), SMOOTHING)
+    smooth = cv2.GaussianBlur(np.asarray(background, np.float32), (0, 0), SMOOTHING)
     field = clean(smooth) - np.float32(0.5)
     height, width = field.shape
     result = np.full((height * scale, width * scale), 255, np.uint8)
@@ -127,7 +129,7 @@ def draw(whiteness: np.ndarray, scale: int = 4) -> np.ndarray:
 
 
 def _draw_edges(field: np.ndarray, scale: int) -> np.ndarray:
-    """Takes whiteness minus one half, (H, W); returns what `draw` does of it."""
+    """Takes background probability minus one half, (H, W); returns what `draw` does of it."""
     along_x = cv2.Sobel(field, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     along_y = cv2.Sobel(field, cv2.CV_32F, 0, 1, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     slope = np.maximum(cv2.magnitude(along_x, along_y), np.float32(MIN_SLOPE))
@@ -139,19 +141,19 @@ def _draw_edges(field: np.ndarray, scale: int) -> np.ndarray:
     return cv2.addWeighted(distance, steepness, distance, 0, 127.5, dtype=cv2.CV_8U)
 
 
-def clean(whiteness: np.ndarray) -> np.ndarray:
+def clean(background: np.ndarray) -> np.ndarray:
     """Takes away specks and ghosts, and fills pinholes.
 
     A decoder that is of two minds leaves faint spots beside the body. A spot is kept if it
     is the largest, or if it is big enough and somewhere sure to be the dancer.
 
     Args:
-        whiteness: (H, W) floats, 0 dancer ... 1 background.
+        background: (H, W) floats, 0 dancer ... 1 background.
 
     Returns:
         (H, W) float32; the argument is not changed.
     """
-    whole = np.array(whiteness, np.float32, order="C")
+    whole = np.array(background, np.float32, order="C")
     left, top, across, down = cv2.boundingRect((whole < 0.5).view(np.uint8))
     if not across:
         return whole

@@ -7,9 +7,9 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from dancenet.sequence.guard import Guard
 from dancenet.sequence.mixture import Mixture, sample_from_draws
-from dancenet.sequence.wander import Wander
+from dancenet.sequence.neighbour_correction import NeighbourCorrection
+from dancenet.sequence.temperature_variation import TemperatureVariation
 
 State = tuple[np.ndarray, ...]
 
@@ -69,9 +69,9 @@ def generate(
     num_frames: int,
     rngs: Sequence[np.random.Generator],
     temperature: float = 1.0,
-    guard: Guard | None = None,
+    neighbour_correction: NeighbourCorrection | None = None,
     style: np.ndarray | None = None,
-    wander: tuple[float, float] = (0.0, 1.0),
+    temperature_variation: tuple[float, float] = (0.0, 1.0),
 ) -> Iterator[np.ndarray]:
     """Continues B stretches of real motion, carrying the state from step to step.
 
@@ -84,10 +84,10 @@ def generate(
         num_frames: how many vectors to make.
         rngs: B generators.
         temperature: >= 0, as in `sequence.mixture.sample`.
-        guard: leads each vector that has left real motion back before it is fed on.
+        neighbour_correction: leads each vector that has left real motion back before it is fed on.
         style: (S,) or (B, S) weights of the network's styles, usually with sum 1: one of them, or
             a blend; None, or zeros, for any.
-        wander: how far the temperature wanders, and its memory in frames: see `Wander`.
+        temperature_variation: how far the temperature wanders, and its memory in frames: see `TemperatureVariation`.
 
     Yields:
         (B, D) float32, `num_frames` times; the first follows the end of `seed`.
@@ -105,19 +105,19 @@ def generate(
     *before, vectors = np.moveaxis(seed.astype(np.float32), 1, 0)
     for known in before:
         _, state = step_model.step(known, state)
-    wandering = Wander(rngs, *wander)
+    variation = TemperatureVariation(rngs, *temperature_variation)
     for index in range(num_frames):
         if isinstance(step_model, DrawingStepModel):
-            draws = wandering.heat(*_draw(rngs, step_model.num_mixtures, step_model.dim))
+            draws = variation.heat(*_draw(rngs, step_model.num_mixtures, step_model.dim))
             vectors, state = step_model.sample(vectors, state, *draws, temperature)
         else:
             mixture, state = step_model.step(vectors, state)
-            draws = wandering.heat(*_draw(rngs, mixture.pi_logits.shape[1], step_model.dim))
+            draws = variation.heat(*_draw(rngs, mixture.pi_logits.shape[1], step_model.dim))
             vectors = sample_from_draws(mixture, *draws, temperature).astype(np.float32)
         if not np.isfinite(vectors).all():
             raise ValueError(f"The network gave a value that is not finite at frame {index}.")
-        if guard is not None:
-            vectors = guard(vectors)
+        if neighbour_correction is not None:
+            vectors = neighbour_correction(vectors)
         yield vectors
 
 

@@ -217,15 +217,15 @@ def mending_codec():
 def test_a_settled_picture_in_pieces_is_moved_on_until_it_is_whole_and_no_further():
     codec, seen = mending_codec()
     vectors = np.array([[0.0], [0.5], [0.2]], np.float32)
-    bars = 1.0 - codec.decode(vectors, settle=1)[:, 3, 9]
-    # Whole beyond a half: after one settling, and after two, one and one more.
+    bars = 1.0 - codec.decode(vectors, refine=1)[:, 3, 9]
+    # Whole beyond a half: after one refining, and after two, one and one more.
     assert bars == pytest.approx([0.6, 0.7, 0.6])
     assert seen == [3, 2, 1]
 
 
 def test_a_picture_that_does_not_become_whole_is_given_up():
     codec, seen = mending_codec()
-    assert 1.0 - codec.decode(np.array([[-9.0]]), settle=1, mend=4)[0, 3, 9] < 0.5
+    assert 1.0 - codec.decode(np.array([[-9.0]]), refine=1, mend=4)[0, 3, 9] < 0.5
     assert seen == [1] * 5
 
 

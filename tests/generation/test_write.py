@@ -30,7 +30,7 @@ from dancenet.generation.settings import (
 from dancenet.generation.write import load_dancer, write_dance
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import VideoWriter, read_settings
-from dancenet.sequence.guard import Guard
+from dancenet.sequence.neighbour_correction import NeighbourCorrection
 from dancenet.support.errors import UserError
 
 SHORT = DanceSettings(seconds=0.5, seed=7, scale=1)
@@ -82,25 +82,29 @@ def test_a_temperature_is_in_units_of_the_models_own(dancer: Dancer) -> None:
 
 
 def test_a_dance_wanders_as_its_model_does_unless_it_is_told_otherwise(dancer: Dancer) -> None:
-    restless = dataclasses.replace(dancer, wander=0.5)
-    np.testing.assert_array_equal(dance(restless, wander=0.0), dance(dancer))
-    np.testing.assert_array_equal(dance(restless), dance(dancer, wander=0.5))
+    restless = dataclasses.replace(dancer, temperature_variation=0.5)
+    np.testing.assert_array_equal(dance(restless, temperature_variation=0.0), dance(dancer))
+    np.testing.assert_array_equal(dance(restless), dance(dancer, temperature_variation=0.5))
     assert not np.allclose(dance(restless), dance(dancer))
 
 
 def test_a_dance_is_guarded_as_its_model_says_unless_it_is_told_otherwise(dancer: Dancer) -> None:
-    guarded = dataclasses.replace(dancer, guard=0.4)
+    guarded = dataclasses.replace(dancer, neighbour_correction=0.4)
     how = {"temperature": 20.0}
-    np.testing.assert_array_equal(dance(guarded, **how, guard=0.0), dance(dancer, **how))
-    np.testing.assert_array_equal(dance(guarded, **how), dance(dancer, **how, guard=0.4))
+    np.testing.assert_array_equal(
+        dance(guarded, **how, neighbour_correction=0.0), dance(dancer, **how)
+    )
+    np.testing.assert_array_equal(
+        dance(guarded, **how), dance(dancer, **how, neighbour_correction=0.4)
+    )
     assert not np.allclose(dance(guarded, **how), dance(dancer, **how))
 
 
 def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
-    measure = Guard(dancer.seeds, dancer.codec.scaler.scale, 0.0)
+    measure = NeighbourCorrection(dancer.seeds, dancer.codec.scaler.scale, 0.0)
 
     def distance(strength: float) -> float:
-        path = dance(dancer, 200, temperature=20.0, guard=strength)[:, 0]
+        path = dance(dancer, 200, temperature=20.0, neighbour_correction=strength)[:, 0]
         return float(np.mean([measure.distance(vector) for vector in path]))
 
     assert distance(0.5) < 0.8 * distance(0.0)
@@ -269,7 +273,7 @@ def test_a_recipe_of_another_version_says_so(tmp_path: Path, dancer: Dancer) -> 
         ("fps", 0),
         ("scale", 0),
         ("seed", -1),
-        ("wander", -0.1),
+        ("temperature_variation", -0.1),
     ],
 )
 def test_settings_without_sense_are_refused(name: str, value: float) -> None:
@@ -341,7 +345,7 @@ def test_what_fails_in_a_thread_reaches_the_caller_and_leaves_nothing(
     )
     before = threading.active_count()
     with pytest.raises(UserError, match="the picture is torn"):
-        write_dance(broken, tmp_path / "d.mp4", dataclasses.replace(SHORT, seconds=60, settle=0))
+        write_dance(broken, tmp_path / "d.mp4", dataclasses.replace(SHORT, seconds=60, refine=0))
     assert threading.active_count() == before
     assert not list(tmp_path.iterdir())
 

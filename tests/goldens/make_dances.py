@@ -19,7 +19,10 @@ FRAMES = (0, 1, 29, 59)  # of a dance, that are kept
 SETTINGS = {
     "plain": ("silhouette_v1", DanceSettings(seed=7)),
     # A rate of its own, a second dance beside it, the correction and the temperature's variation.
-    "altered": ("silhouette_v1", DanceSettings(seed=8, fps=24, count=2, guard=0.1, wander=0.1)),
+    "altered": (
+        "silhouette_v1",
+        DanceSettings(seed=8, fps=24, count=2, neighbour_correction=0.1, temperature_variation=0.1),
+    ),
     "salsa": ("skeleton_v1", DanceSettings(seed=7, style="salsa:0.7,modern:0.3")),
 }
 
@@ -39,8 +42,8 @@ def compute() -> dict[str, np.ndarray]:
         else:
             some = vectors[list(FRAMES)]
             arrays[f"{name}_latents"] = dancer.codec.scaler.to_latents(some)
-            whiteness = dancer.silhouettes.decode(some, settings.settle)
-            arrays[f"{name}_pictures"] = np.round(whiteness * 255).astype(np.uint8)
+            background = dancer.silhouettes.decode(some, settings.refine)
+            arrays[f"{name}_pictures"] = np.round(background * 255).astype(np.uint8)
     return arrays
 
 

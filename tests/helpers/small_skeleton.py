@@ -44,7 +44,7 @@ def write_small_skeleton_model(
     clip = small_clip(flat)
     codec = SkeletonCodec.fit([clip], variance)
     config = DancerConfig(
-        dim=codec.dim, units=24, num_mixtures=3, steps_seen=2, temperature=0.6, styles=styles
+        dim=codec.dim, units=24, num_mixtures=3, velocity_inputs=2, temperature=0.6, styles=styles
     )
     folder = make_folder(path, SKELETON, dancer=config)
     codec.save(folder / CODEC)

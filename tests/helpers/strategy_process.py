@@ -38,7 +38,7 @@ ROWS, TIME, DIM = 8, 10, 4
 STEPS = 5  # of an epoch
 STOP_AT = 7
 CONFIG = DancerConfig(
-    dim=DIM, units=8, num_mixtures=2, look_back=TIME, steps_seen=2, styles=("calm", "wild")
+    dim=DIM, units=8, num_mixtures=2, look_back=TIME, velocity_inputs=2, styles=("calm", "wild")
 )
 # So small that the gradient is clipped in every step.
 OPTIONS = TrainOptions(epochs=2, warm_up_steps=3, learning_rate=1e-2, clip_norm=0.1)

@@ -13,13 +13,24 @@ from dancenet.model.folder import ModelFolder
 from dancenet.support.files import write_npz
 
 DANCERS = {
-    "lean": DancerConfig(dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6),
+    "lean": DancerConfig(dim=4, units=24, num_mixtures=3, velocity_inputs=2, temperature=0.6),
     "styles": DancerConfig(
-        dim=4, units=24, num_mixtures=3, steps_seen=2, temperature=0.6, styles=("ballet", "house")
+        dim=4,
+        units=24,
+        num_mixtures=3,
+        velocity_inputs=2,
+        temperature=0.6,
+        styles=("ballet", "house"),
     ),
     "mse": DancerConfig(dim=4, units=24, layers=2, num_mixtures=1, head="mse"),
     "2018": DancerConfig(
-        network="dancenet", dim=4, units=8, layers=2, num_mixtures=4, predict="place", look_back=1
+        network="dancenet",
+        dim=4,
+        units=8,
+        layers=2,
+        num_mixtures=4,
+        predict="absolute",
+        look_back=1,
     ),
     "dancenet": DancerConfig(
         network="dancenet",
@@ -29,7 +40,7 @@ DANCERS = {
         num_mixtures=4,
         dense_units=10,
         dropout=0.4,
-        predict="place",
+        predict="absolute",
         recurrent_activation="hard_sigmoid_2018",
     ),
 }

@@ -117,7 +117,7 @@ def test_a_legacy_dance_says_so_and_can_be_replayed(small):
     words = ["--model", "old", "--seconds", "1", "--scale", "2", "--seed", "1"]
     assert generate_video.main([*words, "--legacy", "--latents-out", "first.npz"]) == 0
     settings = Recipe.read("dance.mp4").settings
-    assert (settings.legacy, settings.temperature, settings.settle) == (True, 0.01, 0)
+    assert (settings.legacy, settings.temperature, settings.refine) == (True, 0.01, 0)
     replay = ["--replay", "dance.mp4", "--model", "old", "--latents-out", "second.npz"]
     assert generate_video.main(replay) == 0
     first, second = (Latents.load(name).z_mean for name in ("first.npz", "second.npz"))
@@ -125,10 +125,10 @@ def test_a_legacy_dance_says_so_and_can_be_replayed(small):
     assert generate_video.main([*words, "--latents-out", "new.npz", "--overwrite"]) == 0
     assert np.abs(Latents.load("new.npz").z_mean - first).max() > 0.1
     assert Recipe.read("dance.mp4").settings.legacy is False
-    named = [*words, "--legacy", "--temperature", "0.5", "--settle", "1", "-o", "named.gif"]
+    named = [*words, "--legacy", "--temperature", "0.5", "--refine", "1", "-o", "named.gif"]
     assert generate_video.main(named) == 0
     settings = Recipe.read("named.gif").settings
-    assert (settings.temperature, settings.settle) == (0.5, 1)
+    assert (settings.temperature, settings.refine) == (0.5, 1)
 
 
 def test_a_legacy_dance_may_have_another_rate_and_many_dancers(small):

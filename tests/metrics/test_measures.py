@@ -18,7 +18,7 @@ SEEDS = (0, 1)
 DANCE = 120 * round(FPS)
 
 
-def wander(num_frames: int, rng: np.random.Generator) -> np.ndarray:
+def temperature_variation(num_frames: int, rng: np.random.Generator) -> np.ndarray:
     """Returns a smooth random path (T, D) that forgets in a second."""
     noise = rng.normal(size=(num_frames + 40, DIM))
     kernel = np.hanning(20)
@@ -48,8 +48,8 @@ class Stage(NamedTuple):
 @pytest.fixture(scope="module")
 def stage() -> Stage:
     rng = np.random.default_rng(0)
-    runs = [wander(28 * round(FPS), rng) for _ in range(10)]
-    held_out = [wander(200 * round(FPS), rng) for _ in range(2)]
+    runs = [temperature_variation(28 * round(FPS), rng) for _ in range(10)]
+    held_out = [temperature_variation(200 * round(FPS), rng) for _ in range(2)]
     scores = [PictureScores.of([draw(run)]) for run in runs]
     yardstick = Yardstick.fit(runs, held_out, FPS, FPS)
     standards, real = [], []
@@ -66,7 +66,7 @@ def stage() -> Stage:
             measures.measure(rest, yardstick, standards[-1], is_training=True)
             | measures.novelty_of_halves(yardstick, np.random.default_rng(seed))
         )
-    run = wander(DANCE, rng)
+    run = temperature_variation(DANCE, rng)
     fresh = Material(((run,),), (PictureScores.of([draw(run)]),))
     return Stage(yardstick, standards, real, runs, fresh)
 
@@ -192,7 +192,7 @@ def test_a_short_dance_is_not_given_a_figure_that_means_nothing(stage):
 def test_no_material_gives_more_windows_than_the_real_half_has(stage):
     standard = dataclasses.replace(stage.standards[0], most=(210, 30, 210))
     longer = Material(
-        (*stage.fresh.dances, (wander(DANCE, np.random.default_rng(3)) * 9,)),
+        (*stage.fresh.dances, (temperature_variation(DANCE, np.random.default_rng(3)) * 9,)),
         stage.fresh.pictures,
     )
     one, other = (
@@ -220,8 +220,8 @@ def test_the_distance_of_two_paths_is_their_root_mean_square_distance():
 def test_many_training_windows_are_thinned_out(monkeypatch):
     monkeypatch.setattr(measures, "MAX_TRAINING_WINDOWS", 100)
     rng = np.random.default_rng(0)
-    runs = [wander(700, rng), wander(650, rng)]
-    yardstick = Yardstick.fit(runs, [wander(300, rng)], FPS, FPS)
+    runs = [temperature_variation(700, rng), temperature_variation(650, rng)]
+    yardstick = Yardstick.fit(runs, [temperature_variation(300, rng)], FPS, FPS)
     assert 60 < len(yardstick.paths) <= 100
 
 

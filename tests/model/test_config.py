@@ -31,7 +31,7 @@ def test_a_configuration_round_trips_through_json(config):
     [
         (("colour",), 1, "colour"),
         (("vae", "depth"), 1, "depth"),
-        (("format",), 2, "format 2"),
+        (("format",), 3, "format 3"),
         (("fps",), "thirty", "fps is 'thirty'"),
         (("vae", "latent_dim"), True, "latent_dim is True"),
         (("vae", "network"), "huge", "one of lean, dancenet"),
@@ -54,23 +54,34 @@ def test_what_does_not_fit_is_named(path, value, message):
         ModelConfig.from_json(content)
 
 
-def test_a_model_without_styles_has_the_configuration_it_had_before_there_were_any():
-    assert not {"styles", "head"} & set(WHOLE.to_json()["dancer"])
+def test_the_styles_are_a_list_of_names():
+    assert WHOLE.to_json()["dancer"]["styles"] == []
     assert STYLED.to_json()["dancer"]["styles"] == ["ballet", "house dance"]
 
 
-def test_the_released_configuration_is_read_and_written_as_it_is():
+def test_a_released_configuration_of_format_1_is_read():
     path = Path(__file__).parents[2] / "weights" / "silhouette_v1" / "config.json"
     content = json.loads(path.read_text(encoding="utf-8"))
-    written = ModelConfig.from_json(content).to_json()
-    assert list(written["dancer"].items()) == list(content["dancer"].items())
-    assert written == content
+    assert content["format"] == 1
+    config = ModelConfig.from_json(content)
+    assert config.vae is not None and config.dancer is not None
+    assert config.vae.logit_gain == content["vae"]["crispness"]
+    assert config.dancer.velocity_inputs == content["dancer"]["steps_seen"]
+    assert config.dancer.temperature_variation == content["dancer"]["wander"]
+    assert config.dancer.predict == "delta"
+
+
+def test_names_of_format_1_are_unknown_in_format_2():
+    content = WHOLE.to_json()
+    content["dancer"]["steps_seen"] = content["dancer"].pop("velocity_inputs")
+    with pytest.raises(UserError, match="does not know: steps_seen"):
+        ModelConfig.from_json(content)
 
 
 def test_the_style_is_the_last_of_the_state_and_the_only_one_where_no_other_is_kept():
-    config = DancerConfig(dim=4, units=8, layers=2, steps_seen=1, styles=("a", "b", "c"))
+    config = DancerConfig(dim=4, units=8, layers=2, velocity_inputs=1, styles=("a", "b", "c"))
     assert config.state_widths == {"h0": 8, "c0": 8, "h1": 8, "c1": 8, "last1": 4, "style": 3}
-    forgetful = dataclasses.replace(config, steps_seen=0, look_back=1)
+    forgetful = dataclasses.replace(config, velocity_inputs=0, look_back=1)
     assert forgetful.state_widths == {"style": 3}
     assert dataclasses.replace(forgetful, styles=()).state_widths == {}
 

@@ -41,11 +41,11 @@ from dancenet.sequence.mixture import Mixture, entropy, log_likelihood
 from dancenet.support.errors import UserError
 
 SMALL = DancerConfig(dim=4, units=8, layers=2, num_mixtures=3, look_back=6)
-STEPS_SEEN = dataclasses.replace(SMALL, steps_seen=2)
-PLACES = dataclasses.replace(
+VELOCITY_INPUTS = dataclasses.replace(SMALL, velocity_inputs=2)
+ABSOLUTE = dataclasses.replace(
     SMALL,
     network="dancenet",
-    predict="place",
+    predict="absolute",
     dense_units=10,
     dropout=0.4,
     recurrent_activation="hard_sigmoid_2018",
@@ -53,17 +53,17 @@ PLACES = dataclasses.replace(
 )
 
 
-FORGETFUL = dataclasses.replace(PLACES, look_back=1)
+FORGETFUL = dataclasses.replace(ABSOLUTE, look_back=1)
 STYLES = ("ballet", "house", "salsa")
 STYLED = {
-    "steps seen": dataclasses.replace(STEPS_SEEN, styles=STYLES),
+    "steps seen": dataclasses.replace(VELOCITY_INPUTS, styles=STYLES),
     "vector alone": dataclasses.replace(SMALL, styles=STYLES),
-    "2018, sequences": dataclasses.replace(PLACES, styles=STYLES),
+    "2018, sequences": dataclasses.replace(ABSOLUTE, styles=STYLES),
     "2018": dataclasses.replace(FORGETFUL, styles=STYLES),
 }
 
 
-@pytest.fixture(params=[SMALL, STEPS_SEEN, PLACES], ids=["step", "steps seen", "place"])
+@pytest.fixture(params=[SMALL, VELOCITY_INPUTS, ABSOLUTE], ids=["step", "steps seen", "place"])
 def network(request):
     keras.utils.set_random_seed(3)
     network = build_dancer(request.param)
@@ -282,7 +282,7 @@ def trainer_of(network, jerk, rate=1e-2):
 
 @pytest.mark.parametrize(
     "config",
-    [SMALL, STEPS_SEEN, dataclasses.replace(PLACES, dropout=0.0)],
+    [SMALL, VELOCITY_INPUTS, dataclasses.replace(ABSOLUTE, dropout=0.0)],
     ids=["step", "steps seen", "place"],
 )
 def test_the_jerk_is_beside_the_nats_in_the_log_and_not_in_them(config):
@@ -304,7 +304,7 @@ def test_the_jerk_is_beside_the_nats_in_the_log_and_not_in_them(config):
 def test_the_penalty_makes_the_predicted_path_smoother():
     def trained(weight):
         keras.utils.set_random_seed(3)
-        network = build_dancer(STEPS_SEEN)
+        network = build_dancer(VELOCITY_INPUTS)
         trainer = trainer_of(network, weight)
         for seed in range(60):
             trainer.train_on_batch(shaken(seed))
@@ -348,7 +348,7 @@ def test_a_network_that_looks_back_one_vector_sees_each_as_the_first():
 
 def test_a_network_of_single_vectors_and_one_of_sequences_have_the_same_weights(tmp_path):
     path = tmp_path / "dancer.weights.h5"
-    for trained, other in ((FORGETFUL, PLACES), (PLACES, FORGETFUL)):
+    for trained, other in ((FORGETFUL, ABSOLUTE), (ABSOLUTE, FORGETFUL)):
         network = build_dancer(trained)
         save_weights(network.model, path)
         loaded = load_dancer(other, path)
@@ -362,7 +362,7 @@ def test_a_network_of_single_vectors_and_one_of_sequences_have_the_same_weights(
 def test_training_on_single_vectors_leaves_the_recurrent_kernels_as_they_were_drawn():
     def kernels(look_back):
         keras.utils.set_random_seed(3)
-        network = build_dancer(dataclasses.replace(PLACES, look_back=look_back))
+        network = build_dancer(dataclasses.replace(ABSOLUTE, look_back=look_back))
         before = [numpy_of(lstm.cell.recurrent_kernel).copy() for lstm in network.lstms]
         trainer = DancerTrainer(network)
         trainer.compile(optimizer=keras.optimizers.Adam(1e-2), jit_compile=False)
@@ -377,13 +377,13 @@ def test_training_on_single_vectors_leaves_the_recurrent_kernels_as_they_were_dr
 
 def test_more_steps_than_a_window_has_cannot_be_shown():
     with pytest.raises(UserError, match="looks back 1 vectors can be shown at most 0 steps; rec"):
-        DancerOptions(look_back=1, steps_seen=1).config(4)
-    assert DancerOptions(look_back=1).config(4).steps_seen == 0
-    assert DancerOptions(look_back=2).config(4).steps_seen == 1
+        DancerOptions(look_back=1, velocity_inputs=1).config(4)
+    assert DancerOptions(look_back=1).config(4).velocity_inputs == 0
+    assert DancerOptions(look_back=2).config(4).velocity_inputs == 1
 
 
 def test_the_network_is_shown_the_last_steps_in_usual_steps_and_cut_off():
-    network = build_dancer(STEPS_SEEN)
+    network = build_dancer(VELOCITY_INPUTS)
     network.set_step_scale(np.array([0.5, 1.0, 1.0, 1.0], np.float32))
     places = [np.full((1, 4), value, np.float32) for value in (3.0, 2.0, -9.0)]
     seen = numpy_of(network.motion(places))
@@ -392,7 +392,7 @@ def test_the_network_is_shown_the_last_steps_in_usual_steps_and_cut_off():
 
 def test_a_sequence_of_one_vector_can_be_shown_no_steps_but_is_no_error():
     vectors = some_vectors(2, 1, 4)
-    assert build_dancer(STEPS_SEEN).model.predict_on_batch(vectors).shape == (2, 1, 27)
+    assert build_dancer(VELOCITY_INPUTS).model.predict_on_batch(vectors).shape == (2, 1, 27)
 
 
 def test_sigma_never_falls_below_the_floor(network):
@@ -427,7 +427,7 @@ def test_a_new_network_begins_at_the_best_linear_prediction():
     mask = np.ones(inputs.shape[:2], np.float32)
     mask[:, :4] = 0.0
     keras.utils.set_random_seed(3)
-    network = build_dancer(dataclasses.replace(STEPS_SEEN, sigma_floor=0.0))
+    network = build_dancer(dataclasses.replace(VELOCITY_INPUTS, sigma_floor=0.0))
     network.set_step_scale(np.full(4, 1.5, np.float32))
     begin_linear(network, inputs, targets, mask)
     for layer in (network.mdn.mdn_mus, network.mdn.mdn_sigmas, network.mdn.mdn_pi):
@@ -502,7 +502,7 @@ def test_half_a_minute_of_a_whole_skeleton_trains_thirty_two_components(motion, 
     vectors, look_back = motion(), 32
     assert 500 <= len(vectors) <= 626 and vectors.shape[1] >= 150
     config = DancerConfig(
-        dim=vectors.shape[1], units=48, num_mixtures=32, steps_seen=2, look_back=look_back
+        dim=vectors.shape[1], units=48, num_mixtures=32, velocity_inputs=2, look_back=look_back
     )
     keras.utils.set_random_seed(3)
     network = build_dancer(config)
@@ -590,9 +590,9 @@ def styled(request):
 
 
 def test_the_first_layer_and_the_head_see_the_style(styled):
-    seen = 4 * (1 + styled.config.steps_seen)
+    seen = 4 * (1 + styled.config.velocity_inputs)
     above = styled.config.dense_units or styled.config.units
-    beside = 3 + (seen if styled.config.steps_seen else 0)
+    beside = 3 + (seen if styled.config.velocity_inputs else 0)
     assert styled.lstms[0].cell.kernel.shape[0] == seen + 3
     assert styled.lstms[1].cell.kernel.shape[0] == styled.config.units
     assert styled.mdn.mdn_mus.kernel.shape[0] == above + beside
@@ -682,7 +682,7 @@ def test_a_new_network_begins_at_the_line_of_each_style():
     inputs, targets = vectors[:, :-1], vectors[:, 1:]
     mask = np.ones(inputs.shape[:2], np.float32)
     keras.utils.set_random_seed(3)
-    network = build_dancer(dataclasses.replace(STEPS_SEEN, styles=("a", "b"), sigma_floor=0.0))
+    network = build_dancer(dataclasses.replace(VELOCITY_INPUTS, styles=("a", "b"), sigma_floor=0.0))
     with pytest.raises(ValueError, match="needs the `style`"):
         begin_linear(network, inputs, targets, mask)
     begin_linear(network, inputs, targets, mask, style)
@@ -698,10 +698,10 @@ def test_a_new_network_begins_at_the_line_of_each_style():
 
 REGRESSIONS = {
     "step": dataclasses.replace(SMALL, num_mixtures=1, head="mse"),
-    "steps seen": dataclasses.replace(STEPS_SEEN, num_mixtures=1, head="mse"),
-    "place": dataclasses.replace(SMALL, num_mixtures=1, head="mse", predict="place"),
+    "steps seen": dataclasses.replace(VELOCITY_INPUTS, num_mixtures=1, head="mse"),
+    "place": dataclasses.replace(SMALL, num_mixtures=1, head="mse", predict="absolute"),
     "place, steps seen": dataclasses.replace(
-        STEPS_SEEN, num_mixtures=1, head="mse", predict="place"
+        VELOCITY_INPUTS, num_mixtures=1, head="mse", predict="absolute"
     ),
 }
 
@@ -826,9 +826,9 @@ def test_only_a_regression_has_its_sigma_set(network):
 def test_the_plain_regression_has_three_layers_and_dropout_unless_asked_for_others():
     config = DancerOptions(head="mse").config(60)
     assert (config.head, config.layers, config.units, config.dropout) == ("mse", 3, 512, 0.2)
-    assert (config.num_mixtures, config.steps_seen, config.dense_units) == (1, 0, 0)
-    asked = DancerOptions(head="mse", layers=1, steps_seen=2, units=64).config(60)
-    assert (asked.head, asked.layers, asked.steps_seen, asked.units) == ("mse", 1, 2, 64)
+    assert (config.num_mixtures, config.velocity_inputs, config.dense_units) == (1, 0, 0)
+    asked = DancerOptions(head="mse", layers=1, velocity_inputs=2, units=64).config(60)
+    assert (asked.head, asked.layers, asked.velocity_inputs, asked.units) == ("mse", 1, 2, 64)
     with pytest.raises(UserError, match="has one Gaussian; received 5"):
         DancerOptions(head="mse", num_mixtures=5).config(60)
     assert DancerOptions(network="dancenet", head="mse").config(60).dense_units == 1000

@@ -11,7 +11,7 @@ ROWS, COLUMNS = np.mgrid[:120, :208].astype(np.float32)
 
 
 def disc(radius: float, softness: float, row: float = 60, column: float = 104) -> np.ndarray:
-    """A disc whose whiteness is a logistic curve of the distance to its edge."""
+    """A disc whose background probability is a logistic curve of the distance to its edge."""
     distance = np.hypot(ROWS - row, COLUMNS - column) - radius
     return (1 / (1 + np.exp(-np.clip(distance / softness, -50, 50)))).astype(np.float32)
 

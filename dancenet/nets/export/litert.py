@@ -224,7 +224,7 @@ def operators(path: Path) -> list[str]:
 
 
 def encoder_function(networks: Networks, precision: str) -> list[Function]:
-    """Returns `encode`: frames (B, H, W) of whiteness to `z_mean` and `z_log_var` (B, L)."""
+    """Returns `encode`: frames (B, H, W) of background probability to `z_mean` and `z_log_var` (B, L)."""
     assert networks.vae is not None and networks.config.vae is not None
     plain = tensorflow_graphs.Encoder(networks.vae[0])
 

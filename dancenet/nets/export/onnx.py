@@ -145,11 +145,11 @@ def encoder_graph(encoder: keras.Model) -> onnx.ModelProto:
 
 
 def decoder_graph(decoder: keras.Model, fold: bool = True) -> onnx.ModelProto:
-    """Returns the graph from `latents` (B, L) to `frames` (B, H, W), whiteness in 0..1."""
+    """Returns the graph from `latents` (B, L) to `frames` (B, H, W), background probability in 0..1."""
     graph = GraphBuilder("decoder", fold=fold)
-    whiteness = add_model(graph, decoder, {"whiteness": "whiteness"})["whiteness"]
-    height, width, _ = whiteness.shape
-    graph.reshape(whiteness.name, (height, width), "frames")
+    background = add_model(graph, decoder, {"background": "background"})["background"]
+    height, width, _ = background.shape
+    graph.reshape(background.name, (height, width), "frames")
     graph.output("frames", (height, width))
     return graph.build()
 
@@ -208,7 +208,7 @@ def _add_motion(graph: GraphBuilder, network: dancer.DancerNetwork, vectors: str
         graph.weight("motion/low", -dancer.MAX_STEP),
         graph.weight("motion/high", dancer.MAX_STEP),
     ]
-    for back in range(1, network.config.steps_seen + 1):
+    for back in range(1, network.config.velocity_inputs + 1):
         old = f"last{back}"
         step = graph.add("Sub", [new, old], f"motion/step{back}")
         usual = graph.add("Div", [step, scale], f"motion/step{back}/scaled")
@@ -323,9 +323,9 @@ def _add_gaussians(
 ) -> None:
     """Takes the head's (..., 2 D) and the vectors apart to means and standard deviations."""
     config = network.config
-    parts = [f"{flat}/move" if config.predict == "step" else mu, f"{flat}/spread"]
+    parts = [f"{flat}/move" if config.predict == "delta" else mu, f"{flat}/spread"]
     graph.add("Split", [flat], parts, axis=-1)
-    if config.predict == "step":
+    if config.predict == "delta":
         graph.add("Add", [place, parts[0]], mu)
     # elu + 1 + 1e-7, as keras-mdn-layer has it, and then the floor.
     elu = graph.add("Elu", [parts[1]], f"{sigma}/elu")

@@ -100,7 +100,7 @@ class Networks:
 
     @cached_property
     def frames(self) -> np.ndarray:
-        """(B, H, W) whiteness to try an encoder on: what the decoder makes, discs, noise."""
+        """(B, H, W) background probability to try an encoder on: what the decoder makes, discs, noise."""
         assert self.vae is not None and self.config.vae is not None
         return np.concatenate([self.decode(self.latents), trial_frames(self.config.vae)[..., 0]])
 
@@ -117,13 +117,13 @@ class Networks:
         return trial_vectors(self.folder, self.config.dancer)
 
     def encode(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Takes whiteness (B, H, W); returns `z_mean` and `z_log_var`, as trained."""
+        """Takes background probability (B, H, W); returns `z_mean` and `z_log_var`, as trained."""
         assert self.vae is not None
         z_mean, z_log_var = _predict(self.vae[0], frames[..., None])
         return z_mean, np.clip(z_log_var, *_LOG_VAR_RANGE)
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
-        """Takes latents (B, L); returns whiteness (B, H, W)."""
+        """Takes latents (B, L); returns background probability (B, H, W)."""
         assert self.vae is not None
         return _predict(self.vae[1], latents)[0][..., 0]
 
@@ -232,7 +232,7 @@ def outline_shift(expected: np.ndarray, received: np.ndarray) -> tuple[float, fl
     """Measures how far the dancer's outline moved between two runs of pictures.
 
     Args:
-        expected: (B, H, W) whiteness.
+        expected: (B, H, W) background probability.
         received: the same, slightly different.
 
     Returns:

@@ -60,11 +60,11 @@ class Pictures:
         }
 
     def encode(self, frames: Any) -> dict[str, Any]:
-        """Takes whiteness (B, H, W); returns `z_mean` and `z_log_var` (B, L)."""
+        """Takes background probability (B, H, W); returns `z_mean` and `z_log_var` (B, L)."""
         return dict(zip(("z_mean", "z_log_var"), self._encoder(frames)))
 
     def decode_latents(self, latents: Any) -> dict[str, Any]:
-        """Takes (B, L); returns `frames`, whiteness (B, H, W)."""
+        """Takes (B, L); returns `frames`, background probability (B, H, W)."""
         return {"frames": self._decoder(latents)}
 
 
@@ -203,16 +203,16 @@ class Dance(Pictures):
         """Returns the functions by name, each with named inputs and outputs."""
         return super().signatures() | {
             "decode": _function(self.decode, vectors=(tf.float32, (None, self._dim))),
-            **self._motion.signatures(self.generate, self.generate_from, settle=(tf.int32, ())),
+            **self._motion.signatures(self.generate, self.generate_from, refine=(tf.int32, ())),
         }
 
     def encode(self, frames: Any) -> dict[str, Any]:
-        """Takes whiteness (B, H, W); returns `vectors` (B, D), and the latents they are of."""
+        """Takes background probability (B, H, W); returns `vectors` (B, D), and the latents they are of."""
         given = super().encode(frames)
         return given | {"vectors": self._units.to_model(given["z_mean"])}
 
     def decode(self, vectors: Any) -> dict[str, Any]:
-        """Takes (B, D) in model units; returns `frames`, whiteness (B, H, W)."""
+        """Takes (B, D) in model units; returns `frames`, background probability (B, H, W)."""
         return {"frames": self._decoder(self._units.to_latents(vectors))}
 
     def generate(
@@ -221,7 +221,7 @@ class Dance(Pictures):
         num_frames: Any,
         temperature: Any,
         seed: Any,
-        settle: Any,
+        refine: Any,
         style: Any = None,
     ) -> dict[str, Any]:
         """Dances on from one of the model's own stretches.
@@ -231,11 +231,11 @@ class Dance(Pictures):
             num_frames: () T.
             temperature: () as in `generation.write.DanceSettings`.
             seed: () of all that is drawn.
-            settle: () as in `codecs.silhouette.SilhouetteCodec.decode`.
+            refine: () as in `codecs.silhouette.SilhouetteCodec.decode`.
             style: (S,) weights, of a model with styles.
 
         Returns:
-            `frames` (T, H, W), whiteness, and `vectors` (T, D) in model units.
+            `frames` (T, H, W), background probability, and `vectors` (T, D) in model units.
         """
         return _one(
             self.generate_from(
@@ -243,7 +243,7 @@ class Dance(Pictures):
                 num_frames,
                 temperature,
                 seed,
-                settle,
+                refine,
                 _batch(style),
             )
         )
@@ -254,7 +254,7 @@ class Dance(Pictures):
         num_frames: Any,
         temperature: Any,
         seed: Any,
-        settle: Any,
+        refine: Any,
         style: Any = None,
     ) -> dict[str, Any]:
         """Dances on from B given stretches (B, S, D), as `Motion.dance` does.
@@ -265,29 +265,29 @@ class Dance(Pictures):
         danced = self._motion.dance(vectors, num_frames, temperature, seed, style)
         with tf.control_dependencies(
             [
-                tf.debugging.assert_non_negative(settle, "settle must be 0 or more"),
+                tf.debugging.assert_non_negative(refine, "settle must be 0 or more"),
             ]
         ):
             flat = tf.reshape(danced, (-1, self._dim))
-        frames = self._frames(flat, settle)
+        frames = self._frames(flat, refine)
         shape = tf.concat([tf.shape(danced)[:2], tf.shape(frames)[1:]], 0)
         return {"frames": tf.reshape(frames, shape), "vectors": danced}
 
-    def _frames(self, vectors: Any, settle: Any) -> Any:
-        """Takes (N, D); returns whiteness (N, H, W), a few frames at a time."""
+    def _frames(self, vectors: Any, refine: Any) -> Any:
+        """Takes (N, D); returns background probability (N, H, W), a few frames at a time."""
         count = tf.shape(vectors)[0]
         batches = -(-count // _BATCH)
         size = (self._config.height, self._config.width)
 
         def decode(index: Any, written: Any) -> Any:
             chosen = vectors[index * _BATCH : (index + 1) * _BATCH]
-            whiteness = self.decode(chosen)["frames"]
-            _, whiteness = tf.while_loop(
-                lambda turn, _: turn < settle,
+            background = self.decode(chosen)["frames"]
+            _, background = tf.while_loop(
+                lambda turn, _: turn < refine,
                 lambda turn, frames: (turn + 1, self._decoder(self._encoder(frames)[0])),
-                (0, whiteness),
+                (0, background),
             )
-            return index + 1, written.write(index, whiteness)
+            return index + 1, written.write(index, background)
 
         written = tf.TensorArray(
             tf.float32, batches, infer_shape=False, element_shape=(None, *size)
@@ -543,7 +543,7 @@ def _compare_generate(networks: Networks, run: Any, add: Callable[..., None]) ->
         return vectors, networks.decode(scaler.to_latents(vectors))
 
     def ours() -> dict[str, np.ndarray]:
-        settings = styled if codec is not None else {"settle": 0, **styled}
+        settings = styled if codec is not None else {"refine": 0, **styled}
         return run(stretch=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, **settings)
 
     given = ours()

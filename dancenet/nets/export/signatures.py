@@ -15,7 +15,7 @@ FILE = "signatures.md"
 _MEANINGS = {
     "stretch": "which of the model's own stretches of real motion to go on from; -1 draws one",
     "number": "which of the model's own stretches of real motion, from 0",
-    "frames": "whiteness of every pixel, 0 dancer to 1 background; rows from the top",
+    "frames": "background probability of every pixel, 0 dancer to 1 background; rows from the top",
     "latents": "the picture network's own vector, in its own units",
     "z_mean": "latents: the mean of what the encoder makes of a frame",
     "z_log_var": "natural logarithm of the variance around `z_mean`",
@@ -30,7 +30,7 @@ _MEANINGS = {
     "num_frames": "frames to make, 1 or more",
     "temperature": "0 always takes the likeliest way on, 1 has nearly the energy of the real dance",
     "seed": "the same whole number gives the same dance",
-    "settle": "how often each picture is encoded and decoded again, 0 or more; 2 keeps limbs on",
+    "refine": "how often each picture is encoded and decoded again, 0 or more; 2 keeps limbs on",
     "style": "weights of the styles, with sum 1, or zeros for any; the same in every step",
 }
 _STATE = "state of the dancer: zeros before the first vector, then the `next_…` of the step before"

@@ -155,7 +155,7 @@ class PlainModel:
 
 
 class Encoder:
-    """Frames (B, H, W) of whiteness to `z_mean` and `z_log_var`, (B, L) each, as trained."""
+    """Frames (B, H, W) of background probability to `z_mean` and `z_log_var`, (B, L) each, as trained."""
 
     def __init__(self, encoder: keras.Model) -> None:
         self._model = PlainModel(encoder, ("z_mean", "z_log_var"))
@@ -167,10 +167,10 @@ class Encoder:
 
 
 class Decoder:
-    """Latents (B, L) to whiteness (B, H, W)."""
+    """Latents (B, L) to background probability (B, H, W)."""
 
     def __init__(self, decoder: keras.Model) -> None:
-        self._model = PlainModel(decoder, ("whiteness",))
+        self._model = PlainModel(decoder, ("background",))
         self.variables = self._model.variables
         self._size = tuple(decoder.output.shape[1:3])
 
@@ -245,7 +245,7 @@ class Step:
             pi_logits (B, K), mu and sigma (B, K, D) of the next vectors, and the next state.
         """
         config, states = self._config, dict(zip(self.states, state))
-        lasts = [states[f"last{back + 1}"] for back in range(config.steps_seen)]
+        lasts = [states[f"last{back + 1}"] for back in range(config.velocity_inputs)]
         style = [states["style"]] if config.styles else []
         places = [vectors, *lasts]
         steps = [
@@ -294,7 +294,7 @@ class Step:
         pi_logits, mu, sigma = linear[0], tf.reshape(linear[1], shape), tf.reshape(linear[2], shape)
         # elu + 1 + 1e-7, as keras-mdn-layer has it, and then the floor.
         sigma = tf.nn.elu(sigma) + (1 + 1e-7 + config.sigma_floor)
-        if config.predict == "step":
+        if config.predict == "delta":
             mu, sigma = vectors[:, None] + self._scale * mu, self._scale * sigma
         return pi_logits, mu, sigma
 

@@ -57,9 +57,9 @@ from dancenet.nets.training.tensorboard import DancerBoard, Stretch
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel, generate
-from dancenet.sequence.guard import Guard
+from dancenet.sequence.neighbour_correction import NeighbourCorrection
 from dancenet.sequence.style import StyleGuided
-from dancenet.sequence.wander import MEMORY_SECONDS
+from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 
@@ -105,19 +105,19 @@ class DancerOptions:
     units: int | None = None  # of each LSTM layer; None for the network's own
     layers: int | None = None
     num_mixtures: int | None = None
-    steps_seen: int | None = None  # last steps shown beside the vector
+    velocity_inputs: int | None = None  # last steps shown beside the vector
     sigma_floor: float | None = None  # in units of a usual step ("lean"), or of the scaled data
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
     batch_size: int = 64  # windows
-    displacement: float = 0.4  # of what is seen, at most, in model units; see `WindowData.draw`
-    pull: float = 0.03  # share of the displacement that a step is to take back
+    perturbation: float = 0.4  # of what is seen, at most, in model units; see `WindowData.draw`
+    correction_rate: float = 0.03  # share of the displacement that a step is to take back
     encoder_noise: float = 1.0  # on what is seen, times the encoder's own deviation
-    noise_memory: float = 0.98  # correlation of that noise from one vector to the next
+    noise_correlation: float = 0.98  # correlation of that noise from one vector to the next
     smoothing: float = 1.5  # of latents over time, in frames
     jerk: float = 0.0  # weight of the second difference of the predicted path; see `path_jerk`
     tensorboard: bool = False
-    guard: float = 0.0  # how firmly its dances are led back to real motion; see `sequence.guard`
+    neighbour_correction: float = 0.0  # how firmly its dances are led back to real motion; see `sequence.neighbour_correction`
 
     def config(self, dim: int) -> DancerConfig:
         """Returns the network that these options ask for, for vectors of `dim` dimensions."""
@@ -130,7 +130,7 @@ class DancerOptions:
                 num_mixtures=24,
                 dense_units=1000,
                 dropout=0.4,
-                predict="place",
+                predict="absolute",
                 recurrent_activation="hard_sigmoid_2018",
                 # A usual range is about ten standard deviations.
                 sigma_floor=0.001 if self.look_back == 1 else 0.01,
@@ -143,20 +143,27 @@ class DancerOptions:
                 dim=dim,
                 look_back=self.look_back,
                 smoothing=self.smoothing,
-                steps_seen=min(2, self.look_back - 1),
+                velocity_inputs=min(2, self.look_back - 1),
             )
         if self.head == "mse":
             config = dataclasses.replace(config, head="mse", num_mixtures=1)
             if self.network == "lean":
                 # Plain, like the LSTM-3LR of Fragkiadaki et al. 2015, arXiv:1508.00271.
-                config = dataclasses.replace(config, layers=3, dropout=0.2, steps_seen=0)
+                config = dataclasses.replace(config, layers=3, dropout=0.2, velocity_inputs=0)
         return _changed(config, **self.asked())
 
     def asked(self) -> dict[str, Any]:
         """Returns what was asked for of the network instead of its own."""
         return {
             name: getattr(self, name)
-            for name in ("head", "units", "layers", "num_mixtures", "sigma_floor", "steps_seen")
+            for name in (
+                "head",
+                "units",
+                "layers",
+                "num_mixtures",
+                "sigma_floor",
+                "velocity_inputs",
+            )
             if getattr(self, name) is not None
         }
 
@@ -325,10 +332,10 @@ def _train(
     data = material.windows(
         BatchOptions(
             options.look_back,
-            displacement=options.displacement,
-            pull=options.pull,
+            perturbation=options.perturbation,
+            correction_rate=options.correction_rate,
             encoder_noise=options.encoder_noise,
-            noise_memory=options.noise_memory,
+            noise_correlation=options.noise_correlation,
         )
     )
     num_windows = data.count_windows(material.window_train, options.stride)
@@ -340,7 +347,7 @@ def _train(
         _changed(options.config(material.dim), styles=material.style_names)
         if begun is None
         else begun.config,
-        guard=options.guard,
+        neighbour_correction=options.neighbour_correction,
     )
     record = {
         **describe(options, train_options),
@@ -362,7 +369,7 @@ def _train(
         network = build_dancer(config.dancer)
         network.set_step_scale(step_scale)
     is_new = begun is None and not resume
-    if is_new and network.motion is not None and network.config.predict == "step":
+    if is_new and network.motion is not None and network.config.predict == "delta":
         rng = np.random.default_rng(train_options.seed)
         windows = data.windows(material.window_train, options.stride, rng)
         begin_linear(network, **data.draw(rng.permutation(windows)[:_LINEAR_WINDOWS], rng))
@@ -417,15 +424,17 @@ def _train(
     step_model = _fast_step(network)
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # of a dance that runs away
-            guard = _guard(material, options.guard)
-            temperature, wander = calibrate(step_model, material, guard)
+            neighbour_correction = _neighbour_correction(material, options.neighbour_correction)
+            temperature, temperature_variation = calibrate(
+                step_model, material, neighbour_correction
+            )
             dance = try_dancing(
                 step_model,
                 material,
                 material.held_out,
                 temperature,
-                wander,
-                guard,
+                temperature_variation,
+                neighbour_correction,
                 [*material.train, *material.held_out],
             )
             if board is not None:
@@ -449,7 +458,11 @@ def _train(
         _with_training(
             dataclasses.replace(
                 config,
-                dancer=dataclasses.replace(config.dancer, temperature=temperature, wander=wander),
+                dancer=dataclasses.replace(
+                    config.dancer,
+                    temperature=temperature,
+                    temperature_variation=temperature_variation,
+                ),
             ),
             {
                 **record,
@@ -471,9 +484,13 @@ def _train(
         f"repeating the last step {floors['repeat']:.3f}."
     )
     if dance["energy"] < _NO_DANCE:
-        wanders = f", and that wanders by {wander:g} to vary the pace as they do" if wander else ""
+        wanders = (
+            f", and that wanders by {temperature_variation:g} to vary the pace as they do"
+            if temperature_variation
+            else ""
+        )
         terminal.say(
-            f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_num_trials(guard)} times, at the "
+            f"Dancing freely for {_TRIAL_SECONDS:.0f} s, {_num_trials(neighbour_correction)} times, at the "
             f"temperature of {temperature:g} that gives it {_WANTED_ENERGY:.0%} of the energy of "
             f"the dances it knows{wanders}, it moves with {dance['energy']:.0%} of the energy of "
             f"the real dance ({dance['energy_at_end']:.0%} in the last quarter), stands still "
@@ -516,18 +533,20 @@ def _fast_step(network: DancerNetwork) -> StepModel:
         return OnnxStepModel(path)
 
 
-def _guard(material: Material, strength: float) -> Guard | None:
+def _neighbour_correction(material: Material, strength: float) -> NeighbourCorrection | None:
     """Returns the guard that dances of a model will have; see `generation.settings.Dancer`."""
     if not strength:
         return None
     seeds, _, _ = dance_data.choose_seeds(
         material.vectors, material.train, material.names, material.fps
     )
-    return Guard(seeds, material.scale, strength)
+    return NeighbourCorrection(seeds, material.scale, strength)
 
 
 def calibrate(
-    step_model: StepModel, material: Material, guard: Guard | None = None
+    step_model: StepModel,
+    material: Material,
+    neighbour_correction: NeighbourCorrection | None = None,
 ) -> tuple[float, float]:
     """Finds the temperature, and how far it wanders, that give dances the pace of the real ones.
 
@@ -538,21 +557,30 @@ def calibrate(
     Args:
         step_model: the dancer.
         material: whose training clips are begun from and compared with.
-        guard: of the dances.
+        neighbour_correction: of the dances.
 
     Returns:
         A temperature in `_TEMPERATURES`, to one part in a hundred, one of its ends if none fits:
-        with it the mean energy is nearly the real one's. And a deviation for `Wander`, at most
+        with it the mean energy is nearly the real one's. And a deviation for `TemperatureVariation`, at most
         `_MOST_WANDER`: with it the quartiles of the energy of windows are as far apart as the
         real ones'.
     """
 
-    def dance(temperature: float, wander: float) -> dict[str, float]:
-        return try_dancing(step_model, material, material.train, temperature, wander, guard)
+    def dance(temperature: float, temperature_variation: float) -> dict[str, float]:
+        return try_dancing(
+            step_model,
+            material,
+            material.train,
+            temperature,
+            temperature_variation,
+            neighbour_correction,
+        )
 
-    def fitting(wander: float) -> float:
+    def fitting(temperature_variation: float) -> float:
         def off(temperature: float) -> float:
-            return math.log(max(dance(temperature, wander)["energy"], 1e-9) / _WANTED_ENERGY)
+            return math.log(
+                max(dance(temperature, temperature_variation)["energy"], 1e-9) / _WANTED_ENERGY
+            )
 
         low, high = _TEMPERATURES
         while high / low > 1.01:
@@ -569,10 +597,10 @@ def calibrate(
         middle = (low + high) / 2
         # Also where the dance has run away, or the material is too short, it must not wander.
         low, high = (middle, high) if dance(temperature, middle)["pace"] < 1 else (low, middle)
-    wander = round((low + high) / 2, 2)
-    if wander <= 0.01:
+    temperature_variation = round((low + high) / 2, 2)
+    if temperature_variation <= 0.01:
         return temperature, 0.0
-    return fitting(wander), wander
+    return fitting(temperature_variation), temperature_variation
 
 
 def try_dancing(
@@ -580,8 +608,8 @@ def try_dancing(
     material: Material,
     clips: list[range],
     temperature: float = 1.0,
-    wander: float = 0.0,
-    guard: Guard | None = None,
+    temperature_variation: float = 0.0,
+    neighbour_correction: NeighbourCorrection | None = None,
     compared: list[range] | None = None,
     num_dances: int | None = None,
     seconds: float | None = None,
@@ -593,8 +621,8 @@ def try_dancing(
         material: real motion.
         clips: of it, to begin from.
         temperature: of the sampling.
-        wander: how far it wanders, see `Wander`.
-        guard: of the dances.
+        temperature_variation: how far it wanders, see `TemperatureVariation`.
+        neighbour_correction: of the dances.
         compared: clips to compare with; `clips`, unless given. What is held out of little
             material may be as calm as no dance.
         num_dances: how many; fewer with a guard, which takes as long as ten steps.
@@ -608,7 +636,7 @@ def try_dancing(
         that move with less than a twentieth of the real energy; `spread`, the standard deviation
         over the real one. Infinities are of a dance that has run away until its numbers ended.
     """
-    num_dances = num_dances or _num_trials(guard)
+    num_dances = num_dances or _num_trials(neighbour_correction)
     seconds = seconds or _TRIAL_SECONDS
     vectors = material.vectors
     real = [vectors[clip.start : clip.stop] for clip in compared or clips if len(clip) > 8]
@@ -629,9 +657,9 @@ def try_dancing(
         num_frames,
         rngs,
         temperature,
-        guard,
+        neighbour_correction,
         style,
-        wander=(wander, MEMORY_SECONDS * material.fps),
+        temperature_variation=(temperature_variation, MEMORY_SECONDS * material.fps),
     )
     try:
         dance = np.stack(list(steps), axis=1)
@@ -653,8 +681,8 @@ def try_dancing(
     return {name: math.inf if math.isnan(value) else value for name, value in found.items()}
 
 
-def _num_trials(guard: Guard | None) -> int:
-    return _TRIAL_DANCES if guard is None else _GUARDED_DANCES
+def _num_trials(neighbour_correction: NeighbourCorrection | None) -> int:
+    return _TRIAL_DANCES if neighbour_correction is None else _GUARDED_DANCES
 
 
 def _energy(vectors: np.ndarray) -> np.ndarray:
@@ -758,7 +786,9 @@ def _prepare(
         begun = found.training.get("dancer", {}).get("start_from")
         # Those two are found when the training has ended.
         known = found.dancer and dataclasses.replace(
-            found.dancer, temperature=wanted.temperature, wander=wanted.wander
+            found.dancer,
+            temperature=wanted.temperature,
+            temperature_variation=wanted.temperature_variation,
         )
         if known != wanted or begun != record["start_from"]:
             source = f"started from {begun}" if begun else "started from chance"

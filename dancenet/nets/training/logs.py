@@ -72,7 +72,7 @@ def write_reconstructions(
     Args:
         path: the PNG to write.
         frames: (B, H, W) uint8.
-        decoded: (B, H, W) whiteness, 0..1.
+        decoded: (B, H, W) background probability, 0..1.
         columns: pictures in a row.
     """
     pictures = (decoded * 255).round().astype(np.uint8)

@@ -38,10 +38,10 @@ def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) ->
     latents = Scaler.load(folder / SCALER).to_latents(vectors.reshape(-1, vectors.shape[2]))
     parts = []
     for first in range(0, len(latents), _BATCH):
-        whiteness = decoder.predict_on_batch(latents[first : first + _BATCH])
+        background = decoder.predict_on_batch(latents[first : first + _BATCH])
         for _ in range(_SETTLE):
-            whiteness = decoder.predict_on_batch(encoder.predict_on_batch(whiteness)[0])
-        parts.append(np.where(whiteness[..., 0] < 0.5, np.uint8(DANCER), np.uint8(BACKGROUND)))
+            background = decoder.predict_on_batch(encoder.predict_on_batch(background)[0])
+        parts.append(np.where(background[..., 0] < 0.5, np.uint8(DANCER), np.uint8(BACKGROUND)))
     return np.concatenate(parts)
 
 

@@ -85,8 +85,8 @@ class VaeOptions:
     beta_steps: int = 2000  # over which it grows from 0; a tenth of the training at most
     free_bits: float = 0.0  # nats a dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
-    crispness: float = 3.0  # of what is drawn, once learnt; as is the next, see `vae.sharpen`
-    thickness: float = 0.5
+    logit_gain: float = 3.0  # of what is drawn, once learnt; as is the next, see `vae.sharpen`
+    logit_bias: float = 0.5
     augment: float = 1.0  # strength of `data.frames.augment`, 0 for the frames as they are
     # Share of each batch that the model training starts from draws of what it has seen.
     rehearse: float = 0.5
@@ -145,7 +145,7 @@ def train_vae(
             "validate on; both are needed. Add more clips."
         )
     vae_config = VaeConfig(
-        network=options.network, crispness=options.crispness, thickness=options.thickness
+        network=options.network, logit_gain=options.logit_gain, logit_bias=options.logit_bias
     )
     keras.utils.set_random_seed(train_options.seed)
     old = None
@@ -158,7 +158,7 @@ def train_vae(
             old = rehearsal.remember(encoder, decoder, start_from)
         begun = start_from.read_config().vae
         if begun is not None:
-            unsharpen(decoder, begun.crispness, begun.thickness)
+            unsharpen(decoder, begun.logit_gain, begun.logit_bias)
     packed = PackedFrames.open(frames)  # an unreadable picture is told before a folder is made
     # Only now: what it replaces may be what it starts from.
     config = _prepare(
@@ -235,7 +235,7 @@ def train_vae(
     )
     if board is not None:
         board.close()
-    sharpen(decoder, options.crispness, options.thickness)
+    sharpen(decoder, options.logit_gain, options.logit_bias)
     save_weights(vae, folder / VAE_WEIGHTS)
     draw_sheet()
     logs.write_curves(place / CURVES, result.history, ("loss", "reconstruction", "kl", "iou"))

@@ -29,18 +29,20 @@ class BatchOptions:
 
     look_back: int = 64  # T, vectors seen
     warm_up: int = WARM_UP  # predictions at the start of a window that do not count
-    displacement: float = 0.0  # largest standard deviation, in model units
-    pull: float = 0.0  # share of a displacement that each step takes back, in [0, 1]
+    perturbation: float = 0.0  # largest standard deviation, in model units
+    correction_rate: float = 0.0  # share of a displacement that each step takes back, in [0, 1]
     encoder_noise: float = 0.0  # share of the vectors' own deviation that is added to them
-    noise_memory: float = 0.0  # correlation of that noise from one vector to the next, in [0, 1)
+    noise_correlation: float = (
+        0.0  # correlation of that noise from one vector to the next, in [0, 1)
+    )
     style_dropout: float = 0.2  # share of windows whose style is not told
 
     def __post_init__(self) -> None:
-        if not 0 <= self.pull <= 1:
-            raise ValueError(f"pull must be in [0, 1]; received {self.pull}.")
-        if not 0 <= self.noise_memory < 1:
-            raise ValueError(f"noise_memory must be in [0, 1); received {self.noise_memory}.")
-        for name in ("displacement", "encoder_noise"):
+        if not 0 <= self.correction_rate <= 1:
+            raise ValueError(f"pull must be in [0, 1]; received {self.correction_rate}.")
+        if not 0 <= self.noise_correlation < 1:
+            raise ValueError(f"noise_memory must be in [0, 1); received {self.noise_correlation}.")
+        for name in ("perturbation", "encoder_noise"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name} must be 0 or more; received {getattr(self, name)}.")
 
@@ -221,16 +223,16 @@ class WindowData:
     ) -> dict[str, np.ndarray]:
         options, vectors = self.options, rows.vectors
         shape = (len(vectors), 1, vectors.shape[2])
-        size = rng.uniform(0.0, options.displacement, (len(vectors), 1, 1)).astype(np.float32)
+        size = rng.uniform(0.0, options.perturbation, (len(vectors), 1, 1)).astype(np.float32)
         off = rng.standard_normal(shape, dtype=np.float32) * size
         inputs = (vectors + off)[:, :-1]
-        targets = vectors[:, 1:] + np.float32(1.0 - options.pull) * off
+        targets = vectors[:, 1:] + np.float32(1.0 - options.correction_rate) * off
         if rows.deviation is not None:
             noise = self._noise(rng, rows.deviation.shape)
             noise *= np.float32(options.encoder_noise) * rows.deviation
             drift = noise[:, :-1] @ self._to_model
             inputs = inputs + drift
-            targets = targets + np.float32(options.noise_memory) * drift
+            targets = targets + np.float32(options.noise_correlation) * drift
         batch = self._batch(windows, inputs, targets)
         if "style" in batch:
             told = rng.uniform(size=(len(vectors), 1)) >= options.style_dropout
@@ -240,7 +242,7 @@ class WindowData:
     def _noise(self, rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
         """Returns standard normal draws (B, T, N), correlated along T."""
         noise = rng.standard_normal(shape, dtype=np.float32)
-        memory = np.float32(self.options.noise_memory)
+        memory = np.float32(self.options.noise_correlation)
         if memory:
             noise[:, 1:] *= np.sqrt(1 - memory**2)
             for index in range(1, shape[1]):

@@ -107,7 +107,7 @@ def test_the_scaler_converts_both_ways_and_has_the_stretches(whole: Whole) -> No
 
 
 def test_what_the_means_owe_to_the_last_steps_is_not_rounded_to_8_bits(tmp_path: Path) -> None:
-    config = DancerConfig(dim=16, units=32, num_mixtures=5, steps_seen=2)
+    config = DancerConfig(dim=16, units=32, num_mixtures=5, velocity_inputs=2)
     networks = Networks.load(make_folder(tmp_path / "model", dancer=config), ["dancer"])
     lost = []
     for exact in (True, False):

@@ -33,11 +33,13 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
     "config",
     [
         DancerConfig(dim=5, units=8, num_mixtures=3),
-        DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2),
-        DancerConfig(dim=5, units=8, num_mixtures=3, layers=2, predict="place", sigma_floor=0.0),
-        DancerConfig(dim=5, units=8, num_mixtures=3, predict="place", steps_seen=1),
+        DancerConfig(dim=5, units=8, num_mixtures=3, velocity_inputs=2),
+        DancerConfig(dim=5, units=8, num_mixtures=3, layers=2, predict="absolute", sigma_floor=0.0),
+        DancerConfig(dim=5, units=8, num_mixtures=3, predict="absolute", velocity_inputs=1),
         DancerConfig(dim=5, units=8, num_mixtures=1, layers=3, dropout=0.2, head="mse"),
-        DancerConfig(dim=5, units=8, num_mixtures=1, predict="place", steps_seen=2, head="mse"),
+        DancerConfig(
+            dim=5, units=8, num_mixtures=1, predict="absolute", velocity_inputs=2, head="mse"
+        ),
         DancerConfig(
             network="dancenet",
             dim=4,
@@ -46,7 +48,7 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
             num_mixtures=4,
             dense_units=10,
             dropout=0.4,
-            predict="place",
+            predict="absolute",
             recurrent_activation="hard_sigmoid_2018",
         ),
         DancerConfig(
@@ -56,18 +58,18 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
             layers=3,
             num_mixtures=4,
             dense_units=10,
-            predict="place",
+            predict="absolute",
             recurrent_activation="hard_sigmoid_2018",
             look_back=1,
         ),
-        DancerConfig(dim=5, units=8, num_mixtures=3, steps_seen=2, styles=("a", "b", "c")),
+        DancerConfig(dim=5, units=8, num_mixtures=3, velocity_inputs=2, styles=("a", "b", "c")),
         DancerConfig(dim=5, units=8, num_mixtures=3, styles=("a", "b", "c")),
         DancerConfig(
             dim=4,
             units=8,
             layers=2,
             num_mixtures=4,
-            predict="place",
+            predict="absolute",
             look_back=1,
             styles=("a", "b"),
         ),
@@ -93,7 +95,7 @@ def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> 
     assert outputs[:4] == ["pi_logits", "mu", "sigma", "next_vectors"]
     assert outputs[4:] == [
         *(f"next_{n}{i}" for i in range(config.layers if config.keeps_state else 0) for n in "hc"),
-        *(f"next_last{i + 1}" for i in range(config.steps_seen)),
+        *(f"next_last{i + 1}" for i in range(config.velocity_inputs)),
         *(["next_style"] if config.styles else []),
     ]
     assert all(row.passed for row in report)
@@ -114,7 +116,7 @@ class StepOnly:
         self.dim, self.initial_state, self.step = inner.dim, inner.initial_state, inner.step
 
 
-@pytest.mark.parametrize("predict", ["step", "place"])
+@pytest.mark.parametrize("predict", ["delta", "absolute"])
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 4.0])
 def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
     tmp_path: Path, predict: str, temperature: float
@@ -139,7 +141,7 @@ def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
 def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_says(
     tmp_path: Path,
 ) -> None:
-    config = DancerConfig(dim=5, units=8, num_mixtures=32, steps_seen=2)
+    config = DancerConfig(dim=5, units=8, num_mixtures=32, velocity_inputs=2)
     network = dancer.build_dancer(config)
     rng, count = np.random.default_rng(0), 64_000
     weights = rng.dirichlet(np.full(32, 3.0))
@@ -176,7 +178,7 @@ def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None
 def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_whoever_is_beside(
     tmp_path: Path,
 ) -> None:
-    model = step_model(tmp_path / "model", steps_seen=1)
+    model = step_model(tmp_path / "model", velocity_inputs=1)
     seed = np.random.default_rng(0).normal(size=(3, 6, 5)) * 0.1
 
     def dance(of: Any, rows: list[int]) -> np.ndarray:
@@ -190,7 +192,7 @@ def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_whoever_is_bes
 
 
 def test_a_style_is_carried_through_a_dance_of_the_graph(tmp_path: Path) -> None:
-    model = step_model(tmp_path / "model", steps_seen=1, styles=("ballet", "house"))
+    model = step_model(tmp_path / "model", velocity_inputs=1, styles=("ballet", "house"))
     seed = np.tile(np.random.default_rng(0).normal(size=(1, 6, 5)) * 0.1, (4, 1, 1))
     style = np.array([[1, 0], [0, 1], [0.5, 0.5], [0, 0]], np.float32)
 

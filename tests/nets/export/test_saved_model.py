@@ -19,7 +19,7 @@ from dancenet.support.errors import UserError
 from dancenet.support.files import write_npz
 
 BOTH = ("vae", "dancer")
-SETTINGS = {"temperature": 1.0, "seed": 7, "settle": 0}
+SETTINGS = {"temperature": 1.0, "seed": 7, "refine": 0}
 
 Whole = tuple[Networks, Path, list[Comparison], dict[str, saved_model.Signature]]
 
@@ -51,16 +51,16 @@ def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
     )
     expected = np.stack(list(made), axis=1)
     settings = {"num_frames": 20, "temperature": 0.0, "seed": 3}
-    given = run["generate_from"](vectors=networks.seeds, settle=0, **settings)
+    given = run["generate_from"](vectors=networks.seeds, refine=0, **settings)
     np.testing.assert_allclose(given["vectors"], expected, atol=1e-3)
     codec = SilhouetteCodec(
         lambda frames: networks.encode(frames[..., 0]), networks.decode, networks.scaler, 30.0
     )
     np.testing.assert_allclose(given["frames"][1], codec.decode(given["vectors"][1]), atol=1e-5)
-    one = run["generate"](stretch=1, settle=2, **settings)
+    one = run["generate"](stretch=1, refine=2, **settings)
     np.testing.assert_allclose(one["vectors"], given["vectors"][1], atol=1e-4)
     np.testing.assert_allclose(
-        one["frames"], codec.decode(one["vectors"], settle=2, mend=0), atol=1e-4
+        one["frames"], codec.decode(one["vectors"], refine=2, mend=0), atol=1e-4
     )
 
 
@@ -81,7 +81,7 @@ def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
         style=style,
     )
     expected = np.stack(list(made), axis=1)
-    settings = {"num_frames": 12, "temperature": 0.0, "seed": 3, "settle": 0}
+    settings = {"num_frames": 12, "temperature": 0.0, "seed": 3, "refine": 0}
     given = run["generate_from"](vectors=networks.seeds, style=style, **settings)["vectors"]
     np.testing.assert_allclose(given, expected, atol=1e-3)
     one = run["generate"](stretch=0, style=style[0], **settings)["vectors"]
@@ -99,7 +99,7 @@ def test_a_step_is_drawn_from_the_mixture(whole: Whole) -> None:
     temperature = asked * networks.dancer.config.temperature
     stretches = np.repeat(networks.seeds[:1], count, axis=0)
     given = run["generate_from"](
-        vectors=stretches, num_frames=1, temperature=asked, seed=1, settle=0
+        vectors=stretches, num_frames=1, temperature=asked, seed=1, refine=0
     )["vectors"][:, 0]
     state = networks.step_model.initial_state(1)
     for vectors in networks.seeds[0]:
@@ -133,7 +133,7 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
     _, _, _, run = whole
     chosen = set()
     for seed in range(12):
-        settings = {"num_frames": 1, "temperature": 0.0, "seed": seed, "settle": 0}
+        settings = {"num_frames": 1, "temperature": 0.0, "seed": seed, "refine": 0}
         drawn = run["generate"](stretch=-1, **settings)["vectors"]
         for number in range(STRETCHES):
             if np.array_equal(run["generate"](stretch=number, **settings)["vectors"], drawn):
@@ -147,7 +147,7 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
         ({"num_frames": -3}, "num_frames must be 1 or more"),
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"temperature": -1.0}, "temperature must be 0 or more"),
-        ({"settle": -1}, "settle must be 0 or more"),
+        ({"refine": -1}, "settle must be 0 or more"),
         ({"stretch": STRETCHES}, f"stretch must be below {STRETCHES}"),
         ({"stretch": -2}, "stretch must be -1 or more"),
     ],

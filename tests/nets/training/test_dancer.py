@@ -270,7 +270,7 @@ def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(workplac
     result = train_dancer(
         Latents.load("latents.npz"),
         folder,
-        dataclasses.replace(OPTIONS, displacement=0.1),
+        dataclasses.replace(OPTIONS, perturbation=0.1),
         dataclasses.replace(EPOCHS, epochs=40),
     )
     floors = folder.read_config().training["dancer"]["baselines"]
@@ -313,14 +313,14 @@ def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
     share: float, expected: float
 ) -> None:
     steps = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
-    found, wander = calibrate(walker(share), plain(np.cumsum(steps, axis=0)))
+    found, temperature_variation = calibrate(walker(share), plain(np.cumsum(steps, axis=0)))
     assert found == pytest.approx(expected, rel=0.06)
-    assert wander < 0.1  # the real walk has one pace
+    assert temperature_variation < 0.1  # the real walk has one pace
 
 
 def test_a_dance_is_found_to_wander_as_the_real_one_does() -> None:
     from dancenet.sequence.generate import generate
-    from dancenet.sequence.wander import MEMORY_SECONDS
+    from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 
     real = np.concatenate(
         list(
@@ -329,12 +329,12 @@ def test_a_dance_is_found_to_wander_as_the_real_one_does() -> None:
                 np.zeros((1, 1, 4)),
                 60_000,
                 [np.random.default_rng(5)],
-                wander=(0.3, MEMORY_SECONDS * 30),
+                temperature_variation=(0.3, MEMORY_SECONDS * 30),
             )
         )
     )
-    found, wander = calibrate(walker(1.0), plain(real))
-    assert wander == pytest.approx(0.3, abs=0.1)
+    found, temperature_variation = calibrate(walker(1.0), plain(real))
+    assert temperature_variation == pytest.approx(0.3, abs=0.1)
     assert found == pytest.approx(0.9, rel=0.1)
 
 
@@ -362,12 +362,24 @@ def test_the_temperature_is_found_with_the_guard_that_dances_will_have(
     workplace: Path,
 ) -> None:
     found = []
-    for guard in ("0", "0.9"):
-        assert main([*FLAGS, "--epochs", "2", "--guard", guard, "--overwrite"]) == 0
+    for neighbour_correction in ("0", "0.9"):
+        assert (
+            main(
+                [
+                    *FLAGS,
+                    "--epochs",
+                    "2",
+                    "--neighbour-correction",
+                    neighbour_correction,
+                    "--overwrite",
+                ]
+            )
+            == 0
+        )
         found.append(ModelFolder(workplace / "weights" / "tiny").read_config().dancer)
     plain_one, guarded = found
     assert plain_one is not None and guarded is not None
-    assert (plain_one.guard, guarded.guard) == (0.0, 0.9)
+    assert (plain_one.neighbour_correction, guarded.neighbour_correction) == (0.0, 0.9)
     assert plain_one.temperature != guarded.temperature
 
 
@@ -381,7 +393,7 @@ def test_a_finished_training_goes_on_whatever_temperature_it_found(
     assert main([*FLAGS, "--epochs", "2", "--resume"]) == 0
     record = ModelFolder(workplace / "weights" / "tiny").read_config()
     assert record.training["dancer"]["epochs"] == 2
-    assert record.dancer is not None and record.dancer.wander == 0.2
+    assert record.dancer is not None and record.dancer.temperature_variation == 0.2
 
 
 def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(

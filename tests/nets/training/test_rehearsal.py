@@ -21,9 +21,9 @@ def networks():
     latents = keras.Input((3,))
     weights = np.zeros((3, 120 * 208), np.float32)
     weights[0] = np.where(np.arange(120 * 208) % 208 < 104, 10, -10)
-    whiteness = keras.layers.Dense(120 * 208, activation="sigmoid", name="whiteness")
-    decoder = keras.Model(latents, keras.layers.Reshape((120, 208, 1))(whiteness(latents)))
-    whiteness.kernel.assign(weights)
+    background = keras.layers.Dense(120 * 208, activation="sigmoid", name="background")
+    decoder = keras.Model(latents, keras.layers.Reshape((120, 208, 1))(background(latents)))
+    background.kernel.assign(weights)
     frames = keras.Input((120, 208, 1))
     left = keras.layers.Cropping2D(((0, 0), (0, 104)))(frames)
     mean = keras.layers.GlobalAveragePooling2D()(left)  # 1 or 0

@@ -127,7 +127,7 @@ def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
 ) -> None:
     still = TrainOptions(epochs=1, learning_rate=1e-12)
     folders = [ModelFolder(tmp_path / name) for name in ("plain", "crisp", "crisper")]
-    options = [VaeOptions(batch_size=13, crispness=factor) for factor in (1.0, 2.0, 3.0)]
+    options = [VaeOptions(batch_size=13, logit_gain=factor) for factor in (1.0, 2.0, 3.0)]
     train_vae(FrameFolder.open(frames), folders[0], options[0], TrainOptions(epochs=1))
     for index in (1, 2):
         train_vae(
@@ -138,12 +138,12 @@ def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
             start_from=folders[index - 1],
         )
     kernels = []
-    for folder, crispness in zip(folders, (1.0, 2.0, 3.0)):
+    for folder, logit_gain in zip(folders, (1.0, 2.0, 3.0)):
         config = folder.read_config()
-        assert config.vae is not None and config.vae.crispness == crispness
+        assert config.vae is not None and config.vae.logit_gain == logit_gain
         _, decoder = load_vae(config.vae, folder / "vae.weights.h5")
         kernel, bias = decoder.get_layer("logits").get_weights()
-        kernels.append(np.append(kernel / crispness, bias / crispness + config.vae.thickness))
+        kernels.append(np.append(kernel / logit_gain, bias / logit_gain + config.vae.logit_bias))
     for kernel in kernels[1:]:
         assert kernel == pytest.approx(kernels[0], abs=1e-6)
 

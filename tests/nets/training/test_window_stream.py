@@ -36,7 +36,12 @@ from dancenet.support.errors import UserError
 ROOT = Path(__file__).resolve().parents[3]
 PLAIN = BatchOptions(look_back=12, warm_up=3)
 NOISY = BatchOptions(
-    look_back=12, warm_up=3, displacement=0.4, pull=0.1, encoder_noise=1.0, noise_memory=0.9
+    look_back=12,
+    warm_up=3,
+    perturbation=0.4,
+    correction_rate=0.1,
+    encoder_noise=1.0,
+    noise_correlation=0.9,
 )
 LAYOUTS = {
     "one long clip": [range(0, 400)],

@@ -85,7 +85,7 @@ def test_a_look_back_of_one_is_one_prediction_that_counts():
 
 
 def test_a_window_is_displaced_as_a_whole_and_a_share_of_it_is_taken_back():
-    data = make_data(displacement=0.8, pull=0.25)
+    data = make_data(perturbation=0.8, correction_rate=0.25)
     windows = np.repeat([[10, 17]], 4000, axis=0)
     batch = data.draw(windows, np.random.default_rng(0))
     off = batch["inputs"] - data.vectors[10:26]
@@ -94,7 +94,7 @@ def test_a_window_is_displaced_as_a_whole_and_a_share_of_it_is_taken_back():
 
 
 def test_displacements_are_uniform_in_size_up_to_the_asked_one():
-    batch = make_data(displacement=0.8).draw(
+    batch = make_data(perturbation=0.8).draw(
         np.repeat([[10, 17]], 20_000, axis=0), np.random.default_rng(0)
     )
     off = batch["inputs"][:, 0] - make_data().vectors[10]
@@ -125,7 +125,7 @@ def test_the_encoders_noise_is_drawn_anew_with_its_variance_in_model_units():
 
 def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
     memory = 0.9
-    data = make_data(deviation=0.3, encoder_noise=1.0, noise_memory=memory)
+    data = make_data(deviation=0.3, encoder_noise=1.0, noise_correlation=memory)
     windows = np.repeat([[10, 17]], 20_000, axis=0)
     batch = data.draw(windows, np.random.default_rng(0))
     off = batch["inputs"] - data.vectors[10:26]
@@ -141,11 +141,11 @@ def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
 @pytest.mark.parametrize(
     "options",
     [
-        {"pull": -0.1},
-        {"pull": 1.1},
-        {"displacement": -1.0},
+        {"correction_rate": -0.1},
+        {"correction_rate": 1.1},
+        {"perturbation": -1.0},
         {"encoder_noise": -1.0},
-        {"noise_memory": 1.0},
+        {"noise_correlation": 1.0},
     ],
 )
 def test_what_makes_no_sense_is_refused(options):

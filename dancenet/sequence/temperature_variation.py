@@ -9,7 +9,7 @@ import numpy as np
 MEMORY_SECONDS = 4.0  # in which what the temperature was is forgotten to 1/e
 
 
-class Wander:
+class TemperatureVariation:
     """Factors of the temperature of B dances, one after another.
 
     A mixture that is sampled at one temperature keeps one pace. The logarithm of the factors is an

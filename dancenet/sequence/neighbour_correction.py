@@ -13,7 +13,7 @@ _EVERY = 4  # of their vectors, one
 _OVERLAP = 3  # stretches this near in the list may show the same moment
 
 
-class Guard:
+class NeighbourCorrection:
     """Pulls a vector towards the real vectors nearest to it, the more the further it is away.
 
     A dancer feeds on its own vectors, and small errors lead it to places between poses where no

@@ -7,7 +7,7 @@ import pytest
 
 from dancenet.sequence.generate import generate
 from dancenet.sequence.mixture import Mixture, sample_from_draws
-from dancenet.sequence.wander import Wander
+from dancenet.sequence.temperature_variation import TemperatureVariation
 
 
 def rngs(count, seed=0):
@@ -16,9 +16,9 @@ def rngs(count, seed=0):
 
 def factors(deviation, memory, count, steps):
     """Returns the factors (steps, count): what becomes of draws of one."""
-    wander = Wander(rngs(count), deviation, memory)
+    temperature_variation = TemperatureVariation(rngs(count), deviation, memory)
     ones = np.ones((count, 1))
-    return np.stack([wander.heat(ones, ones)[0][:, 0] for _ in range(steps)])
+    return np.stack([temperature_variation.heat(ones, ones)[0][:, 0] for _ in range(steps)])
 
 
 def test_factors_have_mean_1_and_the_deviation_and_memory_that_were_asked_for():
@@ -33,9 +33,9 @@ def test_factors_have_mean_1_and_the_deviation_and_memory_that_were_asked_for():
 
 def test_without_a_deviation_nothing_is_drawn_and_nothing_changes():
     generators = rngs(3)
-    wander = Wander(generators, 0.0, 60.0)
+    temperature_variation = TemperatureVariation(generators, 0.0, 60.0)
     gumbel, normal = np.random.default_rng(1).normal(size=(2, 3, 4))
-    heated = wander.heat(gumbel, normal)
+    heated = temperature_variation.heat(gumbel, normal)
     assert heated[0] is gumbel and heated[1] is normal
     assert [rng.uniform() for rng in generators] == [rng.uniform() for rng in rngs(3)]
 
@@ -45,7 +45,7 @@ def test_heated_draws_are_those_of_a_temperature_times_the_factor():
     mixture = Mixture(rng.normal(size=(5, 3)), rng.normal(size=(5, 3, 2)), np.ones((5, 3, 2)))
     gumbel, normal = rng.gumbel(size=(5, 3)), rng.normal(size=(5, 2))
     expected = factors(0.7, 10.0, 5, 1)[0]
-    heated = Wander(rngs(5), 0.7, 10.0).heat(gumbel, normal)
+    heated = TemperatureVariation(rngs(5), 0.7, 10.0).heat(gumbel, normal)
     together = sample_from_draws(mixture, *heated, 0.8)
     for row in range(5):
         one = Mixture(*(part[row : row + 1] for part in mixture))
@@ -68,10 +68,19 @@ class Walk:
         return Mixture(np.zeros(shape[:2]), vectors[:, None], np.ones(shape)), state
 
 
-def walk(wander, count=1, first=0):
+def walk(temperature_variation, count=1, first=0):
     generators = rngs(first + count)[first:]
     return np.stack(
-        list(generate(Walk(), np.zeros((count, 1, 2)), 600, generators, wander=wander)), axis=1
+        list(
+            generate(
+                Walk(),
+                np.zeros((count, 1, 2)),
+                600,
+                generators,
+                temperature_variation=temperature_variation,
+            )
+        ),
+        axis=1,
     )
 
 
@@ -79,9 +88,9 @@ def test_a_dance_that_wanders_rests_and_rushes_with_the_same_energy():
     def windows(dance):
         return np.square(np.diff(dance, axis=1)).sum(axis=2)[:, :570].reshape(-1, 30).mean(axis=1)
 
-    plain, wandering = windows(walk((0.0, 60.0), 50)), windows(walk((0.5, 60.0), 50))
-    assert wandering.mean() == pytest.approx(plain.mean(), rel=0.1)
-    assert np.log(wandering).std() > 2 * np.log(plain).std()
+    plain, variation = windows(walk((0.0, 60.0), 50)), windows(walk((0.5, 60.0), 50))
+    assert variation.mean() == pytest.approx(plain.mean(), rel=0.1)
+    assert np.log(variation).std() > 2 * np.log(plain).std()
 
 
 def test_a_dance_that_wanders_does_not_depend_on_those_beside_it():
@@ -91,4 +100,4 @@ def test_a_dance_that_wanders_does_not_depend_on_those_beside_it():
 @pytest.mark.parametrize("deviation, memory", [(-0.1, 60.0), (np.inf, 60.0), (0.3, 0.0)])
 def test_what_cannot_wander_is_refused(deviation, memory):
     with pytest.raises(ValueError, match="0 or more and memory above 0"):
-        Wander(rngs(1), deviation, memory)
+        TemperatureVariation(rngs(1), deviation, memory)
