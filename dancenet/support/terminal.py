@@ -14,6 +14,7 @@ from types import FrameType
 from typing import Any, TypeVar
 
 from dancenet.support.errors import UserError
+from dancenet.support.wording import called_as
 
 T = TypeVar("T")
 
@@ -40,7 +41,8 @@ def run(
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings repeat what we say
     try:
-        return work(arguments) or 0
+        with called_as(parser.prog):
+            return work(arguments) or 0
     except UserError as error:
         say_error(parser.prog, str(error))
         return 1
