@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
 
@@ -21,6 +22,13 @@ os.environ.update(
 
 # Fixtures that several rooms use.
 pytest_plugins = ["workplaces"]
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is imported by now out of garbage collection, which TensorFlow asks for often."""
+    gc.collect()
+    gc.freeze()
+
 
 _connect = socket.socket.connect
 
