@@ -41,9 +41,7 @@ def parts(networks: Networks) -> tuple[str, ...]:
 def test_every_network_is_written_in_every_precision(whole: Whole) -> None:
     networks, to, exported = whole
     expected = {
-        f"{part}_{kind}.tflite"
-        for part in parts(networks)
-        for kind in litert.PRECISIONS
+        f"{part}_{kind}.tflite" for part in parts(networks) for kind in litert.PRECISIONS
     } | {"scaler.tflite"}
     assert {row.name for row in exported.written} == expected
     assert not exported.left_out
