@@ -74,8 +74,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames.folder import FrameFolder
     from dancenet.generation import encode as encoding
-    from dancenet.generation import write as pipeline
     from dancenet.model.folder import ModelFolder
+    from dancenet.model.releases import find_model
 
     latents = Latents.load(arguments.latents)
     stop = len(latents.z_mean)
@@ -83,7 +83,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         stop = min(stop, arguments.first + max(1, round(arguments.seconds * latents.fps)))
     rows = range(arguments.first, stop)
     made = encoding.write_reconstruction(
-        ModelFolder(pipeline.find_model(arguments.model)),
+        ModelFolder(find_model(arguments.model)),
         latents,
         arguments.out,
         frames=FrameFolder.open(arguments.frames) if arguments.frames else None,

@@ -48,15 +48,15 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames.folder import FrameFolder
     from dancenet.generation import encode as encoding
-    from dancenet.generation import write as pipeline
     from dancenet.model.folder import ModelFolder
+    from dancenet.model.releases import find_model
     from dancenet.support import files
 
     out = arguments.out or arguments.frames.absolute().parent / "latents.npz"
     files.check_parent(out)
     files.check_overwrite(out, arguments.overwrite, Latents.is_latents)
     frames = FrameFolder.open(arguments.frames)
-    folder = ModelFolder(pipeline.find_model(arguments.model))
+    folder = ModelFolder(find_model(arguments.model))
     begin = time.perf_counter()
     latents = encoding.encode_frames(folder, frames)
     seconds = time.perf_counter() - begin

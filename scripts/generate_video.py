@@ -175,13 +175,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Generates what the command line asks for."""
-    from dancenet.generation import write as pipeline
+    from dancenet.codecs.base import MOTION_FORMATS
+    from dancenet.generation.load import load_dancer
     from dancenet.generation.settings import Recipe
+    from dancenet.generation.write import write_dance
 
     recipe = Recipe.read(arguments.replay) if arguments.replay else None
     settings = choose_settings(arguments, recipe)
     out, kind = choose_output(arguments)
-    dancer = pipeline.load_dancer(arguments.model or (recipe.model if recipe else DEFAULT_MODEL))
+    dancer = load_dancer(arguments.model or (recipe.model if recipe else DEFAULT_MODEL))
     if recipe is not None:
         try:
             recipe.check(dancer)
@@ -189,7 +191,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             if arguments.model is None:
                 raise
             terminal.warn(f"{error} It is made all the same, because --model names it.")
-    written = pipeline.write_dance(
+    written = write_dance(
         dancer,
         out,
         settings,
@@ -201,12 +203,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     for video in written:
         terminal.say(
             f"{video.path}: {video.seconds:.1f} s, {video.num_frames} frames, "
-            f"by {dancer.name}, seed {settings.seed}"
+            f"by {dancer.name}, seed {video.settings.seed}"
         )
     if not written or not written[-1].complete or len(written) < (1 if recipe else settings.count):
         last = f"{written[-1].path} ends where you stopped it." if written else ""
         raise KeyboardInterrupt(last)
-    if written[0].path.suffix in (".bvh", ".npz", ".html"):
+    if written[0].path.suffix.lower().lstrip(".") in MOTION_FORMATS:
         return None
     again = ["--replay", str(written[0].path)]
     if arguments.model:
@@ -221,7 +223,7 @@ def choose_settings(arguments: argparse.Namespace, recipe: Recipe | None) -> Dan
     Raises:
         UserError: a flag contradicts --replay.
     """
-    from dancenet.generation.settings import DanceSettings, draw_seed
+    from dancenet.generation.settings import DanceSettings
     from dancenet.sequence import legacy
 
     given = {
@@ -230,7 +232,6 @@ def choose_settings(arguments: argparse.Namespace, recipe: Recipe | None) -> Dan
         if getattr(arguments, name) is not None
     }
     if recipe is None:
-        given.setdefault("seed", draw_seed())
         if given.get("legacy"):
             given = {"temperature": legacy.TEMPERATURE, "refine": 0, **given}
         return DanceSettings(**given)

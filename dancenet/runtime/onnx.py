@@ -92,7 +92,7 @@ class OnnxEncoder:
 
 
 class OnnxDecoder:
-    """Latents (B, L) float32 to background probability (B, H, W) float32, 0 dancer and 1 background."""
+    """Latents (B, L) float32 to background probability (B, H, W) float32."""
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self._session = open_session(path, threads)

@@ -9,7 +9,7 @@ import pytest
 from small_model import write_small_model
 
 from dancenet.codecs.latents import Latents
-from dancenet.generation.write import Recipe
+from dancenet.generation.settings import Recipe
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import read_settings
 from scripts import generate_video
