@@ -32,14 +32,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--frames",
         type=Path,
         metavar="FOLDER",
-        help="the source frames, shown to the left, and compared (default: not)",
+        help="the source frames, shown to the left and compared (default: none)",
     )
     parser.add_argument(
         "--first",
         type=terminal.not_negative(int),
         default=0,
         metavar="ROW",
-        help="the row to begin with, from 0 (default: 0)",
+        help="the first row to decode, from 0 (default: 0)",
     )
     parser.add_argument(
         "--seconds", type=terminal.positive(float), help="length in seconds (default: to the end)"
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         choices=("mp4", "gif", "webm", "frames"),
-        help="kind of file (default: what --out ends with)",
+        help="kind of file (default: the suffix of --out)",
     )
     parser.add_argument(
         "-o",

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
-# What makes the dance itself, so that it cannot be asked for beside --replay.
+# Flags that change the dance itself; --replay refuses them.
 DANCE_FLAGS = (
     "seconds",
     "seed",
@@ -49,23 +49,23 @@ def build_parser() -> argparse.ArgumentParser:
     dance.add_argument(
         "--temperature",
         type=terminal.not_negative(float),
-        help="how daring: 0 always takes the likeliest way on, 1 varies as the data do "
-        "(default: 1)",
+        help="how varied the dance is: 0 takes the likeliest step, 1 has nearly the energy of the "
+        "training clips (default: 1)",
     )
     dance.add_argument(
         "--temperature-variation",
         type=terminal.not_negative(float),
         metavar="SPREAD",
-        help="how far the temperature wanders within seconds, so that the dance rests and rushes: "
-        "the standard deviation of its logarithm, 0 for one pace (default: the model's own)",
+        help="how much the temperature varies within seconds, so that the dance rests and rushes: "
+        "the standard deviation of its logarithm; 0 keeps it constant (default: the model's own)",
     )
     dance.add_argument(
         "--legacy",
         action="store_true",
         default=None,
-        help="for a model of 2018: its sampler, with sigma taken for a variance, and its feedback "
-        "of unscaled latents, for those who want that look; with a --temperature of 0.01 and "
-        "--refine 0 unless given (default: the same weights, used rightly)",
+        help="for a model of 2018: sample as in 2018, with sigma taken for a variance, and feed "
+        "back unscaled latents; with --temperature 0.01 and --refine 0 unless given (default: the "
+        "same weights, sampled correctly)",
     )
     dance.add_argument(
         "--model",
@@ -75,29 +75,29 @@ def build_parser() -> argparse.ArgumentParser:
     dance.add_argument(
         "--start",
         metavar="N|FILE:ROW",
-        help="where to start: the number of one of the model's own stretches, from 0, or a row "
-        "of a file of latents, such as latents.npz:120 (default: a stretch drawn by the seed)",
+        help="where to start: the number of one of the model's seed clips, from 0, or a row of a "
+        "file of latents, such as latents.npz:120 (default: a clip drawn with the seed)",
     )
     dance.add_argument(
         "--style",
         metavar="NAME[:WEIGHT],…",
-        help="what to dance, of the styles the model knows: salsa, or a blend such as "
-        "salsa:0.7,modern:0.3 (default: that of the stretch it starts from)",
+        help="one of the model's styles, such as salsa, or a blend such as "
+        "salsa:0.7,modern:0.3 (default: the style of the seed clip)",
     )
     dance.add_argument(
         "--style-strength",
         type=terminal.not_negative(float),
         metavar="TIMES",
-        help="how strongly the style is heard: 1 as it was learnt, which drifts into other styles, "
-        "more is purer (default: 2)",
+        help="how strongly the style is followed: 1 as it was learnt, which drifts into other "
+        "styles; more is purer (default: 2)",
     )
     dance.add_argument(
         "--neighbour-correction",
         type=terminal.not_negative(float),
         metavar="SHARE",
-        help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
-        "the body of a model of little material together, and takes variety from one of much; 0 "
-        "does not lead it (default: the model's own, with which its temperature was found)",
+        help="how strongly a dance that leaves real motion is moved back to it, from 0 (not at "
+        "all) to 1; 0.1 keeps the body whole after training on little data, and costs variety "
+        "after much (default: the model's own, at which its temperature was calibrated)",
     )
     dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
@@ -106,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--replay",
         metavar="FILE",
         type=Path,
-        help="make the dance of this video again; the flags of the picture may differ",
+        help="make the dance of this video again; flags of the picture may differ",
     )
     look = parser.add_argument_group("the picture")
     look.add_argument(
@@ -123,16 +123,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--yaw",
         type=terminal.finite,
         metavar="DEGREES",
-        help="of a dancer of joints: where the camera stands, turned about the vertical "
-        "(default: 0)",
+        help="for models of joints: turn the camera about the vertical (default: 0)",
     )
     look.add_argument(
         "--refine",
         type=terminal.not_negative(int),
         metavar="N",
-        help="times each picture is encoded and decoded again, which makes it crisp and whole; "
-        "those still in pieces go on. Each costs a fifth of the speed; 0 shows what the dancer "
-        "alone makes (default: 1)",
+        help="times each picture is encoded and decoded again, which makes it crisp and whole; a "
+        "picture still in pieces is refined further. Each costs a fifth of the speed; 0 shows the "
+        "decoded vector as it is (default: 1)",
     )
     look.add_argument(
         "--invert",
@@ -150,8 +149,8 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--format",
         choices=FORMATS,
-        help="kind of file (default: what --out ends with, or mp4); "
-        "bvh, npz and html, a page that shows the dance from any side, are of joints",
+        help="kind of file (default: the suffix of --out, or mp4); bvh, npz and html, a page that "
+        "shows the dance from any side, are for models of joints",
     )
     output.add_argument(
         "-o",

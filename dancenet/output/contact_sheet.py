@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures on one, for people who would rather look than read."""
+"""Contact sheets: many small pictures on one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def contact_sheet(
     Args:
         pictures: N pictures of one size, (H, W) or (H, W, 3) uint8, N >= 1.
         columns: pictures in a row.
-        captions: N short texts written under them; ASCII, for OpenCV draws no other letters.
+        captions: N short texts written under them; ASCII, because OpenCV draws no other letters.
 
     Returns:
         (H', W', 3) uint8.

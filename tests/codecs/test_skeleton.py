@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -209,6 +210,7 @@ def test_a_dancer_looks_square_to_hips_and_shoulders_in_any_spelling(body, tmp_p
         assert dict(zip(codec.names, codec.middle))[names[4]] == 1.0
 
 
+@pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs the extra 'train'")
 def test_fewer_dimensions_keep_the_variance_that_was_asked_for(body):
     whole, fewer = SkeletonCodec.fit([body]), SkeletonCodec.fit([body], variance=0.95)
     assert 4 < fewer.dim < whole.dim
