@@ -37,7 +37,15 @@ PICTURE_FLAGS = ("fps", "scale", "refine", "invert", "colors", "yaw")
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    dance = parser.add_argument_group("the dance")
+    add_dance(parser.add_argument_group("the dance"))
+    add_sampling(parser.add_argument_group("sampling"))
+    add_look(parser.add_argument_group("the picture"))
+    add_output(parser.add_argument_group("the files"))
+    return parser
+
+
+def add_dance(dance: argparse._ArgumentGroup) -> None:
+    """Adds the flags of the dance."""
     dance.add_argument(
         "--seconds", type=terminal.positive(float), help="length in seconds (default: 16)"
     )
@@ -45,27 +53,6 @@ def build_parser() -> argparse.ArgumentParser:
         "--seed",
         type=terminal.not_negative(int),
         help="a number; the same seed gives the same dance (default: drawn, and printed)",
-    )
-    dance.add_argument(
-        "--temperature",
-        type=terminal.not_negative(float),
-        help="how varied the dance is: 0 takes the likeliest step, 1 has nearly the energy of the "
-        "training clips (default: 1)",
-    )
-    dance.add_argument(
-        "--temperature-variation",
-        type=terminal.not_negative(float),
-        metavar="SPREAD",
-        help="how much the temperature varies within seconds, so that the dance rests and rushes: "
-        "the standard deviation of its logarithm; 0 keeps it constant (default: the model's own)",
-    )
-    dance.add_argument(
-        "--legacy",
-        action="store_true",
-        default=None,
-        help="for a model of 2018: sample as in 2018, with sigma taken for a variance, and feed "
-        "back unscaled latents; with --temperature 0.01 and --refine 0 unless given (default: the "
-        "same weights, sampled correctly)",
     )
     dance.add_argument(
         "--model",
@@ -85,21 +72,6 @@ def build_parser() -> argparse.ArgumentParser:
         "salsa:0.7,modern:0.3 (default: the style of the seed clip)",
     )
     dance.add_argument(
-        "--style-strength",
-        type=terminal.not_negative(float),
-        metavar="TIMES",
-        help="how strongly the style is followed: 1 as it was learnt, which drifts into other "
-        "styles; more is purer (default: 2)",
-    )
-    dance.add_argument(
-        "--neighbour-correction",
-        type=terminal.not_negative(float),
-        metavar="SHARE",
-        help="how strongly a dance that leaves real motion is moved back to it, from 0 (not at "
-        "all) to 1; 0.1 keeps the body whole after training on little data, and costs variety "
-        "after much (default: the model's own, at which its temperature was calibrated)",
-    )
-    dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
     )
     dance.add_argument(
@@ -108,7 +80,50 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         help="make the dance of this video again; flags of the picture may differ",
     )
-    look = parser.add_argument_group("the picture")
+
+
+def add_sampling(sampling: argparse._ArgumentGroup) -> None:
+    """Adds the flags that change how steps are drawn."""
+    sampling.add_argument(
+        "--temperature",
+        type=terminal.not_negative(float),
+        help="how varied the dance is: 0 takes the likeliest step, 1 has nearly the energy of the "
+        "training clips (default: 1)",
+    )
+    sampling.add_argument(
+        "--temperature-variation",
+        type=terminal.not_negative(float),
+        metavar="SPREAD",
+        help="how much the temperature varies within seconds, so that the dance rests and rushes: "
+        "the standard deviation of its logarithm; 0 keeps it constant (default: the model's own)",
+    )
+    sampling.add_argument(
+        "--neighbour-correction",
+        type=terminal.not_negative(float),
+        metavar="SHARE",
+        help="how strongly a dance that leaves real motion is moved back to it, from 0 (not at "
+        "all) to 1; 0.1 keeps the body whole after training on little data, and costs variety "
+        "after much (default: the model's own, at which its temperature was calibrated)",
+    )
+    sampling.add_argument(
+        "--style-strength",
+        type=terminal.not_negative(float),
+        metavar="TIMES",
+        help="how strongly the style is followed: 1 as it was learnt, which drifts into other "
+        "styles; more is purer (default: 2)",
+    )
+    sampling.add_argument(
+        "--legacy",
+        action="store_true",
+        default=None,
+        help="for a model of 2018: sample as in 2018, with sigma taken for a variance, and feed "
+        "back unscaled latents; with --temperature 0.01 and --refine 0 unless given (default: the "
+        "same weights, sampled correctly)",
+    )
+
+
+def add_look(look: argparse._ArgumentGroup) -> None:
+    """Adds the flags of the picture."""
     look.add_argument(
         "--fps",
         type=terminal.positive(float),
@@ -145,7 +160,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="the dancer's and the background's colour in hexadecimal, such as ffffff,102040 "
         "(default: black on white)",
     )
-    output = parser.add_argument_group("the files")
+
+
+def add_output(output: argparse._ArgumentGroup) -> None:
+    """Adds the flags of the files."""
     output.add_argument(
         "--format",
         choices=FORMATS,
@@ -169,7 +187,6 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--overwrite", action="store_true", help="replace files that dancenet did not make"
     )
-    return parser
 
 
 def work(arguments: argparse.Namespace) -> int | None:

@@ -146,7 +146,7 @@ class Latents:
         """
         if self.encoder_sha256 != sha256:
             raise UserError(
-                f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than the "
-                f"model {model} has ({sha256[:12]}…); encode the frames again with "
+                f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than "
+                f"the model {model} has ({sha256[:12]}…); encode the frames again with "
                 f"{command('encode-frames', f'--model {model}')}."
             )

@@ -311,13 +311,13 @@ class SkeletonCodec:
     def clip(self, positions: np.ndarray, source: str) -> SkeletonClip:
         """Returns joints (T, J, C) as a clip of this skeleton, which can be saved or written."""
         return SkeletonClip(
-            positions.astype(np.float32),
-            self.fps,
-            np.ones(len(positions), dtype=bool),
-            self.names,
-            self.parents,
-            self.offsets,
-            source,
+            positions=positions.astype(np.float32),
+            fps=self.fps,
+            ok=np.ones(len(positions), dtype=bool),
+            names=self.names,
+            parents=self.parents,
+            offsets=self.offsets,
+            source=source,
         )
 
     def save(self, path: str | Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,34 +104,30 @@ def write_reconstruction(
         overwrite: replace a file that dancenet did not make.
 
     Raises:
-        UserError: another encoder made the latents, or they were made from other frames, or the
-            output cannot be written.
+        UserError: the latents are of another encoder or of other frames, or `path` is taken.
     """
     picture.check_scale(scale)
-    format = choose_format(path, format)
-    check_output(path, format, overwrite)
+    check_output(path, choose_format(path, format), overwrite)
     rows = range(len(latents.z_mean)) if rows is None else rows
     decoder = _open_decoder(folder, latents, frames, rows)
-    iou: list[np.ndarray] = []
+    overlaps: dict[int, np.ndarray] = {}  # by the first row of a batch
 
-    def draw(first: int) -> tuple[list[np.ndarray], np.ndarray | None]:
+    def draw(first: int) -> list[np.ndarray]:
         last = min(first + _BATCH, rows.stop)
-        sources = None if frames is None else frames.read(first + 1, last)
-        return _draw(decoder(latents.z_mean[first:last]), sources, scale)
-
-    def keep_iou(
-        drawn: Iterable[tuple[list[np.ndarray], np.ndarray | None]],
-    ) -> Iterator[list[np.ndarray]]:
-        for pictures, overlap in drawn:
-            if overlap is not None:
-                iou.append(overlap)
-            yield pictures
+        decoded = decoder(latents.z_mean[first:last])
+        pictures = [picture.draw(frame, scale) for frame in decoded]
+        if frames is None:
+            return pictures
+        sources = frames.read(first + 1, last)
+        overlaps[first] = reconstruction.iou(sources == DANCER, decoded < 0.5)
+        left = [picture.draw(source / np.float32(BACKGROUND), scale) for source in sources]
+        return [np.hstack(pair) for pair in zip(left, pictures)]
 
     open_video = partial(
         VideoWriter,
         path,
         fps=latents.fps,
-        format=format,
+        format=choose_format(path, format),
         settings={"kind": "reconstruction", "model": folder.read_config().name},
         overwrite=overwrite,
     )
@@ -140,11 +135,10 @@ def write_reconstruction(
         terminal.finish_on_interrupt() as stopped,
         terminal.progress(total=len(rows), description="Decoding") as bar,
         picture.one_thread(),
-        ordered_map(
-            draw, until(stopped, range(rows.start, rows.stop, _BATCH)), count_threads()
-        ) as drawn,
+        ordered_map(draw, until(stopped, rows[::_BATCH]), count_threads()) as drawn,
     ):
-        num_frames = write_pictures(keep_iou(drawn), lambda size: open_video(size=size), bar.update)
+        num_frames = write_pictures(drawn, lambda size: open_video(size=size), bar.update)
+    iou = [overlaps[first] for first in sorted(overlaps)]
     return Reconstruction(num_frames, np.concatenate(iou) if iou else None)
 
 
@@ -168,17 +162,3 @@ def _open_decoder(
             f"first row from 0 to {len(latents.z_mean) - 1}."
         )
     return OnnxDecoder(graph, threads=1)
-
-
-def _draw(
-    decoded: np.ndarray, sources: np.ndarray | None, scale: int
-) -> tuple[list[np.ndarray], np.ndarray | None]:
-    """Draws decoded frames (B, H, W), beside their sources if given; returns the overlap (B,)."""
-    pictures = [picture.draw(frame, scale) for frame in decoded]
-    if sources is None:
-        return pictures, None
-    pictures = [
-        np.hstack([picture.draw(source / np.float32(BACKGROUND), scale), drawn])
-        for source, drawn in zip(sources, pictures)
-    ]
-    return pictures, reconstruction.iou(sources == DANCER, decoded < 0.5)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
@@ -114,39 +113,11 @@ def write_dance(
     Raises:
         UserError: an output cannot be written, or a setting does not fit the model.
     """
-    settings = settings.with_seed()
-    order = _Order(dancer, settings, choose_output(dancer, path, format, settings), overwrite)
+    format = choose_output(dancer, path, format, settings)
+    order = _Order(dancer, settings.with_seed(), format, overwrite)
     outputs = _choose_outputs(settings.count, only, Path(path), latents_path)
     _check_outputs(order, outputs)
-    fps, num_frames = order.fps, order.num_frames
-    written: list[Written] = []
-    with ExitStack() as stack:
-        stopped = stack.enter_context(terminal.finish_on_interrupt())
-        read = stack.enter_context(each_trajectory(dancer, settings, num_frames, stopped))
-        bar = stack.enter_context(
-            terminal.progress(total=num_frames * len(outputs), description="Dancing")
-        )
-        stack.enter_context(picture.one_thread())
-        for output in outputs:
-            vectors = read(output.dance)
-            dance = dancer.codec.perform(vectors, fps, num_frames, order.title(output.dance))
-            if order.format in MOTION_FORMATS:
-                count = dancer.codec.write(output.path, dance, order.format, overwrite)
-                bar.update(count)
-            else:
-                count = _write_video(order, output, dance, stopped, bar.update)
-            written.append(
-                Written(
-                    output.path,
-                    num_frames=count,
-                    seconds=count / fps,
-                    complete=count == num_frames,
-                    settings=settings,
-                )
-            )
-            if stopped.is_set():
-                break
-    return written
+    return _write_all(order, outputs)
 
 
 def make_motions(
@@ -214,6 +185,38 @@ def write_pictures(
                 video.write(one)
             advance(len(pictures))
     return video.num_frames
+
+
+def _write_all(order: _Order, outputs: list[_Output]) -> list[Written]:
+    """Makes the dances, and writes one after the other."""
+    codec, fps, num_frames = order.dancer.codec, order.fps, order.num_frames
+    written: list[Written] = []
+    with (
+        terminal.finish_on_interrupt() as stopped,
+        each_trajectory(order.dancer, order.settings, num_frames, stopped) as read,
+        terminal.progress(total=num_frames * len(outputs), description="Dancing") as bar,
+        picture.one_thread(),
+    ):
+        for output in outputs:
+            vectors = read(output.dance)
+            dance = codec.perform(vectors, fps, num_frames, order.title(output.dance))
+            if order.format in MOTION_FORMATS:
+                count = codec.write(output.path, dance, order.format, order.overwrite)
+                bar.update(count)
+            else:
+                count = _write_video(order, output, dance, stopped, bar.update)
+            written.append(
+                Written(
+                    output.path,
+                    num_frames=count,
+                    seconds=count / fps,
+                    complete=count == num_frames,
+                    settings=order.settings,
+                )
+            )
+            if stopped.is_set():
+                break
+    return written
 
 
 def _write_video(

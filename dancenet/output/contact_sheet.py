@@ -47,11 +47,11 @@ def contact_sheet(
                 sheet,
                 captions[index],
                 (left, top + height + _CAPTION - 4),
-                cv2.FONT_HERSHEY_SIMPLEX,
-                0.38,
-                (0, 0, 0),
-                1,
-                cv2.LINE_AA,
+                fontFace=cv2.FONT_HERSHEY_SIMPLEX,
+                fontScale=0.38,
+                color=(0, 0, 0),
+                thickness=1,
+                lineType=cv2.LINE_AA,
             )
     return sheet
 

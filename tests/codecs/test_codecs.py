@@ -242,7 +242,7 @@ def mending_codec():
     return codec, seen
 
 
-def test_a_settled_picture_in_pieces_is_moved_on_until_it_is_whole_and_no_further():
+def test_a_refined_picture_in_pieces_is_refined_until_it_is_whole_and_no_further():
     codec, seen = mending_codec()
     vectors = np.array([[0.0], [0.5], [0.2]], np.float32)
     bars = 1.0 - codec.decode(vectors, refine=1)[:, 3, 9]
@@ -257,7 +257,7 @@ def test_a_picture_that_does_not_become_whole_is_given_up():
     assert seen == [1] * 5
 
 
-def test_pictures_that_are_not_to_be_settled_are_left_in_pieces():
+def test_pictures_that_are_not_to_be_refined_are_left_in_pieces():
     codec, seen = mending_codec()
     assert 1.0 - codec.decode(np.array([[0.1]]))[0, 3, 9] == pytest.approx(0.1)
     assert not seen

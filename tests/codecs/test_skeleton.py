@@ -174,9 +174,9 @@ def test_what_never_moves_is_left_out_and_put_back(body):
 
 def test_a_coordinate_that_hardly_moves_is_not_blown_up(body):
     clip = replace(body, positions=body.positions.copy())
-    trembling = np.random.default_rng(0).normal(0, 2e-5, (240, 3))
+    jitter = np.random.default_rng(0).normal(0, 2e-5, (240, 3))
     clip.positions[:, JOINTS.index("spine")] = (
-        clip.positions[:, JOINTS.index("pelvis")] + trembling + [0, 0.1, 0]
+        clip.positions[:, JOINTS.index("pelvis")] + jitter + [0, 0.1, 0]
     )
     codec = SkeletonCodec.fit([clip])
     assert codec.dim == 4 + 18 * 3

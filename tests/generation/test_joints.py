@@ -193,7 +193,7 @@ def test_bones_of_a_new_dance_have_the_lengths_of_the_real_ones(dancer):
     )
 
 
-def test_a_style_starts_from_its_own_stretches_and_changes_the_dance(dancer):
+def test_a_style_starts_from_its_own_seed_clips_and_changes_the_dance(dancer):
     dances = {
         style: make_motions(dancer, DanceSettings(seconds=1, seed=4, style=style, count=6))
         for style in ("slow", "fast", "slow:0.5,fast:0.5")

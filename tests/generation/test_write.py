@@ -77,26 +77,26 @@ def test_a_temperature_is_in_units_of_the_models_own(dancer: Dancer) -> None:
     assert not np.allclose(dance(hot, temperature=1.0), dance(dancer, temperature=1.0))
 
 
-def test_a_dance_wanders_as_its_model_does_unless_it_is_told_otherwise(dancer: Dancer) -> None:
+def test_the_temperature_varies_as_in_the_model_unless_told_otherwise(dancer: Dancer) -> None:
     restless = dataclasses.replace(dancer, temperature_variation=0.5)
     np.testing.assert_array_equal(dance(restless, temperature_variation=0.0), dance(dancer))
     np.testing.assert_array_equal(dance(restless), dance(dancer, temperature_variation=0.5))
     assert not np.allclose(dance(restless), dance(dancer))
 
 
-def test_a_dance_is_guarded_as_its_model_says_unless_it_is_told_otherwise(dancer: Dancer) -> None:
-    guarded = dataclasses.replace(dancer, neighbour_correction=0.4)
+def test_a_dance_is_corrected_as_in_the_model_unless_told_otherwise(dancer: Dancer) -> None:
+    corrected = dataclasses.replace(dancer, neighbour_correction=0.4)
     how = {"temperature": 20.0}
     np.testing.assert_array_equal(
-        dance(guarded, **how, neighbour_correction=0.0), dance(dancer, **how)
+        dance(corrected, **how, neighbour_correction=0.0), dance(dancer, **how)
     )
     np.testing.assert_array_equal(
-        dance(guarded, **how), dance(dancer, **how, neighbour_correction=0.4)
+        dance(corrected, **how), dance(dancer, **how, neighbour_correction=0.4)
     )
-    assert not np.allclose(dance(guarded, **how), dance(dancer, **how))
+    assert not np.allclose(dance(corrected, **how), dance(dancer, **how))
 
 
-def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
+def test_the_correction_keeps_a_dance_nearer_to_real_motion(dancer: Dancer) -> None:
     measure = NeighbourCorrection(dancer.seeds, dancer.codec.scaler.scale, 0.0)
 
     def distance(strength: float) -> float:
@@ -135,9 +135,9 @@ def latents_of(dancer: Dancer, num_frames: int = 20, sha256: str | None = None) 
 def test_a_dance_can_start_in_a_file_of_latents(tmp_path: Path, dancer: Dancer) -> None:
     latents = latents_of(dancer)
     latents.save(tmp_path / "latents.npz")
-    stretch = read_start(dancer, f"{tmp_path / 'latents.npz'}:9")
+    clip = read_start(dancer, f"{tmp_path / 'latents.npz'}:9")
     expected = dancer.codec.scaler.to_model(latents.z_mean[9 : 9 + STRETCH])
-    np.testing.assert_array_equal(stretch, expected)
+    np.testing.assert_array_equal(clip, expected)
 
 
 def test_a_start_never_crosses_a_cut(tmp_path: Path, dancer: Dancer) -> None:

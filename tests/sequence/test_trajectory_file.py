@@ -143,7 +143,7 @@ def test_another_array_is_refused_with_what_it_is(
 )
 def test_a_file_that_is_no_array_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(UserError, match="is no .npy file, or its beginning is damaged"):
+    with pytest.raises(UserError, match="is not an .npy file, or its beginning is damaged"):
         TrajectoryFiles(path)
 
 
