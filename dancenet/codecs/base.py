@@ -185,8 +185,8 @@ class FrameCodec:
         """Raises UserError if a picture is to be seen from the side."""
         if view.yaw:
             raise UserError(
-                f"{name} dances {self.kind}, which have one side; {option('yaw')} is for models "
-                "of joints."
+                f"{name} dances {self.kind}, which have one side; leave out "
+                f"{option('yaw', view.yaw)}, or name a model of joints."
             )
 
     def parts(self, dance: Iterable[np.ndarray], view: View) -> Iterator[Part]:

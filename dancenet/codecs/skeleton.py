@@ -29,7 +29,6 @@ from dancenet.data.motion.tree import check_tree
 from dancenet.output.player import write_html
 from dancenet.support import files
 from dancenet.support.errors import UserError
-from dancenet.support.wording import option
 
 _BATCH = 16  # figures that a thread enlarges at once
 
@@ -284,8 +283,8 @@ class SkeletonCodec:
     def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
         """Refuses: there are no latents. See `Codec.read_start`."""
         raise UserError(
-            f"{name} dances with joints and has no latents to start from; {option('start')} is "
-            "the number of one of its seed clips (from 0)."
+            f"{name} dances with joints and has no latents to start from; its start is the "
+            "number of a seed clip (from 0)."
         )
 
     def check_view(self, view: View, name: str) -> None:

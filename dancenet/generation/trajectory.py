@@ -174,7 +174,7 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
         known = (
             f"it knows {', '.join(dancer.styles)}"
             if dancer.styles
-            else f"it was trained without styles; leave {option('style')} out"
+            else f"it was trained without styles; leave out {option('style', text)}"
         )
         raise UserError(f"The model {dancer.name} does not know the style {strange[0]!r}: {known}.")
     return np.array([wanted.get(name, 0.0) for name in dancer.styles], np.float32)

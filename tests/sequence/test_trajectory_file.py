@@ -161,7 +161,7 @@ def test_a_file_that_is_not_as_long_as_it_says_is_refused(path: Path, change: in
     np.save(path, walk(50))
     size = path.stat().st_size
     os.truncate(path, size + change)
-    with pytest.raises(UserError, match=f"has {size + change} bytes .* tells of {size}; it was"):
+    with pytest.raises(UserError, match=f"has {size + change} bytes .* header says {size}; it was"):
         TrajectoryFiles(path)
 
 
