@@ -9,11 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.recipe_2018 import RangeUnits
 from dancenet.evaluation.scenes import Scene, Silhouettes
-from dancenet.generation import settings as dance
-from dancenet.generation.settings import Dancer, DanceSettings
+from dancenet.generation import trajectory as dance
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings
 from dancenet.metrics import measures
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.likelihood import FirstOrder
@@ -87,7 +89,9 @@ def make_makers(
     scene = data.scene
     if recipe is not None and isinstance(scene, Silhouettes):
         units = RangeUnits.fit(recipe, scene.latents, data.train)
-        unsettled = dataclasses.replace(scene, codec=recipe.silhouettes, refine=0)
+        unsettled = dataclasses.replace(
+            scene, codec=SilhouetteCodec.of(recipe.codec, recipe.name), refine=0
+        )
 
         def old(seed: int, advance: Callable[[int], Any]) -> Drawn:
             latents = units.dance(seed, count, num_frames)

@@ -9,8 +9,9 @@ import numpy as np
 
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Joints
-from dancenet.generation import settings as dance
-from dancenet.generation.settings import Dancer, DanceSettings
+from dancenet.generation import trajectory as dance
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings
 from dancenet.metrics import distance, measures, skeleton
 from dancenet.metrics.measures import Value, Values
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dancenet.data.frames.folder import BACKGROUND, DANCER
 from dancenet.evaluation.scenes import Scene, Silhouettes
-from dancenet.generation.settings import Dancer
+from dancenet.generation.load import Dancer
 from dancenet.metrics import measures
 from dancenet.metrics import reconstruction as compare
 from dancenet.metrics.figure import PictureScores

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.mocap.recordings import Recordings
@@ -32,9 +33,10 @@ from dancenet.evaluation.real import (
 from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
 from dancenet.evaluation.recipe_2018 import load_recipe, trained_recipe
 from dancenet.evaluation.scenes import Joints, Scene, Silhouettes
-from dancenet.generation import write as pipeline
 from dancenet.generation.encode import encode_frames
-from dancenet.generation.settings import Dancer, DanceSettings, read_style
+from dancenet.generation.load import Dancer, load_dancer
+from dancenet.generation.settings import DanceSettings
+from dancenet.generation.trajectory import read_style
 from dancenet.metrics import likelihood, measures
 from dancenet.metrics import report as reports
 from dancenet.metrics.likelihood import FirstOrder
@@ -43,6 +45,7 @@ from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.report import AR1, COPY, GAUSSIAN, MODEL, REAL
 from dancenet.model import folder as model_folder
 from dancenet.model.folder import ModelFolder
+from dancenet.model.releases import find_model
 from dancenet.runtime.onnx import OnnxDecoder
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
@@ -117,8 +120,8 @@ def evaluate(
     began = time.perf_counter()
     out = Path(out)
     check_output(out)
-    dancer = pipeline.load_dancer(model)
-    source = ModelFolder(pipeline.find_model(model))
+    dancer = load_dancer(model)
+    source = ModelFolder(find_model(model))
     if options.style is not None:
         read_style(dancer, options.style)  # refuses what the model does not know
     recipe = None
@@ -134,7 +137,8 @@ def evaluate(
         if options.recipe_2018 is not None:
             recipe = load_recipe(options.recipe_2018, dancer)
         latents = encode_frames(source, frames)
-        scene, name = Silhouettes(frames, latents, dancer.codec, options.refine), str(frames.path)
+        codec = SilhouetteCodec.of(dancer.codec, dancer.name)
+        scene, name = Silhouettes(frames, latents, codec, options.refine), str(frames.path)
     data = RealDances.prepare(dancer, scene, name)
     if recipe is None and options.recipe_minutes is not None and isinstance(scene, Silhouettes):
         recipe = load_recipe(

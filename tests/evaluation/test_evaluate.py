@@ -14,11 +14,12 @@ import pytest
 from small_model import DIM, write_small_model
 
 from dancenet.codecs.latents import Latents
+from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data.frames.folder import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Silhouettes
-from dancenet.generation.write import load_dancer
+from dancenet.generation.load import load_dancer
 from dancenet.metrics.report import COLUMNS, MEASURES, MODEL, RECIPE_2018
 from dancenet.model.folder import ModelFolder
 from dancenet.support import files
@@ -350,7 +351,7 @@ def test_what_is_held_out_is_what_the_trainers_hold_out(tmp_path, frames):
     source = FrameFolder.open(frames)
     latents = encode_frames(folder, source)
     dancer = load_dancer(folder.path)
-    scene = Silhouettes(source, latents, dancer.silhouettes, 0)
+    scene = Silhouettes(source, latents, SilhouetteCodec.of(dancer.codec, dancer.name), 0)
     data = RealDances.prepare(dancer, scene, "the frames")
     assert (data.train, data.held_out) == latents.split()
     assert files.sha256_of(folder / "encoder.onnx") == latents.encoder_sha256
