@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import importlib
 import json
 import os
 import re
@@ -22,6 +24,7 @@ PAGES = [
     ROOT / "imgs" / "README.md",
     *sorted((ROOT / "benchmarks").glob("*.md")),
     *sorted((ROOT / "weights").glob("*_v[0-9]*/card.md")),
+    ROOT / "notebooks" / "dance.ipynb",
 ]
 # They tell what was: models and flags that are no longer there.
 HISTORY = {"docs/experiments.md", "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RESULTS.md"}
@@ -43,7 +46,12 @@ def name_of(page: Path) -> str:
 
 
 def read(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
+    """Returns a page's text; a notebook's cells of text."""
+    text = page.read_text(encoding="utf-8")
+    if page.suffix != ".ipynb":
+        return text
+    cells = json.loads(text)["cells"]
+    return "\n\n".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown")
 
 
 def verb_of(match: re.Match[str]) -> str:
@@ -140,6 +148,18 @@ def test_every_model_that_is_named_is_released(page: Path) -> None:
     assert set(MODEL.findall(read(page))) <= released()
 
 
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_python_in_a_page_imports_what_is_there(page: Path) -> None:
+    for language, body in FENCE.findall(read(page)):
+        if language != "python":
+            continue
+        for node in ast.walk(ast.parse(body)):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dancenet"):
+                module = importlib.import_module(node.module or "")
+                for alias in node.names:
+                    assert hasattr(module, alias.name), alias.name
+
+
 @pytest.mark.parametrize("page", sorted((ROOT / "docs").glob("*.md")), ids=name_of)
 def test_a_page_is_listed_and_says_whom_it_is_for(page: Path) -> None:
     assert page.name == "README.md" or f"({page.name})" in read(ROOT / "docs" / "README.md")
@@ -158,3 +178,23 @@ def test_commands_are_found_in_blocks_and_lines() -> None:
         ("make", ["a.mp4"]),
         ("train-vae", ["--name", "me"]),
     ]
+
+
+def test_the_workflow_runs_what_make_test_runs() -> None:
+    recipe = re.search(r"^test:.*\n((?:\t.*\n)+)", read(ROOT / "Makefile"), re.MULTILINE)
+    assert recipe is not None
+    workflow = read(ROOT / ".github" / "workflows" / "test.yml")
+    for line in recipe[1].splitlines():
+        assert f"- run: {line.strip().replace('$(BIN)/', '')}\n" in workflow
+
+
+def test_records_for_machines_can_be_read() -> None:
+    yaml = pytest.importorskip("yaml")
+    for path in (ROOT / ".github" / "workflows").glob("*.yml"):
+        assert yaml.safe_load(read(path))["jobs"]
+    for card in (ROOT / "weights").glob("*_v[0-9]*/card.md"):
+        front = yaml.safe_load(read(card).split("---\n")[1])
+        assert front["license"] == "mit" and front["credits"]
+    citation = yaml.safe_load(read(ROOT / "CITATION.cff"))
+    assert citation["version"] == dancenet.__version__
+    assert all(reference["title"] for reference in citation["references"])
