@@ -1,5 +1,6 @@
 # make dance: writes dance.mp4, 16 seconds of a new dance, from a fresh clone.
 # make test:  installs everything and runs the whole test suite, ruff and mypy.
+# make quick: the same without the slow tests.
 # make bench: measures what everything costs, ten minutes, and writes benchmarks/RESULTS.md.
 # make clean: removes what the other two installed.
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SECONDS := 16
 
-.PHONY: dance test bench clean
+.PHONY: dance test quick bench clean
 .DELETE_ON_ERROR:
 
 dance: $(VENV)/.light
@@ -20,6 +21,12 @@ test: $(VENV)/.everything
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q
+
+quick: $(VENV)/.everything
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q -m "not slow"
 
 bench: $(VENV)/.everything
 	$(BIN)/python benchmarks/run.py
