@@ -26,9 +26,11 @@ PAGES = [
     *sorted((ROOT / "weights").glob("*_v[0-9]*/card.md")),
     ROOT / "notebooks" / "dance.ipynb",
 ]
-# They tell what was: models and flags that are no longer there.
-HISTORY = {"docs/experiments.md", "CHANGELOG.md", "benchmarks/README.md", "benchmarks/RESULTS.md"}
+# They tell what was: models, and flags, that are no longer there.
+OLD_MODELS = {"docs/experiments.md", "CHANGELOG.md"}
+OLD_FLAGS = {"CHANGELOG.md", "benchmarks/README.md", "benchmarks/RESULTS.md"}
 MOST_WORDS = 1000
+TOPS = (ROOT, ROOT / "dancenet")  # from where pages name files
 
 # What stands in a page for something of the reader's own.
 PLACEHOLDERS = {"$style": "salsa"}
@@ -38,6 +40,7 @@ COMMAND = re.compile(
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+SOURCE = re.compile(r"[a-z_0-9.]+(?:/[a-z_0-9]+)*/(?:[a-z_0-9]+\.(?:py|md|json|npz))?")
 MODEL = re.compile(r"\b(?:silhouette|skeleton)_v\d+\b")
 
 
@@ -118,7 +121,7 @@ def test_the_map_names_every_folder() -> None:
 def test_every_command_is_one_that_its_script_takes(
     page: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    if name_of(page) in HISTORY:
+    if name_of(page) in OLD_FLAGS:
         pytest.skip("tells what was")
     for verb, arguments in commands(read(page)):
         assert verb in cli.COMMANDS, f"there is no script {verb}"
@@ -142,8 +145,19 @@ def test_every_link_and_picture_is_there(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
+def test_every_file_of_ours_that_is_named_is_there(page: Path) -> None:
+    if name_of(page) in OLD_FLAGS:
+        pytest.skip("tells what was")
+    for name in INLINE.findall(FENCE.sub("", read(page))):
+        first = name.partition("/")[0]
+        if not SOURCE.fullmatch(name) or not any((top / first).is_dir() for top in TOPS):
+            continue  # the reader's own
+        assert any((top / name).exists() for top in TOPS), name
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_model_that_is_named_is_released(page: Path) -> None:
-    if name_of(page) in HISTORY:
+    if name_of(page) in OLD_MODELS:
         pytest.skip("tells what was")
     assert set(MODEL.findall(read(page))) <= released()
 
