@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+import test_architecture
 
 import dancenet
 from dancenet import cli
@@ -192,6 +193,18 @@ def test_commands_are_found_in_blocks_and_lines() -> None:
         ("make", ["a.mp4"]),
         ("train-vae", ["--name", "me"]),
     ]
+
+
+def test_the_page_of_the_architecture_tells_what_its_test_holds() -> None:
+    text = read(ROOT / "docs" / "architecture.md")
+    told = [line.split(" → ") for line in text.splitlines() if line.startswith("support → ")]
+    hidden = {"__init__", "__main__", "cli"}
+    assert told == [
+        [*(room for room in line if room not in hidden), "scripts"]
+        for line in (test_architecture.LIGHT_LINE, test_architecture.KERAS_LINE)
+    ]
+    for room in {room for line in told for room in line} - {"data", "scripts"}:
+        assert re.search(rf"^\| `{room}(/|\.py)` \|", text, re.MULTILINE), room
 
 
 def test_the_workflow_runs_what_make_test_runs() -> None:
