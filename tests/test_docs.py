@@ -36,7 +36,7 @@ TOPS = (ROOT, ROOT / "dancenet")  # from where pages name files
 # What stands in a page for something of the reader's own.
 PLACEHOLDERS = {"$style": "salsa"}
 COMMAND = re.compile(
-    r"(?:python3? scripts/(?P<script>\w+)\.py|(?<![\w./-])dancenet (?P<verb>[a-z-]+))"
+    r"(?:python3? scripts/(?P<script>\w+)\.py|(?<![\w./-])dancenet (?P<verb>[a-z][a-z-]*))"
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")
