@@ -24,7 +24,9 @@ test: $(VENV)/.everything
 
 quick: $(VENV)/.everything
 	$(BIN)/python -m ruff check .
-	$(BIN)/python -m pytest -q -n 2 -m 'not slow'
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 bench: $(VENV)/.everything
 	$(BIN)/python benchmarks/run.py
