@@ -28,11 +28,13 @@ from dancenet.data.frames.folder import BACKGROUND
 from dancenet.data.mocap.amc import JOINT_BONES
 from dancenet.data.mocap.joint_names import find_joints
 from dancenet.data.motion.bones import bone_lengths, infer_parents, steady_bones
+from dancenet.data.motion.camera import View
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
-from dancenet.data.motion.draw_body import Body, draw_bodies
+from dancenet.data.motion.draw_body import draw_bodies
 from dancenet.data.motion.draw_bones import draw_figures
 from dancenet.data.motion.feet import find_feet, floor_height, plant_feet
 from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.proportions import Body
 from dancenet.data.motion.tree import check_tree
 from dancenet.support import files
 from dancenet.support.errors import UnknownSkeleton, UserError
@@ -326,7 +328,7 @@ class SkeletonCodec:
             positions: (T, J, C) metres, as `decode` gives them.
             yaw: degrees that the camera is turned about the vertical; 90 looks from +x.
             mirror: swap left and right.
-            camera: "follow" or "fixed", as in `data.motion.draw_body.draw_bodies`.
+            camera: "follow" or "fixed", as in `data.motion.camera.View`.
             body: of the nineteen joints, if measured already.
 
         Returns:
@@ -335,19 +337,10 @@ class SkeletonCodec:
         Raises:
             UserError: a picture is to be seen from the side.
         """
+        view = View(yaw, mirror, camera)
         if self.names == JOINTS and not self.is_flat:
-            return draw_bodies(
-                positions, self.fps, yaw=yaw, mirror=mirror, camera=camera, body=body
-            )
-        return draw_figures(
-            positions,
-            self.fps,
-            self.parents,
-            names=self.names,
-            yaw=yaw,
-            mirror=mirror,
-            camera=camera,
-        )
+            return draw_bodies(positions, self.fps, view, body=body)
+        return draw_figures(positions, self.fps, self.parents, view, names=self.names)
 
     def pictures(self, vectors: np.ndarray, yaw: float = 0.0) -> np.ndarray:
         """Takes (T, D) in model units; returns the pictures (T, H, W) float32, 1 background."""

@@ -10,6 +10,7 @@ from motion_files import bvh_text, dancing, shared
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec, _to_rows
 from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.camera import View
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.draw_body import draw_bodies
 from dancenet.data.motion.feet import floor_height
@@ -316,7 +317,7 @@ def test_clips_that_do_not_fit_together_are_refused(body):
 def test_the_body_is_drawn_as_render_mocap_draws_it(body):
     codec = SkeletonCodec.fit([body])
     positions = codec.decode(codec.encode(body.positions))[:20]
-    expected = np.stack(list(draw_bodies(positions, 30.0, yaw=40)))
+    expected = np.stack(list(draw_bodies(positions, 30.0, View(yaw=40))))
     assert np.array_equal(np.stack(list(codec.draw(positions, yaw=40))), expected)
     pictures = codec.pictures(codec.encode(body.positions)[:20], yaw=40)
     assert pictures.dtype == np.float32 and np.array_equal(pictures * 255, expected)
