@@ -159,9 +159,9 @@ def test_whole_clips_outlast_an_interruption(tmp_path, capsys, monkeypatch):
 
     drawn = body.draw_bodies
 
-    def interrupted(positions, fps, **options):
-        for count, frame in enumerate(drawn(positions, fps, **options)):
-            if options["yaw"] == 90 and count == 10:
+    def interrupted(positions, fps, view, **options):
+        for count, frame in enumerate(drawn(positions, fps, view, **options)):
+            if view.yaw == 90 and count == 10:
                 raise KeyboardInterrupt
             yield frame
 

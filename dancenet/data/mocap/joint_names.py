@@ -72,12 +72,7 @@ def find_joints(
     wanted = [f"{side}_{joint}" for side in "lr" for joint in LIMBS] + ["neck", "head"]
     missing = [joint for joint in wanted if joint not in found]
     if missing:
-        own = [name for name in names if not name.endswith(END)]
-        raise UnknownSkeleton(
-            f"The skeleton of {path} is unknown: no joint was found for {', '.join(missing)}. "
-            f"Its joints are {', '.join(own)}. Rename them as in Mixamo (LeftArm, LeftForeArm, "
-            "LeftHand, LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on)."
-        )
+        raise UnknownSkeleton(f"No joint of {path} was found for {', '.join(missing)}.")
     result: dict[str, tuple[str, ...]] = {joint: (names[found[joint]],) for joint in wanted}
     pelvis = _common(parents, [found["l_hip"], found["r_hip"]])
     chest = _common(parents, [found["l_shoulder"], found["r_shoulder"], found["neck"]])

@@ -115,7 +115,7 @@ def check_body(clip: SkeletonClip) -> None:
     """Refuses a clip of other joints than the nineteen of a body.
 
     Raises:
-        UnknownSkeleton: joints are missing; names them, those there are, and what helps.
+        UnknownSkeleton: it has others; names them.
     """
     if clip.is_body:
         return
@@ -123,12 +123,11 @@ def check_body(clip: SkeletonClip) -> None:
         raise UnknownSkeleton(
             f"{clip.source} holds points of a picture; a body is drawn from joints in space."
         )
-    missing = [name for name in JOINTS if name not in clip.names]
     raise UnknownSkeleton(
-        f"{clip.source} holds {len(clip.names)} joints that are not known as a body's: it has no "
-        f"{', '.join(missing)}. Its joints are {', '.join(clip.names)}. Rename them as in Mixamo "
-        "(LeftArm, LeftForeArm, LeftHand, LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head "
-        "and so on), or store the nineteen by these names as .npz (pos, fps, joints)."
+        f"{clip.source} is not a body that can be drawn: its {len(clip.names)} joints are "
+        f"{', '.join(clip.names)}. Rename them as in Mixamo (LeftArm, LeftForeArm, LeftHand, "
+        "LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on), or store "
+        f"{', '.join(JOINTS)} as .npz (pos, fps, joints)."
     )
 
 

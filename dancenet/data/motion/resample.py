@@ -19,7 +19,11 @@ _ON_FRAME = 1e-3  # frames; a new frame so near a recorded one needs no other
 
 
 def catmull_rom(
-    before: np.ndarray, here: np.ndarray, after: np.ndarray, later: np.ndarray, part: np.ndarray
+    before: np.ndarray,
+    here: np.ndarray,
+    after: np.ndarray,
+    later: np.ndarray,
+    part: np.ndarray | np.float32,
 ) -> np.ndarray:
     """Interpolates between `here` and `after`.
 
