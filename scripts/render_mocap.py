@@ -91,7 +91,7 @@ def _add_view(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[1.0],
         metavar="TIMES",
-        help="how stout the body is, from 0.6 to 1.5; each gives clips of its own",
+        help="thickness of the limbs, from 0.6 to 1.5; each value gives clips of its own",
     )
     parser.add_argument(
         "--camera",

@@ -1,4 +1,4 @@
-"""Frames in which a recorded body moves as no body can."""
+"""Finds frames in which a recorded body moves as no body can."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dancenet.data.motion.motion import JOINTS, PARENTS
 
 MAX_SPEED = 10.0  # m/s; the fastest joint of our good recordings reaches 9.4
 SPEED_SECONDS = 1 / 30  # speeds are measured over this time: one noisy frame is no glitch
-MAX_STRETCH = 0.15  # of a bone's median length; 0.1 happens where a joint is an average
+MAX_STRETCH = 0.15  # relative change of a bone's length; 0.1 occurs where joints are averages
 # Degrees between trunk and head beyond the clip's own median; good recordings reach 31, one
 # whose head markers were swapped reaches 70.
 MAX_NOD = 35.0

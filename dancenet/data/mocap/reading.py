@@ -1,4 +1,4 @@
-"""Records of a motion file: what a person says of it, and what it says itself."""
+"""Records for reading a motion file: the options, and what the file says."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ AXES = ("TJ", "JT")
 
 
 class ReadOptions(NamedTuple):
-    """What a person says of a motion file; None where the file or a measurement decides."""
+    """Choices for reading a motion file; None leaves a choice to the file or a measurement."""
 
     own: bool = False  # keep the file's own joints
     frame_rate: float | None = None  # frames per second
-    axes: str | None = None  # of a .npy: one of AXES, frames first (TJ) or joints first (JT)
+    axes: str | None = None  # for .npy, one of AXES: frames first (TJ) or joints first (JT)
     up: str | None = None  # the axis that points up, one of UP_AXES
     unit: float | None = None  # metres in one unit of the file
-    skeleton: str | Path | None = None  # the .asf of an .amc
+    skeleton: str | Path | None = None  # for .amc, its .asf
 
     def check(self) -> None:
         """Raises UserError if a value is out of its range."""
@@ -37,7 +37,7 @@ class ReadOptions(NamedTuple):
 
 
 class Reading(NamedTuple):
-    """What is known of a file before its motion is measured."""
+    """The facts known about a file before its motion is measured."""
 
     path: Path
     fps: float  # frames per second

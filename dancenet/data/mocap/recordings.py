@@ -146,7 +146,7 @@ class Recording(NamedTuple):
 
 @dataclass(frozen=True)
 class RecordingOptions:
-    """What is taken from the files of recordings, and how they are read."""
+    """Choices for reading recordings to learn from."""
 
     labels: Labels | None = None  # the style and the split of each
     style_by_folder: bool = False  # where the labels have no style, the folder's name is it

@@ -44,7 +44,13 @@ def read_bvh(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
             f"{lead} frames are marked as bad."
         )
     reading = Reading(
-        path, fps, options.up, options.unit, warnings, lead, check_rate=options.frame_rate is None
+        path=path,
+        fps=fps,
+        up=options.up,
+        unit=options.unit,
+        warnings=warnings,
+        lead=lead,
+        check_rate=options.frame_rate is None,
     )
     try:
         known = find_joints(path.name, motion.names, motion.parents)

@@ -1,4 +1,4 @@
-"""A motion in any unit and axes comes to metres, with y up and the floor at 0."""
+"""Brings a motion in any unit and axes to metres, with y up and the floor at 0."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ BODY_RANGE = (0.95, 1.85)  # metres, from a child of 1.2 m to a man of 2.3 m
 FIGURE = 1.6  # metres from the lowest joint to the highest of an adult who stands
 FIGURE_RANGE = (1.1, 2.1)  # metres
 
-FLOOR_PERCENTILE = 5  # of the lowest toe's height; the floor of a recording is never exact
+FLOOR_PERCENTILE = 5  # percentile of the lowest height, because a recorded floor is not exact
 # Percentile of the height over all frames; dancers bend, and raise their arms.
 _STANDING = 75
 
 
 @dataclass(frozen=True)
 class Standing:
-    """How a recording comes to metres with y up and the floor at 0."""
+    """The map of a recording to metres with y up and the floor at 0."""
 
     up: str  # the axis of the file that points up
     unit: float  # metres in one unit of the file
@@ -48,7 +48,7 @@ class Standing:
 
 
 def stand_body(reading: Reading, positions: np.ndarray) -> Standing:
-    """Measures how a body comes to stand on the floor, where the file does not say.
+    """Finds the map that stands a body on the floor, measuring what the file does not say.
 
     Args:
         reading: what is known of the file; warnings of what is assumed are added.
@@ -67,9 +67,7 @@ def stand_body(reading: Reading, positions: np.ndarray) -> Standing:
     if unit is None:
         size = body_size(positions[lead:])
         if not size > 0:
-            raise UserError(
-                f"The legs and trunk of {path} have no length, so it is no body."
-            )
+            raise UserError(f"The legs and trunk of {path} have no length, so it is no body.")
         unit, name = nearest_unit(size, BODY, BODY_RANGE)
         if name != "centimetres":
             warnings.append(f"{path.name}: lengths are taken to be {name}.")
@@ -88,7 +86,7 @@ def stand_body(reading: Reading, positions: np.ndarray) -> Standing:
 
 
 def stand_figure(reading: Reading, positions: np.ndarray, names: tuple[str, ...]) -> Standing:
-    """Measures how any other skeleton comes to stand on the floor, as `stand_body` does.
+    """Finds the map that stands any other skeleton on the floor, as `stand_body` does.
 
     Args:
         reading: what is known of the file; warnings of what is assumed are added.

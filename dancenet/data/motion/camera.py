@@ -24,8 +24,8 @@ FOLLOW_SECONDS = 1.5  # time constant of the camera that follows
 SUPERSAMPLE = 4  # an outline is drawn so many times finer and then averaged
 
 _CUT_OFF = 3  # standard deviations of the Gaussian
-_FRACTION_BITS = 4  # of the coordinates that OpenCV fills
-_THRESHOLD = 128  # the middle of 0 … 255: a pixel at least half covered is the dancer's
+_FRACTION_BITS = 4  # fractional bits in the coordinates that OpenCV fills
+_THRESHOLD = 128  # the middle of 0 … 255: a pixel that is half covered is the dancer's
 
 _TURN = np.linspace(0, 2 * np.pi, 16, endpoint=False)
 # Slightly outside the unit circle, so that the polygon has the circle's area.
@@ -33,7 +33,7 @@ CIRCLE = (np.stack([np.cos(_TURN), np.sin(_TURN)], axis=1) * 1.013).astype(np.fl
 
 
 class View(NamedTuple):
-    """How a dancer is seen."""
+    """The direction from which a dancer is seen."""
 
     yaw: float = 0.0  # degrees about the vertical; 0 looks from +z, 90 from +x
     mirror: bool = False  # left and right swapped
@@ -76,7 +76,7 @@ def fit(height: float, highest: float, lowest: float) -> tuple[float, float]:
 
 
 class Extent(NamedTuple):
-    """Where a figure is across the picture in every frame, metres."""
+    """A figure's place across the picture in every frame, metres."""
 
     middle: np.ndarray  # (T,) what the camera follows
     low: np.ndarray  # (T,) its left edge

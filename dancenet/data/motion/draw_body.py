@@ -43,13 +43,13 @@ class Flesh(NamedTuple):
 
 
 class Ball(NamedTuple):
-    """A ball beside a joint; its sides are in the axes that the drawing function has."""
+    """A ball beside a joint; each constant below names the axes of its shift."""
 
     shift: tuple[float, ...]  # body heights along each axis
     radius: float  # body heights
 
 
-# All in body heights; see `data.motion.proportions` for where such numbers come from.
+# All in body heights; see `data.motion.proportions` for their source.
 
 # Recordings place the head joint anywhere between the atlas and the crown, and a short bone's
 # direction is noisy: the spine steadies it.
@@ -93,7 +93,7 @@ _ANKLE = 0.0215  # radius
 _HEEL = Ball((-0.026, 0.022), 0.0165)  # level, down from the ankle
 _SOLE_BACK = 0.25  # share of the hips' back in the sole's direction
 _FOOT_BALL = Ball((0.012,), 0.0135)  # to either side of the toe joint
-_FOOT_BALL_RISE = 0.0145  # of the ball's middle above the sole
+_FOOT_BALL_RISE = 0.0145  # from the sole up to the ball's middle
 _TIP = Ball((0.034, 0.002), 0.0095)  # level, down from the toe joint
 _TIP_ASIDE = 0.008  # to either side
 
@@ -194,7 +194,7 @@ class _Drawing:
         """Adds a part: the convex hull of some outlines."""
         self.parts.append(np.concatenate(outlines, axis=1))
 
-    def chain(self, *outlines: np.ndarray) -> None:
+    def chain(self, outlines: list[np.ndarray]) -> None:
         """Adds a limb: the hull of each outline and the next."""
         for near, far in zip(outlines, outlines[1:]):
             self.add(near, far)
@@ -313,14 +313,16 @@ def _draw_arm(draw: _Drawing, shoulder: np.ndarray, elbow: np.ndarray, wrist: np
         return draw.ball(wrist + ball.shift[0] * draw.height * along, ball.radius)
 
     draw.chain(
-        draw.on(shoulder, elbow, _SHOULDER_CAP),
-        draw.on(shoulder, elbow, _DELTOID),
-        draw.on(shoulder, elbow, _BICEPS),
-        draw.ball(elbow, _ELBOW),
-        draw.on(elbow, wrist, _FOREARM),
-        draw.ball(wrist, _WRIST),
-        beyond(_PALM),
-        beyond(_FINGERS),
+        [
+            draw.on(shoulder, elbow, _SHOULDER_CAP),
+            draw.on(shoulder, elbow, _DELTOID),
+            draw.on(shoulder, elbow, _BICEPS),
+            draw.ball(elbow, _ELBOW),
+            draw.on(elbow, wrist, _FOREARM),
+            draw.ball(wrist, _WRIST),
+            beyond(_PALM),
+            beyond(_FINGERS),
+        ]
     )
 
 
@@ -352,13 +354,15 @@ def _draw_leg(
     calf = draw.ball(_between(knee, ankle, _CALF.place) + _CALF_BACK * h * backward, _CALF.radius)
     draw.add(thigh, draw.ball(iliac, _ILIAC.radius))
     draw.chain(
-        draw.on(hip, knee, _HIP),
-        thigh,
-        draw.on(hip, knee, _LOWER_THIGH),
-        draw.ball(knee, _KNEE),
-        calf,
-        draw.on(knee, ankle, _SHIN),
-        draw.ball(ankle, _ANKLE),
+        [
+            draw.on(hip, knee, _HIP),
+            thigh,
+            draw.on(hip, knee, _LOWER_THIGH),
+            draw.ball(knee, _KNEE),
+            calf,
+            draw.on(knee, ankle, _SHIN),
+            draw.ball(ankle, _ANKLE),
+        ]
     )
 
 

@@ -1,6 +1,6 @@
-"""The proportions of a body: what is measured from a recording, and what is an adult's.
+"""The proportions of a body: some are measured from a recording, the rest are an adult's.
 
-All fractions are of the body's height. Segment lengths: Drillis and Contini, "Body segment
+All lengths are in heights of the body. Segment lengths: Drillis and Contini, "Body segment
 parameters" (1966), as given in Winter, "Biomechanics and motor control of human movement",
 fig. 4.1. Winter has no breadths of flesh; they were set so that the outline has the usual
 breadths of head, neck, shoulders, waist, hips and calves (tests/data/motion/test_draw_body.py
@@ -19,20 +19,20 @@ from dancenet.support.errors import UserError
 
 SHOULDER_HEIGHT = 0.818
 ANKLE_HEIGHT = 0.039
-HEAD_HEIGHT = 0.935  # of the head's centre
+HEAD_HEIGHT = 0.935  # the head's centre
 SHOULDER_SPAN = 0.195  # between the joints, which lie inside the deltoids
-BALL_HEIGHT = 0.013  # of the toe joint above the sole
-REACH = 0.1  # by which flesh is at most farther out than any joint (fingers, crown)
-TOE_REACH = 0.045  # the same below the lowest joint
+BALL_HEIGHT = 0.013  # the toe joint above the sole
+REACH = 0.1  # the most that flesh is farther out than any joint (fingers, crown)
+TOE_REACH = 0.045  # the most that flesh is below the lowest joint
 
 TINY = 1e-9  # keeps lengths that divide above 0
 _MIN_STATURE = 0.01  # metres; a smaller body is an error of the file
-_MOST_NECK = 0.8  # of the distance from chest to neck: the most that the neck's base is below
+_MOST_NECK = 0.8  # the longest neck, a fraction of the distance from chest to neck joint
 _STEEPEST = 0.9  # sine of the steepest foot
 
 
 class Slice(NamedTuple):
-    """One of the ellipses that the trunk is stacked of."""
+    """One ellipse of the stack that makes the trunk."""
 
     place: float  # from the hips (0) to the shoulders (1)
     width: float  # half axis across, body heights
@@ -55,7 +55,7 @@ TRUNK = (
 
 @dataclass(frozen=True)
 class Body:
-    """What is the same in every frame of one dancer's recording."""
+    """A dancer's measures, the same in every frame of a recording."""
 
     stature: float  # metres, estimated from the bones
     neck_base: float  # metres from the shoulder line up to the neck joint
