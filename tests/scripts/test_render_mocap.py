@@ -92,7 +92,7 @@ def test_overwriting_starts_anew(tmp_path):
     assert FrameFolder.open(out).num_frames == 30
 
 
-def test_glitches_cut_a_recording_and_short_stretches_are_left_out(tmp_path, capsys):
+def test_glitches_cut_a_recording_and_short_clips_are_left_out(tmp_path, capsys):
     motion = record(tmp_path / "wave.npz", seconds=4.0, bad=[slice(40, 42), slice(60, 65)])
     out = tmp_path / "imgs"
     assert main([motion, "-o", str(out)]) == 0

@@ -186,7 +186,7 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _gunzip_beginning(data: bytes) -> bytes:
-    stream = zlib.decompressobj(wbits=31)
+    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)  # 16: a gzip header
     parts: list[bytes] = []
     for start in range(0, len(data), _BLOCK):
         try:

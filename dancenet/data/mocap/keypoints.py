@@ -251,9 +251,7 @@ def _read_folder(path: Path) -> list[dict[str, Any]]:
         for file in sorted(path.glob("*.json"))
     }
     if not frames:
-        raise UserError(
-            f"The folder {path} holds no .json file of OpenPose's."
-        )
+        raise UserError(f"The folder {path} holds no .json file of OpenPose's.")
     first, last = min(frames), max(frames)
     if last - first + 1 > _SPARSEST * len(frames) + _FEW:
         raise UserError(

@@ -79,7 +79,9 @@ def read_skeleton(
         UserError: the file cannot be read as motion; says why.
     """
     path = Path(path)
-    options = ReadOptions(own, frame_rate, axes, up=up, unit=unit, skeleton=skeleton)
+    options = ReadOptions(
+        own=own, frame_rate=frame_rate, axes=axes, up=up, unit=unit, skeleton=skeleton
+    )
     options.check()
     if not path.exists():
         raise UserError(f"{path} is not a file; give the path of a motion capture file.")

@@ -67,6 +67,7 @@ def resample(vectors: Iterable[np.ndarray], ratio: float, num_frames: int) -> It
     base = 0
     for index in range(num_frames):
         place = index * ratio
+        # The tiny excess is for products that are rounded below a whole number.
         while base < math.floor(place + 1e-9):
             following = next(source, None)
             if following is None:

@@ -1,4 +1,4 @@
-"""Keypoints: our own kind, OpenPose's files and COCO results, and what is said of broken ones."""
+"""Keypoints: our own kind, OpenPose's files and COCO results, and messages about broken ones."""
 
 from __future__ import annotations
 

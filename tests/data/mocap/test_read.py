@@ -1,4 +1,4 @@
-"""Any skeleton is read as the body we know or as its own, and what was assumed is said."""
+"""Any skeleton is read as the body we know or as its own, with warnings of what was assumed."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_markers_that_were_lost_for_long_or_at_an_end_make_bad_frames(tmp_path):
         (np.full((3, 25, 3), "a"), "no numbers"),
     ],
 )
-def test_an_array_that_is_no_dance_is_refused(tmp_path, array, message):
+def test_an_array_that_is_not_a_motion_is_refused(tmp_path, array, message):
     with pytest.raises(UserError, match=message):
         read_skeleton(save(tmp_path, array), axes="TJ")
 

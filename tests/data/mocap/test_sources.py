@@ -26,7 +26,7 @@ def test_a_frame_time_of_a_few_digits_is_a_whole_rate(time, fps):
     assert whole_rate(1 / time) == pytest.approx(fps, rel=1e-9)
 
 
-def test_a_rest_pose_stuck_before_the_recording_is_marked_and_not_measured(tmp_path):
+def test_a_rest_pose_put_before_the_recording_is_marked_and_not_measured(tmp_path):
     values = still(60)
     values[:, 6:] = 20.0
     values[:, 3] = 90.0

@@ -57,7 +57,7 @@ def test_a_picture_is_black_on_white_and_of_the_size_of_all_frames():
     assert set(np.unique(frames)) == {0, 255}
 
 
-def test_the_stature_is_known_from_the_bones():
+def test_the_stature_is_measured_from_the_bones():
     assert measure(stand()).stature == pytest.approx(1.7, rel=0.03)
 
 
