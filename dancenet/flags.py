@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dancenet.support import terminal
 
 if TYPE_CHECKING:
-    from dancenet.data.mocap.recordings import Recordings
+    from dancenet.data.mocap.recordings import RecordingOptions, Recordings
 
 UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 
@@ -49,7 +49,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
 
 
 def reading(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns the values of the flags of `add_reading`, as `read_motion` takes them."""
+    """Returns the values of the flags of `add_reading`, as `read_skeleton` takes them."""
     return {
         name: getattr(arguments, name) for name in ("frame_rate", "up", "unit", "axes", "skeleton")
     }
@@ -93,22 +93,22 @@ def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
     add_reading(parser)
 
 
-def recordings_wanted(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Returns what the flags of `add_recordings` ask for, as `data.mocap.recordings` takes it."""
-    from dancenet.data.mocap.recordings import Labels
+def recordings_wanted(arguments: argparse.Namespace) -> RecordingOptions:
+    """Returns the values of the flags of `add_recordings`, as `each_recording` takes them."""
+    from dancenet.data.mocap.reading import ReadOptions
+    from dancenet.data.mocap.recordings import Labels, RecordingOptions
 
-    return {
-        "labels": None if arguments.labels is None else Labels.read(arguments.labels),
-        "style_by_folder": arguments.style_by_folder,
-        "mirror": arguments.mirror,
-        "fps": arguments.fps,
-        "own": arguments.own_joints,
-        **reading(arguments),
-    }
+    return RecordingOptions(
+        labels=None if arguments.labels is None else Labels.read(arguments.labels),
+        style_by_folder=arguments.style_by_folder,
+        mirror=arguments.mirror,
+        fps=arguments.fps,
+        reading=ReadOptions(own=arguments.own_joints, **reading(arguments)),
+    )
 
 
 def read_recordings(arguments: argparse.Namespace) -> Recordings:
     """Reads the motions that the flags of `add_recordings` name."""
     from dancenet.data.mocap import recordings
 
-    return recordings.read_recordings(arguments.motions, **recordings_wanted(arguments))
+    return recordings.read_recordings(arguments.motions, recordings_wanted(arguments))

@@ -1,4 +1,4 @@
-"""Draws motion capture (BVH, ASF/AMC, .npz, .npy) as silhouettes, the way frames of a video are."""
+"""Draws motion capture (BVH, ASF/AMC, .npz, .npy) as silhouettes, like the frames of a video."""
 
 from __future__ import annotations
 
@@ -13,29 +13,21 @@ from dancenet.support import terminal
 if TYPE_CHECKING:
     import numpy as np
 
-    from dancenet.data.frames.folder import FrameWriter
-    from dancenet.data.motion.draw_body import Body
-    from dancenet.data.motion.motion import MotionClip
+    from dancenet.data.motion.camera import CameraView
+    from dancenet.data.motion.clip import SkeletonClip
+    from dancenet.data.motion.proportions import Body
 
-MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
+MIN_SECONDS = 1.0  # a shorter clip between two glitches teaches nothing
 
 
-class Take(NamedTuple):
-    """A stretch of one recording without a glitch, ready to be drawn."""
+class Drawable(NamedTuple):
+    """A clip without glitches, ready to be drawn."""
 
-    clip: MotionClip  # at the rate it is drawn at
+    clip: SkeletonClip  # at the rate it is drawn at
     body: Body
     first: int  # 1-based frame of the recording, at the recording's own rate
     last: int  # inclusive
     recorded_fps: float
-
-
-class View(NamedTuple):
-    """How a take is drawn."""
-
-    yaw: float  # degrees
-    mirror: bool
-    girth: float
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -57,33 +49,7 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="FOLDER",
         help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append",
     )
-    parser.add_argument(
-        "--yaw",
-        type=terminal.finite,
-        nargs="+",
-        default=[0.0],
-        metavar="DEGREES",
-        help="where the camera stands, turned about the vertical; each angle "
-        "gives clips of its own (name the files first)",
-    )
-    parser.add_argument(
-        "--mirror", action="store_true", help="draw every clip also with left and right swapped"
-    )
-    parser.add_argument(
-        "--girth",
-        type=terminal.positive(float),
-        nargs="+",
-        default=[1.0],
-        metavar="TIMES",
-        help="how stout the body is, from 0.6 to 1.5; each gives clips of its own",
-    )
-    parser.add_argument(
-        "--camera",
-        choices=("follow", "fixed"),
-        default="follow",
-        help="follow pans smoothly with the dancer; fixed stands still, far "
-        "enough away to see the whole clip",
-    )
+    _add_view(parser)
     parser.add_argument(
         "--fps",
         type=terminal.positive(float),
@@ -106,9 +72,40 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--yaw",
+        type=terminal.finite,
+        nargs="+",
+        default=[0.0],
+        metavar="DEGREES",
+        help="where the camera stands, turned about the vertical; each angle "
+        "gives clips of its own (name the files first)",
+    )
+    parser.add_argument(
+        "--mirror", action="store_true", help="draw every clip also with left and right swapped"
+    )
+    parser.add_argument(
+        "--girth",
+        type=terminal.positive(float),
+        nargs="+",
+        default=[1.0],
+        metavar="TIMES",
+        help="thickness of the limbs, from 0.6 to 1.5; each value gives clips of its own",
+    )
+    parser.add_argument(
+        "--camera",
+        choices=("follow", "fixed"),
+        default="follow",
+        help="follow pans smoothly with the dancer; fixed stands still, far "
+        "enough away to see the whole clip",
+    )
+
+
 def work(arguments: argparse.Namespace) -> int | None:
-    """Reads every file, then draws every stretch that can be used."""
+    """Reads every file, then draws every clip that can be used."""
     from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.motion.camera import CameraView
     from dancenet.data.motion.draw_body import GIRTHS
     from dancenet.support.errors import UserError
 
@@ -117,51 +114,62 @@ def work(arguments: argparse.Namespace) -> int | None:
             raise UserError(
                 f"--girth must be from {GIRTHS[0]:g} to {GIRTHS[1]:g}; received {girth:g}."
             )
-    takes = list(_read_takes(arguments))
-    if not takes:
+    drawables = list(_read_clips(arguments))
+    if not drawables:
         raise UserError(
             f"No recording has {MIN_SECONDS:g} s in a row without a glitch; nothing was drawn."
         )
-    _check_rates({take.clip.fps for take in takes}, "these recordings")
+    rates = {drawable.clip.fps for drawable in drawables}
+    _check_rates(rates, "these recordings")
     writer = FrameWriter(arguments.out, overwrite=arguments.overwrite)
     _check_rates(
-        {take.clip.fps for take in takes} | {clip.fps for clip in writer.clips},
+        rates | {clip.fps for clip in writer.clips},
         f"these recordings and the clips in {arguments.out}",
     )
-    views = [
-        View(yaw, mirror, girth)
+    looks = [
+        (CameraView(yaw, mirror, arguments.camera), girth)
         for girth in arguments.girth
         for yaw in arguments.yaw
         for mirror in ([False, True] if arguments.mirror else [False])
     ]
-    total = len(views) * sum(take.clip.num_frames for take in takes)
+    total = len(looks) * sum(drawable.clip.num_frames for drawable in drawables)
     clips_before = len(writer.clips)
     try:
         with terminal.progress(total=total, description="Drawing") as bar:
-            for take in takes:
-                for view in views:
-                    _write(writer, take, view, arguments, bar)
+            for drawable in drawables:
+                for view, girth in looks:
+                    frames = _draw(drawable, view, girth)
+                    writer.add_clip(
+                        _counted(frames, bar),
+                        source=drawable.clip.source,
+                        fps=drawable.clip.fps,
+                        method="mocap",
+                        split=arguments.split,
+                        details=_describe(drawable, view, girth),
+                    )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"whole clips kept in {arguments.out}: {len(writer.clips) - clips_before}."
         ) from None
-    seconds = total / takes[0].clip.fps
+    fps = drawables[0].clip.fps
     terminal.say(
-        f"{arguments.out}: {total} frames ({terminal.format_seconds(seconds)} at "
-        f"{takes[0].clip.fps:g} frames/s) in {len(writer.clips) - clips_before} clips; the folder "
+        f"{arguments.out}: {total} frames ({terminal.format_seconds(total / fps)} at "
+        f"{fps:g} frames/s) in {len(writer.clips) - clips_before} clips; the folder "
         f"now holds {writer.clips[-1].last} frames in {len(writer.clips)} clips."
     )
     return 0
 
 
-def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
-    from dancenet.data.mocap.standing import read_motion
-    from dancenet.data.motion.draw_body import measure
+def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
+    from dancenet.data.mocap.read import read_skeleton
+    from dancenet.data.motion.clip import check_body
+    from dancenet.data.motion.proportions import measure
 
     for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
-        motion = read_motion(path, **flags.reading(arguments))
+        motion = read_skeleton(path, **flags.reading(arguments))
         for message in motion.warnings:
             terminal.warn(message)
+        check_body(motion)
         if not motion.ok.any():
             terminal.warn(f"{motion.source}: every frame has a glitch; the file is left out.")
             continue
@@ -169,7 +177,7 @@ def _read_takes(arguments: argparse.Namespace) -> Iterator[Take]:
         for run, long_enough in motion.good_runs(MIN_SECONDS):
             if long_enough:
                 clip = motion.cut(run).resample(arguments.fps)
-                yield Take(clip, body, run.start + 1, run.stop, motion.fps)
+                yield Drawable(clip, body, run.start + 1, run.stop, motion.fps)
             else:
                 terminal.say(
                     f"{motion.source}: frames {run.start + 1} to {run.stop} "
@@ -188,35 +196,23 @@ def _check_rates(rates: set[float], where: str) -> None:
         )
 
 
-def _write(
-    writer: FrameWriter,
-    take: Take,
-    view: View,
-    arguments: argparse.Namespace,
-    bar: Any,
-) -> None:
+def _draw(drawable: Drawable, view: CameraView, girth: float) -> Iterator[np.ndarray]:
     from dancenet.data.motion.draw_body import draw_bodies
 
-    frames = draw_bodies(
-        take.clip.positions,
-        take.clip.fps,
-        **view._asdict(),
-        camera=arguments.camera,
-        body=take.body,
-    )
-    writer.add_clip(
-        _counted(frames, bar),
-        source=take.clip.source,
-        fps=take.clip.fps,
-        method="mocap",
-        split=arguments.split,
-        details={
-            **view._asdict(),
-            "camera": arguments.camera,
-            "recorded_frames": [take.first, take.last],
-            "recorded_fps": take.recorded_fps,
-        },
-    )
+    clip = drawable.clip
+    return draw_bodies(clip.positions, clip.fps, view, body=drawable.body, girth=girth)
+
+
+def _describe(drawable: Drawable, view: CameraView, girth: float) -> dict[str, Any]:
+    """Returns what `clips.json` says of how a clip was seen."""
+    return {
+        "yaw": view.yaw,
+        "mirror": view.mirror,
+        "girth": girth,
+        "camera": view.camera,
+        "recorded_frames": [drawable.first, drawable.last],
+        "recorded_fps": drawable.recorded_fps,
+    }
 
 
 def _counted(frames: Iterable[np.ndarray], bar: Any) -> Iterator[np.ndarray]:

@@ -322,7 +322,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             wanted = flags.recordings_wanted(arguments)
             passes = count()
             material = lambda: each_recording(  # noqa: E731
-                arguments.motions, **wanted, quiet=next(passes) > 0
+                arguments.motions, wanted, quiet=next(passes) > 0
             )
         else:
             material = flags.read_recordings(arguments)
@@ -345,7 +345,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         else:
             clips = (
                 recording.clip
-                for recording in each_recording(arguments.motions, **wanted, quiet=True)
+                for recording in each_recording(arguments.motions, wanted, quiet=True)
             )
         seconds = _seconds(clips)
         if seconds < LITTLE_SECONDS:

@@ -19,11 +19,13 @@ from dancenet.codecs.base import MOTION_FORMATS, Codec, Part, Scaler, View, batc
 from dancenet.codecs.skeleton_rows import Placement, from_rows, lead_columns, to_rows
 from dancenet.data.frames.folder import BACKGROUND
 from dancenet.data.motion.bones import steady_bones
+from dancenet.data.motion.camera import CameraView
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.data.motion.draw_body import Body, draw_bodies
+from dancenet.data.motion.draw_body import draw_bodies
 from dancenet.data.motion.draw_bones import draw_figures
 from dancenet.data.motion.feet import floor_height, plant_feet
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
+from dancenet.data.motion.proportions import Body
 from dancenet.data.motion.resample import resample_stream
 from dancenet.data.motion.tree import check_tree
 from dancenet.output.player import write_html
@@ -243,7 +245,7 @@ class SkeletonCodec:
             positions: (T, J, C) metres, as `decode` gives them.
             yaw: degrees that the camera is turned about the vertical; 90 looks from +x.
             mirror: swap left and right.
-            camera: "follow" or "fixed", as in `data.motion.draw_body.draw_bodies`.
+            camera: "follow" or "fixed", as in `data.motion.camera.View`.
             body: of the nineteen joints, if measured already.
 
         Returns:
@@ -252,19 +254,10 @@ class SkeletonCodec:
         Raises:
             UserError: joints of a picture are to be seen from the side.
         """
+        view = CameraView(yaw, mirror, camera)
         if self.names == JOINTS and not self.is_flat:
-            return draw_bodies(
-                positions, self.fps, yaw=yaw, mirror=mirror, camera=camera, body=body
-            )
-        return draw_figures(
-            positions,
-            self.fps,
-            self.parents,
-            names=self.names,
-            yaw=yaw,
-            mirror=mirror,
-            camera=camera,
-        )
+            return draw_bodies(positions, self.fps, view, body=body)
+        return draw_figures(positions, self.fps, self.parents, view, names=self.names)
 
     def perform(
         self, vectors: Iterable[np.ndarray], fps: float, num_frames: int, title: str

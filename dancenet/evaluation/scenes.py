@@ -13,7 +13,7 @@ from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.frames.folder import BACKGROUND, FrameFolder
 from dancenet.data.mocap.recordings import Recordings
-from dancenet.data.motion.draw_body import Body, measure
+from dancenet.data.motion.proportions import Body, measure
 
 _BATCH = 16  # vectors decoded at once
 _READ = 256  # pictures read at once

@@ -13,10 +13,11 @@ from dancenet.codecs.base import View
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.codecs.skeleton_rows import Placement, to_rows
 from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion.camera import CameraView
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.draw_body import draw_bodies
 from dancenet.data.motion.feet import floor_height
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
 from dancenet.support.errors import UserError
 
 EXACT = 1e-5  # of the body's size
@@ -320,7 +321,7 @@ def test_clips_that_do_not_fit_together_are_refused(body):
 def test_the_body_is_drawn_as_render_mocap_draws_it(body):
     codec = SkeletonCodec.fit([body])
     positions = codec.decode(codec.encode(body.positions))[:20]
-    expected = np.stack(list(draw_bodies(positions, 30.0, yaw=40)))
+    expected = np.stack(list(draw_bodies(positions, 30.0, CameraView(yaw=40))))
     assert np.array_equal(np.stack(list(codec.draw(positions, yaw=40))), expected)
     parts = codec.parts(codec.clip(positions, "a"), View(yaw=40))
     drawn = np.concatenate([part.draw() for part in parts])

@@ -19,7 +19,7 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.footage.video import open_footage
 from dancenet.data.mocap import recordings
 from dancenet.data.mocap.read import read_skeleton
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
 from dancenet.generation.load import Dancer, load_dancer
 from dancenet.generation.settings import DanceSettings, Recipe
 from dancenet.generation.write import make_motions, write_dance
@@ -418,15 +418,17 @@ def test_a_streamed_training_is_the_same_training(here, monkeypatch):
 
 
 def test_a_stream_longer_than_what_is_fitted_is_fitted_on_parts_of_it(here, monkeypatch):
-    from dancenet.data.mocap.recordings import each_recording
+    from dancenet.data.mocap.reading import ReadOptions
+    from dancenet.data.mocap.recordings import RecordingOptions, each_recording
     from dancenet.nets.training import dataset as material
     from dancenet.nets.training.windows import BatchOptions
 
     paths = write_dances(here)
     labels = recordings.Labels.read("labels.csv")
+    options = RecordingOptions(labels=labels, reading=ReadOptions(frame_rate=30))
 
     def read():
-        return each_recording(paths, labels=labels, frame_rate=30, quiet=True)
+        return each_recording(paths, options, quiet=True)
 
     whole = material.Material.of_stream(read, here / "whole.npy")
     monkeypatch.setattr(material, "_MOST_FITTED", 150)

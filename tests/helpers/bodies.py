@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.clip import SkeletonClip
+from dancenet.data.motion.joints import JOINTS, PARENTS
 
 # A standing adult of 1.7 m, arms hanging a little away from the body (Winter, fig. 4.1).
 HALF = {
@@ -26,10 +27,23 @@ SPINE = {
 
 
 def stand(num_frames=1, **moved):
-    """Returns (F, 19, 3): a standing body, some joints elsewhere."""
+    """Returns (T, 19, 3): a standing body, some joints elsewhere."""
     pose = {name: place for name, place in SPINE.items()}
     for name, (x, y, z) in HALF.items():
         pose[f"l_{name}"], pose[f"r_{name}"] = (x, y, z), (-x, y, z)
     pose.update(moved)
     one = np.array([pose[name] for name in JOINTS], np.float32)
     return np.repeat(one[None], num_frames, axis=0)
+
+
+def body_clip(positions, fps=30.0, ok=None):
+    """Returns positions (T, 19, 3) as a clip."""
+    return SkeletonClip(
+        positions=np.asarray(positions, np.float32),
+        fps=fps,
+        ok=np.ones(len(positions), bool) if ok is None else np.asarray(ok),
+        names=JOINTS,
+        parents=PARENTS,
+        offsets=None,
+        source="test",
+    )

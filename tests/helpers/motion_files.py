@@ -7,10 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dancenet.data.motion.joints import JOINTS
+
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "mocap"
 
-# A standing body with its arms spread, centimetres: name, parent, offset. What each name is
-# worth to us stands beside it in LANDMARKS.
+# A standing body with its arms spread, centimetres: name, parent, offset. LANDMARKS names the
+# joint of BODY for each of our nineteen.
 BODY = (
     ("Hips", "", (0, 0, 0)),
     ("Spine", "Hips", (0, 10, 0)),
@@ -66,6 +68,14 @@ def standing() -> dict[str, np.ndarray]:
     for name, parent, offset in BODY:
         places[name] = places.get(parent, np.zeros(3)) + offset
     return places
+
+
+def standing_joints(num_frames: int = 1) -> np.ndarray:
+    """Returns BODY's nineteen joints with the toes on the floor, (T, 19, 3) metres."""
+    places = standing()
+    places["Head"] = places["Head"] + [0, 0, 2.5]  # its End Site is 5 cm before it
+    one = (np.array([places[LANDMARKS[joint]] for joint in JOINTS]) + [0, HIPS_HEIGHT, 0]) / 100
+    return np.tile(one, (num_frames, 1, 1))
 
 
 def bvh_text(

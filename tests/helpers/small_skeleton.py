@@ -1,4 +1,4 @@
-"""A small model of joints with everything a trained one has, weights drawn."""
+"""A small model of joints with all files of a trained one; its weights are random."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from dancenet.model.folder import CODEC, SEEDS, ModelFolder
 from dancenet.support.files import write_npz
 
 STYLES = ("ballet", "house")
-STRETCHES, STRETCH = 3, 20
+NUM_SEEDS, SEED_FRAMES = 3, 20
 
 
 def small_clip(flat: bool = False) -> SkeletonClip:
     """Returns 8 s of nineteen joints that walk a circle and turn, or their picture.
 
-    One of them is always where another is, so that there is a twin.
+    One joint is always in the place of another, so that the codec has a twin to leave out.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "circle.bvh"
@@ -40,7 +40,7 @@ def small_clip(flat: bool = False) -> SkeletonClip:
 def write_small_skeleton_model(
     path: Path, styles: tuple[str, ...] = STYLES, flat: bool = False, variance: float = 0.9
 ) -> ModelFolder:
-    """Writes weights, codec and seed stretches of a small model of joints."""
+    """Writes weights, codec and seed clips of a small model of joints."""
     clip = small_clip(flat)
     codec = SkeletonCodec.fit([clip], variance)
     config = DancerConfig(
@@ -49,12 +49,12 @@ def write_small_skeleton_model(
     folder = make_folder(path, SKELETON, dancer=config)
     codec.save(folder / CODEC)
     vectors = codec.encode(clip.positions)
-    starts = np.arange(STRETCHES) * 60
+    starts = np.arange(NUM_SEEDS) * 60
     write_npz(
         folder / SEEDS,
-        vectors=vectors[starts[:, None] + np.arange(STRETCH)],
+        vectors=vectors[starts[:, None] + np.arange(SEED_FRAMES)],
         names=np.array([f"circle.bvh {start / 30:.1f} s" for start in starts]),
-        styles=np.array([*styles, ""] + [""] * STRETCHES)[:STRETCHES],
+        styles=np.array([*styles, ""] + [""] * NUM_SEEDS)[:NUM_SEEDS],
     )
     folder.seal()
     return folder

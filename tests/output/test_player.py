@@ -16,9 +16,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dancenet.data.motion.camera import rightwards
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.data.motion.draw_body import rightwards
-from dancenet.data.motion.motion import JOINTS, PARENTS
+from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.output.player import LEVELS, side_of, to_html, write_html
 from dancenet.support.errors import UserError
 

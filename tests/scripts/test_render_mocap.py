@@ -9,7 +9,7 @@ import pytest
 from bodies import stand
 
 from dancenet.data.frames.folder import FrameFolder
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
 from scripts.render_mocap import main
 
 
@@ -92,7 +92,7 @@ def test_overwriting_starts_anew(tmp_path):
     assert FrameFolder.open(out).num_frames == 30
 
 
-def test_glitches_cut_a_recording_and_short_stretches_are_left_out(tmp_path, capsys):
+def test_glitches_cut_a_recording_and_short_clips_are_left_out(tmp_path, capsys):
     motion = record(tmp_path / "wave.npz", seconds=4.0, bad=[slice(40, 42), slice(60, 65)])
     out = tmp_path / "imgs"
     assert main([motion, "-o", str(out)]) == 0
@@ -159,9 +159,9 @@ def test_whole_clips_outlast_an_interruption(tmp_path, capsys, monkeypatch):
 
     drawn = body.draw_bodies
 
-    def interrupted(positions, fps, **options):
-        for count, frame in enumerate(drawn(positions, fps, **options)):
-            if options["yaw"] == 90 and count == 10:
+    def interrupted(positions, fps, view, **options):
+        for count, frame in enumerate(drawn(positions, fps, view, **options)):
+            if view.yaw == 90 and count == 10:
                 raise KeyboardInterrupt
             yield frame
 

@@ -1,8 +1,8 @@
 """Acclaim motion capture: a skeleton (.asf) and the angles of its bones (.amc).
 
-The formats are those of Lander, "Working with Motion Capture File Formats" (Game Developer,
-January 1998): a bone is a direction and a length in the global axes of the rest pose, and
-turns about axes of its own, C: with p the parent of bone b, G_b = G_p C_b M_b C_b^-1.
+Source: Lander, "Working with Motion Capture File Formats" (Game Developer, January 1998). A bone
+is a direction and a length in the global axes of the rest pose, and turns about axes of its own,
+C: with p the parent of bone b, G_b = G_p C_b M_b C_b^-1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dancenet.support.errors import UserError
 
 ROOT = "root"
 METRES_IN_INCH = 0.0254
-# The bones of CMU's skeletons at whose far ends our joints are.
+# For each of our joints, the bone of CMU's skeletons whose far end it is.
 JOINT_BONES = {
     "pelvis": ROOT,
     "spine": "lowerback",
@@ -49,7 +49,7 @@ class Bone:
     parent: str
     vector: np.ndarray  # (3,) from its near end to its far end, in the file's unit
     axis: np.ndarray  # (3, 3) turns the bone's own axes into the global ones
-    dof: tuple[str, ...]  # of tx ty tz rx ry rz, in the order of the columns in the .amc
+    dof: tuple[str, ...]  # among tx ty tz rx ry rz, in the order of the .amc's columns
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class Skeleton:
 
 
 def find_asf(path: Path) -> Path:
-    """Finds the skeleton that belongs to an .amc by the names of files beside it.
+    """Finds the skeleton of an .amc among the files beside it.
 
-    It has the same name, or is the only one whose name the .amc's begins with (the subject's
-    number at CMU: 55.asf and 55_02.amc), or is the only one in the folder.
+    It has the same name; or the .amc's name begins with it and with no other (at CMU the
+    subject's number: 55.asf and 55_02.amc); or it is the only one in the folder.
 
     Raises:
-        UserError: there is none, or which one cannot be told.
+        UserError: there is none, or several fit.
     """
     stem = re.sub(r"\.amc(\.gz)?$", "", path.name, flags=re.IGNORECASE)
     candidates = {
@@ -107,13 +107,13 @@ def read_asf(path: Path) -> Skeleton:
         unit = METRES_IN_INCH / float(units.get("length", "1"))
         bones = {ROOT: _root(sections.get("root", []), degrees)}
         described = _bones(sections["bonedata"], degrees)
-        # Children may stand before their parents; bones come in after the parent they hang on.
+        # The file may list children before their parents; here parents come first.
         links = [line.split() for line in sections["hierarchy"]]
         waiting = [(child, words[0]) for words in links for child in words[1:]]
         while waiting:
             ready = [(child, parent) for child, parent in waiting if parent in bones]
             if not ready:
-                raise UserError(f"In {path} the bone {waiting[0][1]!r} hangs on nothing.")
+                raise UserError(f"In {path} the bone {waiting[0][1]!r} has no parent.")
             for child, parent in ready:
                 vector, axis, dof = described[child]
                 bones[child] = Bone(parent, vector, axis, dof)
@@ -131,7 +131,7 @@ def read_amc(path: Path, skeleton: Skeleton) -> tuple[dict[str, np.ndarray], tup
     """Reads the angles of every bone in every frame.
 
     Returns:
-        For each bone that moves its values, (T, its degrees of freedom), and warnings.
+        For each moving bone its values, (T, degrees of freedom), and warnings.
 
     Raises:
         UserError: this is not an .amc file of this skeleton, or a value is not finite.
@@ -152,7 +152,7 @@ def read_amc(path: Path, skeleton: Skeleton) -> tuple[dict[str, np.ndarray], tup
         words = {line.split()[0]: line.split()[1:] for line in lines[start + 1 : end]}
         problem = next((name for name in moving if len(words.get(name, ())) != moving[name]), None)
         strange = next((name for name in words if name not in skeleton.bones), None)
-        # The last number of a cut file may be half of one and still look whole.
+        # The last number of a cut file may have lost digits and still be a number.
         if end == len(lines) and rows and (problem or not text.endswith("\n")):
             warnings += (f"{path} is cut in frame {number}, which is left out.",)
             break
@@ -176,7 +176,7 @@ def read_amc(path: Path, skeleton: Skeleton) -> tuple[dict[str, np.ndarray], tup
 
 
 def bone_ends(skeleton: Skeleton, motion: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Computes where the far end of every bone is; the root's is its place.
+    """Computes the place of every bone's far end; for the root, its own place.
 
     Returns:
         For each bone (T, 3), in the file's unit.
@@ -248,7 +248,7 @@ def _bones(
 
 
 def _axis(angles: list[float], order: str, degrees: bool) -> np.ndarray:
-    """Returns the (3, 3) rotation by angles about fixed axes, the first letter's first."""
+    """Returns the (3, 3) rotation about fixed axes, in the order of the letters."""
     matrix = np.eye(3)
     for letter, angle in zip(order.lower(), angles, strict=True):
         angle = angle if degrees else float(np.rad2deg(angle))

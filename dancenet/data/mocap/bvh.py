@@ -1,8 +1,8 @@
-"""Biovision hierarchies (.bvh, .bvh.gz): a skeleton, its channels, and where its joints are.
+"""Biovision hierarchies (.bvh, .bvh.gz): a skeleton, its channels, and its joints' places.
 
-The format is that of Meredith and Maddock, "Motion Capture File Formats Explained"
-(University of Sheffield, 2001), section 2.1: rotations in degrees, multiplied in the order
-in which the channels of a joint are listed, the frame time in seconds.
+Source: Meredith and Maddock, "Motion Capture File Formats Explained" (University of Sheffield,
+2001), section 2.1. Rotations are in degrees and multiplied in the order in which a joint lists its
+channels; the frame time is in seconds.
 """
 
 from __future__ import annotations
@@ -18,6 +18,11 @@ import numpy as np
 
 from dancenet.support.errors import UserError
 
+_BLOCK = 4096  # bytes unpacked at once from a damaged file
+# Fraction of the offset's length beyond which position channels replace the offset; it is near 1
+# for programs that replace it and near 0 for others.
+_REPLACES = 0.5
+
 AXES = {"x": 0, "y": 1, "z": 2}
 CHANNELS = tuple(f"{axis}{kind}" for kind in ("position", "rotation") for axis in "xyz")
 END = "/end"  # the suffix of an End Site's name; a joint's own name is a single word in practice
@@ -25,7 +30,7 @@ END = "/end"  # the suffix of an End Site's name; a joint's own name is a single
 
 @dataclass(frozen=True)
 class Bvh:
-    """A hierarchy and its motion, numbers as they stand in the file.
+    """A hierarchy and its motion, with the numbers of the file.
 
     Parents come before their children. End Sites are joints without channels, named
     after their parent with the suffix `/end`.
@@ -37,11 +42,11 @@ class Bvh:
     channels: tuple[tuple[str, ...], ...]  # J, lower case, in the file's order
     values: np.ndarray  # (T, C) degrees and lengths, one column a channel
     frame_time: float  # seconds; 0 if the file does not say
-    warnings: tuple[str, ...] = ()  # what was lost in reading, sentences
+    warnings: tuple[str, ...] = ()  # sentences about what the file lacks
 
     @property
     def num_frames(self) -> int:
-        """Returns how many whole frames the file holds."""
+        """The number of whole frames in the file."""
         return len(self.values)
 
 
@@ -89,7 +94,7 @@ def read_bvh(path: str | Path) -> Bvh:
 
 
 def joint_positions(bvh: Bvh, wanted: Iterable[str] | None = None) -> dict[str, np.ndarray]:
-    """Computes where joints are in every frame (forward kinematics).
+    """Computes the joints' places in every frame (forward kinematics).
 
     With p the parent of j, G_j = G_p R_j and x_j = x_p + G_p (offset_j + t_j), where R_j is
     the product of the joint's rotation channels in their order. Whether position channels
@@ -97,7 +102,7 @@ def joint_positions(bvh: Bvh, wanted: Iterable[str] | None = None) -> dict[str, 
 
     Args:
         bvh: the skeleton and its motion.
-        wanted: names of joints; None for all. The others are left out of the work.
+        wanted: names of joints; None for all. The others are not computed.
 
     Returns:
         For each joint its positions, (T, 3), in the file's unit and axes.
@@ -129,7 +134,7 @@ def rotation(channels: Sequence[str], degrees: np.ndarray) -> np.ndarray:
 
     Args:
         channels: names such as "zrotation"; the first letter is the axis, and names that do
-            not end in "rotation" are passed over.
+            not end in "rotation" are skipped.
         degrees: (T, C), a column a channel, right-handed.
 
     Returns:
@@ -155,7 +160,7 @@ def axis_rotation(axis: int, degrees: np.ndarray) -> np.ndarray:
 
 
 def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
-    """Reads a text file, gunzipping it if need be, as far as it can be read.
+    """Reads a text file, plain or gzipped, up to where it is damaged.
 
     Returns:
         The text, and a warning if only its beginning could be unpacked.
@@ -172,7 +177,7 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
         try:
             data = gzip.decompress(data)
         except (EOFError, OSError, zlib.error):
-            # A cut download still begins with whole frames, so take what unpacks.
+            # A cut download still begins with whole frames: keep them.
             data = _gunzip_beginning(data)
             warnings = (f"{path} is cut or damaged inside its gzip; its beginning was read.",)
     if not data.strip():
@@ -181,11 +186,11 @@ def read_text(path: str | Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _gunzip_beginning(data: bytes) -> bytes:
-    stream = zlib.decompressobj(wbits=31)
+    stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)  # 16: a gzip header
     parts: list[bytes] = []
-    for start in range(0, len(data), 4096):
+    for start in range(0, len(data), _BLOCK):
         try:
-            parts.append(stream.decompress(data[start : start + 4096]))
+            parts.append(stream.decompress(data[start : start + _BLOCK]))
         except zlib.error:
             break
     return b"".join(parts)
@@ -273,7 +278,7 @@ def _parse_motion(
     if not columns:
         raise UserError(f"No joint of {path} has a channel, so nothing moves; export it again.")
     announced = int(count.group(1)) if count else len(rows)
-    # The last line of a cut file may end inside a number and still look whole.
+    # The last line of a cut file may end inside a number and still be one.
     if rows and (len(rows[-1]) < len(columns) or len(rows) < announced and body[-1] != "\n"):
         rows.pop()
         announced = max(announced, len(rows) + 1)
@@ -335,9 +340,9 @@ def _translation(bvh: Bvh, joint: int, columns: np.ndarray) -> np.ndarray:
     """Returns the joint's place in its parent's frame, (T, 3).
 
     Some programs (Blender, MotionBuilder, Rokoko) write places that replace OFFSET, others
-    (iClone) differences from it. Only the middle of the motion tells them apart: laid along
-    the offset it is near 1 for the first and near 0 for the second. For a root, whose offset
-    is constant, the choice moves the whole dance and changes nothing else.
+    (iClone) differences from it. The median over the motion tells them apart: projected on the
+    offset it is near 1 for the former and near 0 for the latter. For a root, whose offset is
+    constant, the choice only shifts the whole dance.
     """
     offset = bvh.offsets[joint]
     result = np.tile(offset, (len(columns), 1))
@@ -349,6 +354,6 @@ def _translation(bvh: Bvh, joint: int, columns: np.ndarray) -> np.ndarray:
     places = columns[:, [k for _, k in moved]]
     middle = np.median(places, axis=0)
     length = float(np.dot(offset[axes], offset[axes]))
-    replaces = length == 0 or float(np.dot(middle, offset[axes])) / length > 0.5
+    replaces = length == 0 or float(np.dot(middle, offset[axes])) / length > _REPLACES
     result[:, axes] = places if replaces else places + offset[axes]
     return result

@@ -1,10 +1,9 @@
 """Joint positions to a Biovision hierarchy (.bvh) that 3-D programs open.
 
-A BVH holds bones of fixed length and rotations, not places. Every joint is turned, from the root
-outwards, so that its bones point at the joints they lead to; where the bones of the motion keep
-their length the places come out as they went in, elsewhere as near as the bones allow. How far
-an arm or a leg is twisted about itself cannot be seen in places; it is chosen so that knees and
-elbows bend as hinges do.
+A BVH holds rotations and bones of fixed length, not positions. Every joint is turned, from the
+root outwards, so that its bones point at their far joints. If the bones of the motion keep their
+length, the positions are exact, else as near as the bones allow. Positions do not tell how far an
+arm or a leg is twisted about itself; the twist is chosen so that knees and elbows bend as hinges.
 """
 
 from __future__ import annotations
@@ -18,24 +17,25 @@ import numpy as np
 from dancenet.data.mocap.bvh import END
 from dancenet.data.motion.bones import bone_lengths
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
 from dancenet.data.motion.tree import top_down
 from dancenet.support import files
 from dancenet.support.errors import UserError
 
-CENTIMETRES = 100.0  # in a metre; the unit of what is written
+CENTIMETRES = 100.0  # in a metre; files are written in centimetres
 CHANNELS = "Zrotation Xrotation Yrotation"
-SLACK = 0.003  # metres; a bone that is further from its joint usually gets a joint of its own
-BASE = "_base"  # the suffix of the name of such a joint
+SLACK = 0.003  # metres, RMS; a bone that is further from its joint gets a joint of its own
+BASE = "_base"  # the suffix of such a joint's name
 
-_ROUNDS = 5  # of measuring how the bones of one joint lie to each other
-_PRIOR = 1e-6  # how much a joint that may turn freely about its bone holds to its parent
-_LEAN = 0.01  # of a bone's length: what it leans in the rest pose to say how it bends
-_STIFFNESS = 0.4  # against the sine of the bend: how a straight limb holds to its parent
-_FRAMES = 400  # frames, evenly spread, that say enough of a rest pose
+_ROUNDS = 5  # rounds in which rest pose and rotations are measured in turn
+_PRIOR = 1e-6  # weight of the parent's rotation where a joint may turn freely about its bone
+_LEAN = 0.01  # bone lengths; a bone that leans less in the rest pose has no side to bend to
+_STIFFNESS = 0.4  # weight of no twist beside the sine of the bend
+_FRAMES = 400  # frames, evenly spread, that are enough to measure a rest pose
+_OPPOSITE = 1e-9  # 1 + cosine below which two vectors count as opposite
 
-# Where the bones of the nineteen joints point in the rest pose: arms spread, elbows and knees a
-# little bent, so that it can be told which way they bend.
+# Directions of the nineteen joints' bones in the rest pose: arms spread, elbows and knees a little
+# bent, which says to which side they bend.
 _REST = {
     "spine": (0, 1, 0),
     "chest": (0, 1, 0),
@@ -49,8 +49,8 @@ _REST = {
     "ankle": (0, -1, -0.04),
     "toe": (0, -0.5, 1),
 }
-# Metres beyond a last joint, so that a program shows a bone there. The head has none: a
-# reader takes it for the middle of its joint and its end.
+# End Sites of last joints, metres, so that programs show a bone there. The head has none, because
+# readers take the head for the middle of its joint and its end.
 _BEYOND = {
     "l_wrist": (0.1, 0, 0),
     "r_wrist": (-0.1, 0, 0),
@@ -60,17 +60,17 @@ _BEYOND = {
 
 
 class Fitted(NamedTuple):
-    """A skeleton with bones of fixed length, turned as a motion was.
+    """A skeleton with bones of fixed length, and its rotations.
 
-    Its first joints are the motion's; those added stand where a joint does whose bones move
-    against each other, one for each such bone.
+    Its first joints are the motion's. If bones of one joint move against each other, each of them
+    has an added joint in the same place.
     """
 
     names: tuple[str, ...]  # J
     parents: tuple[int, ...]  # J, -1 for the root
     offsets: np.ndarray  # (J, 3) metres from the parent in the rest pose; 0 for the root
     turns: np.ndarray  # (T, J, 3, 3) rotations in the parent's frame
-    positions: np.ndarray  # (T, J, 3) metres, where the joints come to be
+    positions: np.ndarray  # (T, J, 3) metres, as the rotations place the joints
 
 
 def write_bvh(path: str | Path, clip: SkeletonClip, overwrite: bool = False) -> float:
@@ -78,11 +78,11 @@ def write_bvh(path: str | Path, clip: SkeletonClip, overwrite: bool = False) -> 
 
     Args:
         path: the file.
-        clip: joints in space, whose bones are known.
+        clip: joints in space, with parents.
         overwrite: replace the file if it exists.
 
     Returns:
-        The mean distance, in metres, of the joints as written from those given.
+        The mean distance, in metres, between the written and the given joints.
 
     Raises:
         UserError: the joints are in a plane, their bones are not known, or the file cannot be
@@ -91,12 +91,12 @@ def write_bvh(path: str | Path, clip: SkeletonClip, overwrite: bool = False) -> 
     files.check_overwrite(path, overwrite)
     if clip.positions.shape[2] != 3:
         raise UserError(
-            f"{clip.source} has places in a picture, and a .bvh holds a body in space; "
+            f"{clip.source} has points of a picture, and a .bvh holds a body in space; "
             "write an .npz."
         )
     if clip.parents is None:
         raise UserError(
-            f"Which joints of {clip.source} are the ends of one bone is not known; write an .npz."
+            f"{clip.source} does not say which joints its bones connect; write an .npz."
         )
     fitted = fit_skeleton(clip.positions, clip.names, clip.parents, clip.offsets)
     lines = _hierarchy(fitted.names, fitted.parents, fitted.offsets)
@@ -123,18 +123,19 @@ def fit_skeleton(
     """Fits rotations of a hierarchy to joint positions.
 
     A joint with one bone takes the smallest turn from its parent's frame that points the bone at
-    its joint, and a twist about it that lets the next bone bend as a knee or an elbow does. One
-    with several takes the rotation that brings them nearest to theirs in the
-    least-squares sense (Kabsch, "A solution for the best rotation to relate two sets of
-    vectors", 1976); a bone that this leaves more than 3 mm away gets a joint of its own in the
-    same place. Bones aim from where the joint came to be, so that errors do not add up.
+    its far joint, and a twist about it that lets the next bone bend as a knee or an elbow does. A
+    joint with several bones takes the least-squares rotation (Kabsch, "A solution for the best
+    rotation to relate two sets of vectors", 1976); a bone that then ends more than SLACK away
+    gets a joint of its own in the same place. Bones start at the placed joint, so that errors do
+    not add up.
 
     Args:
         positions: (T, J, 3) metres.
-        names: J; the nineteen of `data.motion.motion` have a rest pose of their own.
+        names: J; the nineteen of `data.motion.joints` have a rest pose of their own.
         parents: J, -1 for the root.
         offsets: (J, 3) metres from the parent in the rest pose; None measures the lengths of
-            the bones and takes the rest pose of the nineteen joints, or the first frame's.
+            bones and takes the directions of the nineteen joints' rest pose, or the first
+            frame's.
 
     Returns:
         The skeleton and its rotations.
@@ -194,7 +195,7 @@ def _fit(
 
 
 def _bones(parents: Sequence[int], offsets: np.ndarray, joint: int) -> list[int]:
-    """Returns the joints at the far ends of a joint's bones, also of joints in the same place."""
+    """Returns the far joints of a joint's bones, and of joints added in the same place."""
     found = []
     for child, its in enumerate(parents):
         if its == joint:
@@ -203,7 +204,7 @@ def _bones(parents: Sequence[int], offsets: np.ndarray, joint: int) -> list[int]
 
 
 def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
-    """Returns the smallest rotations (T, 3, 3) that point vectors (T, 3) like others (T, 3).
+    """Returns the smallest rotations (T, 3, 3) that turn `start` (T, 3) to `end` (T, 3).
 
     Rodrigues' formula for the axis start x end: R = I + K + K^2 / (1 + cos).
     """
@@ -213,22 +214,22 @@ def _swing(start: np.ndarray, end: np.ndarray) -> np.ndarray:
     side = _unit(np.cross(a, np.eye(3)[np.argmin(np.abs(a), axis=1)]))
     half = 2 * np.einsum("ti,tj->tij", side, side) - np.eye(3)
     cross = _cross_matrix(np.cross(a, b))
-    opposite = cos < -1 + 1e-9
+    opposite = cos < -1 + _OPPOSITE
     factor = 1 / np.where(opposite, 1.0, 1 + cos)
     swing = np.eye(3) + cross + cross @ cross * factor[:, None, None]
     return np.where(opposite[:, None, None], half, swing)
 
 
 def _twist(axis: np.ndarray, rest: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Returns turns (T, 3, 3) about a bone that lay the next bone's bend where it is wanted.
+    """Returns rotations (T, 3, 3) about a bone that let the next bone bend like a hinge.
 
-    The next bone bends, as a knee does, towards the side to which it leans in the rest pose.
-    How far the twist follows it grows with the bend; a straight limb says nothing of its twist.
+    The next bone bends towards the side to which it leans in the rest pose. The twist follows it
+    more the more it bends, because a straight limb does not determine its twist.
 
     Args:
         axis: (T, 3) along the bone.
-        rest: (T, 3) the next bone as it would be in the rest pose.
-        wanted: (T, 3) the next bone as it is.
+        rest: (T, 3) the next bone in the rest pose.
+        wanted: (T, 3) the next bone in the motion.
     """
     axis = _unit(axis)
     length = np.linalg.norm(rest, axis=1, keepdims=True)
@@ -246,7 +247,7 @@ def _twist(axis: np.ndarray, rest: np.ndarray, wanted: np.ndarray) -> np.ndarray
 def _kabsch(offsets: np.ndarray, wanted: np.ndarray, above: np.ndarray) -> np.ndarray:
     """Returns the rotations (T, 3, 3) that bring offsets (N, 3) nearest to (T, N, 3)."""
     product = np.einsum("tni,nj->tij", wanted, offsets)
-    # Bones in one line leave a turn about them open; it is then the parent's.
+    # Bones in one line do not determine the turn about them; it is then the parent's.
     product = product + _PRIOR * np.sum(offsets**2) * above
     left, _, right = np.linalg.svd(product)
     sign = np.sign(np.linalg.det(left @ right))
@@ -268,8 +269,8 @@ def _rest_pose(positions: np.ndarray, names: Sequence[str], parents: Sequence[in
             mirror = np.array([-1.0 if side == "r" else 1.0, 1.0, 1.0])
             directions[joint] = mirror * _REST.get(limb, (0, 0, 0))
     offsets = _unit(directions) * lengths[:, None]
-    # How several bones of one joint lie to each other is as the motion has it: their mean in
-    # the joint's own frame, in turn with the frame (generalised Procrustes, Gower 1975).
+    # If a joint has several bones, their directions are the motion's: the mean in the joint's own
+    # frame, measured in turn with the frame (generalised Procrustes, Gower 1975).
     several = [
         (joint, bones)
         for joint in range(len(parents))
@@ -286,7 +287,7 @@ def _rest_pose(positions: np.ndarray, names: Sequence[str], parents: Sequence[in
 
 
 def _whole(turns: np.ndarray, parents: Sequence[int]) -> np.ndarray:
-    """Returns rotations (T, J, 3, 3) in the world's frame, of those in the parents'."""
+    """Returns rotations (T, J, 3, 3) in the world's frame, from those in the parents'."""
     whole = turns.copy()
     for joint in top_down(parents):
         if parents[joint] >= 0:
@@ -303,7 +304,7 @@ def _euler(turns: np.ndarray) -> np.ndarray:
 
 
 def _written_order(parents: Sequence[int]) -> list[int]:
-    """Returns the joints as a BVH lists them: each followed by all that hangs on it."""
+    """Returns the joints in a BVH's order: each is followed by all below it."""
     order: list[int] = []
     waiting = [list(parents).index(-1)]
     while waiting:

@@ -1,4 +1,4 @@
-"""Which joints of a foreign skeleton are the nineteen we draw."""
+"""Finds the nineteen joints of `data.motion.joints` in another skeleton, by their names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dancenet.data.mocap.bvh import END
 from dancenet.support.errors import UnknownSkeleton
 
-# For every limb joint the names it goes by, the surest first, without the side.
+# The names that other skeletons give each limb joint, the surest first, without the side.
 LIMBS: dict[str, tuple[str, ...]] = {
     "shoulder": ("upperarm", "uparm", "arm", "shldr", "humerus", "shoulder"),
     "elbow": ("forearm", "lowerarm", "lowarm", "loarm", "radius", "elbow"),
@@ -18,13 +18,13 @@ LIMBS: dict[str, tuple[str, ...]] = {
     "ankle": ("ankle", "foot"),
     "toe": ("toebase", "toe", "toes", "ball", "foot"),
 }
-# Names that other skeletons use for the collar and the pelvis; they are believed only where the
-# joint that follows hangs on them.
+# Other skeletons use these names for the collar and the pelvis too; they count only if they are
+# the parent of the joint that follows.
 UNSURE = {"shoulder": "elbow", "hip": "knee"}
 NECK = ("neck", "necktwist", "lowerneck")
 HEAD = ("head",)
 EYES = ("eye",)
-# Words that programs put before the name of every joint.
+# Words that programs put before every joint's name.
 DECORATION = {"mixamorig", "cc", "base", "bip", "j", "c", "def", "org", "character", "skeleton"}
 SIDES = {"l": "l", "left": "l", "r": "r", "right": "r"}
 
@@ -47,7 +47,7 @@ def find_joints(
         For each name of `JOINTS` the joints whose mean is its place.
 
     Raises:
-        UnknownSkeleton: a joint cannot be found; lists those there are.
+        UnknownSkeleton: joints cannot be found; names them.
     """
     split = [_side_and_name(name) for name in names]
     found: dict[str, int] = {}
@@ -72,19 +72,14 @@ def find_joints(
     wanted = [f"{side}_{joint}" for side in "lr" for joint in LIMBS] + ["neck", "head"]
     missing = [joint for joint in wanted if joint not in found]
     if missing:
-        own = [name for name in names if not name.endswith(END)]
-        raise UnknownSkeleton(
-            f"The skeleton of {path} is unknown: no joint was found for {', '.join(missing)}. "
-            f"Its joints are {', '.join(own)}. Rename them as in Mixamo (LeftArm, LeftForeArm, "
-            "LeftHand, LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on)."
-        )
+        raise UnknownSkeleton(f"No joint of {path} was found for {', '.join(missing)}.")
     result: dict[str, tuple[str, ...]] = {joint: (names[found[joint]],) for joint in wanted}
     pelvis = _common(parents, [found["l_hip"], found["r_hip"]])
     chest = _common(parents, [found["l_shoulder"], found["r_shoulder"], found["neck"]])
     spine = parents[chest] if chest >= 0 else -1
     result["pelvis"] = (names[pelvis],)
     if chest in _line(parents, pelvis):
-        # Arms and legs hang from one joint: the trunk is a straight line to the neck.
+        # Arms and legs start at one joint: the trunk is a straight line to the neck.
         result["chest"] = (names[pelvis], *result["neck"] * 2)
         result["spine"] = (names[pelvis], names[pelvis], *result["neck"])
     else:
@@ -101,7 +96,7 @@ def _head(
     split: Sequence[tuple[str, str]],
     head: int,
 ) -> tuple[str, ...]:
-    """Returns the joints in whose middle the head is: the eyes, or its joint and its top."""
+    """Returns the joints whose middle is the head's: the eyes, or its joint and its top."""
     children = [joint for joint, parent in enumerate(parents) if parent == head]
     eyes = [joint for joint in children if split[joint][1] in EYES]
     if len(eyes) == 2:

@@ -1,19 +1,19 @@
-"""Keypoints of a pose estimator as JSON: our own kind, OpenPose's, and COCO results.
+"""Keypoints of a pose estimator as JSON: our own format, OpenPose's, and COCO results.
 
-Our own kind is one object:
+Our own format is one object:
 
     {"fps": 30, "names": ["l_shoulder", …], "parents": [-1, …], "dim": 2, "up": "-y",
      "keypoints": [[[x, y], [x, y, score], null, …], …]}
 
-`keypoints` holds a list for each frame with a point for each joint: `dim` numbers and, if you
-like, a score in 0..1; null, or a frame that is null, was not seen. Only `keypoints` must be
-there. `dim` is 2 unless said, `up` is -y in two dimensions because rows of a picture are counted
+`keypoints` holds a list for each frame with a point for each joint: `dim` numbers and an optional
+score in 0..1. A point or a frame that is null was not seen. Only `keypoints` is required. `dim`
+defaults to 2. In two dimensions `up` defaults to -y, because rows of a picture are counted
 downwards, and 17, 18 or 25 points without names are COCO's and OpenPose's.
 
 OpenPose writes a file for each frame, {"people": [{"pose_keypoints_2d": [x, y, score, …]}]}; give
 their folder, or one file with a list of their contents. COCO results are a list of
-{"image_id": …, "keypoints": [x, y, score, …]}. Where several people are seen, the one who is
-largest at first is followed.
+{"image_id": …, "keypoints": [x, y, score, …]}. If several people are seen, the reader follows the
+one who is largest at first.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +30,11 @@ import numpy as np
 from dancenet.support import files
 from dancenet.support.errors import UserError
 
-MIN_SCORE = 0.2  # a point of a lower score was not seen
+MIN_SCORE = 0.2  # a point with a lower score was not seen
+
+# A folder whose numbers span more frames than these allow holds more than one film.
+_SPARSEST = 10  # frames to a file
+_FEW = 100  # frames, more than that
 
 _LIMBS = ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
 _FACE = ("nose", "l_eye", "r_eye", "l_ear", "r_ear")
@@ -60,7 +64,7 @@ OPENPOSE_25 = (
 )
 _BY_COUNT = {len(names): names for names in (COCO, OPENPOSE_18, OPENPOSE_25)}
 
-# What all of them can be brought to, so that they can be mixed.
+# The joints that all three can be brought to, so that they can be mixed.
 BODY = (
     "pelvis",
     "neck",
@@ -73,21 +77,21 @@ BODY_PARENTS = (-1, 0, 1, 1, 3, 4, 0, 6, 7, 1, 9, 10, 0, 12, 13)
 
 @dataclass(frozen=True)
 class Keypoints:
-    """What a file of keypoints says."""
+    """The contents of a file of keypoints."""
 
     positions: np.ndarray  # (T, J, C) float64, NaN where a point was not seen
     names: tuple[str, ...] | None  # J
     parents: tuple[int, ...] | None  # J, -1 for the root
     fps: float | None  # frames per second
     up: str | None  # the axis that points up
-    missing: int  # frames in which nobody was seen, or that are not there
+    missing: int  # frames in which nobody was seen, or that have no file
 
 
 def read_keypoints(path: Path) -> Keypoints:
     """Reads a file of keypoints, or a folder of OpenPose's files.
 
     Raises:
-        UserError: it is of none of these kinds, or a part of it is not as it should be.
+        UserError: it has none of these formats, or a part of it is malformed.
     """
     content = _read_folder(path) if path.is_dir() else files.read_json(path, "file of keypoints")
     if isinstance(content, dict) and "people" in content:
@@ -116,10 +120,10 @@ def read_keypoints(path: Path) -> Keypoints:
 
 
 def to_body(keypoints: Keypoints) -> Keypoints | None:
-    """Brings keypoints to the fifteen joints of BODY; None if their names are others.
+    """Brings keypoints to the fifteen joints of BODY; None if joints are missing.
 
-    The head is the middle of what is seen of nose, eyes and ears; neck and pelvis are, where
-    the file has none, the middle of the shoulders and of the hips.
+    The head is the mean of the visible points among nose, eyes and ears. If the file has no neck
+    or pelvis, they are the middle of the shoulders and of the hips.
     """
     if keypoints.names is None:
         return None
@@ -138,7 +142,7 @@ def to_body(keypoints: Keypoints) -> Keypoints | None:
     if not set(BODY) <= places.keys():
         return None
     positions = np.stack([places[name] for name in BODY], axis=1)
-    return Keypoints(positions, BODY, BODY_PARENTS, keypoints.fps, keypoints.up, keypoints.missing)
+    return replace(keypoints, positions=positions, names=BODY, parents=BODY_PARENTS)
 
 
 def _plain(name: str) -> str:
@@ -185,12 +189,12 @@ def _read_own(path: Path, content: dict[str, Any]) -> Keypoints:
     up = content.get("up", "-y" if dim == 2 else None)
     missing = int((~np.isfinite(positions).any(axis=(1, 2))).sum())
     return Keypoints(
-        positions,
-        _names(path, names),
-        _parents(path, content.get("parents"), num_joints),
-        _fps(path, content.get("fps")),
-        up,
-        missing,
+        positions=positions,
+        names=_names(path, names),
+        parents=_parents(path, content.get("parents"), num_joints),
+        fps=_fps(path, content.get("fps")),
+        up=up,
+        missing=missing,
     )
 
 
@@ -241,15 +245,15 @@ def _fps(path: Path, fps: Any) -> float | None:
 
 
 def _read_folder(path: Path) -> list[dict[str, Any]]:
-    """Reads OpenPose's files in the order of their frames; a number left out is an empty frame."""
+    """Reads OpenPose's files in the order of their numbers; a missing number is an empty frame."""
     frames = {
         _frame_number(path, file.stem): files.read_json(file, "file of keypoints")
         for file in sorted(path.glob("*.json"))
     }
     if not frames:
-        raise UserError(f"The folder {path} holds no .json file; give a folder of OpenPose's.")
+        raise UserError(f"The folder {path} holds no .json file of OpenPose's.")
     first, last = min(frames), max(frames)
-    if last - first + 1 > 10 * len(frames) + 100:
+    if last - first + 1 > _SPARSEST * len(frames) + _FEW:
         raise UserError(
             f"The files in {path} are numbered from {first} to {last} and there are only "
             f"{len(frames)}; keep the frames of one film in a folder of their own."
@@ -274,14 +278,14 @@ def _points(path: Path, person: Any, key: str) -> np.ndarray:
     try:
         points = np.array(values, np.float64).reshape(-1, 3)
     except (TypeError, ValueError) as error:
-        raise UserError(f"{path} holds a point that is not made of numbers.") from error
+        raise UserError(f"{path} holds a point with a value that is not a number.") from error
     # OpenPose writes zeros for what it did not find.
     seen = (points[:, 2] >= MIN_SCORE) & (points[:, :2] != 0).any(axis=1)
     return np.where(seen[:, None], points[:, :2], np.nan)
 
 
 def _follow(path: Path, seen: dict[int, list[np.ndarray]]) -> Keypoints:
-    """Follows one person through frames in which several may be seen."""
+    """Follows one person through frames that may show several."""
     counts = {len(points) for people in seen.values() for points in people}
     if not counts:
         raise UserError(f"{path} holds no frame in which anybody was seen.")
@@ -292,7 +296,7 @@ def _follow(path: Path, seen: dict[int, list[np.ndarray]]) -> Keypoints:
         )
     first, last = min(seen), max(seen)
     positions = np.full((last - first + 1, counts.pop(), 2), np.nan)
-    known: np.ndarray | None = None  # each point where it was seen last
+    known: np.ndarray | None = None  # the last seen place of each point
     for number in sorted(seen):
         people = [points for points in seen[number] if np.isfinite(points).any()]
         if not people:
@@ -304,7 +308,9 @@ def _follow(path: Path, seen: dict[int, list[np.ndarray]]) -> Keypoints:
         raise UserError(f"{path} holds no frame in which anybody was seen.")
     missing = int((~np.isfinite(positions).any(axis=(1, 2))).sum())
     names = _BY_COUNT.get(positions.shape[1])
-    return Keypoints(positions, names, None, None, "-y", missing)
+    return Keypoints(
+        positions=positions, names=names, parents=None, fps=None, up="-y", missing=missing
+    )
 
 
 def _largest(people: Sequence[np.ndarray]) -> np.ndarray:

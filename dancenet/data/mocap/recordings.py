@@ -1,4 +1,4 @@
-"""Recorded motions to learn from: stretches without a glitch, their split and their style."""
+"""Recordings to learn from: clips without glitches, their split and their style."""
 
 from __future__ import annotations
 
@@ -8,17 +8,19 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from dancenet.data.frames.folder import Clip, split_clips
 from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.mocap.reading import ReadOptions
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.wording import option
 
-MIN_SECONDS = 1.0  # a shorter stretch between two glitches teaches nothing
+MIN_SECONDS = 1.0  # a shorter clip between two glitches teaches nothing
 COLUMNS = ("file", "style", "split")
 SPLITS = ("train", "val")
 
@@ -27,11 +29,11 @@ _SIDES = (("l_", "r_"), ("left", "right"), ("Left", "Right"), ("l", "r"), ("L", 
 
 @dataclass(frozen=True)
 class Recordings:
-    """Stretches of one skeleton at one rate, in the order they were read."""
+    """Clips of one skeleton at one rate, in the order they were read."""
 
     clips: tuple[SkeletonClip, ...]  # good frames only
     splits: tuple[str | None, ...]  # "train", "val", or None to let the trainer choose
-    styles: tuple[str | None, ...]  # what is danced, None where nobody said
+    styles: tuple[str | None, ...]  # the dance style, None where it is not known
 
     def __post_init__(self) -> None:
         if not len(self.clips) == len(self.splits) == len(self.styles):
@@ -44,25 +46,32 @@ class Recordings:
 
     @property
     def sources(self) -> tuple[str, ...]:
-        """Where each clip came from; stretches of one file have one source."""
+        """The source of each clip; clips of one file have one source."""
         return tuple(clip.source for clip in self.clips)
 
     @property
     def rows(self) -> tuple[range, ...]:
-        """0-based rows of each clip in an array that holds all frames in order."""
+        """The 0-based rows of each clip in an array that holds all frames in order."""
         stops = np.cumsum([clip.num_frames for clip in self.clips]).tolist()
         return tuple(range(a, b) for a, b in zip([0, *stops], stops))
 
     @property
     def style_names(self) -> tuple[str, ...]:
-        """The styles there are, in order of name."""
+        """The known styles, sorted."""
         return tuple(sorted({style for style in self.styles if style}))
 
     def split(self, fraction: float = 0.1) -> tuple[list[range], list[range]]:
         """Returns training and validation rows, as `data.frames.folder.split_clips` does."""
         return split_clips(
             [
-                Clip(source, self.fps, rows.start + 1, rows.stop, "", split)
+                Clip(
+                    source=source,
+                    fps=self.fps,
+                    first=rows.start + 1,
+                    last=rows.stop,
+                    method="",
+                    split=split,
+                )
                 for rows, source, split in zip(self.rows, self.sources, self.splits)
             ],
             fraction,
@@ -70,10 +79,10 @@ class Recordings:
 
 
 class Labels:
-    """What a CSV file says of recordings: their style, and their side of the split.
+    """The style and the split of recordings, from a CSV file.
 
     Its first line is `file,style` or `file,style,split`. A file is a name or a pattern such as
-    `60_*.bvh`; the first line that fits counts, and an empty field says nothing.
+    `60_*.bvh`. The first line that matches a recording counts; an empty field is unknown.
     """
 
     def __init__(self, rows: Sequence[tuple[str, str | None, str | None]], source: str) -> None:
@@ -86,7 +95,7 @@ class Labels:
         """Reads a CSV file.
 
         Raises:
-            UserError: it cannot be read, or a line of it says nothing that is understood.
+            UserError: it cannot be read, or a line is not understood.
         """
         try:
             text = Path(path).read_text(encoding="utf-8-sig")
@@ -123,77 +132,70 @@ class Labels:
 
     @property
     def unused(self) -> list[str]:
-        """The patterns that no recording had so far."""
+        """The patterns that no recording has matched so far."""
         return [pattern for pattern, _, _ in self._rows if pattern not in self._used]
 
 
 class Recording(NamedTuple):
-    """A stretch without a glitch, and what is known of it."""
+    """A clip without glitches, its split and its style."""
 
     clip: SkeletonClip
-    split: str | None
+    split: str | None  # as in `Recordings`
     style: str | None
+
+
+@dataclass(frozen=True)
+class RecordingOptions:
+    """Choices for reading recordings to learn from."""
+
+    labels: Labels | None = None  # the style and the split of each
+    style_by_folder: bool = False  # where the labels have no style, the folder's name is it
+    mirror: bool = False  # add every clip with left and right swapped
+    fps: float = 30.0  # frames per second, never above a recording's own
+    reading: ReadOptions = ReadOptions()  # the same for every file
+
+    def known(self, path: Path) -> tuple[str | None, str | None]:
+        """Returns the style and the split of a file."""
+        style, split = self.labels.of(path) if self.labels is not None else (None, None)
+        if style is None and self.style_by_folder:
+            style = path.resolve().parent.name
+        return style, split
 
 
 def each_recording(
     paths: Sequence[str | Path],
+    options: RecordingOptions = RecordingOptions(),
     *,
-    labels: Labels | None = None,
-    style_by_folder: bool = False,
-    mirror: bool = False,
-    fps: float = 30.0,
-    own: bool = False,
     quiet: bool = False,
-    frame_rate: float | None = None,
-    axes: str | None = None,
-    up: str | None = None,
-    unit: float | None = None,
-    skeleton: str | Path | None = None,
 ) -> Iterator[Recording]:
-    """Reads motions one after the other, cuts out glitches, and brings them to one rate.
+    """Reads recordings one after the other, cuts out glitches, and brings them to one rate.
 
     Args:
         paths: files, as `read_skeleton` takes.
-        labels: the style and the split of each.
-        style_by_folder: take the name of the folder a file lies in for its style, where the
-            labels say nothing.
-        mirror: add every stretch with left and right swapped.
-        fps: frames per second, never above a recording's own.
-        quiet: do not say again what was assumed of each file.
-        own, frame_rate, axes, up, unit, skeleton: as of `read_skeleton`.
+        options: what is taken from them.
+        quiet: do not repeat what was assumed of each file.
 
     Raises:
-        UserError: a file cannot be read, nothing in them is long enough, or one does not go
-            together with the first.
+        UserError: a file cannot be read, no clip is long enough, or one has another skeleton or
+            rate than the first.
     """
     first: SkeletonClip | None = None
     for path in terminal.progress(list(paths), description="Reading", unit="file"):
-        path = Path(path)
-        motion = read_skeleton(
-            path, own=own, frame_rate=frame_rate, axes=axes, up=up, unit=unit, skeleton=skeleton
-        )
-        style, split = labels.of(path) if labels is not None else (None, None)
-        if style is None and style_by_folder:
-            style = path.resolve().parent.name
+        motion = read_skeleton(path, **options.reading._asdict())
+        style, split = options.known(Path(path))
         if not quiet:
             for message in motion.warnings:
                 terminal.warn(message)
-        for clip in _stretches(motion, fps, quiet):
+        for clip in _good_clips(motion, options.fps, quiet):
             first = clip if first is None else first
             check_same_skeleton([first, clip])
-            if first.fps != clip.fps:
-                rates = sorted((first.fps, clip.fps))
-                raise UserError(
-                    "All recordings of a training have one rate, but "
-                    f"{first.source} and {clip.source} would have "
-                    f"{', '.join(f'{rate:g}' for rate in rates)} frames/s; say --fps "
-                    f"{rates[0]:g}."
-                )
-            for shown in (clip, mirrored(clip)) if mirror else (clip,):
+            _check_same_rate(first, clip)
+            for shown in (clip, mirrored(clip)) if options.mirror else (clip,):
                 yield Recording(shown, split, style)
+    labels = options.labels
     if labels is not None and labels.unused and not quiet:
         terminal.warn(
-            f"{labels.source}: {len(labels.unused)} lines fit no recording, the first is "
+            f"{labels.source}: {len(labels.unused)} lines match no recording, the first is "
             f"{labels.unused[0]}."
         )
     if first is None:
@@ -203,9 +205,21 @@ def each_recording(
         )
 
 
-def read_recordings(paths: Sequence[str | Path], **options: Any) -> Recordings:
-    """Reads motions of one skeleton; see `each_recording`."""
-    clips, splits, styles = zip(*each_recording(paths, **options))
+def _check_same_rate(first: SkeletonClip, clip: SkeletonClip) -> None:
+    if first.fps != clip.fps:
+        rates = sorted((first.fps, clip.fps))
+        raise UserError(
+            "All recordings of a training have one rate, but "
+            f"{first.source} and {clip.source} would have "
+            f"{', '.join(f'{rate:g}' for rate in rates)} frames/s; say {option('fps', rates[0])}."
+        )
+
+
+def read_recordings(
+    paths: Sequence[str | Path], options: RecordingOptions = RecordingOptions()
+) -> Recordings:
+    """Reads recordings of one skeleton; see `each_recording`."""
+    clips, splits, styles = zip(*each_recording(paths, options))
     return Recordings(clips, splits, styles)
 
 
@@ -213,13 +227,13 @@ def mirrored(clip: SkeletonClip) -> SkeletonClip:
     """Returns a clip with left and right swapped.
 
     Raises:
-        UserError: which joints are left and which are right cannot be told from their names.
+        UserError: the joints' names do not tell left from right.
     """
     other = _other_sides(clip.names)
     if all(index == joint for joint, index in enumerate(other)):
         raise UserError(
             f"{clip.source} cannot be mirrored: none of its joints is called left or right "
-            f"({', '.join(clip.names[:4])}, …); leave --mirror out."
+            f"({', '.join(clip.names[:4])}, …); leave {option('mirror')} out."
         )
     positions = clip.positions[:, other].copy()
     positions[..., 0] *= -1
@@ -244,7 +258,8 @@ def _other_sides(names: Sequence[str]) -> list[int]:
     return other
 
 
-def _stretches(motion: SkeletonClip, fps: float, quiet: bool) -> Iterator[SkeletonClip]:
+def _good_clips(motion: SkeletonClip, fps: float, quiet: bool) -> Iterator[SkeletonClip]:
+    """Yields the clips between glitches that are long enough, at another rate."""
     short = []
     for run, long_enough in motion.good_runs(MIN_SECONDS):
         if long_enough:

@@ -1,13 +1,13 @@
-"""Whether a recorded body could keep its balance at the frame rate its file gives."""
+"""A check of a recording's frame rate: at a wrong one the body could not keep its balance."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
 
 GRAVITY = 9.81  # m/s^2
-SMOOTHING = 0.2  # seconds; second differences of marker data are noise without it
+SMOOTHING = 0.2  # seconds; without it second differences of marker data are noise
 
 # Body segments' shares of the mass (Winter, "Biomechanics and Motor Control of Human Movement",
 # 4th ed., table 4.1), half of each limb segment put at either end.
@@ -43,7 +43,8 @@ def imbalance(positions: np.ndarray, fps: float) -> float:
     A body that does not fall keeps its zero moment point, where the ground's force acts,
     between and under its feet (Vukobratovic and Borovac, "Zero-moment point: thirty-five
     years of its life", 2004). Its distance from the body's middle grows with the square of
-    the frame rate, so a rate that is too high throws it out. Frames in flight are left out.
+    the frame rate, so at a rate that is too high it leaves the feet. Frames in flight are left
+    out.
 
     Args:
         positions: (T, 19, 3) metres, y up, floor at 0.
@@ -76,14 +77,14 @@ def imbalance(positions: np.ndarray, fps: float) -> float:
 
 
 def believable_rate(positions: np.ndarray, fps: float) -> float:
-    """Returns `fps`, or the half of it if only at half the rate the body keeps its balance."""
+    """Returns `fps`, or half of it if the body keeps its balance at half the rate only."""
     stated, halved = imbalance(positions, fps), imbalance(positions, fps / 2)
     wrong = stated > UNBALANCED and halved < BALANCED and stated > RATIO * halved
     return fps / 2 if wrong else fps
 
 
 def _convolve(values: np.ndarray, window: np.ndarray) -> np.ndarray:
-    """Smooths along the first axis, leaving out the ends that the window overhangs."""
+    """Smooths along the first axis; the ends, which the window does not cover, are left out."""
     length = len(values) - len(window) + 1
     return sum(
         (share * values[start : start + length] for start, share in enumerate(window)),

@@ -1,4 +1,4 @@
-"""What the motion of joints says of the bones between them, where a file does not say."""
+"""The bones between joints, found from their motion where a file does not name them."""
 
 from __future__ import annotations
 
@@ -9,21 +9,22 @@ import numpy as np
 from dancenet.data.motion.tree import top_down
 
 _FRAMES = 500  # frames, evenly spread, that are enough to tell a bone
-# Of a pair's mean distance, beside its spread: in a rigid trunk the shortest bones are taken.
+# Weight of a pair's mean distance beside its deviation: a rigid trunk gets the shortest bones.
 _SHORTNESS = 0.03
-_ROUNDS = 20  # bones and stretch are measured in turn; ten rounds settle
-_BREADTH = 0.35  # of a body's height that it usually takes from side to side
+_ROUNDS = 20  # bones and factors are measured in turn; they converge in ten rounds
+_BREADTH = 0.35  # breadth of a body from side to side, in its heights: the first guess
+_SINGULAR = 1e9  # condition number from which a system of equations has no one solution
 
 
 def infer_parents(positions: np.ndarray) -> tuple[int, ...]:
     """Finds the bones of a skeleton: the tree of joints whose distances vary least.
 
-    The tree is the minimum spanning tree over the standard deviation of the distance of each
-    pair, by Prim's algorithm ("Shortest connection networks and some generalizations", 1957).
-    It hangs from the joint that is nearest to the middle of all.
+    This is the minimum spanning tree over the standard deviation of each pair's distance, by
+    Prim's algorithm ("Shortest connection networks and some generalizations", 1957). Its root is
+    the joint nearest to the middle of all.
 
     Args:
-        positions: (T, J, C), C 2 or 3, any unit; frames that are not finite are passed over.
+        positions: (T, J, C), C 2 or 3, any unit; frames that are not finite are skipped.
 
     Returns:
         J parents, -1 for the root; a parent may come after its child.
@@ -47,11 +48,11 @@ def infer_parents(positions: np.ndarray) -> tuple[int, ...]:
 
 
 def measure_stretch(positions: np.ndarray) -> np.ndarray:
-    """Finds how axes that were scaled each by itself must be multiplied to make bones rigid.
+    """Finds the factors that make bones rigid if each axis was scaled by itself.
 
     With a, b, c the squares of the factors, the squared length of a bone is
-    a dx^2 + b dy^2 + c dz^2; they are those with the least variance over time, in units of the
-    bone's squared length, for c held. Which pairs are bones is found in turn with them.
+    a dx^2 + b dy^2 + c dz^2. For c = 1, a and b minimise its variance over time, in units of its
+    mean. Bones and factors are found in turn.
 
     Args:
         positions: (T, J, 3); the last axis is up.
@@ -70,7 +71,7 @@ def measure_stretch(positions: np.ndarray) -> np.ndarray:
         length = (squares @ factors**2).mean(axis=0)
         change = (squares - squares.mean(axis=0)) / np.maximum(length, 1e-12)[:, None]
         gram = np.einsum("tji,tjk->ik", change, change)
-        if np.linalg.cond(gram[:2, :2]) > 1e9:
+        if np.linalg.cond(gram[:2, :2]) > _SINGULAR:
             break
         found = -np.linalg.solve(gram[:2, :2], gram[:2, 2])
         if not (found > 0).all():
@@ -88,13 +89,13 @@ def bone_lengths(positions: np.ndarray, parents: Sequence[int]) -> np.ndarray:
 def steady_bones(positions: np.ndarray, parents: Sequence[int], lengths: np.ndarray) -> np.ndarray:
     """Moves joints so that every bone has one length, from the root outwards.
 
-    Each bone aims from where its parent came to be at where its joint was, so that what is
-    moved at one joint is made up for at the next.
+    Each bone points from its parent's new place to its joint's old place, so that the next bone
+    makes up for a joint that was moved.
 
     Args:
         positions: (T, J, C).
-        parents: J, -1 for the root, which stays.
-        lengths: (J,) of the bones.
+        parents: J, -1 for the root, which is not moved.
+        lengths: (J,) the bones' lengths.
 
     Returns:
         (T, J, C) of the dtype of `positions`.
@@ -116,7 +117,7 @@ def _sample(positions: np.ndarray) -> np.ndarray:
 
 
 def _looseness(positions: np.ndarray) -> np.ndarray:
-    """Returns (J, J): how little each pair of joints looks like the ends of a bone."""
+    """Returns (J, J) costs: the lower, the more likely a pair is the two ends of a bone."""
     rows = []
     for joint in range(positions.shape[1]):
         distance = np.linalg.norm(positions - positions[:, joint : joint + 1], axis=-1)

@@ -1,7 +1,7 @@
 """Draws any skeleton as the silhouette of a figure: a rounded bone from joint to joint.
 
-The body of `data.motion.draw_body` needs to know which joint is a knee. This one needs the bones
-only, and has the same frame, floor and camera.
+`data.motion.draw_body` draws a body and must know which joint is a knee. This needs the bones
+only, and has the same picture, floor and camera.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from dancenet.data.frames.folder import WIDTH
-from dancenet.data.motion.draw_body import CAMERAS, CIRCLE, SUPERSAMPLE, Pen, aim, fit, rightwards
+from dancenet.data.motion.camera import CIRCLE, SUPERSAMPLE, CameraView, Extent, Pen, aim, fit
 from dancenet.support.errors import UserError
 
 THICKNESS = 0.036  # radius of a bone, in heights of the figure
 HEAD = 0.058  # radius of the head, in heights of the figure
-_STANDING_HEIGHT = 75  # percentile of the height from frame to frame
+_FULLER = 0.8  # radius at hips and shoulders, in radii of a bone: the trunk is their hull
+_STANDING_HEIGHT = 75  # percentile of the height over all frames; dancers bend and jump
 _CHUNK = 256  # frames whose outlines are held at once
 
 
@@ -24,11 +25,9 @@ def draw_figures(
     positions: np.ndarray,
     fps: float,
     parents: Sequence[int],
+    view: CameraView = CameraView(),
     *,
     names: Sequence[str] = (),
-    yaw: float = 0.0,
-    mirror: bool = False,
-    camera: str = "follow",
     supersample: int = SUPERSAMPLE,
 ) -> Iterator[np.ndarray]:
     """Draws one clip, frame by frame, as `data.motion.draw_body.draw_bodies` does.
@@ -37,79 +36,70 @@ def draw_figures(
         positions: (T, J, C), C 3: y up, floor at 0; C 2: x to the right and y up.
         fps: frames per second of `positions`.
         parents: J, the other end of each joint's bone, -1 for none.
-        names: J; the head, hips and shoulders are drawn fuller where they are named.
-        yaw: degrees about the vertical; 90 looks from +x.
-        mirror: swap left and right.
-        camera: "follow" or "fixed".
-        supersample: how many times finer the outline is drawn before area averaging.
+        view: where the camera stands.
+        names: J; head, hips and shoulders are drawn fuller if they have these names.
+        supersample: how many times finer the outline is drawn before it is averaged.
 
     Returns:
         An iterator over (120, 208) uint8, 0 dancer and 255 background.
 
     Raises:
-        UserError: joints of a picture are to be seen from another side, or have no extent.
+        UserError: positions in a picture are asked for from another side, or have no extent.
         ValueError: unknown camera.
     """
-    if camera not in CAMERAS:
-        raise ValueError(f"camera must be one of {', '.join(CAMERAS)}. Received: {camera!r}")
-    right = rightwards(yaw, mirror)
+    right = view.right()
     if positions.shape[2] == 2:
-        if yaw % 360:
+        if view.yaw % 360:
             raise UserError(
-                f"These joints are places in a picture and cannot be seen turned by {yaw:g} "
+                f"These joints are points of a picture and cannot be seen turned by {view.yaw:g} "
                 "degrees; leave the yaw at 0."
             )
         places = positions.astype(np.float64) * [right[0], 1.0]
     else:
-        view = np.stack([right, [0.0, 1.0, 0.0]], axis=1)
-        places = positions.astype(np.float64) @ view
+        plane = np.stack([right, [0.0, 1.0, 0.0]], axis=1)
+        places = positions.astype(np.float64) @ plane
     height = float(np.percentile(np.ptp(positions[..., 1], axis=1), _STANDING_HEIGHT))
     if not height > 0:
         raise UserError("All joints are in one place or on one level; there is nothing to draw.")
-    return _draw(places, fps, _bones(parents, names, height), height, camera, supersample)
+    bones = _bones(parents, names, height)
+    reach = HEAD * height
+    across, up = places[..., 0], places[..., 1]
+    highest, lowest = up.max() + reach, min(0.0, up.min() - THICKNESS * height)
+    scale, floor = fit(height, highest, lowest)
+    extent = Extent(across.mean(axis=1), across.min(axis=1) - reach, across.max(axis=1) + reach)
+    scale, centre = aim(view.camera, scale, extent, fps)
+    pixels = np.stack(
+        [(across - centre[:, None]) * scale + WIDTH / 2, floor - up * scale], axis=-1
+    ).astype(np.float32)
+    return _draw(
+        pixels, [[(j, radius * scale) for j, radius in part] for part in bones], supersample
+    )
 
 
 def _bones(
     parents: Sequence[int], names: Sequence[str], height: float
 ) -> list[list[tuple[int, float]]]:
-    """Returns the parts of the figure, each the hull of balls: joints and radii in metres."""
+    """Returns the parts of the figure: each the hull of balls, given by joint and radius."""
     thin = THICKNESS * height
     bones = [[(joint, thin), (parent, thin)] for joint, parent in enumerate(parents) if parent >= 0]
     plain = [name.lower() for name in names]
     trunk = [f"{side}_{limb}" for side in "lr" for limb in ("hip", "shoulder")]
     if set(trunk) <= set(plain):
-        bones.append([(plain.index(name), 0.8 * thin) for name in trunk])
+        bones.append([(plain.index(name), _FULLER * thin) for name in trunk])
     bones += [[(joint, HEAD * height)] for joint, name in enumerate(plain) if name == "head"]
     return bones
 
 
 def _draw(
-    places: np.ndarray,
-    fps: float,
-    bones: list[list[tuple[int, float]]],
-    height: float,
-    camera: str,
-    supersample: int,
+    pixels: np.ndarray, parts: list[list[tuple[int, float]]], supersample: int
 ) -> Iterator[np.ndarray]:
-    reach = HEAD * height
-    across, up = places[..., 0], places[..., 1]
-    highest, lowest = up.max() + reach, min(0.0, up.min() - THICKNESS * height)
-    scale, floor = fit(height, highest, lowest)
-    low, high = across.min(axis=1) - reach, across.max(axis=1) + reach
-    scale, centre = aim(camera, scale, across.mean(axis=1), low, high, fps)
+    """Yields the pictures of joints (T, J, 2) in picture pixels, radii in pixels."""
     pen = Pen(supersample)
-    for start in range(0, len(places), _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        points = np.stack(
-            [(across[rows] - centre[rows, None]) * scale + WIDTH / 2, floor - up[rows] * scale],
-            axis=-1,
-        ).astype(np.float32)
+    for start in range(0, len(pixels), _CHUNK):
+        points = pixels[start : start + _CHUNK, :, None]
         yield from pen.draw(
             [
-                np.concatenate(
-                    [points[:, joint, None] + radius * scale * CIRCLE for joint, radius in part],
-                    axis=1,
-                )
-                for part in bones
+                np.concatenate([points[:, j] + radius * CIRCLE for j, radius in part], axis=1)
+                for part in parts
             ]
         )

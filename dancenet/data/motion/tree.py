@@ -1,4 +1,4 @@
-"""Bones as a tree: each joint has a parent, and one is the root."""
+"""The tree of bones: each joint has a parent, except the root."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def check_tree(parents: Sequence[int], num_joints: int) -> None:
-    """Raises ValueError unless J parents make one tree with one root, whose parent is -1."""
+    """Raises ValueError unless J parents form one tree; the root's parent is -1."""
     if len(parents) != num_joints or sum(parent == -1 for parent in parents) != 1:
         raise ValueError(f"{num_joints} joints need a parent each, -1 for one root: {parents}")
     if not all(-1 <= parent < num_joints for parent in parents):

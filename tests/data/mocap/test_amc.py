@@ -94,7 +94,7 @@ def test_a_cut_motion_keeps_its_whole_frames(tmp_path):
         (ASF.replace(":bonedata", ":bones"), AMC, "not an .asf skeleton.*no bonedata"),
         (ASF[: ASF.index(":hierarchy")], AMC, "not an .asf skeleton.*no hierarchy"),
         (ASF.replace("length 7", "length"), AMC, "cannot be read"),
-        (ASF.replace("shin foot", "knee foot"), AMC, "'knee' hangs on nothing"),
+        (ASF.replace("shin foot", "knee foot"), AMC, "'knee' has no parent"),
         (ASF, "HIERARCHY\n", "is not an .amc file"),
         (ASF, AMC.replace("thigh 90 0", "thigh 90"), "Frame 2 .* has 1 values for thigh"),
         (ASF, AMC.replace("shin 0\n3", "3"), "Frame 2 .* has 0 values for shin"),

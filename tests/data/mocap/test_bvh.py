@@ -1,4 +1,4 @@
-"""BVH files: closed-form kinematics, and what is said of broken files."""
+"""BVH files: closed-form kinematics, and messages about broken files."""
 
 from __future__ import annotations
 

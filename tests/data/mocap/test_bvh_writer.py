@@ -19,7 +19,7 @@ from dancenet.data.mocap.bvh_writer import (
     write_bvh,
 )
 from dancenet.data.mocap.read import read_skeleton
-from dancenet.data.motion.motion import JOINTS, PARENTS
+from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.support.errors import UserError
 
 
@@ -223,10 +223,10 @@ def test_a_file_is_not_written_over_and_never_half_written(tmp_path, monkeypatch
 
 def test_what_is_no_body_in_space_is_refused(tmp_path):
     clip = recording(tmp_path)
-    with pytest.raises(UserError, match="places in a picture.*write an .npz"):
+    with pytest.raises(UserError, match="points of a picture.*write an .npz"):
         write_bvh(tmp_path / "a.bvh", replace(clip, positions=clip.positions[..., :2].copy()))
     names = tuple(f"joint_{index}" for index in range(19))
-    with pytest.raises(UserError, match="is not known; write an .npz"):
+    with pytest.raises(UserError, match="which joints its bones connect; write an .npz"):
         write_bvh(tmp_path / "a.bvh", replace(clip, names=names, parents=None))
 
 

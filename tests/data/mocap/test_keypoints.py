@@ -1,4 +1,4 @@
-"""Keypoints: our own kind, OpenPose's files and COCO results, and what is said of broken ones."""
+"""Keypoints: our own kind, OpenPose's files and COCO results, and messages about broken ones."""
 
 from __future__ import annotations
 
@@ -228,7 +228,7 @@ def broken(**changes):
         (broken(names=[f"p{i}" for i in range(17)], parents=[1, 0, *[0] * 15]), "make no skeleton"),
         (broken(up="w"), "says up is 'w'"),
         ([{"people": [{"pose_keypoints_2d": [1, 2]}]}], "not a list of x, y and score"),
-        ([{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}], "not made of numbers"),
+        ([{"people": [{"pose_keypoints_2d": ["a", 2, 3]}]}], "a value that is not a number"),
         ([{"people": []}], "no frame in which anybody was seen"),
         ([openpose(person()), openpose(person()[:5])], "people with 5 and 17 points"),
         ([{"image_id": "first", "keypoints": flat(person())}], "no number of a frame"),

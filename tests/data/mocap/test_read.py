@@ -1,4 +1,4 @@
-"""Any skeleton is read as the body we know or as its own, and what was assumed is said."""
+"""Any skeleton is read as the body we know or as its own, with warnings of what was assumed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from motion_files import BODY, bvh_text, dancing, shared, still
 
 from dancenet.data.mocap.bvh import joint_positions, read_bvh
 from dancenet.data.mocap.read import read_skeleton
-from dancenet.data.mocap.standing import read_motion
-from dancenet.data.motion.motion import JOINTS, PARENTS
-from dancenet.support.errors import UserError
+from dancenet.data.motion.clip import check_body
+from dancenet.data.motion.joints import JOINTS, PARENTS
+from dancenet.support.errors import UnknownSkeleton, UserError
 
 NAMES = tuple(name for name, _, _ in BODY)
 
@@ -43,16 +43,15 @@ def markers(num_frames=120, count=25):
 
 
 def test_a_recording_comes_as_the_body_we_know(tmp_path):
-    path = write(tmp_path, bvh_text(dancing(60)))
-    clip, motion = read_skeleton(path, frame_rate=30), read_motion(path, frame_rate=30)
-    assert clip.is_body and np.array_equal(clip.positions, motion.positions)
-    assert (clip.fps, clip.warnings, clip.source) == (30, motion.warnings, "dance.bvh")
+    clip = read_skeleton(write(tmp_path, bvh_text(dancing(60))), frame_rate=30)
+    assert clip.is_body and clip.parents == PARENTS
+    assert (clip.fps, clip.warnings, clip.source) == (30, (), "dance.bvh")
 
 
 def test_a_recording_keeps_its_own_joints_and_rest_pose_if_asked_to(tmp_path):
     path = write(tmp_path, bvh_text(dancing(60)))
     clip = read_skeleton(path, own=True, frame_rate=30)
-    body = read_motion(path, frame_rate=30)
+    body = read_skeleton(path, frame_rate=30)
     assert set(clip.names) - set(NAMES) == {  # End Sites, which are 5 cm long
         f"{name}/end" for name in ("Head", "LeftHand", "RightHand", "LeftToeBase", "RightToeBase")
     }
@@ -78,7 +77,12 @@ def test_a_recording_of_unknown_joints_keeps_them_with_a_warning(tmp_path):
     text = bvh_text(dancing(60), rename={"LeftArm": "Wing", "RightArm": "Fin"})
     clip = read_skeleton(write(tmp_path, text))
     assert "Wing" in clip.names and not clip.is_body
-    assert any("not those of a body we know" in sentence for sentence in clip.warnings)
+    assert any(
+        sentence.startswith("No joint of dance.bvh was found for l_shoulder, r_shoulder")
+        for sentence in clip.warnings
+    )
+    with pytest.raises(UnknownSkeleton, match="joints are Hips, .*Wing.* as in Mixamo"):
+        check_body(clip)
     known = read_skeleton(write(tmp_path, bvh_text(dancing(60)), "b.bvh"), own=True)
     # Without names the floor is under the lowest joint, with them under the toes.
     difference = np.ptp(clip.positions - known.positions, axis=(0, 1))
@@ -149,7 +153,7 @@ def test_up_is_where_unnamed_joints_are_long_and_away_from_the_floor(tmp_path, o
 
 
 def test_nineteen_joints_in_an_array_are_the_body_we_know(tmp_path):
-    body = read_motion(write(tmp_path, bvh_text(dancing(80))), frame_rate=30).positions
+    body = read_skeleton(write(tmp_path, bvh_text(dancing(80))), frame_rate=30).positions
     clip = read_skeleton(save(tmp_path, body), axes="TJ", frame_rate=30)
     assert clip.is_body and clip.parents == PARENTS
     assert np.ptp(clip.positions - body, axis=(0, 1)) == pytest.approx([0, 0, 0], abs=1e-4)
@@ -160,7 +164,7 @@ def test_axes_scaled_each_by_itself_are_made_even_with_a_warning(tmp_path):
     low = array.min(axis=(0, 1))
     squeezed = (array - low) / (array.max(axis=(0, 1)) - low)
     clip = read_skeleton(save(tmp_path, squeezed), axes="TJ", frame_rate=30, up="y")
-    assert any("scaled each by itself" in sentence for sentence in clip.warnings)
+    assert any("each was scaled by itself" in sentence for sentence in clip.warnings)
     # True up to one factor for all.
     factor = np.ptp(clip.positions, axis=(0, 1)) / np.ptp(array, axis=(0, 1))
     assert factor / factor[1] == pytest.approx([1, 1, 1], rel=0.05)
@@ -204,7 +208,7 @@ def test_markers_that_were_lost_for_long_or_at_an_end_make_bad_frames(tmp_path):
         (np.full((3, 25, 3), "a"), "no numbers"),
     ],
 )
-def test_an_array_that_is_no_dance_is_refused(tmp_path, array, message):
+def test_an_array_that_is_not_a_motion_is_refused(tmp_path, array, message):
     with pytest.raises(UserError, match=message):
         read_skeleton(save(tmp_path, array), axes="TJ")
 
@@ -278,7 +282,7 @@ def test_the_dance_of_fifty_five_joints_is_read():
     for words in (
         "(joints, frames, 3)",
         "30 frames/s are assumed",
-        "scaled each by itself",
+        "each was scaled by itself",
         "up is taken to be z",
     ):
         assert words in said
@@ -297,7 +301,7 @@ def test_the_dance_of_fifty_five_joints_is_read():
 )
 def test_real_recordings_keep_their_own_joints(name, count):
     clip = read_skeleton(shared(f"raw/{name}"), own=True)
-    body = read_motion(shared(f"raw/{name}"))
+    body = read_skeleton(shared(f"raw/{name}"))
     assert clip.positions.shape == (body.num_frames, count, 3)
     assert clip.fps == body.fps and np.array_equal(clip.ok, body.ok)
     lengths = np.linalg.norm(clip.offsets, axis=1)

@@ -7,9 +7,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dancenet.data.mocap.recordings import Labels, Recordings, mirrored, read_recordings
+from dancenet.data.mocap.recordings import (
+    Labels,
+    RecordingOptions,
+    Recordings,
+    mirrored,
+    read_recordings,
+)
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.data.motion.motion import JOINTS, PARENTS
+from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.support.errors import UserError
 
 
@@ -46,9 +52,8 @@ def labels(folder: Path, text: str) -> Labels:
 
 def test_rows_follow_each_other_and_a_split_keeps_to_them(tmp_path):
     paths = [write(tmp_path, f"{name}.npz", num_frames=n) for name, n in (("a", 90), ("b", 60))]
-    found = read_recordings(
-        paths, labels=labels(tmp_path, "file,style,split\na.npz,salsa,train\nb*,,val\n")
-    )
+    known = labels(tmp_path, "file,style,split\na.npz,salsa,train\nb*,,val\n")
+    found = read_recordings(paths, RecordingOptions(labels=known))
     assert found.rows == (range(0, 90), range(90, 150))
     assert found.split() == ([range(0, 90)], [range(90, 150)])
     assert found.styles == ("salsa", None) and found.style_names == ("salsa",)
@@ -56,7 +61,8 @@ def test_rows_follow_each_other_and_a_split_keeps_to_them(tmp_path):
 
 def test_a_glitch_cuts_a_recording_and_both_parts_keep_its_style(tmp_path):
     path = write(tmp_path, "a.npz", num_frames=100, bad=[40])
-    found = read_recordings([path], labels=labels(tmp_path, "file,style\n*.npz,salsa\n"))
+    known = labels(tmp_path, "file,style\n*.npz,salsa\n")
+    found = read_recordings([path], RecordingOptions(labels=known))
     assert [clip.num_frames for clip in found.clips] == [40, 59]
     assert found.styles == ("salsa", "salsa") and len(set(found.sources)) == 1
 
@@ -81,7 +87,7 @@ def test_recordings_of_all_rates_come_to_one(tmp_path):
 
 def test_a_recording_that_is_too_slow_is_refused_with_the_rate_to_ask_for(tmp_path):
     paths = [write(tmp_path, "a.npz"), write(tmp_path, "b.npz", fps=25.0)]
-    with pytest.raises(UserError, match="a.npz and .* would have 25, 30 frames/s; say --fps 25"):
+    with pytest.raises(UserError, match="a.npz and .* would have 25, 30 frames/s; say .*fps.*25"):
         read_recordings(paths)
 
 
@@ -96,9 +102,8 @@ def test_skeletons_are_not_mixed(tmp_path):
 
 def test_the_folder_is_the_style_where_no_label_says_another(tmp_path):
     paths = [write(tmp_path / "tango", "a.npz"), write(tmp_path / "waltz", "b.npz")]
-    found = read_recordings(
-        paths, labels=labels(tmp_path, "file,style\nb.npz,slow waltz\n"), style_by_folder=True
-    )
+    known = labels(tmp_path, "file,style\nb.npz,slow waltz\n")
+    found = read_recordings(paths, RecordingOptions(labels=known, style_by_folder=True))
     assert found.styles == ("tango", "slow waltz")
 
 
@@ -110,10 +115,9 @@ def test_the_first_line_that_fits_counts(tmp_path):
 
 
 def test_lines_of_the_labels_that_fit_nothing_are_said(tmp_path, capsys):
-    read_recordings(
-        [write(tmp_path, "a.npz")], labels=labels(tmp_path, "file,style\na*,salsa\nd*,tango\n")
-    )
-    assert "1 lines fit no recording, the first is d*" in capsys.readouterr().err
+    known = labels(tmp_path, "file,style\na*,salsa\nd*,tango\n")
+    read_recordings([write(tmp_path, "a.npz")], RecordingOptions(labels=known))
+    assert "1 lines match no recording, the first is d*" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -175,7 +179,7 @@ def test_a_skeleton_without_sides_cannot_be_mirrored():
 
 
 def test_mirroring_doubles_what_is_learned(tmp_path):
-    found = read_recordings([write(tmp_path, "a.npz")], mirror=True)
+    found = read_recordings([write(tmp_path, "a.npz")], RecordingOptions(mirror=True))
     assert len(found.clips) == 2 and len(set(found.sources)) == 1
 
 

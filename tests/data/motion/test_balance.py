@@ -7,7 +7,7 @@ import pytest
 from motion_files import HIPS_HEIGHT, LANDMARKS, standing
 
 from dancenet.data.motion.balance import GRAVITY, MASSES, believable_rate, imbalance
-from dancenet.data.motion.motion import JOINTS
+from dancenet.data.motion.joints import JOINTS
 
 
 def swaying(amplitude, fps, seconds=6.0, hertz=1.0):

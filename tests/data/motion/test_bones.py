@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from motion_files import shared
 
+from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.motion.bones import bone_lengths, infer_parents, measure_stretch, steady_bones
-from dancenet.data.motion.motion import JOINTS, PARENTS, read_npz_clip
+from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.tree import check_tree
 
 # Bones of the limbs: in a trunk several trees are as rigid as the true one.
@@ -56,7 +57,7 @@ def test_frames_that_are_not_finite_do_not_matter():
     "name", ["cmu_05_11", "cmu_60_10", "cmu_94_13", "cmu_lambada", "rokoko_jesse_dance"]
 )
 def test_the_bones_of_recorded_dances_are_found(name):
-    clip = read_npz_clip(shared(f"npz/{name}.npz"))
+    clip = read_skeleton(shared(f"npz/{name}.npz"))
     found = edges(infer_parents(clip.positions[clip.ok]))
     assert edges(PARENTS, LIMBS) <= found
     assert len(edges(PARENTS) & found) >= 15  # of 18
@@ -69,7 +70,7 @@ def test_axes_that_were_scaled_each_by_itself_are_measured():
 
 
 def test_axes_that_were_not_scaled_are_left():
-    clip = read_npz_clip(shared("npz/cmu_05_11.npz"))
+    clip = read_skeleton(shared("npz/cmu_05_11.npz"))
     upright = clip.positions[clip.ok][..., [0, 2, 1]]
     assert measure_stretch(upright) == pytest.approx([1, 1, 1], rel=0.05)
     assert measure_stretch(upright * [0.2, 0.1, 0.7]) == pytest.approx([3.5, 7, 1], rel=0.05)

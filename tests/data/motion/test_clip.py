@@ -6,12 +6,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bodies import body_clip
 
 from dancenet.data.mocap.read import read_skeleton
-from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
-from dancenet.data.motion.motion import JOINTS, PARENTS, MotionClip
+from dancenet.data.motion.clip import SkeletonClip, check_body, check_same_skeleton
+from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.tree import check_tree, top_down
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UnknownSkeleton, UserError
 
 
 def make_clip(num_frames=40, source="a.npz", **changes):
@@ -53,21 +54,32 @@ def test_parents_come_before_children_in_the_order_from_the_top():
     check_tree((2, 0, -1, 2), 4)
 
 
-def test_nineteen_joints_are_a_body():
-    motion = MotionClip(np.zeros((5, 19, 3), np.float32), 30.0, np.ones(5, bool), "a", ("said",))
-    clip = SkeletonClip.from_motion(motion)
-    assert clip.is_body and (clip.names, clip.parents) == (JOINTS, PARENTS)
-    assert (clip.warnings, clip.num_frames) == (("said",), 5)
+def test_every_joint_but_the_pelvis_hangs_from_an_earlier_one():
+    assert len(JOINTS) == len(PARENTS) == len(set(JOINTS)) == 19
+    assert PARENTS[0] == -1
+    assert all(0 <= parent < index for index, parent in enumerate(PARENTS) if index)
+
+
+def test_nineteen_joints_in_space_are_a_body():
+    clip = body_clip(np.zeros((5, 19, 3)))
+    assert clip.is_body and clip.num_frames == 5
+    check_body(clip)
     assert not make_clip().is_body
 
 
-def test_runs_and_rates_are_those_of_motion_clips():
-    clip = make_clip(ok=np.arange(40) != 35)
-    assert list(clip.good_runs(1.0)) == [(range(0, 35), True), (range(36, 40), False)]
-    assert np.array_equal(clip.cut(range(3, 9)).positions, clip.positions[3:9])
-    slow = clip.resample(15)
-    assert (slow.fps, slow.num_frames) == (15, 20)
-    assert np.allclose(slow.positions, clip.positions[::2], atol=1e-5)
+def test_another_skeleton_is_no_body_and_names_its_joints():
+    with pytest.raises(UnknownSkeleton, match="3 joints are hip, knee, foot.*as in Mixamo"):
+        check_body(make_clip())
+    flat = replace(body_clip(np.zeros((5, 19, 3))), positions=np.zeros((5, 19, 2), np.float32))
+    with pytest.raises(UnknownSkeleton, match="points of a picture"):
+        check_body(flat)
+
+
+def test_runs_end_at_glitches_and_say_whether_they_are_long_enough():
+    ok = [True] * 10 + [False] * 2 + [True] * 4 + [False]
+    clip = make_clip(17, fps=10.0, ok=np.array(ok))
+    assert list(clip.good_runs(1.0)) == [(range(0, 10), True), (range(12, 16), False)]
+    assert clip.cut(range(12, 16)).num_frames == 4
 
 
 @pytest.mark.parametrize("flat", [False, True])
@@ -100,10 +112,10 @@ def test_clips_of_one_skeleton_belong_together():
     [
         (
             {"positions": np.zeros((40, 3, 2), np.float32)},
-            "b.bvh has places in 2 dimensions and a.npz in 3",
+            "b.bvh has positions in 2 dimensions and a.npz in 3",
         ),
         ({"names": ("hip", "knee", "toe")}, "b.bvh has a joint 'toe' where a.npz has 'foot'"),
-        ({"parents": (-1, 0, 0)}, "joints of b.bvh hang on others than those of a.npz"),
+        ({"parents": (-1, 0, 0)}, "joints of b.bvh have other parents than those of a.npz"),
         (
             {
                 "positions": np.zeros((40, 2, 3), np.float32),

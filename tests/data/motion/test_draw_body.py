@@ -9,9 +9,13 @@ import numpy as np
 import pytest
 from bodies import stand
 
+from dancenet.data.mocap.read import read_skeleton
+from dancenet.data.motion import camera as cameras
 from dancenet.data.motion import draw_body as body
-from dancenet.data.motion.draw_body import draw_bodies, measure
-from dancenet.data.motion.motion import JOINTS, read_npz_clip
+from dancenet.data.motion.camera import CameraView
+from dancenet.data.motion.draw_body import draw_bodies
+from dancenet.data.motion.joints import JOINTS
+from dancenet.data.motion.proportions import REACH, measure
 from dancenet.support.errors import UserError
 
 RECORDINGS = Path(__file__).resolve().parents[4] / "shared" / "data" / "mocap" / "npz"
@@ -33,8 +37,10 @@ def walk(seconds=6.0, speed=1.5, fps=30.0):
     return positions
 
 
-def dark(positions, fps=30.0, **options):
-    return np.stack(list(draw_bodies(positions, fps, **options))) == 0
+def dark(positions, fps=30.0, yaw=0.0, mirror=False, camera="follow", **options):
+    return (
+        np.stack(list(draw_bodies(positions, fps, CameraView(yaw, mirror, camera), **options))) == 0
+    )
 
 
 def extent(picture, axis):
@@ -53,7 +59,7 @@ def test_a_picture_is_black_on_white_and_of_the_size_of_all_frames():
     assert set(np.unique(frames)) == {0, 255}
 
 
-def test_the_stature_is_known_from_the_bones():
+def test_the_stature_is_measured_from_the_bones():
     assert measure(stand()).stature == pytest.approx(1.7, rel=0.03)
 
 
@@ -66,7 +72,7 @@ def test_small_and_tall_people_give_the_same_picture(factor):
 def test_a_standing_dancer_fills_about_seven_tenths_of_the_height_with_the_feet_on_the_floor():
     top, bottom = extent(dark(stand())[0], 0)
     assert 0.68 * 120 <= bottom - top <= 0.76 * 120
-    assert bottom == pytest.approx(body.FLOOR * 120, abs=1)
+    assert bottom == pytest.approx(cameras.FLOOR * 120, abs=1)
 
 
 def test_the_figure_has_the_proportions_of_a_person():
@@ -120,10 +126,10 @@ def test_every_joint_lies_in_the_silhouette():
     positions = stand(6) + rng.normal(0, 0.03, size=(6, 19, 3)).astype(np.float32)
     positions = turn(positions, 35)
     shape = measure(positions)
-    scale, floor = body.fit(shape.stature, shape.highest, shape.lowest)
+    scale, floor = cameras.fit(shape.stature, shape.highest, shape.lowest)
     pictures = dark(positions, camera="fixed", body=shape)
     across = positions[..., 0]
-    reach = body._REACH * shape.stature
+    reach = REACH * shape.stature
     middle = ((across.max() + reach) + (across.min() - reach)) / 2
     columns = np.floor((across - middle) * scale + 104).astype(int)
     rows = np.floor(floor - positions[..., 1] * scale).astype(int)
@@ -166,7 +172,7 @@ def test_a_sway_stays_a_sway_in_the_picture():
     sway = 0.15 * np.sin(2 * np.pi * np.arange(180) / 45)  # once in 1.5 s
     positions[..., 0] += sway[:, None]
     centres = np.array([np.mean(extent(picture, 1)) for picture in dark(positions)])
-    scale = body.STANDING * 120 / measure(positions).stature
+    scale = cameras.STANDING * 120 / measure(positions).stature
     assert np.ptp(centres[45:-45]) == pytest.approx(0.3 * scale, rel=0.2)
 
 
@@ -236,7 +242,7 @@ def test_a_girth_that_takes_the_body_apart_is_refused(girth):
 
 def test_an_unknown_camera_is_refused():
     with pytest.raises(ValueError, match="camera must be one of follow, fixed. Received: 'drone'"):
-        next(draw_bodies(stand(), 30.0, camera="drone"))
+        next(draw_bodies(stand(), 30.0, CameraView(camera="drone")))
 
 
 def test_a_recording_of_nothing_is_refused():
@@ -247,7 +253,7 @@ def test_a_recording_of_nothing_is_refused():
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recorded dances are not here")
 @pytest.mark.parametrize("name", ["cmu_05_05", "cmu_charleston1", "rokoko_jesse_dance"])
 def test_recorded_dances_stay_in_the_picture_and_in_one_piece(name):
-    motion = read_npz_clip(RECORDINGS / f"{name}.npz").resample(15)
+    motion = read_skeleton(RECORDINGS / f"{name}.npz").resample(15)
     shape = measure(motion.positions[motion.ok])
     assert 1.5 < shape.stature < 2.0
     for run, long_enough in motion.good_runs():

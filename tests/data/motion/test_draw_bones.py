@@ -6,8 +6,9 @@ import cv2
 import numpy as np
 import pytest
 
+from dancenet.data.motion.camera import CameraView
 from dancenet.data.motion.draw_bones import THICKNESS, draw_figures
-from dancenet.data.motion.motion import JOINTS, PARENTS
+from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.support.errors import UserError
 
 
@@ -20,8 +21,10 @@ def pole(num_frames=1, height=1.7):
 PARENTS_OF_POLE = (-1, 0, 1)
 
 
-def dark(positions, parents=PARENTS_OF_POLE, fps=30.0, **options):
-    return np.stack(list(draw_figures(positions, fps, parents, **options))) == 0
+def dark(positions, parents=PARENTS_OF_POLE, names=(), **view):
+    return (
+        np.stack(list(draw_figures(positions, 30.0, parents, CameraView(**view), names=names))) == 0
+    )
 
 
 def extent(picture, axis):
