@@ -47,9 +47,9 @@ def haze_share(background: np.ndarray) -> np.ndarray:
     Returns:
         (B,); 0 where there is no background.
     """
-    background = (background > MASK).sum(axis=(1, 2))
-    hazy = ((background > MASK) & (background < HAZE)).sum(axis=(1, 2))
-    return hazy / np.maximum(background, 1)
+    beyond = background > MASK
+    hazy = (beyond & (background < HAZE)).sum(axis=(1, 2))
+    return hazy / np.maximum(beyond.sum(axis=(1, 2)), 1)
 
 
 def flow_histogram(before: np.ndarray, after: np.ndarray) -> np.ndarray:
