@@ -177,7 +177,7 @@ def evaluate(
                     found |= joints.measure(scene, made.material.runs, other.runs, dancer.fps)
                 if column == MODEL:
                     own = round(OWN_DANCE_SECONDS * dancer.fps)
-                    found["free_running"] = likelihood.foretold_nats(
+                    found["free_running"] = likelihood.prediction_nll(
                         dancer.step_model, [run[:own] for run in made.material.runs]
                     )
                 note(column, found)
@@ -210,9 +210,9 @@ def _foretold(dancer: Dancer, data: RealDances, chain: FirstOrder) -> dict[str, 
     warm = [run[likelihood.WARM_UP + 1 :] for run in data.held_out_runs]
     everything = Gaussian.fit(np.concatenate(data.train_runs))
     return {
-        MODEL: likelihood.foretold_nats(dancer.step_model, data.held_out_runs),
-        AR1: chain.nats(data.held_out_runs),
-        GAUSSIAN: everything.nats(np.concatenate(warm)),
+        MODEL: likelihood.prediction_nll(dancer.step_model, data.held_out_runs),
+        AR1: chain.nll(data.held_out_runs),
+        GAUSSIAN: everything.nll(np.concatenate(warm)),
     }
 
 

@@ -46,7 +46,7 @@ def test_ar1_finds_the_map_and_the_noise_it_was_made_with():
 def test_ar1_foretells_to_within_the_entropy_of_the_noise():
     chain = FirstOrder.fit([rotation(20_000)])
     entropy = 0.5 * (np.log(2 * np.pi) + 1) + np.log(NOISE).mean()
-    assert chain.nats([rotation(20_000, seed=1)]) == pytest.approx(entropy, abs=0.01)
+    assert chain.nll([rotation(20_000, seed=1)]) == pytest.approx(entropy, abs=0.01)
 
 
 def test_ar1_never_steps_from_one_run_to_the_next():
@@ -77,8 +77,8 @@ def test_a_network_is_shown_the_true_vectors_and_begins_anew_with_every_run():
     misses = [np.arange(8, 12), np.arange(8, 10)]  # after the warm-up of 8
     square = np.concatenate(misses).astype(float) ** 2
     expected = 0.5 * np.log(2 * np.pi) + 0.5 * square.mean()
-    assert likelihood.foretold_nats(Walk(), runs) == pytest.approx(expected)
+    assert likelihood.prediction_nll(Walk(), runs) == pytest.approx(expected)
 
 
 def test_runs_without_a_step_that_counts_foretell_nothing():
-    assert np.isnan(likelihood.foretold_nats(Walk(), [np.ones((9, 1))]))
+    assert np.isnan(likelihood.prediction_nll(Walk(), [np.ones((9, 1))]))

@@ -136,7 +136,7 @@ def test_a_gaussian_foretells_its_own_entropy():
         0.5 * (np.log(2 * np.pi) + 1)
         + np.linalg.slogdet(np.cov(vectors, rowvar=False, bias=True))[1] / 6
     )
-    assert Gaussian.fit(vectors).nats(vectors) == pytest.approx(expected, abs=1e-4)
+    assert Gaussian.fit(vectors).nll(vectors) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_direction_that_never_varies_is_no_obstacle():
