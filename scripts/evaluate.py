@@ -112,7 +112,15 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Measures, and prints the table."""
-    from dancenet.evaluation.run import JSON, PAGE, Options, evaluate
+    from dancenet.support.errors import MissingExtra
+
+    try:
+        from dancenet.evaluation.options import Options
+        from dancenet.evaluation.run import JSON, PAGE, evaluate
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "sklearn":
+            raise
+        raise MissingExtra("An evaluation", "train", "scikit-learn") from error
 
     report = evaluate(
         arguments.model,

@@ -135,8 +135,9 @@ def precision_and_recall(
     """Computes the shares of `found` inside the real set, and of `real` inside the found set.
 
     A point is inside a set if it lies in the ball around one of the set's points; the ball reaches
-    to that point's k-th nearest neighbour in the set. Kynkäänniemi et al. 2019, "Improved precision and recall metric
-    for assessing generative models" (arXiv:1904.06991), equations 1 and 2.
+    to that point's k-th nearest neighbour in the set. Kynkäänniemi et al. 2019, "Improved
+    precision and recall metric for assessing generative models" (arXiv:1904.06991), equations 1
+    and 2.
 
     Args:
         real: (N, P), N > k.
