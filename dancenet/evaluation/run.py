@@ -15,6 +15,7 @@ import numpy as np
 
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.evaluation.dances import DanceMakers, DrawnDances
+from dancenet.evaluation.joints import StyleFigures
 from dancenet.evaluation.looks import draw_pictures, over_time
 from dancenet.evaluation.options import Options
 from dancenet.evaluation.page import to_html
@@ -51,14 +52,12 @@ def evaluate(
 
     Args:
         model: a name, or a model folder.
-        dataset: a folder of frames, or recordings for a model of joints; best those that the
-            model was trained on.
+        dataset: the frames or the recordings that it was trained on.
         out: the folder for the report; made if its parent exists.
         options: how to evaluate.
 
     Raises:
-        UserError: the model or the dataset cannot be used, nothing is held out, or `out` holds
-            something else.
+        UserError: the model or the dataset cannot be used, or `out` holds something else.
     """
     began = time.perf_counter()
     out = Path(out)
@@ -68,35 +67,23 @@ def evaluate(
     if options.style is not None:
         read_style(dancer, options.style)  # raises UserError for an unknown style
     data = RealDances.prepare(dancer, open_scene(dancer, folder, dataset, options))
-    recipe = data.scene.load_recipe(dancer, out, data.train)
-    chain = FirstOrder.fit(data.train_runs)
-    num_frames = max(1, round(options.seconds * dancer.fps))
-    figures = _Figures()
-    for column, values in data.scene.reconstruct(data.train, data.held_out).items():
-        figures.add(column, values)
-    for column, nll in _held_out_nll(dancer, data, chain).items():
-        figures.add(column, {"held_out_nll": nll})
     makers = DanceMakers(
         dancer=dancer,
         data=data,
-        chain=chain,
+        chain=FirstOrder.fit(data.train_runs),
         options=options,
-        num_frames=num_frames,
-        recipe=recipe,
+        num_frames=max(1, round(options.seconds * dancer.fps)),
+        recipe=data.scene.load_recipe(dancer, out, data.train),
     )
+    figures = _Figures()
+    figures.measure_real(makers)
     figures.measure_dances(makers)
-    styles = None
-    if options.style is None:
-        styles = data.scene.measure_styles(dancer, options.settings(options.seeds[0]), num_frames)
-    if styles is not None:
-        for column, share in ((MODEL, styles.mean("asked")), (REAL, styles.mean("real"))):
-            if share is not None:
-                figures.add(column, {"style_share": share})
+    styles = figures.measure_styles(makers) if options.style is None else None
     record = Record(
         dancer=dancer,
         config=folder.read_config(),
         data=data,
-        recipe=recipe,
+        recipe=makers.recipe,
         options=options,
         styles=styles,
     )
@@ -127,6 +114,25 @@ class _Figures:
         """Adds one value for each key."""
         for key, value in values.items():
             self.columns.setdefault(column, {}).setdefault(key, []).append(value)
+
+    def measure_real(self, makers: DanceMakers) -> None:
+        """Measures how well the networks decode and predict real dances."""
+        data = makers.data
+        for column, values in data.scene.reconstruct(data.train, data.held_out).items():
+            self.add(column, values)
+        for column, nll in _held_out_nll(makers).items():
+            self.add(column, {"held_out_nll": nll})
+
+    def measure_styles(self, makers: DanceMakers) -> StyleFigures | None:
+        """Measures whether the model follows the styles it is asked for, on the first seed."""
+        settings = makers.options.settings(makers.options.seeds[0])
+        scene = makers.data.scene
+        styles = scene.measure_styles(makers.dancer, settings, makers.num_frames)
+        if styles is not None:
+            for column, share in ((MODEL, styles.mean("asked")), (REAL, styles.mean("real"))):
+                if share is not None:
+                    self.add(column, {"style_share": share})
+        return styles
 
     def measure_dances(self, makers: DanceMakers) -> None:
         """Makes, draws and measures the dances of every seed and column."""
@@ -159,14 +165,15 @@ def _measure(
     return values | data.scene.measure_runs(sample.runs, halves.reference.runs)
 
 
-def _held_out_nll(dancer: Dancer, data: RealDances, chain: FirstOrder) -> dict[str, Value]:
+def _held_out_nll(makers: DanceMakers) -> dict[str, Value]:
     """Returns, by column, the NLL of the held-out dances, all on the same steps."""
-    if max(map(len, data.held_out)) <= likelihood.WARM_UP + 1:
+    data, held_out = makers.data, makers.data.held_out_runs
+    if max(map(len, held_out)) <= likelihood.WARM_UP + 1:
         return dict.fromkeys((MODEL, AR1, GAUSSIAN), "the held-out dances are too short")
-    warm = [run[likelihood.WARM_UP + 1 :] for run in data.held_out_runs]
+    warm = [run[likelihood.WARM_UP + 1 :] for run in held_out]
     return {
-        MODEL: likelihood.prediction_nll(dancer.step_model, data.held_out_runs),
-        AR1: chain.nll(data.held_out_runs),
+        MODEL: likelihood.prediction_nll(makers.dancer.step_model, held_out),
+        AR1: makers.chain.nll(held_out),
         GAUSSIAN: Gaussian.fit(np.concatenate(data.train_runs)).nll(np.concatenate(warm)),
     }
 

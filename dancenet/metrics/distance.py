@@ -86,8 +86,10 @@ def nearest(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     """Computes the distance (N,) from each row of (N, P) to the nearest row of (M, P).
 
     The neighbour is searched with a matrix product, but its distance is computed from the
-    difference, so that equal rows are exactly 0 apart.
+    difference, so that equal rows are exactly 0 apart. Without rows there are no distances.
     """
+    if not len(first) or not len(second):
+        return np.zeros(0)
     search = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(second)
     index = search.kneighbors(first, return_distance=False)[:, 0]
     return np.linalg.norm(first - second[index], axis=1)

@@ -77,16 +77,13 @@ class DatasetStatistics:
         step = max(1, round(fps / PATH_RATE))
         total = sum(map(len, train))
         windows = paths(train, fps, step * -(-total // (step * MAX_TRAINING_WINDOWS)))
-        asked = paths(held_out, fps)
         return cls(
             fps=fps,
             picture_fps=picture_fps,
             median_speed=float(np.median(known)) if len(known) else 0.0,
             gaussian=Gaussian.fit(np.concatenate(train)),
             paths=windows,
-            held_out=distance.nearest(asked, windows)
-            if len(windows) and len(asked)
-            else np.zeros(0),
+            held_out=distance.nearest(paths(held_out, fps), windows),
         )
 
 
