@@ -155,7 +155,7 @@ def multiply_adds(model: onnx.ModelProto) -> int:
 
 
 def main() -> None:
-    """Answers until standard input ends."""
+    """Answers tasks until standard input ends."""
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     networks = Networks()
     with tempfile.TemporaryDirectory() as folder:

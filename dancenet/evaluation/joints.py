@@ -35,7 +35,7 @@ _BATCH = 16  # pictures drawn at once
 
 @dataclass(frozen=True)
 class StyleFigures:
-    """How well a model follows the styles that it is asked for."""
+    """Shares of windows in the requested style, for each style of a model."""
 
     # By style, the share "asked" of generated windows that are nearest to training windows of the
     # style, and the share "real" of held-out windows.

@@ -12,7 +12,7 @@ LEAST_SECONDS = 1.0  # shortest dance that can be measured
 
 @dataclass(frozen=True)
 class Options:
-    """How a model is evaluated."""
+    """Options of an evaluation, apart from the model and the dataset."""
 
     seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     dances: int = 4  # for each seed; the first of them is drawn

@@ -145,7 +145,7 @@ class Halves:
     """The real dances, split in two by one seed."""
 
     reference: MotionSample  # every sample is compared with it
-    statistics: ReferenceStatistics  # of `reference`
+    statistics: ReferenceStatistics
     other: MotionSample  # measured like a generated sample
 
 

@@ -1,4 +1,4 @@
-"""What a report says beside its figures: facts for the record, and notes for the reader."""
+"""The report's text: facts for the record, and notes for the reader."""
 
 from __future__ import annotations
 

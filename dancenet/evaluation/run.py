@@ -37,7 +37,7 @@ from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 
 JSON, PAGE = "report.json", "report.html"
-GENERATED_NLL_SECONDS = 30.0  # of each generated dance, whose likelihood is measured
+GENERATED_NLL_SECONDS = 30.0  # part of each generated dance whose likelihood is measured
 
 
 def evaluate(
@@ -106,9 +106,9 @@ class _Figures:
     """Collects the figures of every column, and the dances they were measured on."""
 
     def __init__(self) -> None:
-        self.columns: dict[str, dict[str, list[Value]]] = {}  # by column and key, of each seed
-        self.drawn: dict[str, list[DrawnDances]] = {}  # by column, of each seed
-        self.references: list[ReferenceStatistics] = []  # of each seed
+        self.columns: dict[str, dict[str, list[Value]]] = {}  # by column, key and seed
+        self.drawn: dict[str, list[DrawnDances]] = {}  # by column and seed
+        self.references: list[ReferenceStatistics] = []  # one for each seed
 
     def add(self, column: str, values: Values) -> None:
         """Adds one value for each key."""

@@ -1,4 +1,4 @@
-"""What dances look like, in either space: the only module here that asks for a model's space."""
+"""Silhouettes and joints behind one protocol; only this module asks for a model's space."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Scene(Protocol):
 
     @property
     def name(self) -> str:
-        """What errors call the dataset."""
+        """Returns the dataset's name, for errors."""
         ...
 
     @property

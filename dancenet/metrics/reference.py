@@ -22,9 +22,9 @@ WINDOW_SECONDS = 2.0
 # window's neighbour would be its own shifted copy.
 FRECHET_STRIDE_SECONDS = 0.5
 PATH_RATE = 10.0  # vectors per second of the windows that novelty compares
-MAX_TRAINING_WINDOWS = 20_000  # that novelty compares with; more are thinned out evenly
-FAST_PERCENTILE = 99.9  # of the reference's speeds; faster steps are fast
-LOOP_PERCENTILE = 99.0  # of the reference's windows: the limit
+MAX_TRAINING_WINDOWS = 20_000  # most that novelty compares with; more are thinned out evenly
+FAST_PERCENTILE = 99.9  # steps above this percentile of the reference's speeds are fast
+LOOP_PERCENTILE = 99.0  # percentile of the reference's windows that sets the limit
 # By chance, one window of many exceeds any percentile, but a tenth of the windows do not.
 LOOP_SAMPLE_PERCENTILE = 90.0
 LEAST_LOOP_WINDOWS = 10
@@ -54,12 +54,12 @@ class MotionSample:
 
 @dataclass(frozen=True)
 class DatasetStatistics:
-    """What does not depend on the seed: rates, and statistics of the training dances."""
+    """Rates, and statistics of the training dances; the same for every seed."""
 
     fps: float  # vectors per second
     picture_fps: float  # pictures per second
-    median_speed: float  # of the smoothed speeds
-    gaussian: Gaussian  # of all training vectors
+    median_speed: float  # median of the smoothed speeds
+    gaussian: Gaussian  # fitted to all training vectors
     paths: np.ndarray  # (M, F) windows of the training dances, as `paths` makes them
     held_out: np.ndarray  # (N,) distance from each held-out window to the nearest of `paths`
 

@@ -13,7 +13,7 @@ from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.measures import Values
 from dancenet.metrics.reference import DatasetStatistics, MotionSample, ReferenceStatistics
 
-FPS = 15.0  # of vectors and of pictures
+FPS = 15.0  # vectors and pictures per second
 DIM = 24
 SEEDS = (0, 1)
 DANCE = 120 * round(FPS)
@@ -87,7 +87,7 @@ def judge(stage: Stage, found: list[Values]) -> report.Report:
 def made(
     stage: Stage, run: np.ndarray | None = None, pictures: PictureScores | None = None
 ) -> report.Report:
-    """Judges one dance; what is not given is that of the fresh dance."""
+    """Judges one dance; by default, the vectors or pictures of the fresh dance."""
     sample = MotionSample(
         stage.fresh.dances if run is None else ((run,),),
         stage.fresh.pictures if pictures is None else (pictures,),
