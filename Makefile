@@ -1,5 +1,6 @@
 # make dance: writes dance.mp4, 16 seconds of a new dance, from a fresh clone.
 # make test:  installs everything and runs the whole test suite, ruff and mypy.
+# make quick: the same without the tests that train or convert networks.
 # make bench: measures what everything costs, ten minutes, and writes benchmarks/RESULTS.md.
 # make clean: removes what the other two installed.
 
@@ -9,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SECONDS := 16
 
-.PHONY: dance test bench clean
+.PHONY: dance test quick bench clean
 .DELETE_ON_ERROR:
 
 dance: $(VENV)/.light
@@ -19,7 +20,13 @@ test: $(VENV)/.everything
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+quick: $(VENV)/.everything
+	$(BIN)/python -m ruff check .
+	$(BIN)/python -m ruff format --check .
+	$(BIN)/python -m mypy
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 bench: $(VENV)/.everything
 	$(BIN)/python benchmarks/run.py

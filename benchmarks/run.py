@@ -24,7 +24,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dancenet.generation import write as pipeline
+from dancenet.generation.load import load_dancer
+from dancenet.generation.settings import DanceSettings
+from dancenet.generation.trajectory import trajectories
+from dancenet.model.releases import find_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxStepModel, count_cores
 from dancenet.support import terminal
 from dancenet.support.threads import ordered_map
@@ -249,11 +252,11 @@ class Bench:
 
     def trajectories(self) -> None:
         """Compares sixteen trajectories at once with sixteen single ones, without pictures."""
-        dancer = pipeline.load_dancer(BUNDLED)
+        dancer = load_dancer(BUNDLED)
 
         def choose(seed: int, count: int) -> None:
-            settings = pipeline.DanceSettings(SECONDS, seed, count=count)
-            for _ in pipeline.trajectories(dancer, settings, SECONDS * FPS):
+            settings = DanceSettings(SECONDS, seed, count=count)
+            for _ in trajectories(dancer, settings, SECONDS * FPS):
                 pass
 
         for _ in range(self.repeats):
@@ -272,7 +275,7 @@ class Bench:
         from dancenet.generation.encode import encode_frames
         from dancenet.model.folder import ModelFolder
 
-        for name, model in (("dancenet", self.model_2018), ("lean", pipeline.find_model(BUNDLED))):
+        for name, model in (("dancenet", self.model_2018), ("lean", find_model(BUNDLED))):
             seconds = self.keras.ask("encode", network=name, folder=str(frames), frames=40)
             self.add(f"predict {name}, frames/s", 40 / seconds)
             seconds = timed(lambda: encode_frames(ModelFolder(model), FrameFolder.open(frames)))

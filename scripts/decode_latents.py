@@ -32,14 +32,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--frames",
         type=Path,
         metavar="FOLDER",
-        help="the source frames, shown to the left, and compared (default: not)",
+        help="the source frames, shown to the left and compared (default: none)",
     )
     parser.add_argument(
         "--first",
         type=terminal.not_negative(int),
         default=0,
         metavar="ROW",
-        help="the row to begin with, from 0 (default: 0)",
+        help="the first row to decode, from 0 (default: 0)",
     )
     parser.add_argument(
         "--seconds", type=terminal.positive(float), help="length in seconds (default: to the end)"
@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--format",
         choices=("mp4", "gif", "webm", "frames"),
-        help="kind of file (default: what --out ends with)",
+        help="kind of file (default: the suffix of --out)",
     )
     parser.add_argument(
         "-o",
@@ -74,8 +74,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames.folder import FrameFolder
     from dancenet.generation import encode as encoding
-    from dancenet.generation import write as pipeline
     from dancenet.model.folder import ModelFolder
+    from dancenet.model.releases import find_model
 
     latents = Latents.load(arguments.latents)
     stop = len(latents.z_mean)
@@ -83,7 +83,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         stop = min(stop, arguments.first + max(1, round(arguments.seconds * latents.fps)))
     rows = range(arguments.first, stop)
     made = encoding.write_reconstruction(
-        ModelFolder(pipeline.find_model(arguments.model)),
+        ModelFolder(find_model(arguments.model)),
         latents,
         arguments.out,
         frames=FrameFolder.open(arguments.frames) if arguments.frames else None,

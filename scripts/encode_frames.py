@@ -1,4 +1,4 @@
-"""Encodes a folder of frames into latents.npz, what the dancer is trained on."""
+"""Encodes a folder of frames into latents.npz, on which the dancer is trained."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--name",
         required=True,
         metavar="NAME",
-        help="the model whose VAE is to encode: its name, or its folder",
+        help="the model whose VAE encodes: its name, or its folder",
     )
     parser.add_argument(
         "-o",
@@ -35,7 +35,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="the file of latents (default: latents.npz beside the folder of frames)",
     )
     parser.add_argument(
-        "--overwrite", action="store_true", help="replace a file that is no file of latents"
+        "--overwrite", action="store_true", help="replace a file that is not a file of latents"
     )
     return parser
 
@@ -48,15 +48,15 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.codecs.latents import Latents
     from dancenet.data.frames.folder import FrameFolder
     from dancenet.generation import encode as encoding
-    from dancenet.generation import write as pipeline
     from dancenet.model.folder import ModelFolder
+    from dancenet.model.releases import find_model
     from dancenet.support import files
 
     out = arguments.out or arguments.frames.absolute().parent / "latents.npz"
     files.check_parent(out)
     files.check_overwrite(out, arguments.overwrite, Latents.is_latents)
     frames = FrameFolder.open(arguments.frames)
-    folder = ModelFolder(pipeline.find_model(arguments.model))
+    folder = ModelFolder(find_model(arguments.model))
     begin = time.perf_counter()
     latents = encoding.encode_frames(folder, frames)
     seconds = time.perf_counter() - begin

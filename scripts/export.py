@@ -59,9 +59,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Exports, and prints tables of sizes, differences and speeds."""
     from pathlib import Path
 
-    from dancenet.generation import write as pipeline
     from dancenet.model import folder as model_folder
     from dancenet.model.config import SKELETON
+    from dancenet.model.releases import find_model
     from dancenet.support.errors import MissingExtra, UserError
 
     formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
@@ -69,7 +69,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(
             "--out is for litert and saved_model; the ONNX graphs belong in the model's folder."
         )
-    folder = model_folder.ModelFolder(pipeline.find_model(arguments.name))
+    folder = model_folder.ModelFolder(find_model(arguments.name))
     of_joints = folder.read_config().space == SKELETON
     if arguments.only == "dancer" and "saved_model" in formats and not of_joints:
         raise UserError(

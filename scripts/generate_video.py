@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_MODEL = "silhouette_v1"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
-# What makes the dance itself, so that it cannot be asked for beside --replay.
+# Flags that change the dance itself; --replay refuses them.
 DANCE_FLAGS = (
     "seconds",
     "seed",
@@ -37,7 +37,15 @@ PICTURE_FLAGS = ("fps", "scale", "refine", "invert", "colors", "yaw")
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
-    dance = parser.add_argument_group("the dance")
+    add_dance(parser.add_argument_group("the dance"))
+    add_sampling(parser.add_argument_group("sampling"))
+    add_look(parser.add_argument_group("the picture"))
+    add_output(parser.add_argument_group("the files"))
+    return parser
+
+
+def add_dance(dance: argparse._ArgumentGroup) -> None:
+    """Adds the flags of the dance."""
     dance.add_argument(
         "--seconds", type=terminal.positive(float), help="length in seconds (default: 16)"
     )
@@ -47,27 +55,6 @@ def build_parser() -> argparse.ArgumentParser:
         help="a number; the same seed gives the same dance (default: drawn, and printed)",
     )
     dance.add_argument(
-        "--temperature",
-        type=terminal.not_negative(float),
-        help="how daring: 0 always takes the likeliest way on, 1 varies as the data do "
-        "(default: 1)",
-    )
-    dance.add_argument(
-        "--temperature-variation",
-        type=terminal.not_negative(float),
-        metavar="SPREAD",
-        help="how far the temperature wanders within seconds, so that the dance rests and rushes: "
-        "the standard deviation of its logarithm, 0 for one pace (default: the model's own)",
-    )
-    dance.add_argument(
-        "--legacy",
-        action="store_true",
-        default=None,
-        help="for a model of 2018: its sampler, with sigma taken for a variance, and its feedback "
-        "of unscaled latents, for those who want that look; with a --temperature of 0.01 and "
-        "--refine 0 unless given (default: the same weights, used rightly)",
-    )
-    dance.add_argument(
         "--model",
         metavar="NAME",
         help=f"a released model's name or a model folder (default: {DEFAULT_MODEL})",
@@ -75,29 +62,14 @@ def build_parser() -> argparse.ArgumentParser:
     dance.add_argument(
         "--start",
         metavar="N|FILE:ROW",
-        help="where to start: the number of one of the model's own stretches, from 0, or a row "
-        "of a file of latents, such as latents.npz:120 (default: a stretch drawn by the seed)",
+        help="where to start: the number of one of the model's seed clips, from 0, or a row of a "
+        "file of latents, such as latents.npz:120 (default: a clip drawn with the seed)",
     )
     dance.add_argument(
         "--style",
         metavar="NAME[:WEIGHT],…",
-        help="what to dance, of the styles the model knows: salsa, or a blend such as "
-        "salsa:0.7,modern:0.3 (default: that of the stretch it starts from)",
-    )
-    dance.add_argument(
-        "--style-strength",
-        type=terminal.not_negative(float),
-        metavar="TIMES",
-        help="how strongly the style is heard: 1 as it was learnt, which drifts into other styles, "
-        "more is purer (default: 2)",
-    )
-    dance.add_argument(
-        "--neighbour-correction",
-        type=terminal.not_negative(float),
-        metavar="SHARE",
-        help="how firmly a dance that leaves all real motion is led back to it, up to 1; 0.1 keeps "
-        "the body of a model of little material together, and takes variety from one of much; 0 "
-        "does not lead it (default: the model's own, with which its temperature was found)",
+        help="one of the model's styles, such as salsa, or a blend such as "
+        "salsa:0.7,modern:0.3 (default: the style of the seed clip)",
     )
     dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"
@@ -106,9 +78,52 @@ def build_parser() -> argparse.ArgumentParser:
         "--replay",
         metavar="FILE",
         type=Path,
-        help="make the dance of this video again; the flags of the picture may differ",
+        help="make the dance of this video again; flags of the picture may differ",
     )
-    look = parser.add_argument_group("the picture")
+
+
+def add_sampling(sampling: argparse._ArgumentGroup) -> None:
+    """Adds the flags that change how steps are drawn."""
+    sampling.add_argument(
+        "--temperature",
+        type=terminal.not_negative(float),
+        help="how varied the dance is: 0 takes the likeliest step, 1 has nearly the energy of the "
+        "training clips (default: 1)",
+    )
+    sampling.add_argument(
+        "--temperature-variation",
+        type=terminal.not_negative(float),
+        metavar="SPREAD",
+        help="how much the temperature varies within seconds, so that the dance rests and rushes: "
+        "the standard deviation of its logarithm; 0 keeps it constant (default: the model's own)",
+    )
+    sampling.add_argument(
+        "--neighbour-correction",
+        type=terminal.not_negative(float),
+        metavar="SHARE",
+        help="how strongly a dance that leaves real motion is moved back to it, from 0 (not at "
+        "all) to 1; 0.1 keeps the body whole after training on little data, and costs variety "
+        "after much (default: the model's own, at which its temperature was calibrated)",
+    )
+    sampling.add_argument(
+        "--style-strength",
+        type=terminal.not_negative(float),
+        metavar="TIMES",
+        help="how strongly the style is followed: 1 as it was learnt, which drifts into other "
+        "styles; more is purer (default: 2)",
+    )
+    sampling.add_argument(
+        "--legacy",
+        action="store_true",
+        default=None,
+        help="for a model of 2018: sample as in 2018, with sigma taken for a variance, and feed "
+        "back unscaled latents; with --temperature 0.01 and --refine 0 unless given (default: the "
+        "same weights, sampled correctly)",
+    )
+
+
+def add_look(look: argparse._ArgumentGroup) -> None:
+    """Adds the flags of the picture."""
     look.add_argument(
         "--fps",
         type=terminal.positive(float),
@@ -123,16 +138,15 @@ def build_parser() -> argparse.ArgumentParser:
         "--yaw",
         type=terminal.finite,
         metavar="DEGREES",
-        help="of a dancer of joints: where the camera stands, turned about the vertical "
-        "(default: 0)",
+        help="for models of joints: turn the camera about the vertical (default: 0)",
     )
     look.add_argument(
         "--refine",
         type=terminal.not_negative(int),
         metavar="N",
-        help="times each picture is encoded and decoded again, which makes it crisp and whole; "
-        "those still in pieces go on. Each costs a fifth of the speed; 0 shows what the dancer "
-        "alone makes (default: 1)",
+        help="times each picture is encoded and decoded again, which makes it crisp and whole; a "
+        "picture still in pieces is refined further. Each costs a fifth of the speed; 0 shows the "
+        "decoded vector as it is (default: 1)",
     )
     look.add_argument(
         "--invert",
@@ -146,12 +160,15 @@ def build_parser() -> argparse.ArgumentParser:
         help="the dancer's and the background's colour in hexadecimal, such as ffffff,102040 "
         "(default: black on white)",
     )
-    output = parser.add_argument_group("the files")
+
+
+def add_output(output: argparse._ArgumentGroup) -> None:
+    """Adds the flags of the files."""
     output.add_argument(
         "--format",
         choices=FORMATS,
-        help="kind of file (default: what --out ends with, or mp4); "
-        "bvh, npz and html, a page that shows the dance from any side, are of joints",
+        help="kind of file (default: the suffix of --out, or mp4); bvh, npz and html, a page that "
+        "shows the dance from any side, are for models of joints",
     )
     output.add_argument(
         "-o",
@@ -170,18 +187,19 @@ def build_parser() -> argparse.ArgumentParser:
     output.add_argument(
         "--overwrite", action="store_true", help="replace files that dancenet did not make"
     )
-    return parser
 
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Generates what the command line asks for."""
-    from dancenet.generation import write as pipeline
+    from dancenet.codecs.base import MOTION_FORMATS
+    from dancenet.generation.load import load_dancer
     from dancenet.generation.settings import Recipe
+    from dancenet.generation.write import write_dance
 
     recipe = Recipe.read(arguments.replay) if arguments.replay else None
     settings = choose_settings(arguments, recipe)
     out, kind = choose_output(arguments)
-    dancer = pipeline.load_dancer(arguments.model or (recipe.model if recipe else DEFAULT_MODEL))
+    dancer = load_dancer(arguments.model or (recipe.model if recipe else DEFAULT_MODEL))
     if recipe is not None:
         try:
             recipe.check(dancer)
@@ -189,7 +207,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             if arguments.model is None:
                 raise
             terminal.warn(f"{error} It is made all the same, because --model names it.")
-    written = pipeline.write_dance(
+    written = write_dance(
         dancer,
         out,
         settings,
@@ -201,12 +219,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     for video in written:
         terminal.say(
             f"{video.path}: {video.seconds:.1f} s, {video.num_frames} frames, "
-            f"by {dancer.name}, seed {settings.seed}"
+            f"by {dancer.name}, seed {video.settings.seed}"
         )
     if not written or not written[-1].complete or len(written) < (1 if recipe else settings.count):
         last = f"{written[-1].path} ends where you stopped it." if written else ""
         raise KeyboardInterrupt(last)
-    if written[0].path.suffix in (".bvh", ".npz", ".html"):
+    if written[0].path.suffix.lower().lstrip(".") in MOTION_FORMATS:
         return None
     again = ["--replay", str(written[0].path)]
     if arguments.model:
@@ -221,7 +239,7 @@ def choose_settings(arguments: argparse.Namespace, recipe: Recipe | None) -> Dan
     Raises:
         UserError: a flag contradicts --replay.
     """
-    from dancenet.generation.settings import DanceSettings, draw_seed
+    from dancenet.generation.settings import DanceSettings
     from dancenet.sequence import legacy
 
     given = {
@@ -230,7 +248,6 @@ def choose_settings(arguments: argparse.Namespace, recipe: Recipe | None) -> Dan
         if getattr(arguments, name) is not None
     }
     if recipe is None:
-        given.setdefault("seed", draw_seed())
         if given.get("legacy"):
             given = {"temperature": legacy.TEMPERATURE, "refine": 0, **given}
         return DanceSettings(**given)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import socket
+from pathlib import Path
 
 import pytest
 
@@ -21,6 +23,32 @@ os.environ.update(
 
 # Fixtures that several rooms use.
 pytest_plugins = ["workplaces"]
+
+
+# Where networks are trained or converted; `make quick` leaves them out.
+SLOW = (
+    "evaluation",
+    "generation/test_joints.py",
+    "legacy/test_download.py",
+    "legacy/test_import_model.py",
+    "nets",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that take most of the time."""
+    here = Path(__file__).parent
+    slow = tuple(here / name for name in SLOW)
+    for item in items:
+        if any(item.path == path or path in item.path.parents for path in slow):
+            item.add_marker(pytest.mark.slow)
+
+
+def pytest_collection_finish() -> None:
+    """Leaves what is imported by now out of garbage collection, which TensorFlow asks for often."""
+    gc.collect()
+    gc.freeze()
+
 
 _connect = socket.socket.connect
 

@@ -42,8 +42,12 @@ MAY_IMPORT = {
     room: {*line[: line.index(room) + 1]} for line in (KERAS_LINE, LIGHT_LINE) for room in line
 }
 MAY_IMPORT["evaluation"] |= {"generation"}
-# A clip shows itself in a notebook, so it imports its player when it is asked to.
-EXCEPTIONS = {("data/motion/clip.py", "output")}
+# A clip shows itself in a notebook, so it imports its player when it is asked to, and the package
+# offers its names, which it imports when they are used.
+EXCEPTIONS = {
+    ("data/motion/clip.py", "output"),
+    *(("__init__.py", room) for room in ("support", "model", "generation")),
+}
 MOST_FILES = 12  # in one folder
 KERAS = {"keras", "tensorflow", "keras_mdn_layer", "tensorboard"}
 NUMPY_ONLY = {"numpy", "dancenet", *sys.stdlib_module_names}

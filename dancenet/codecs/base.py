@@ -3,34 +3,207 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import cv2
 import numpy as np
 
+from dancenet.data.motion.resample import resample_stream
 from dancenet.support import files
-from dancenet.support.errors import UserError
+from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.wording import option
+
+# Formats, besides those of videos, that a codec may write.
+MOTION_FORMATS = ("bvh", "npz", "html")
 
 # A column that moves less than this share of the column that moves most counts as still.
 _STILL = 1e-6
+# Vectors that a thread decodes at once: more are no faster, and the encoder of 2018 needs 26 MB a
+# picture.
+_BATCH = 4
+
+
+class View(NamedTuple):
+    """How a dance is turned into pictures."""
+
+    refine: int = 0  # times each picture is encoded and decoded again
+    yaw: float = 0.0  # degrees that the camera is turned about the vertical
+
+
+class Part(NamedTuple):
+    """Some successive frames of a dance, which a thread can draw on its own."""
+
+    draw: Callable[[], np.ndarray]  # returns (B, H, W) float32 background probability
+    vectors: np.ndarray | None = None  # (B, D) in model units, where each frame has one
 
 
 class Codec(Protocol):
-    """Material (frames, joints) to a trajectory in model units, and back to pictures."""
+    """Converts frames or joints to a trajectory in model units, and a trajectory to files.
 
-    dim: int  # D
-    fps: float  # frames per second
+    `perform` turns a new trajectory into a dance, an object that only the codec looks into;
+    `parts` draws it and `write` stores it.
+    """
+
+    @property
+    def dim(self) -> int:
+        """D, the dimensions of a vector."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the training clips."""
+        ...
+
+    @property
+    def scaler(self) -> Scaler:
+        """The map between latents and model units."""
+        ...
+
+    @property
+    def kind(self) -> str:
+        """The way it dances, for messages: "in silhouettes", "with joints"."""
+        ...
+
+    @property
+    def formats(self) -> tuple[str, ...]:
+        """The formats that `write` knows, of `MOTION_FORMATS`."""
+        ...
+
+    @property
+    def streams(self) -> bool:
+        """Whether pictures can be drawn before the trajectory is complete."""
+        ...
+
+    @property
+    def encoder_sha256(self) -> str:
+        """The hash of the encoder its latents come from; "" if it has no latents."""
+        ...
 
     def encode(self, material: Any) -> np.ndarray:
-        """Returns (T, D) float32 in model units."""
+        """Takes the frames or joints of one clip; returns (T, D) float32 in model units."""
         ...
 
     def decode(self, vectors: np.ndarray) -> np.ndarray:
-        """Takes (T, D); returns (T, H, W) float32 background probability, 0 dancer and 1 background."""
+        """Takes (T, D) in model units; returns the frames or joints (T, …) float32."""
         ...
+
+    def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
+        """Returns the seed clip (S, D) that begins at a row of a file.
+
+        Args:
+            path: a file of latents.
+            row: 0-based.
+            length: S.
+            name: the model's, for messages.
+
+        Raises:
+            UserError: there is no such seed clip.
+        """
+        ...
+
+    def perform(
+        self, vectors: Iterable[np.ndarray], fps: float, num_frames: int, title: str
+    ) -> Any:
+        """Turns a new trajectory into a dance at another rate, at the same tempo.
+
+        Args:
+            vectors: (D,) in model units, `frames_needed` of them at the codec's rate.
+            fps: frames per second of the dance.
+            num_frames: of the dance, at most.
+            title: names the dance in files.
+        """
+        ...
+
+    def check_view(self, view: View, name: str) -> None:
+        """Raises UserError unless the dances of a model `name` can be seen so."""
+        ...
+
+    def parts(self, dance: Any, view: View) -> Iterator[Part]:
+        """Cuts what `perform` returned into parts to draw, in order."""
+        ...
+
+    def write(self, path: Path, dance: Any, format: str, overwrite: bool = False) -> int:
+        """Writes what `perform` returned to a file, atomically.
+
+        Args:
+            path: the file.
+            dance: from `perform`.
+            format: one of `formats`.
+            overwrite: replace the file if it exists.
+
+        Returns:
+            The number of frames written.
+        """
+        ...
+
+
+class FrameCodec:
+    """The parts of a codec in which every vector is one picture; see `Codec`.
+
+    A subclass decodes; `decode` takes `refine` and gives background probability.
+    """
+
+    kind = "in pictures"
+    formats: tuple[str, ...] = ()
+    streams = True
+    encoder_sha256 = ""
+
+    def __init__(self, scaler: Scaler, fps: float) -> None:
+        self.scaler = scaler
+        self.fps = fps
+
+    @property
+    def dim(self) -> int:
+        return self.scaler.dim
+
+    def encode(self, frames: np.ndarray) -> np.ndarray:
+        """Takes (T, H, W) uint8 frames of one clip; returns (T, D) float32."""
+        raise NotImplementedError(f"{type(self).__name__} does not encode.")
+
+    def decode(self, vectors: np.ndarray, refine: int = 0) -> np.ndarray:
+        """Takes (T, D) in model units; returns (T, H, W) float32 background probability."""
+        raise NotImplementedError(f"{type(self).__name__} does not decode.")
+
+    def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
+        """Refuses: there are no latents. See `Codec.read_start`."""
+        raise UserError(
+            f"{name} dances {self.kind} and has no latents to start from; received {path}."
+        )
+
+    def perform(
+        self, vectors: Iterable[np.ndarray], fps: float, num_frames: int, title: str
+    ) -> Iterator[np.ndarray]:
+        """Returns the vectors (D,) at another rate, as they come."""
+        return resample_stream(vectors, self.fps / fps, num_frames)
+
+    def check_view(self, view: View, name: str) -> None:
+        """Raises UserError if a picture is to be seen from the side."""
+        if view.yaw:
+            raise UserError(
+                f"{name} dances {self.kind}, which have one side; leave out "
+                f"{option('yaw', view.yaw)}, or name a model of joints."
+            )
+
+    def parts(self, dance: Iterable[np.ndarray], view: View) -> Iterator[Part]:
+        """Yields vectors in batches, to be decoded by threads."""
+        for batch in batches(dance, _BATCH):
+            yield Part(partial(self.decode, batch, view.refine), batch)
+
+    def write(self, path: Path, dance: Any, format: str, overwrite: bool = False) -> int:
+        """Refuses: pictures are written as videos. See `Codec.write`."""
+        raise ValueError(f"Pictures are not written as {format}.")
+
+
+def batches(items: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
+    """Stacks arrays of one shape, `size` at a time; the last batch may be smaller."""
+    source = iter(items)
+    while batch := list(islice(source, size)):
+        yield np.stack(batch)
 
 
 @dataclass(frozen=True)
@@ -89,25 +262,35 @@ class Scaler:
         """Keeps the directions in which the latents move, each scaled to unit variance.
 
         Directions are principal components, the fewest that hold `variance` of the total;
-        what is left out decodes to its mean.
+        the rest decodes to its mean.
 
         Args:
             latents: (T, L) of training clips only, T >= 2.
             variance: share of the total variance to keep, in (0, 1].
             max_dim: the most directions to keep.
+
+        Raises:
+            MissingExtra: scikit-learn is not installed.
         """
-        mean = latents.mean(axis=0, dtype=np.float64)
-        covariance = np.cov(latents - mean, rowvar=False, dtype=np.float64)
-        values, vectors = np.linalg.eigh(np.atleast_2d(covariance))
-        values, vectors = values[::-1].clip(min=0.0), vectors[:, ::-1]
-        share = np.cumsum(values) / max(values.sum(), np.finfo(np.float64).tiny)
+        try:
+            from sklearn.decomposition import PCA
+        except ImportError as error:
+            raise MissingExtra("Fitting principal components", "train", "scikit-learn") from error
+        latents = latents.astype(np.float64)
+        mean = latents.mean(axis=0)
+        spread = np.sqrt(((latents - mean) ** 2).mean())
+        if not spread > 0:  # scikit-learn divides by the total variance
+            return cls.fit_columns(latents)
+        fitted = PCA().fit(latents)
+        values = fitted.explained_variance_
+        share = np.cumsum(values) / values.sum()
         dim = min(int(np.searchsorted(share, variance - 1e-12)) + 1, max_dim, len(values))
-        basis = vectors[:, :dim].T
+        basis = fitted.components_[:dim]
         # The sign of an eigenvector is arbitrary; fixing it makes two fits comparable.
         largest = np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1)
         basis = basis * np.sign(largest)
-        spread = np.sqrt(values[:dim])
-        scale = np.where(spread > _STILL * max(spread.max(), _STILL), spread, 1.0)
+        deviation = np.sqrt(values[:dim])
+        scale = np.where(deviation > _STILL * max(deviation.max(), _STILL), deviation, 1.0)
         return cls(mean.astype(np.float32), basis.astype(np.float32), scale.astype(np.float32))
 
     @property
@@ -135,7 +318,7 @@ class Scaler:
         """Reads what `save` wrote.
 
         Raises:
-            UserError: the file is missing, damaged, or no scaler.
+            UserError: the file is missing, damaged, or not a scaler.
         """
         arrays = files.read_npz(path, "scaler")
         require_arrays(arrays, ("mean", "basis", "scale"), path, "scaler")
@@ -148,8 +331,8 @@ class Scaler:
 def smooth(vectors: np.ndarray, clips: Sequence[range], deviation: float) -> np.ndarray:
     """Low-passes each clip over time with a Gaussian; a clip's ends are mirrored.
 
-    An encoder sees each frame alone, so its latents tremble where the dance does not. What
-    trembles cannot be predicted, and a network that tries learns to tremble.
+    An encoder sees each frame alone, so its latents jitter where the dance does not. Jitter
+    cannot be predicted, and a network that is trained on it learns to jitter.
 
     Args:
         vectors: (T, L) float32.
@@ -163,7 +346,7 @@ def smooth(vectors: np.ndarray, clips: Sequence[range], deviation: float) -> np.
     if deviation > 0:
         size = 2 * math.ceil(3 * deviation) + 1
         for clip in clips:
-            # Time runs down the rows of the "picture"; a kernel one column wide leaves the rest.
+            # Rows are times: a kernel one column wide smooths over time only.
             smoothed[clip.start : clip.stop] = cv2.GaussianBlur(
                 smoothed[clip.start : clip.stop],
                 (1, size),
@@ -181,6 +364,6 @@ def require_arrays(
     missing = [name for name in names if name not in arrays]
     if missing:
         raise UserError(
-            f"{path} is no {what}: it lacks {', '.join(missing)} and holds "
+            f"{path} is not a {what}: it lacks {', '.join(missing)} and holds "
             f"{', '.join(arrays) or 'nothing'}."
         )

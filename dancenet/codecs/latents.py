@@ -1,4 +1,4 @@
-"""The file between the two networks: every frame's latent, and where the clips begin."""
+"""The file between the two networks: the latents of every frame, and the clips."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from dancenet.codecs.base import require_arrays
 from dancenet.data.frames.folder import Clip, split_clips
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.wording import command
 
 _FORMAT = 1
 _NAMES = (
@@ -28,15 +29,15 @@ _NAMES = (
 
 @dataclass(frozen=True)
 class Latents:
-    """The encoder's two outputs for every frame of a folder."""
+    """The encoder's two outputs for every frame of a folder, clip after clip."""
 
     z_mean: np.ndarray  # (T, L) float32
     z_log_var: np.ndarray  # (T, L) float32
     fps: float  # frames per second
     clips: tuple[range, ...]  # 0-based rows of each clip, in order, none left out
     splits: tuple[str | None, ...]  # "train", "val" or None for each clip
-    sources: tuple[str, ...]  # where each clip came from
-    encoder_sha256: str  # of the encoder graph that made them
+    sources: tuple[str, ...]  # the file each clip came from
+    encoder_sha256: str  # hash of the encoder graph that made them
 
     def __post_init__(self) -> None:
         if self.z_mean.ndim != 2 or self.z_mean.shape != self.z_log_var.shape:
@@ -71,21 +72,21 @@ class Latents:
         fps: float,
         encoder_sha256: str,
     ) -> Latents:
-        """Puts the latents of a frame folder together with its clips."""
+        """Returns the latents of a frame folder with its clips."""
         return cls(
-            z_mean,
-            z_log_var,
-            fps,
-            tuple(clip.rows for clip in clips),
-            tuple(clip.split for clip in clips),
-            tuple(clip.source for clip in clips),
-            encoder_sha256,
+            z_mean=z_mean,
+            z_log_var=z_log_var,
+            fps=fps,
+            clips=tuple(clip.rows for clip in clips),
+            splits=tuple(clip.split for clip in clips),
+            sources=tuple(clip.source for clip in clips),
+            encoder_sha256=encoder_sha256,
         )
 
     def split(self, fraction: float = 0.1) -> tuple[list[range], list[range]]:
         """Returns training and validation rows, as `data.frames.folder.split_clips` does."""
         clips = [
-            Clip(source, self.fps, rows.start + 1, rows.stop, "", split)
+            Clip(source, self.fps, first=rows.start + 1, last=rows.stop, method="", split=split)
             for rows, split, source in zip(self.clips, self.splits, self.sources)
         ]
         return split_clips(clips, fraction)
@@ -118,20 +119,20 @@ class Latents:
             if int(arrays["format"]) != _FORMAT:
                 raise ValueError(f"format {arrays['format']}; this version reads {_FORMAT}")
             return cls(
-                arrays["z_mean"],
-                arrays["z_log_var"],
-                float(arrays["fps"]),
-                tuple(range(int(start), int(stop)) for start, stop in arrays["clips"]),
-                tuple(str(split) or None for split in arrays["splits"]),
-                tuple(str(source) for source in arrays["sources"]),
-                str(arrays["encoder_sha256"]),
+                z_mean=arrays["z_mean"],
+                z_log_var=arrays["z_log_var"],
+                fps=float(arrays["fps"]),
+                clips=tuple(range(int(start), int(stop)) for start, stop in arrays["clips"]),
+                splits=tuple(str(split) or None for split in arrays["splits"]),
+                sources=tuple(str(source) for source in arrays["sources"]),
+                encoder_sha256=str(arrays["encoder_sha256"]),
             )
         except (TypeError, ValueError) as error:
             raise UserError(f"{path} cannot be used: {error}.") from error
 
     @staticmethod
     def is_latents(path: Path) -> bool:
-        """Tells whether a file was written by `save`."""
+        """Returns whether `save` wrote a file."""
         try:
             return set(_NAMES) <= set(files.read_npz(path, "file of latents"))
         except UserError:
@@ -146,6 +147,6 @@ class Latents:
         if self.encoder_sha256 != sha256:
             raise UserError(
                 f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than "
-                f"that of the model {model} ({sha256[:12]}…); encode the frames again with "
-                f"`python scripts/encode_frames.py --model {model}`."
+                f"the model {model} has ({sha256[:12]}…); encode the frames again with "
+                f"{command('encode-frames', f'--model {model}')}."
             )

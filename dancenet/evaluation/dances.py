@@ -12,8 +12,8 @@ from dancenet.evaluation.options import Options
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Scene
 from dancenet.evaluation.silhouettes import Recipe2018
-from dancenet.generation import settings as dance
-from dancenet.generation.settings import Dancer
+from dancenet.generation import trajectory as dance
+from dancenet.generation.load import Dancer
 from dancenet.metrics import reference
 from dancenet.metrics.definitions import AR1, COPY, FREEZE, MODEL, RECIPE_2018
 from dancenet.metrics.figure import PictureScores

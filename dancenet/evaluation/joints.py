@@ -15,8 +15,9 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.frames.folder import BACKGROUND
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.data.motion.draw_body import Body, measure
-from dancenet.generation import settings as dance
-from dancenet.generation.settings import Dancer, DanceSettings
+from dancenet.generation import trajectory as dance
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings
 from dancenet.metrics import distance, skeleton
 from dancenet.metrics.definitions import JOINT_MEASURES
 from dancenet.metrics.measures import Values, evenly

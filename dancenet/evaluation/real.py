@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dancenet.evaluation.scenes import Scene
-from dancenet.generation.settings import Dancer
+from dancenet.generation.load import Dancer
 from dancenet.metrics import reference
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.reference import DatasetStatistics, MotionSample, ReferenceStatistics

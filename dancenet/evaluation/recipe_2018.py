@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.codecs.latents import Latents
-from dancenet.generation import write as pipeline
-from dancenet.generation.write import Dancer
+from dancenet.generation.load import Dancer, load_dancer
 from dancenet.model import folder as model_folder
 from dancenet.model.folder import ModelFolder
+from dancenet.model.releases import find_model
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
@@ -109,13 +109,13 @@ def load_recipe(name: str | Path, dancer: Dancer) -> Dancer:
     Raises:
         UserError: its VAE is not the one of `dancer`, or it sees more than one vector.
     """
-    recipe = pipeline.load_dancer(name)
-    if recipe.encoder_sha256 != dancer.encoder_sha256:
+    recipe = load_dancer(name)
+    if recipe.codec.encoder_sha256 != dancer.codec.encoder_sha256:
         raise UserError(
             f"{recipe.name} has another encoder than {dancer.name}; the network of 2018 must be "
             "trained on the same latents."
         )
-    config = ModelFolder(pipeline.find_model(name)).read_config().dancer
+    config = ModelFolder(find_model(name)).read_config().dancer
     if config is not None and config.look_back != 1:
         raise UserError(
             f"{recipe.name} was trained to look back {config.look_back} vectors, but the network "

@@ -10,7 +10,7 @@ from dancenet.evaluation.joints import StyleFigures
 from dancenet.evaluation.options import Options
 from dancenet.evaluation.real import BLOCK_SECONDS, GAP_SECONDS, MAX_REAL_FRAMES, RealDances
 from dancenet.evaluation.silhouettes import Recipe2018
-from dancenet.generation.settings import Dancer
+from dancenet.generation.load import Dancer
 from dancenet.metrics.reference import WINDOW_SECONDS, Value
 from dancenet.model.config import ModelConfig
 

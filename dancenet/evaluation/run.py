@@ -23,8 +23,8 @@ from dancenet.evaluation.real import Halves, RealDances
 from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
 from dancenet.evaluation.record import Record
 from dancenet.evaluation.scenes import open_scene
-from dancenet.generation import write as pipeline
-from dancenet.generation.settings import Dancer, read_style
+from dancenet.generation.load import Dancer, load_dancer
+from dancenet.generation.trajectory import read_style
 from dancenet.metrics import likelihood, measures
 from dancenet.metrics import report as reports
 from dancenet.metrics.definitions import AR1, GAUSSIAN, MODEL, REAL
@@ -33,6 +33,7 @@ from dancenet.metrics.measures import Values
 from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.reference import MotionSample, ReferenceStatistics, Value
 from dancenet.model.folder import ModelFolder
+from dancenet.model.releases import find_model
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 
@@ -62,8 +63,8 @@ def evaluate(
     began = time.perf_counter()
     out = Path(out)
     check_output(out)
-    dancer = pipeline.load_dancer(model)
-    folder = ModelFolder(pipeline.find_model(model))
+    dancer = load_dancer(model)
+    folder = ModelFolder(find_model(model))
     if options.style is not None:
         read_style(dancer, options.style)  # raises UserError for an unknown style
     data = RealDances.prepare(dancer, open_scene(dancer, folder, dataset, options))

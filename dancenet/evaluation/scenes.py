@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.mocap.recordings import Recordings
@@ -16,7 +17,8 @@ from dancenet.evaluation.options import Options
 from dancenet.evaluation.recipe_2018 import load_recipe
 from dancenet.evaluation.silhouettes import Recipe2018, SilhouetteScene
 from dancenet.generation.encode import encode_frames
-from dancenet.generation.settings import Dancer, DanceSettings
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings
 from dancenet.metrics.definitions import Measure
 from dancenet.metrics.measures import Values
 from dancenet.model.folder import ModelFolder
@@ -143,7 +145,7 @@ def open_scene(
     return SilhouetteScene(
         frames=frames,
         latents=encode_frames(source, frames),
-        codec=dancer.silhouettes,
+        codec=SilhouetteCodec.of(dancer.codec, dancer.name),
         model=source,
         refine=options.refine,
         recipe=recipe,

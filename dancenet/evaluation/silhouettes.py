@@ -15,7 +15,8 @@ from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data.frames.folder import BACKGROUND, DANCER, FrameFolder
 from dancenet.evaluation.recipe_2018 import RangeUnits, load_recipe, trained_recipe
-from dancenet.generation.settings import Dancer, DanceSettings
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings
 from dancenet.metrics import reconstruction
 from dancenet.metrics.definitions import COPY, MEASURES, MODEL
 from dancenet.metrics.measures import Values, evenly
@@ -142,7 +143,9 @@ class SilhouetteScene:
         return Recipe2018(
             model=recipe,
             units=RangeUnits.fit(recipe, self.latents, train),
-            scene=dataclasses.replace(self, codec=recipe.silhouettes, refine=0),
+            scene=dataclasses.replace(
+                self, codec=SilhouetteCodec.of(recipe.codec, recipe.name), refine=0
+            ),
         )
 
     def facts(self) -> dict[str, Any]:

@@ -1,1 +1,1 @@
-"""From a loaded model to a written dance."""
+"""Loads a model, makes new dances with it, and writes them."""

@@ -1,10 +1,9 @@
-"""Frames to latents, and latents back to a video: what the picture network keeps of a dance."""
+"""Encodes frames into latents, and decodes latents into a video."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
-from itertools import takewhile
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +11,8 @@ import numpy as np
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import to_network
 from dancenet.data.frames.folder import BACKGROUND, DANCER, FrameFolder
+from dancenet.generation.trajectory import until
+from dancenet.generation.write import write_pictures
 from dancenet.metrics import reconstruction
 from dancenet.model import folder as model_folder
 from dancenet.model.folder import ModelFolder
@@ -23,6 +24,7 @@ from dancenet.support.errors import UserError
 from dancenet.support.threads import ordered_map
 
 _BATCH = 8  # pictures that a thread reads, encodes or decodes at once
+_EXPORT = "python scripts/export.py"  # makes the graphs
 
 
 def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
@@ -38,7 +40,7 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
     """
     fps = frames.fps
     folder.require_silhouettes()
-    path = folder.require(model_folder.ENCODER_GRAPH, "python scripts/export.py")
+    path = folder.require(model_folder.ENCODER_GRAPH, _EXPORT)
     folder.check((model_folder.ENCODER_GRAPH,))
     encoder = OnnxEncoder(path, threads=1)
 
@@ -62,8 +64,8 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
             np.concatenate(z_mean),
             np.concatenate(z_log_var),
             frames.clips,
-            fps,
-            files.sha256_of(path),
+            fps=fps,
+            encoder_sha256=files.sha256_of(path),
         )
     except ValueError as error:
         raise UserError(f"The encoder of {folder.path} cannot be used: {error}.") from error
@@ -71,12 +73,13 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """What came of decoding a file of latents."""
+    """The result of decoding a file of latents."""
 
     num_frames: int
-    iou: np.ndarray | None  # (T,) of the dancer in the source frame and in the decoded one
+    iou: np.ndarray | None  # (T,) overlap of the dancer in the source frame and the decoded one
 
 
+# One parameter more than usual: each is a flag of `decode_latents.py`.
 def write_reconstruction(
     folder: ModelFolder,
     latents: Latents,
@@ -92,81 +95,70 @@ def write_reconstruction(
 
     Args:
         folder: the model whose encoder made the latents.
-        latents: what to decode; `z_mean` is.
+        latents: `z_mean` is decoded.
         path: the video.
         frames: the source frames.
         scale: picture pixels per frame pixel.
         rows: the rows to decode, contiguous; all by default.
-        format: mp4, gif, webm or frames; by default what the suffix of `path` says.
+        format: mp4, gif, webm or frames; by default taken from the suffix of `path`.
         overwrite: replace a file that dancenet did not make.
 
     Raises:
-        UserError: the latents are another encoder's, the frames are not theirs, or the
-            output cannot be written.
+        UserError: the latents are of another encoder or of other frames, or `path` is taken.
     """
     picture.check_scale(scale)
-    format = choose_format(path, format)
-    check_output(path, format, overwrite)
-    name = str(folder.path)
-    folder.require_silhouettes()
-    latents.require_encoder(
-        files.sha256_of(folder.require(model_folder.ENCODER_GRAPH, "python scripts/export.py")),
-        name,
+    check_output(path, choose_format(path, format), overwrite)
+    rows = range(len(latents.z_mean)) if rows is None else rows
+    decoder = _open_decoder(folder, latents, frames, rows)
+    overlaps: dict[int, np.ndarray] = {}  # by the first row of a batch
+
+    def draw(first: int) -> list[np.ndarray]:
+        last = min(first + _BATCH, rows.stop)
+        decoded = decoder(latents.z_mean[first:last])
+        pictures = [picture.draw(frame, scale) for frame in decoded]
+        if frames is None:
+            return pictures
+        sources = frames.read(first + 1, last)
+        overlaps[first] = reconstruction.iou(sources == DANCER, decoded < 0.5)
+        left = [picture.draw(source / np.float32(BACKGROUND), scale) for source in sources]
+        return [np.hstack(pair) for pair in zip(left, pictures)]
+
+    open_video = partial(
+        VideoWriter,
+        path,
+        fps=latents.fps,
+        format=choose_format(path, format),
+        settings={"kind": "reconstruction", "model": folder.read_config().name},
+        overwrite=overwrite,
     )
+    with (
+        terminal.finish_on_interrupt() as stopped,
+        terminal.progress(total=len(rows), description="Decoding") as bar,
+        picture.one_thread(),
+        ordered_map(draw, until(stopped, rows[::_BATCH]), count_threads()) as drawn,
+    ):
+        num_frames = write_pictures(drawn, lambda size: open_video(size=size), bar.update)
+    iou = [overlaps[first] for first in sorted(overlaps)]
+    return Reconstruction(num_frames, np.concatenate(iou) if iou else None)
+
+
+def _open_decoder(
+    folder: ModelFolder, latents: Latents, frames: FrameFolder | None, rows: range
+) -> OnnxDecoder:
+    """Opens a model's decoder, if it fits latents, frames and rows."""
+    folder.require_silhouettes()
+    encoder = folder.require(model_folder.ENCODER_GRAPH, _EXPORT)
+    latents.require_encoder(files.sha256_of(encoder), str(folder.path))
     if frames is not None and frames.num_frames != len(latents.z_mean):
         raise UserError(
             f"{frames.path} has {frames.num_frames} frames and there are {len(latents.z_mean)} "
             "latents: they were not made from these frames."
         )
-    graph = folder.require(model_folder.DECODER_GRAPH, "python scripts/export.py")
+    graph = folder.require(model_folder.DECODER_GRAPH, _EXPORT)
     folder.check((model_folder.DECODER_GRAPH,))
-    decoder = OnnxDecoder(graph, threads=1)
-    rows = range(len(latents.z_mean)) if rows is None else rows
     if not rows:
         raise UserError(
             f"There are {len(latents.z_mean)} latents, and none in the part chosen; choose a "
-            f"--first from 0 to {len(latents.z_mean) - 1}."
+            f"first row from 0 to {len(latents.z_mean) - 1}."
         )
-    iou: list[np.ndarray] = []
-    settings = {"kind": "reconstruction", "model": folder.read_config().name}
-    with ExitStack() as stack:
-        writer: VideoWriter | None = None
-        stopped = stack.enter_context(terminal.finish_on_interrupt())
-        bar = stack.enter_context(terminal.progress(total=len(rows), description="Decoding"))
-
-        def draw(first: int) -> tuple[list[np.ndarray], np.ndarray | None]:
-            last = min(first + _BATCH, rows.stop)
-            decoded = decoder(latents.z_mean[first:last])
-            pictures = [picture.draw(frame, scale) for frame in decoded]
-            if frames is None:
-                return pictures, None
-            sources = frames.read(first + 1, last)
-            pictures = [
-                np.hstack([picture.draw(source / np.float32(BACKGROUND), scale), drawn])
-                for source, drawn in zip(sources, pictures)
-            ]
-            return pictures, reconstruction.iou(sources == DANCER, decoded < 0.5)
-
-        firsts = takewhile(lambda _: not stopped.is_set(), range(rows.start, rows.stop, _BATCH))
-        stack.enter_context(picture.one_thread())
-        for pictures, overlap in stack.enter_context(ordered_map(draw, firsts, count_threads())):
-            if overlap is not None:
-                iou.append(overlap)
-            if writer is None:
-                height, width = pictures[0].shape
-                writer = stack.enter_context(
-                    VideoWriter(
-                        path,
-                        fps=latents.fps,
-                        size=(width, height),
-                        format=format,
-                        settings=settings,
-                        overwrite=overwrite,
-                    )
-                )
-            for drawn in pictures:
-                writer.write(drawn)
-            bar.update(len(pictures))
-        if writer is None:
-            raise KeyboardInterrupt("Nothing was written: there was not one frame yet.")
-    return Reconstruction(writer.num_frames, np.concatenate(iou) if iou else None)
+    return OnnxDecoder(graph, threads=1)

@@ -1,4 +1,4 @@
-"""The whole path in two calls: load a dancer, write a dance.
+"""Writes new dances to videos and to files of motion.
 
     dancer = load_dancer("silhouette_v1")
     write_dance(dancer, "dance.mp4", DanceSettings(seconds=16, seed=7))
@@ -8,138 +8,76 @@ Neither Keras nor TensorFlow is needed.
 
 from __future__ import annotations
 
-import dataclasses
-import tempfile
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import chain, groupby
+from itertools import chain
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from dancenet.codecs.base import Scaler
+from dancenet.codecs.base import MOTION_FORMATS, Part
 from dancenet.codecs.latents import Latents
-from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.generation.settings import (
-    MOTION_FORMATS,
-    Dancer,
-    DanceSettings,
-    Recipe,
-    draw_seed,
-    read_start,
-    start_sha256,
-    trajectories,
-)
-from dancenet.model import folder as model_folder
-from dancenet.model.config import SKELETON
-from dancenet.model.folder import ModelFolder
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings, Recipe, start_sha256
+from dancenet.generation.trajectory import each_trajectory, until
 from dancenet.output import picture
 from dancenet.output.video_writer import VideoWriter, check_output, choose_format
-from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.threads import ordered_map
+from dancenet.support.wording import option
 
-# What only dances of joints need is imported where it is needed: it would cost every dance its
-# start.
 if TYPE_CHECKING:
-    from dancenet.codecs.skeleton import SkeletonCodec
+    from dancenet.data.motion.clip import SkeletonClip
 
-# Vectors that a thread decodes at once: more are no faster, and the encoder of 2018 needs 26 MB a
-# picture.
-_BATCH = 4
-# What the latents of a dance, which are points, say of their spread: the least a VAE says.
+# Generated latents have no variance; stored is the least log-variance that an encoder gives.
 _POINT_LOG_VAR = -10.0
 
 
 @dataclass(frozen=True)
 class Written:
-    """One finished video."""
+    """One finished video or file of motion."""
 
     path: Path
     num_frames: int
     seconds: float
-    complete: bool  # False if it was stopped before its time
+    complete: bool  # False if it was stopped before its end
+    settings: DanceSettings  # with the seed that was drawn
 
 
-def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
-    """Loads a model for generation.
+class _Output(NamedTuple):
+    """The files of one dance."""
 
-    Args:
-        name_or_path: a released model's name, or a model folder.
-        threads: how many decode and draw pictures, each its own; by default one for each core.
-
-    Raises:
-        UserError: there is no such model, or a file of it is missing, cut or altered.
-    """
-    folder = ModelFolder(find_model(name_or_path))
-    config = folder.read_config()
-    if config.dancer is None:
-        raise UserError(
-            f"The model {config.name} has a VAE and no dancer yet; train one with "
-            f"`python scripts/train_dancer.py --name {config.name}`."
-        )
-    made_by = {
-        model_folder.STEP_GRAPH: "python scripts/export.py",
-        model_folder.SEEDS: "python scripts/train_dancer.py",
-    }
-    if config.space == SKELETON:
-        made_by[model_folder.CODEC] = "python scripts/train_dancer.py"
-    else:
-        made_by |= {
-            model_folder.ENCODER_GRAPH: "python scripts/export.py",
-            model_folder.DECODER_GRAPH: "python scripts/export.py",
-            model_folder.SCALER: "python scripts/train_dancer.py",
-        }
-    paths = {name: folder.require(name, command) for name, command in made_by.items()}
-    folder.check((model_folder.CONFIG, *made_by))
-    codec: SilhouetteCodec | SkeletonCodec
-    encoder_sha256 = ""
-    if config.space == SKELETON:
-        from dancenet.codecs import skeleton
-
-        codec = skeleton.SkeletonCodec.load(paths[model_folder.CODEC])
-    else:
-        codec = SilhouetteCodec(
-            # Threads that share one picture wait for each other at every layer.
-            OnnxEncoder(paths[model_folder.ENCODER_GRAPH], threads=1),
-            OnnxDecoder(paths[model_folder.DECODER_GRAPH], threads=1),
-            Scaler.load(paths[model_folder.SCALER]),
-            config.fps,
-            config.dancer.smoothing,
-        )
-        encoder_sha256 = files.sha256_of(paths[model_folder.ENCODER_GRAPH])
-    step_model = OnnxStepModel(paths[model_folder.STEP_GRAPH])
-    seeds, seed_styles = _read_seeds(paths[model_folder.SEEDS])
-    if not step_model.dim == codec.dim == seeds.shape[2]:
-        raise UserError(
-            f"The files of {folder.path} do not belong together: the dancer has "
-            f"{step_model.dim} dimensions, the scaler {codec.dim}, the seeds {seeds.shape[2]}."
-        )
-    return Dancer(
-        config.name,
-        folder.sha256,
-        encoder_sha256,
-        codec,
-        step_model,
-        seeds,
-        threads or count_threads(),
-        config.dancer.temperature,
-        config.dancer.temperature_variation,
-        config.dancer.neighbour_correction,
-        config.dancer.styles,
-        seed_styles,
-    )
+    dance: int  # its number, 0-based, among `settings.count`
+    path: Path
+    latents: Path | None
 
 
-def find_model(name_or_path: str | Path) -> Path:
-    """Returns a model's folder: a path as it is, a released name wherever it lies."""
-    from dancenet.model import releases as weights
+@dataclass(frozen=True)
+class _Order:
+    """Everything that the dances of one call have in common."""
 
-    return weights.find_model(name_or_path)
+    dancer: Dancer
+    settings: DanceSettings  # with a seed
+    format: str
+    overwrite: bool
+
+    @property
+    def fps(self) -> float:
+        return self.settings.fps or self.dancer.fps
+
+    @property
+    def num_frames(self) -> int:
+        return self.settings.num_frames(self.dancer.fps)
+
+    def title(self, index: int) -> str:
+        return f"dance {index + 1} of {self.dancer.name}"
+
+    def recipe(self, index: int) -> Recipe:
+        dancer, start = self.dancer, start_sha256(self.settings)
+        return Recipe(self.settings, dancer.name, dancer.sha256, index, start_sha256=start)
 
 
 def write_dance(
@@ -152,20 +90,21 @@ def write_dance(
     overwrite: bool = False,
     only: int | None = None,
 ) -> list[Written]:
-    """Makes new dances and writes each to a video, decoding as it goes.
+    """Makes new dances and writes each to a video or a file of motion.
 
-    Memory does not grow with length, except for `latents_path`. The first Ctrl-C finishes the
-    video in hand, which then is shorter, and leaves out those after it; a second one gives up.
+    Pictures are decoded while the dance is made, where the codec can. Memory then does not grow
+    with length, except for `latents_path`. The first Ctrl-C finishes the video in hand, which
+    then is shorter, and leaves out those after it; a second one gives up.
 
     Args:
         dancer: from `load_dancer`.
-        path: the video; with several dances '-1', '-2', … is put before the suffix.
+        path: the output; with several dances '-1', '-2', … is put before the suffix.
         settings: what to dance.
-        format: mp4, gif, webm or frames, and of joints bvh, npz or html; by default what the
-            suffix of `path` says.
+        format: mp4, gif, webm or frames, or for joints bvh, npz or html; by default taken from
+            the suffix of `path`.
         latents_path: also store the latents there, at the video's rate.
         overwrite: replace files that dancenet did not make.
-        only: write this one of the dances alone (0-based), to `path` itself; all `count` are
+        only: write only this one of the dances (0-based), to `path` itself; all `count` are
             still computed together, so that it is the same to the last bit.
 
     Returns:
@@ -174,214 +113,223 @@ def write_dance(
     Raises:
         UserError: an output cannot be written, or a setting does not fit the model.
     """
-    if settings.seed is None:
-        settings = dataclasses.replace(settings, seed=draw_seed())
-    is_motion = not isinstance(dancer.codec, SilhouetteCodec)
     format = choose_output(dancer, path, format, settings)
-    chosen = list(range(settings.count)) if only is None else [only]
-    if not 0 <= chosen[0] <= chosen[-1] < settings.count:
-        raise UserError(f"There are {settings.count} dances; dance {chosen[0] + 1} is not there.")
-    outputs = _outputs(path, len(chosen))
-    latents_outputs = _outputs(latents_path, len(chosen)) if latents_path is not None else []
-    for output in outputs:
-        if format in MOTION_FORMATS:
-            from dancenet.generation import joints as motions
+    order = _Order(dancer, settings.with_seed(), format, overwrite)
+    outputs = _choose_outputs(settings.count, only, Path(path), latents_path)
+    _check_outputs(order, outputs)
+    return _write_all(order, outputs)
 
-            motions.check_motion_output(output, overwrite)
-        else:
-            check_output(output, format, overwrite)
-    if is_motion and settings.start is not None:
-        read_start(dancer, settings.start)
-    if is_motion and latents_path is not None:
+
+def make_motions(
+    dancer: Dancer, settings: DanceSettings, stopped: threading.Event | None = None
+) -> list[SkeletonClip]:
+    """Makes new dances of joints.
+
+        clip = make_motions(load_dancer("skeleton_v1"), DanceSettings(style="salsa"))[0]
+
+    In a notebook a clip shows itself in a player.
+
+    Args:
+        dancer: a model of joints.
+        settings: what to dance; settings of pictures are ignored.
+        stopped: when it is set, a single dance ends there.
+
+    Returns:
+        `settings.count` clips at the video's rate, as `SkeletonCodec.finish` leaves them.
+
+    Raises:
+        UserError: the model has no joints, or a setting does not fit it.
+        KeyboardInterrupt: several dances were stopped.
+    """
+    codec = dancer.codec
+    if not codec.formats:
         raise UserError(
-            f"{dancer.name} dances with joints and has no latents to store; write the joints with "
-            "--format npz."
+            f"{dancer.name} dances {codec.kind}, which have no joints; name a model that was "
+            f"trained with {option('space', 'skeleton')}."
         )
-    for output in latents_outputs:
-        files.check_parent(output)
-        files.check_overwrite(output, overwrite, Latents.is_latents)
-    # At `num_frames` pictures a second the last one is shown for a whole period too.
-    fps = settings.fps or dancer.fps
-    num_frames = max(1, round(settings.seconds * fps))
-    start_hash = start_sha256(settings)
-    written: list[Written] = []
-    with ExitStack() as stack:
-        stopped = stack.enter_context(terminal.finish_on_interrupt())
-        if is_motion:
-            from dancenet.generation import joints as motions
+    order = _Order(dancer, settings.with_seed(), format="npz", overwrite=False)
+    stopped = stopped or threading.Event()
+    with each_trajectory(dancer, order.settings, order.num_frames, stopped) as read:
+        return [
+            codec.perform(read(index), order.fps, order.num_frames, order.title(index))
+            for index in range(settings.count)
+        ]
 
-            made = motions.write_motions(
-                dancer, outputs, chosen, format, settings, start_hash, overwrite, stopped
-            )
-            return [
-                Written(output, count, count / fps, complete=count == num_frames)
-                for output, count in made
-            ]
-        vectors = trajectories(dancer, settings, num_frames)
-        if settings.count > 1:
-            spool = stack.enter_context(_Spool(settings.count, dancer.step_model.dim))
-            with terminal.progress(
-                vectors, total=num_frames, description="Choosing steps", unit="step"
-            ) as steps:
-                spool.fill(steps, stopped)
-        bar = stack.enter_context(
-            terminal.progress(total=num_frames * len(chosen), description="Dancing")
-        )
 
-        def batches() -> Iterator[tuple[int, np.ndarray]]:
-            for number, index in enumerate(chosen):
-                one = spool.read(index) if settings.count > 1 else (row[0] for row in vectors)
-                for batch in _batches(one, _BATCH):
-                    if stopped.is_set():
-                        return
-                    yield number, batch
+def write_pictures(
+    drawn: Iterable[list[np.ndarray]],
+    open_video: Callable[[tuple[int, int]], VideoWriter],
+    advance: Callable[[int], Any],
+) -> int:
+    """Writes pictures to a video as they come.
 
-        def draw(item: tuple[int, np.ndarray]) -> _Drawn:
-            number, batch = item
-            frames = dancer.silhouettes.decode(batch, settings.refine)
-            pictures = [picture.draw(frame, settings.look.scale) for frame in frames]
-            return _Drawn(number, batch, pictures)
+    Args:
+        drawn: pictures (H, W) uint8, some at a time.
+        open_video: takes width and height, of the first picture.
+        advance: called with the number of pictures written.
 
-        stack.enter_context(picture.one_thread())
-        drawn = stack.enter_context(ordered_map(draw, batches(), dancer.threads))
-        for number, parts in groupby(drawn, lambda part: part.number):
-            if written and stopped.is_set():
-                break
-            keep: list[np.ndarray] | None = [] if latents_outputs else None
-            recipe = Recipe(settings, dancer.name, dancer.sha256, chosen[number], start_hash)
-            first = next(parts)
-            height, width = first.pictures[0].shape
-            with VideoWriter(
-                outputs[number],
-                fps=fps,
-                size=(width, height),
-                format=format,
-                colors=settings.look.palette,
-                settings=recipe.to_json(),
-                overwrite=overwrite,
-            ) as video:
-                for part in chain([first], parts):
-                    if keep is not None:
-                        keep.append(dancer.codec.scaler.to_latents(part.vectors))
-                    for one in part.pictures:
-                        video.write(one)
-                    bar.update(len(part.pictures))
-            count = video.num_frames
-            if keep is not None:
-                _save_latents(dancer, np.concatenate(keep), fps, recipe, latents_outputs[number])
-            written.append(
-                Written(outputs[number], count, count / fps, complete=count == num_frames)
-            )
-    if not written:
+    Returns:
+        The number of frames.
+
+    Raises:
+        KeyboardInterrupt: there is no picture, because the work was stopped.
+    """
+    source = iter(drawn)
+    first = next(source, None)
+    if first is None:
         raise KeyboardInterrupt("Nothing was written: there was not one frame yet.")
+    height, width = first[0].shape
+    with open_video((width, height)) as video:
+        for pictures in chain([first], source):
+            for one in pictures:
+                video.write(one)
+            advance(len(pictures))
+    return video.num_frames
+
+
+def _write_all(order: _Order, outputs: list[_Output]) -> list[Written]:
+    """Makes the dances, and writes one after the other."""
+    codec, fps, num_frames = order.dancer.codec, order.fps, order.num_frames
+    written: list[Written] = []
+    with (
+        terminal.finish_on_interrupt() as stopped,
+        each_trajectory(order.dancer, order.settings, num_frames, stopped) as read,
+        terminal.progress(total=num_frames * len(outputs), description="Dancing") as bar,
+        picture.one_thread(),
+    ):
+        for output in outputs:
+            vectors = read(output.dance)
+            dance = codec.perform(vectors, fps, num_frames, order.title(output.dance))
+            if order.format in MOTION_FORMATS:
+                count = codec.write(output.path, dance, order.format, order.overwrite)
+                bar.update(count)
+            else:
+                count = _write_video(order, output, dance, stopped, bar.update)
+            written.append(
+                Written(
+                    output.path,
+                    num_frames=count,
+                    seconds=count / fps,
+                    complete=count == num_frames,
+                    settings=order.settings,
+                )
+            )
+            if stopped.is_set():
+                break
     return written
 
 
-class _Drawn(NamedTuple):
-    """Some frames of a dance, ready to be written."""
+def _write_video(
+    order: _Order,
+    output: _Output,
+    dance: Any,
+    stopped: threading.Event,
+    advance: Callable[[int], Any],
+) -> int:
+    """Draws a dance in threads, and writes it; returns the number of frames."""
+    dancer, look, recipe = order.dancer, order.settings.look, order.recipe(output.dance)
+    latents: list[np.ndarray] = []
 
-    number: int  # of the dance, among those written
-    vectors: np.ndarray  # (B, D) in model units
-    pictures: list[np.ndarray]  # (H, W) uint8 each
+    def draw(part: Part) -> tuple[Part, list[np.ndarray]]:
+        return part, [picture.draw(frame, look.scale) for frame in part.draw()]
 
+    def pictures(drawn: Iterable[tuple[Part, list[np.ndarray]]]) -> Iterator[list[np.ndarray]]:
+        for part, frames in drawn:
+            if output.latents is not None and part.vectors is not None:
+                latents.append(dancer.codec.scaler.to_latents(part.vectors))
+            yield frames
 
-def _batches(vectors: Iterable[np.ndarray], size: int) -> Iterator[np.ndarray]:
-    batch: list[np.ndarray] = []
-    for vector in vectors:
-        batch.append(vector)
-        if len(batch) == size:
-            yield np.stack(batch)
-            batch = []
-    if batch:
-        yield np.stack(batch)
+    def open_video(size: tuple[int, int]) -> VideoWriter:
+        return VideoWriter(
+            output.path,
+            fps=order.fps,
+            size=size,
+            format=order.format,
+            colors=look.palette,
+            settings=recipe.to_json(),
+            overwrite=order.overwrite,
+        )
 
-
-class _Spool:
-    """Trajectories made side by side, kept in a temporary file to be read one by one."""
-
-    def __init__(self, count: int, dim: int) -> None:
-        self._shape = (count, dim)
-        self._file: IO[bytes] = tempfile.TemporaryFile()
-        self._num_frames = 0
-
-    def __enter__(self) -> _Spool:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
-
-    def fill(self, vectors: Iterable[np.ndarray], stopped: threading.Event) -> None:
-        for rows in vectors:
-            self._file.write(np.ascontiguousarray(rows, np.float32).data)
-            self._num_frames += 1
-            if stopped.is_set():
-                raise KeyboardInterrupt("Nothing was written yet.")
-
-    def read(self, index: int) -> Iterator[np.ndarray]:
-        row_bytes = 4 * self._shape[1]
-        for frame in range(self._num_frames):
-            self._file.seek((frame * self._shape[0] + index) * row_bytes)
-            yield np.frombuffer(self._file.read(row_bytes), np.float32)
+    parts = until(stopped, dancer.codec.parts(dance, order.settings.view))
+    with ordered_map(draw, parts, dancer.threads) as drawn:
+        count = write_pictures(pictures(drawn), open_video, advance)
+    if output.latents is not None:
+        _save_latents(order, output.dance, np.concatenate(latents), output.latents)
+    return count
 
 
 def choose_output(
     dancer: Dancer, path: str | Path, format: str | None, settings: DanceSettings
 ) -> str:
-    """Returns the format of an output, if the model can dance it.
+    """Returns the format of an output, if the model can write it.
 
     Raises:
-        UserError: the name says nothing or something else, or the model cannot.
+        UserError: the name does not fit the format, or the model cannot write or show it.
     """
     suffix = Path(path).suffix.lower().lstrip(".")
     asked = format or (suffix if suffix in MOTION_FORMATS else None)
-    if isinstance(dancer.codec, SilhouetteCodec):
-        if asked in MOTION_FORMATS:
-            raise UserError(
-                f"{dancer.name} dances in silhouettes, which cannot be written as .{asked}; write "
-                "a video, or name a model of joints with --model."
-            )
-        if settings.yaw:
-            raise UserError(
-                f"{dancer.name} dances in silhouettes, which have one side; --yaw is for models "
-                "of joints."
-            )
-    if asked in MOTION_FORMATS:
-        if suffix != asked:
-            raise UserError(f"{path} does not end with .{asked}, but --format is {asked}.")
-        return asked
-    return choose_format(path, format)
-
-
-def _outputs(path: str | Path, count: int) -> list[Path]:
-    path = Path(path)
-    if count == 1:
-        return [path]
-    return [path.with_name(f"{path.stem}-{number}{path.suffix}") for number in range(1, count + 1)]
-
-
-def _save_latents(
-    dancer: Dancer, latents: np.ndarray, fps: float, recipe: Recipe, path: Path
-) -> None:
-    Latents(
-        latents,
-        np.full_like(latents, _POINT_LOG_VAR),
-        fps,
-        (range(len(latents)),),
-        (None,),
-        (f"dance {recipe.index + 1} of {dancer.name}, seed {recipe.settings.seed}",),
-        dancer.encoder_sha256,
-    ).save(path)
-
-
-def _read_seeds(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    arrays = files.read_npz(path, "file of seed stretches")
-    seeds = arrays.get("vectors")
-    if seeds is None or seeds.ndim != 3 or 0 in seeds.shape or not np.isfinite(seeds).all():
+    dancer.codec.check_view(settings.view, dancer.name)
+    if asked not in MOTION_FORMATS:
+        return choose_format(path, format)
+    if asked not in dancer.codec.formats:
         raise UserError(
-            f"{path} does not hold stretches to start from, finite vectors (N, S, D); "
-            "write it again with `python scripts/train_dancer.py`."
+            f"{dancer.name} dances {dancer.codec.kind}, which cannot be written as .{asked}; write "
+            "a video, or name a model of joints."
         )
-    styles = arrays.get("styles")
-    if styles is None or styles.shape != seeds.shape[:1]:
-        return seeds.astype(np.float32), ("",) * len(seeds)
-    return seeds.astype(np.float32), tuple(str(style) for style in styles)
+    if suffix != asked:
+        raise UserError(
+            f"{path} does not end with .{asked}, but the format is {option('format', asked)}."
+        )
+    return asked
+
+
+def _choose_outputs(
+    count: int, only: int | None, path: Path, latents_path: str | Path | None
+) -> list[_Output]:
+    chosen = list(range(count)) if only is None else [only]
+    if not 0 <= chosen[0] <= chosen[-1] < count:
+        raise UserError(f"There are {count} dances; dance {chosen[0] + 1} is not there.")
+
+    def numbered(path: Path, number: int) -> Path:
+        return path if len(chosen) == 1 else path.with_name(f"{path.stem}-{number}{path.suffix}")
+
+    return [
+        _Output(
+            index,
+            numbered(path, number),
+            None if latents_path is None else numbered(Path(latents_path), number),
+        )
+        for number, index in enumerate(chosen, start=1)
+    ]
+
+
+def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
+    for output in outputs:
+        if order.format in MOTION_FORMATS:
+            files.check_parent(output.path)
+            if output.path.is_dir():
+                raise UserError(f"{output.path} is a folder; name a file.")
+            files.check_overwrite(output.path, order.overwrite)
+        else:
+            check_output(output.path, order.format, order.overwrite)
+        if output.latents is None:
+            continue
+        if not order.dancer.codec.encoder_sha256:
+            raise UserError(
+                f"{order.dancer.name} dances {order.dancer.codec.kind} and has no latents to "
+                f"store; write the joints with {option('format', 'npz')}."
+            )
+        files.check_parent(output.latents)
+        files.check_overwrite(output.latents, order.overwrite, Latents.is_latents)
+
+
+def _save_latents(order: _Order, index: int, latents: np.ndarray, path: Path) -> None:
+    Latents(
+        z_mean=latents,
+        z_log_var=np.full_like(latents, _POINT_LOG_VAR),
+        fps=order.fps,
+        clips=(range(len(latents)),),
+        splits=(None,),
+        sources=(f"{order.title(index)}, seed {order.settings.seed}",),
+        encoder_sha256=order.dancer.codec.encoder_sha256,
+    ).save(path)

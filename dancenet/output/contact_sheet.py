@@ -1,4 +1,4 @@
-"""Contact sheets: many small pictures on one, for people who would rather look than read."""
+"""Contact sheets: many small pictures on one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def contact_sheet(
     Args:
         pictures: N pictures of one size, (H, W) or (H, W, 3) uint8, N >= 1.
         columns: pictures in a row.
-        captions: N short texts written under them; ASCII, for OpenCV draws no other letters.
+        captions: N short texts written under them; ASCII, because OpenCV draws no other letters.
 
     Returns:
         (H', W', 3) uint8.
@@ -47,11 +47,11 @@ def contact_sheet(
                 sheet,
                 captions[index],
                 (left, top + height + _CAPTION - 4),
-                cv2.FONT_HERSHEY_SIMPLEX,
-                0.38,
-                (0, 0, 0),
-                1,
-                cv2.LINE_AA,
+                fontFace=cv2.FONT_HERSHEY_SIMPLEX,
+                fontScale=0.38,
+                color=(0, 0, 0),
+                thickness=1,
+                lineType=cv2.LINE_AA,
             )
     return sheet
 

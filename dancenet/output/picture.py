@@ -13,19 +13,19 @@ import numpy as np
 
 from dancenet.data.frames.folder import HEIGHT, WIDTH
 from dancenet.support.errors import UserError
+from dancenet.support.wording import option
 
 EDGE_WIDTH = 1.8  # output pixels from colour to colour at the outline's mean slope; 1 to 1.5 show
-GHOST_DARKNESS = 0.75  # a detached spot that is nowhere darker than this is a doubt, not a limb
+GHOST_DARKNESS = 0.75  # a detached spot that is nowhere darker than this is not a limb
 SPECK_AREA = 12  # source pixels; a smaller detached spot is noise
 PINHOLE_AREA = 4  # source pixels; a smaller hole in the body is noise, not a bent arm
-MIN_SLOPE = (
-    0.04  # background probability per source pixel; below this an area is flat and has no edge
-)
-SMOOTHING = 0.6  # source pixels; takes the steps off binary outlines and keeps thin limbs
-_SURE = 0.48  # of 0.5: what is white beyond this comes out white, whatever its slope
+# Background probability per source pixel; an area of less slope is flat and has no edge.
+MIN_SLOPE = 0.04
+SMOOTHING = 0.6  # source pixels; smooths binary outlines and keeps thin limbs
+_SURE = 0.48  # a pixel this far above 0.5 comes out as background, whatever its slope
 _REACH = 4  # source pixels that an output pixel may depend on, on either side
 
-MAX_WIDTH = 8192  # output pixels; players and encoders know nothing wider
+MAX_WIDTH = 8192  # output pixels; players and encoders take no more
 
 BLACK_ON_WHITE = ((0, 0, 0), (255, 255, 255))
 Color = tuple[int, int, int]
@@ -54,8 +54,8 @@ def check_scale(scale: int) -> None:
     """Raises UserError unless pictures of this scale can be drawn and played."""
     if not 1 <= scale <= MAX_WIDTH // WIDTH:
         raise UserError(
-            f"--scale {scale} makes pictures of {scale * WIDTH}x{scale * HEIGHT}; choose 1 to "
-            f"{MAX_WIDTH // WIDTH}."
+            f"{option('scale', scale)} makes pictures of {scale * WIDTH}x{scale * HEIGHT}; choose "
+            f"1 to {MAX_WIDTH // WIDTH}."
         )
 
 
@@ -87,7 +87,7 @@ def format_colors(foreground: Color, background: Color) -> str:
 def one_thread() -> Iterator[None]:
     """Lets OpenCV compute in the thread that calls it, for callers that have threads of their own.
 
-    Its own threads cost more than they gain on pictures this small: 2.4 ms a frame, not 0.3.
+    On pictures this small its own threads cost more than they gain: 2.4 ms a frame, not 0.3.
     """
     before = cv2.getNumThreads()
     cv2.setNumThreads(1)
@@ -100,9 +100,9 @@ def one_thread() -> Iterator[None]:
 def draw(background: np.ndarray, scale: int = 4) -> np.ndarray:
     """Draws a frame larger, with edges about `EDGE_WIDTH` pixels wide whatever the scale.
 
-    The outline is where the background probability crosses one half. Whiteness minus one half over the
-    length of its gradient is, to first order, the distance to that outline, so a soft edge
-    and a hard one come out equally sharp; a fixed threshold would leave the soft one grey.
+    The outline is where the background probability p crosses one half. (p - 0.5) / |grad p| is,
+    to first order, the distance to that outline, so a soft edge and a hard one come out equally
+    sharp; a fixed threshold would leave the soft one grey.
 
     Args:
         background: (H, W) floats, 0 dancer ... 1 background, as a decoder gives them.
@@ -111,7 +111,7 @@ def draw(background: np.ndarray, scale: int = 4) -> np.ndarray:
     Returns:
         (H * scale, W * scale) uint8, 0 dancer ... 255 background.
     """
-    # Cleaned after smoothing, for that decides how large a spot is drawn.
+    # Cleaned after smoothing, because smoothing decides how large a spot is drawn.
     smooth = cv2.GaussianBlur(np.asarray(background, np.float32), (0, 0), SMOOTHING)
     field = clean(smooth) - np.float32(0.5)
     height, width = field.shape
@@ -129,7 +129,7 @@ def draw(background: np.ndarray, scale: int = 4) -> np.ndarray:
 
 
 def _draw_edges(field: np.ndarray, scale: int) -> np.ndarray:
-    """Takes background probability minus one half, (H, W); returns what `draw` does of it."""
+    """Takes background probability minus one half, (H, W); returns it enlarged, as in `draw`."""
     along_x = cv2.Sobel(field, cv2.CV_32F, 1, 0, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     along_y = cv2.Sobel(field, cv2.CV_32F, 0, 1, scale=1 / 8, borderType=cv2.BORDER_REPLICATE)
     slope = np.maximum(cv2.magnitude(along_x, along_y), np.float32(MIN_SLOPE))
@@ -142,10 +142,10 @@ def _draw_edges(field: np.ndarray, scale: int) -> np.ndarray:
 
 
 def clean(background: np.ndarray) -> np.ndarray:
-    """Takes away specks and ghosts, and fills pinholes.
+    """Removes specks and faint spots, and fills pinholes.
 
-    A decoder that is of two minds leaves faint spots beside the body. A spot is kept if it
-    is the largest, or if it is big enough and somewhere sure to be the dancer.
+    A decoder that hesitates between two poses leaves faint spots beside the body. A spot is kept
+    if it is the largest, or if it is big enough and dark enough somewhere.
 
     Args:
         background: (H, W) floats, 0 dancer ... 1 background.
@@ -157,7 +157,7 @@ def clean(background: np.ndarray) -> np.ndarray:
     left, top, across, down = cv2.boundingRect((whole < 0.5).view(np.uint8))
     if not across:
         return whole
-    # With a rim of background, so that it stays in one piece around the body, as it was.
+    # With a rim of background, so that the background around the body stays connected.
     result = whole[max(top - 1, 0) : top + down + 1, max(left - 1, 0) : left + across + 1]
     dark = (result < 0.5).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(dark, connectivity=8)
@@ -190,7 +190,7 @@ def _window(frame: np.ndarray, labels: np.ndarray, stats: np.ndarray, label: int
 
 
 def _erase(window: _Window, value: float) -> None:
-    # The rim goes with the area: what is left of it would swell again when enlarged.
+    # The rim goes with the area: it would show again when enlarged.
     rim = cv2.dilate(window.inside.astype(np.uint8), np.ones((3, 3), np.uint8)).astype(bool)
     same_side = (window.values < 0.5) == (value < 0.5)
     window.values[window.inside | (rim & same_side)] = value

@@ -2,8 +2,8 @@
 
     write_html("dance.html", clip)
 
-The page is `player.html` with the motion inside. It needs no library, no server and no network,
-and forbids itself to load anything.
+The page is `player.html` with the motion inside. It needs no library, server or network, and its
+content policy lets it load nothing.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ HEAD = 0.062  # radius of the head, in heights of the figure
 _TITLE, _MOTION = "<!-- title -->", "<!-- motion -->"
 _STANDING_HEIGHT = 75  # percentile of the height from frame to frame
 _SLENDERNESS = 0.2  # radius of a joint of unknown name, in lengths of its bone
-_THINNEST, _THICKEST = 0.006, 0.026  # of such a joint, in heights of the figure
+_THINNEST, _THICKEST = 0.006, 0.026  # radii of such a joint, in heights of the figure
 
-# Radii in heights of the figure, by what a name without its side begins with; the first that fits.
+# Radii in heights of the figure, by the beginning of a name without its side; the first that fits.
 _RADII = (
     (r"hips?$|buttock|upleg|upperleg|thigh|femur", 0.043),
     (r"knee|leg|lowerleg|shin|calf|tibia", 0.031),
@@ -67,8 +67,8 @@ def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str = "") -> st
     the clip, so it is off by at most 1/131070 of that: 0.08 mm over 10 m.
 
     Args:
-        clips: one, or those that the page is to offer; in space or in a plane.
-        title: of the page; by default where the clip comes from, or how many there are.
+        clips: one, or several to choose from; in space or in a plane.
+        title: the page's; by default the source of the clip, or the number of clips.
 
     Returns:
         A whole HTML document.
@@ -81,7 +81,7 @@ def to_html(clips: SkeletonClip | Sequence[SkeletonClip], title: str = "") -> st
         raise ValueError("a page needs a clip to play. Received: none")
     title = title or (shown[0].source if len(shown) == 1 else f"{len(shown)} dances")
     text = json.dumps({"title": title, "clips": [_describe(clip) for clip in shown]})
-    # So that no text in it can end the element that holds it.
+    # Escaped, so that no text in it can end the element that holds it.
     text = text.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
     page = resources.files("dancenet.output").joinpath("player.html").read_text(encoding="utf-8")
     before, _, rest = page.partition(_TITLE)
@@ -96,7 +96,7 @@ def write_html(
 
     Args:
         path: the file.
-        clips: one, or those that the page is to offer.
+        clips: one, or several to choose from.
         overwrite: replace the file if it exists.
 
     Raises:
@@ -116,7 +116,7 @@ def to_frame(page: str) -> str:
 
 
 def _describe(clip: SkeletonClip) -> dict[str, Any]:
-    """Returns what the page needs of a clip."""
+    """Returns a clip as the JSON object that the page reads."""
     positions = clip.positions.astype(np.float64)
     parents = clip.parents
     if parents is None:
@@ -148,7 +148,7 @@ def _describe(clip: SkeletonClip) -> dict[str, Any]:
 
 
 def _short(names: Sequence[str]) -> list[str]:
-    """Returns names without what all begin with, as "mixamorig:" and "CC_Base_"."""
+    """Returns names without a common prefix such as "mixamorig:" or "CC_Base_"."""
     same = os.path.commonprefix(list(names)) if len(names) > 1 else ""
     length = max(same.rfind(mark) for mark in "_:") + 1
     return [name[length:] for name in names]
@@ -184,7 +184,7 @@ def _radii(
 
 
 def _plates(names: Sequence[str], parents: Sequence[int], sides: Sequence[str]) -> list[list[int]]:
-    """Returns the joints that chest and pelvis span: those with a limb on either side."""
+    """Returns the corners of chest and pelvis: joints with a limb on either side."""
 
     def children(joint: int) -> list[int]:
         return [child for child, its in enumerate(parents) if its == joint]
@@ -209,7 +209,7 @@ def _plates(names: Sequence[str], parents: Sequence[int], sides: Sequence[str]) 
 
 
 def _head(positions: np.ndarray, names: Sequence[str], parents: Sequence[int]) -> list[int]:
-    """Returns the joints whose middle is the middle of the head."""
+    """Returns the joints in whose middle the head is."""
     plain = [_plain(name) for name in names]
     if "head" in plain:
         joint = plain.index("head")

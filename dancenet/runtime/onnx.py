@@ -1,4 +1,4 @@
-"""The exported networks on ONNX Runtime; neither Keras nor TensorFlow is needed."""
+"""Runs the exported networks on ONNX Runtime; neither Keras nor TensorFlow is needed."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ import numpy as np
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 from dancenet.support.errors import UserError
+from dancenet.support.wording import command
 
 _ZERO = np.zeros((), np.float32)
 _MOST_THREADS = 8  # these networks are too small to feed more
@@ -47,13 +48,13 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"There is no exported network at {path}; write it with `python scripts/export.py`, "
-            "or fetch the model again with `python scripts/download_weights.py`."
+            f"There is no exported network at {path}; write it with {command('export')}, or fetch "
+            f"the model again with {command('download-weights')}."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or count_threads()
     options.inter_op_num_threads = 1
-    options.log_severity_level = 4  # what matters is raised; the rest is noise at a terminal
+    options.log_severity_level = 4  # errors are raised; the rest is noise at a terminal
     # Threads that spin while they wait take the cores from the video encoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -62,8 +63,8 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
         first_line = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"{path} cannot be run: it was cut, altered, or written for another version of ONNX "
-            f"Runtime ({first_line}). Write it again with `python scripts/export.py`, or fetch "
-            "the model again with `python scripts/download_weights.py`."
+            f"Runtime ({first_line}). Write it again with {command('export')}, or fetch the model "
+            f"again with {command('download-weights')}."
         ) from error
 
 
@@ -92,7 +93,7 @@ class OnnxEncoder:
 
 
 class OnnxDecoder:
-    """Latents (B, L) float32 to background probability (B, H, W) float32, 0 dancer and 1 background."""
+    """Latents (B, L) float32 to background probability (B, H, W) float32."""
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
         self._session = open_session(path, threads)
@@ -111,10 +112,10 @@ class OnnxStepModel:
 
         Args:
             path: the graph.
-            threads: one by default: a step is over before a second thread has woken up.
+            threads: one by default, because a step ends before a second thread wakes up.
 
         Raises:
-            UserError: the graph is missing, damaged, or no step of a dancer.
+            UserError: the graph is missing, damaged, or not a step of a dancer.
         """
         self._session = open_session(path, threads)
         require_values(self._session, path, ("vectors", "pi_logits", "mu", "sigma"))
@@ -122,7 +123,7 @@ class OnnxStepModel:
         outputs = {value.name: value.shape for value in self._session.get_outputs()}
         self.dim = int(inputs.pop("vectors")[1])
         self.num_mixtures = int(outputs["pi_logits"][1])
-        # Graphs of silhouette_v0's time do not draw.
+        # Graphs exported with silhouette_v0 do not draw.
         self._draws = "next_vectors" in outputs
         for name in ("gumbel", "normal", "temperature", "whole"):
             inputs.pop(name, None)
@@ -138,7 +139,7 @@ class OnnxStepModel:
         """Takes (B, D) float32 and the state; returns the mixture for the next vectors."""
         outputs = ["pi_logits", "mu", "sigma", *self._following]
         feed = self._feed(vectors, state)
-        if self._draws:  # what is drawn is left
+        if self._draws:  # the draw is ignored
             gumbel = np.zeros((len(vectors), self.num_mixtures), np.float32)
             feed |= {"gumbel": gumbel, "normal": feed["vectors"], "temperature": _ZERO}
             feed["whole"] = np.array(True)
@@ -153,7 +154,7 @@ class OnnxStepModel:
         normal: np.ndarray,
         temperature: float,
     ) -> tuple[np.ndarray, State]:
-        """Takes one step and draws; in NumPy where the graph cannot. See `DrawingStepModel`."""
+        """Takes one step and draws; in NumPy if the graph does not. See `DrawingStepModel`."""
         if not self._draws:
             mixture, state = self.step(vectors, state)
             return sample_from_draws(mixture, gumbel, normal, temperature), state

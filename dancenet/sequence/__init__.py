@@ -1,1 +1,1 @@
-"""A trajectory to a new trajectory; NumPy only, and blind to what the vectors mean."""
+"""Continues trajectories and cuts them into windows; NumPy only, whatever the vectors mean."""

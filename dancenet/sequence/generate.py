@@ -15,17 +15,17 @@ State = tuple[np.ndarray, ...]
 
 
 class StepModel(Protocol):
-    """A network that looks at one vector and says where the next may be."""
+    """A network that predicts the distribution of the next vector from one vector and a state."""
 
     dim: int  # D
 
     def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
-        """Returns the state before anything was seen, arrays with leading axis B.
+        """Returns the state before the first vector, arrays with leading axis B.
 
         Args:
             batch: B.
-            style: (S,) or (B, S) weights of the styles to dance in; None leaves it open. It is
-                carried on as the last entry of the state.
+            style: (S,) or (B, S) weights of the styles to dance in; None for any. It is kept as
+                the last entry of the state.
         """
         ...
 
@@ -36,7 +36,7 @@ class StepModel(Protocol):
 
 @runtime_checkable
 class DrawingStepModel(StepModel, Protocol):
-    """A step model that draws the next vectors itself, and need not compute all of a mixture."""
+    """A step model that draws the next vectors itself, without computing a whole mixture."""
 
     num_mixtures: int  # K
 
@@ -63,6 +63,7 @@ class DrawingStepModel(StepModel, Protocol):
         ...
 
 
+# One parameter more than usual: most callers give the first four alone.
 def generate(
     step_model: StepModel,
     seed: np.ndarray,
@@ -73,9 +74,9 @@ def generate(
     style: np.ndarray | None = None,
     temperature_variation: tuple[float, float] = (0.0, 1.0),
 ) -> Iterator[np.ndarray]:
-    """Continues B stretches of real motion, carrying the state from step to step.
+    """Continues B seed clips, carrying the state from step to step.
 
-    The state is filled by the whole stretch first. Each trajectory draws from its own
+    The whole seed clip passes through the network first. Each trajectory draws from its own
     generator, so its vectors do not depend on how many others are made beside it.
 
     Args:
@@ -84,10 +85,10 @@ def generate(
         num_frames: how many vectors to make.
         rngs: B generators.
         temperature: >= 0, as in `sequence.mixture.sample`.
-        neighbour_correction: leads each vector that has left real motion back before it is fed on.
+        neighbour_correction: moves each vector towards real motion before it is fed back.
         style: (S,) or (B, S) weights of the network's styles, usually with sum 1: one of them, or
             a blend; None, or zeros, for any.
-        temperature_variation: how far the temperature wanders, and its memory in frames: see `TemperatureVariation`.
+        temperature_variation: deviation and memory (frames) of `TemperatureVariation`.
 
     Yields:
         (B, D) float32, `num_frames` times; the first follows the end of `seed`.
@@ -95,12 +96,7 @@ def generate(
     Raises:
         ValueError: the shapes do not fit, or the network gave a value that is not finite.
     """
-    if seed.ndim != 3 or seed.shape[1] < 1 or seed.shape[2] != step_model.dim:
-        raise ValueError(
-            f"seed must be (B, S, {step_model.dim}) with S >= 1; received {seed.shape}."
-        )
-    if len(rngs) != len(seed):
-        raise ValueError(f"{len(seed)} trajectories need as many generators, not {len(rngs)}.")
+    check_seed(seed, step_model.dim, len(rngs))
     state = step_model.initial_state(len(seed), style)
     *before, vectors = np.moveaxis(seed.astype(np.float32), 1, 0)
     for known in before:
@@ -108,24 +104,23 @@ def generate(
     variation = TemperatureVariation(rngs, *temperature_variation)
     for index in range(num_frames):
         if isinstance(step_model, DrawingStepModel):
-            draws = variation.heat(*_draw(rngs, step_model.num_mixtures, step_model.dim))
+            draws = variation.heat(*draw_noise(rngs, step_model.num_mixtures, step_model.dim))
             vectors, state = step_model.sample(vectors, state, *draws, temperature)
         else:
             mixture, state = step_model.step(vectors, state)
-            draws = variation.heat(*_draw(rngs, mixture.pi_logits.shape[1], step_model.dim))
+            draws = variation.heat(*draw_noise(rngs, mixture.pi_logits.shape[1], step_model.dim))
             vectors = sample_from_draws(mixture, *draws, temperature).astype(np.float32)
-        if not np.isfinite(vectors).all():
-            raise ValueError(f"The network gave a value that is not finite at frame {index}.")
+        check_finite(vectors, index)
         if neighbour_correction is not None:
             vectors = neighbour_correction(vectors)
         yield vectors
 
 
 def begin_state(widths: Mapping[str, int], batch: int, style: np.ndarray | None = None) -> State:
-    """Returns the state before anything was seen: zeros, and the style where one is asked for.
+    """Returns the state before the first vector: zeros, and the style if one is given.
 
     Args:
-        widths: of its entries by name, in order.
+        widths: the width of each entry by name, in order.
         batch: B.
         style: (S,) or (B, S), for the entry `style`; None for zeros.
 
@@ -133,12 +128,12 @@ def begin_state(widths: Mapping[str, int], batch: int, style: np.ndarray | None 
         An array (B, width) float32 for each entry.
 
     Raises:
-        ValueError: the network knows no styles, or another number.
+        ValueError: the network has no styles, or another number.
     """
     state = {name: np.zeros((batch, width), np.float32) for name, width in widths.items()}
     if style is not None:
         if "style" not in widths:
-            raise ValueError("This network was trained without styles, so none can be asked for.")
+            raise ValueError("This network was trained without styles; leave the style out.")
         shapes = ((widths["style"],), (batch, widths["style"]))
         if np.shape(style) not in shapes:
             raise ValueError(
@@ -149,9 +144,23 @@ def begin_state(widths: Mapping[str, int], batch: int, style: np.ndarray | None 
     return tuple(state.values())
 
 
-def _draw(
+def check_seed(seed: np.ndarray, dim: int, num_rngs: int) -> None:
+    """Raises ValueError unless seed clips are (B, S, D) with S >= 1, and there are B generators."""
+    if seed.ndim != 3 or seed.shape[1] < 1 or seed.shape[2] != dim:
+        raise ValueError(f"seed must be (B, S, {dim}) with S >= 1; received {seed.shape}.")
+    if num_rngs != len(seed):
+        raise ValueError(f"{len(seed)} trajectories need as many generators, not {num_rngs}.")
+
+
+def check_finite(vectors: np.ndarray, index: int) -> None:
+    """Raises ValueError if the vectors of a frame are not finite."""
+    if not np.isfinite(vectors).all():
+        raise ValueError(f"The network gave a value that is not finite at frame {index}.")
+
+
+def draw_noise(
     rngs: Sequence[np.random.Generator], num_mixtures: int, dim: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns what one step needs: (B, K) Gumbel and (B, D) normal draws."""
+    """Draws the noise of one step: (B, K) Gumbel draws, and then (B, D) normal draws."""
     gumbel = np.stack([rng.gumbel(size=num_mixtures) for rng in rngs])
     return gumbel, np.stack([rng.standard_normal(dim) for rng in rngs])

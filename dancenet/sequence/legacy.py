@@ -1,9 +1,9 @@
-"""How dances were made in 2018, for those who want that look.
+"""Generates dances as in 2018, for those who want that look.
 
-Three things differ from `sequence.generate`, all of them mistakes: what the network is fed is its
-own vector in the latent's units, although it was trained on vectors between 0 and 1; sigma,
-trained as a standard deviation, is taken for the variance, so that a draw has the standard
-deviation sqrt(sigma temperature); and the state is zero in every step.
+Three things differ from `sequence.generate`, all of them mistakes: the network is fed its own
+vector in the latent's units, although it was trained on vectors between 0 and 1; sigma, trained
+as a standard deviation, is taken for the variance, so that a draw has the standard deviation
+sqrt(sigma temperature); and the state is zero in every step.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from dancenet.sequence.generate import StepModel
+from dancenet.sequence.generate import StepModel, check_finite, check_seed, draw_noise
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 
-TEMPERATURE = 0.01  # of the published dances
+TEMPERATURE = 0.01  # as in the published dances
 
 
 def generate(
@@ -26,13 +26,13 @@ def generate(
     temperature: float,
     to_latents: Callable[[np.ndarray], np.ndarray],
 ) -> Iterator[np.ndarray]:
-    """Continues B stretches from their last vectors, as 2018 did.
+    """Continues B seed clips from their last vectors, as in 2018.
 
-    The draws are made in the order of `sequence.generate`.
+    Noise is drawn in the order of `sequence.generate`.
 
     Args:
         step_model: the network.
-        seed: (B, S, D) real vectors in model units; only the last of each is seen.
+        seed: (B, S, D) real vectors in model units; only the last of each is used.
         num_frames: how many vectors to make.
         rngs: B generators.
         temperature: >= 0; divides the mixture's logits and multiplies the variance.
@@ -44,18 +44,13 @@ def generate(
     Raises:
         ValueError: the shapes do not fit, or the network gave a value that is not finite.
     """
-    if seed.ndim != 3 or seed.shape[1] < 1 or seed.shape[2] != step_model.dim:
-        raise ValueError(
-            f"seed must be (B, S, {step_model.dim}) with S >= 1; received {seed.shape}."
-        )
+    check_seed(seed, step_model.dim, len(rngs))
     fed = seed[:, -1].astype(np.float32)
     for index in range(num_frames):
         mixture, _ = step_model.step(fed, step_model.initial_state(len(fed)))
-        gumbel = np.stack([rng.gumbel(size=mixture.pi_logits.shape[1]) for rng in rngs])
-        normal = np.stack([rng.standard_normal(step_model.dim) for rng in rngs])
+        gumbel, normal = draw_noise(rngs, mixture.pi_logits.shape[1], step_model.dim)
         vectors = sample_from_draws(_misread(mixture), gumbel, normal, temperature)
-        if not np.isfinite(vectors).all():
-            raise ValueError(f"The network gave a value that is not finite at frame {index}.")
+        check_finite(vectors, index)
         yield vectors.astype(np.float32)
         fed = to_latents(vectors)
 

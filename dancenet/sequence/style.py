@@ -1,4 +1,4 @@
-"""A style that is asked for, heard: what it changes in a mixture is exaggerated."""
+"""Strengthens the effect of a style on the predicted mixture."""
 
 from __future__ import annotations
 
@@ -7,20 +7,19 @@ import numpy as np
 from dancenet.sequence.generate import State, StepModel
 from dancenet.sequence.mixture import Mixture
 
-STRENGTH = 2.0  # at which the dances of a trained model are of the style that is asked for
+STRENGTH = 2.0  # trained models then keep to the style that is asked for
 
 
 class StyleGuided:
-    """Steps of a model that is steered by style, with the style's part in them exaggerated.
+    """A step model in which the effect of the style is exaggerated.
 
-    In training the pose alone nearly always tells the style, so a network hears little of the
-    style it is told, and a dance that has strayed into the poses of another goes on with that.
-    Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598, equation 6) asks it twice,
-    with the style and without one, as it has learnt to dance too, and goes on from the one past
-    the other: means and logits become without + strength (with - without). Sigmas are those with
-    the style.
+    In training the pose alone nearly always tells the style, so a network listens little to the
+    style input, and a dance that has strayed into another style goes on in that one.
+    Classifier-free guidance (Ho and Salimans 2022, arXiv:2207.12598, equation 6) runs the network
+    twice, with the style and without. Means and logits become without + strength (with -
+    without); sigmas are the ones with the style.
 
-    It is a `StepModel` like the one inside; its state holds both, (2 B, …) each.
+    It is a `StepModel`; its state holds both runs, (2 B, …) each.
 
     Args:
         inner: the network.
@@ -35,7 +34,7 @@ class StyleGuided:
         self._strength = np.float32(strength)
 
     def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
-        """Returns the state before anything was seen, with the style and without."""
+        """Returns the state before the first vector, with the style and without."""
         both = self._inner.initial_state(batch, style), self._inner.initial_state(batch)
         return tuple(np.concatenate(pair) for pair in zip(*both))
 

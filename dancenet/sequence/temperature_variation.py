@@ -1,4 +1,4 @@
-"""A temperature that wanders, so that a dance rests and rushes as dancers do."""
+"""Varies the temperature over time, so that a dance rests and rushes as dancers do."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MEMORY_SECONDS = 4.0  # in which what the temperature was is forgotten to 1/e
+MEMORY_SECONDS = 4.0  # after which the correlation has fallen to 1/e
 
 
 class TemperatureVariation:
-    """Factors of the temperature of B dances, one after another.
+    """Factors of the temperature of B dances, step by step.
 
     A mixture that is sampled at one temperature keeps one pace. The logarithm of the factors is an
     Ornstein-Uhlenbeck process (Uhlenbeck and Ornstein 1930, "On the theory of the Brownian motion",
@@ -18,9 +18,9 @@ class TemperatureVariation:
     memory) and n normal, begun in its stationary distribution. The mean of the factors is 1.
 
     Args:
-        rngs: B generators; each dance takes one draw of its own for a step.
-        deviation: standard deviation of the logarithm, >= 0; 0 takes no draw, and gives 1.
-        memory: frames in which the process forgets.
+        rngs: B generators; each step takes one draw from each.
+        deviation: standard deviation of the logarithm, >= 0; 0 draws nothing: all factors are 1.
+        memory: frames after which the correlation has fallen to 1/e.
     """
 
     def __init__(
@@ -38,10 +38,10 @@ class TemperatureVariation:
             self._log[:] = self._normal()
 
     def heat(self, gumbel: np.ndarray, normal: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Takes one step, and makes draws those of a temperature times the factors.
+        """Takes one step, and scales draws as if the temperature were multiplied by the factors.
 
         `sample_from_draws` multiplies Gumbel draws by the temperature and normal ones by its root,
-        so each dance can have a temperature of its own whatever takes the step.
+        so each dance can have a temperature of its own with any step model.
 
         Args:
             gumbel: (B, K) draws.

@@ -1,9 +1,9 @@
 """Trajectories in `.npy` files that may be larger than memory: written in parts, read in windows.
 
 A file is a plain array (T, D) of little-endian float32, which `np.load` reads, too. It is read
-with seeks, not mapped: the pages of a map count as the process's own while they are there, so its
-memory would seem to grow with the file. Nothing stays open between two reads, so any number of
-files and of threads can be read from.
+with seeks and not mapped, because the pages of a map count as the process's memory, which would
+seem to grow with the file. Nothing stays open between two reads, so any number of files and
+threads can be used.
 """
 
 from __future__ import annotations
@@ -21,16 +21,16 @@ from dancenet.support import files
 from dancenet.support.errors import UserError
 
 FLOAT = np.dtype("<f4")
-_SAMPLE_ROWS = 512  # in a stretch of a sample
+_SAMPLE_ROWS = 512  # in a piece of a sample
 
 
 def write_trajectory(path: str | Path, chunks: Iterable[np.ndarray]) -> list[range]:
     """Writes a trajectory that is never in memory as a whole, atomically.
 
     Args:
-        path: the `.npy` file; it is there only when the last chunk is.
-        chunks: (n, D) floats in model units, each taken when the one before is written. With a
-            recording each, what is returned are its clips.
+        path: the `.npy` file; it appears when the last chunk is written.
+        chunks: (n, D) floats in model units, each taken when the one before is written. If each
+            chunk is a clip, the clips are returned.
 
     Returns:
         The rows that each chunk became.
@@ -68,7 +68,7 @@ def write_trajectory(path: str | Path, chunks: Iterable[np.ndarray]) -> list[ran
             num_rows += len(rows)
         if not num_rows:
             raise UserError(f"There is no row to write to {path}; give at least one.")
-        # NumPy leaves room for the longest number of rows, so the header keeps its size.
+        # NumPy pads the header for any number of rows, so it keeps its size.
         file.seek(0)
         if _write_header(file, (num_rows, dim)) != begin:
             raise RuntimeError("the header of an .npy file changed its size")
@@ -89,26 +89,25 @@ class _File:
     path: Path
     begin: int  # byte of its first row
     rows: range  # among the rows of all files
-    stamp: tuple[int, int, int]  # which file it is, its bytes, and when it was changed
+    stamp: tuple[int, int, int]  # inode, size in bytes, and time of the last change
 
 
 class Sample(NamedTuple):
-    """Stretches of a trajectory that fit into memory."""
+    """Pieces of a trajectory that fit into memory."""
 
     vectors: np.ndarray  # (N, D) float32
-    clips: list[range]  # rows of `vectors`, one range a stretch
-    rows: list[range]  # where each stretch is in the files
+    clips: list[range]  # rows of `vectors`, one range a piece
+    rows: list[range]  # rows of each piece in the files
 
 
 class TrajectoryFiles:
     """Rows (T, D) in one file or in several, numbered through all of them.
 
-    What a file says of itself is checked at once: its type, its shape, and that it is as long as
-    they make it. Its numbers are checked when they are read.
+    Type, shape and length of a file are checked at once, its numbers when they are read.
 
     Args:
         paths: one `.npy` file, or several.
-        clips: the clips, each inside a file; None takes each file for one.
+        clips: the clips, each inside a file; None makes each file a clip.
 
     Attributes:
         dim: D.
@@ -116,8 +115,8 @@ class TrajectoryFiles:
         clips: row ranges.
 
     Raises:
-        UserError: a file is missing, cut, or no trajectory; the files do not fit together; a clip
-            is not inside a file.
+        UserError: a file is missing, cut, or not a trajectory; the files do not fit together; a
+            clip is not inside a file.
     """
 
     def __init__(
@@ -163,21 +162,20 @@ class TrajectoryFiles:
 
         Args:
             windows: (B, 2), first row and number of rows, at most `length`.
-            length: T, rows of what is returned; what a short window lacks is filled with its
-                last row.
+            length: T, rows of a returned window; a short window is filled up with its last row.
 
         Returns:
             (B, T, D) float32.
 
         Raises:
-            UserError: a file was cut or changed since it was checked, or is not finite here.
+            UserError: a file was cut or changed since it was checked, or a row is not finite.
         """
         found = np.empty((len(windows), length, self.dim), FLOAT)
         row_size = self.dim * FLOAT.itemsize
         starts, counts = windows.T
         numbers = self._files_of(starts, counts)
         offsets = ((starts - self._starts[numbers]) * row_size).tolist()
-        order = np.argsort(starts, kind="stable").tolist()  # as they lie on the disk
+        order = np.argsort(starts, kind="stable").tolist()  # the order on the disk
         counts, numbers = counts.tolist(), numbers.tolist()
         for number, group in itertools.groupby(order, key=numbers.__getitem__):
             place = self._files[number]
@@ -200,35 +198,35 @@ class TrajectoryFiles:
         return found
 
     def sample(self, clips: Sequence[range], most: int) -> Sample:
-        """Reads stretches spread evenly over clips, to fit a scale or to choose seeds by.
+        """Reads pieces spread evenly over clips, to fit a scaler or to choose seed clips.
 
         Args:
-            clips: where from.
-            most: rows, about; all of the clips are taken if they have no more.
+            clips: row ranges to read from.
+            most: about the number of rows to read; clips with fewer rows are read whole.
 
         Raises:
             UserError: see `read_windows`.
         """
-        stretches = [clip for clip in clips if len(clip)]
-        if sum(map(len, stretches)) > most:
+        pieces = [clip for clip in clips if len(clip)]
+        if sum(map(len, pieces)) > most:
             parts = [
                 clip[first : first + _SAMPLE_ROWS]
-                for clip in stretches
+                for clip in pieces
                 for first in range(0, len(clip), _SAMPLE_ROWS)
             ]
             count = min(len(parts), max(1, most // _SAMPLE_ROWS))
             chosen = np.unique(np.linspace(0, len(parts) - 1, count).round().astype(int))
-            stretches = [parts[index] for index in chosen]
-        vectors = np.empty((sum(map(len, stretches)), self.dim), FLOAT)
+            pieces = [parts[index] for index in chosen]
+        vectors = np.empty((sum(map(len, pieces)), self.dim), FLOAT)
         held: list[range] = []
-        for rows in stretches:
+        for rows in pieces:
             stop = held[-1].stop if held else 0
             held.append(range(stop, stop + len(rows)))
             vectors[stop : stop + len(rows)] = self.read(rows)
-        return Sample(vectors, held, stretches)
+        return Sample(vectors, held, pieces)
 
     def _files_of(self, starts: np.ndarray, counts: np.ndarray) -> np.ndarray:
-        """Returns the number of the file that each stretch of rows is in."""
+        """Returns the number of the file that holds each range of rows."""
         numbers = np.searchsorted(self._starts, starts, side="right") - 1
         inside = (starts >= 0) & (counts > 0) & (starts + counts <= self._stops[numbers])
         if not inside.all():
@@ -243,7 +241,7 @@ class TrajectoryFiles:
 
 
 def _check(path: Path) -> tuple[int, int, int, tuple[int, int, int]]:
-    """Returns where the rows of a file begin, T, D, and its stamp."""
+    """Returns the byte at which rows begin, T, D, and the stamp of a file."""
     try:
         with open(path, "rb") as file:
             version = np.lib.format.read_magic(file)
@@ -260,7 +258,7 @@ def _check(path: Path) -> tuple[int, int, int, tuple[int, int, int]]:
         raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise UserError(
-            f"{path} is no .npy file, or its beginning is damaged; write it again."
+            f"{path} is not an .npy file, or its beginning is damaged; write it again."
         ) from error
     if dtype != FLOAT or len(shape) != 2 or fortran_order or 0 in shape:
         order = " in Fortran's order" if fortran_order else ""
@@ -271,7 +269,7 @@ def _check(path: Path) -> tuple[int, int, int, tuple[int, int, int]]:
     expected = begin + shape[0] * shape[1] * FLOAT.itemsize
     if stamp[1] != expected:
         raise UserError(
-            f"{path} has {stamp[1]:,} bytes where its header tells of {expected:,}; it was cut or "
+            f"{path} has {stamp[1]:,} bytes and its header says {expected:,}; it was cut or "
             "altered, so write it again."
         )
     return begin, shape[0], shape[1], stamp
@@ -283,12 +281,12 @@ def _stamp(file: BinaryIO) -> tuple[int, int, int]:
 
 
 def _open(place: _File) -> BinaryIO:
-    """Opens a file without a buffer, if it is still the one that was checked."""
+    """Opens a file without a buffer, unless it has changed since it was checked."""
     try:
         file = open(place.path, "rb", buffering=0)
     except OSError as error:
         raise UserError(
-            f"{place.path} cannot be read any more ({error.strerror}); put it back, and go on."
+            f"{place.path} cannot be read any more ({error.strerror}); put it back and restart."
         ) from error
     if _stamp(file) != place.stamp:
         file.close()
@@ -303,7 +301,7 @@ def _altered(path: Path) -> UserError:
 
 
 def _fill(file: BinaryIO, rows: np.ndarray, path: Path) -> None:
-    """Reads from where the file stands until `rows` (n, D), which lie in one piece, are full."""
+    """Reads on from the current place until `rows` (n, D), a contiguous array, are full."""
     left = rows.data.cast("B")
     while left:
         count = file.readinto(left)  # type: ignore[attr-defined]

@@ -11,8 +11,8 @@ import numpy as np
 class WindowTable:
     """The windows that lie inside clips, numbered clip by clip, without a list of them.
 
-    It holds three numbers a clip, so that a recording of any length can be shuffled in the 8
-    bytes a window that a permutation of the numbers takes.
+    It holds three numbers per clip, so that a dataset of any length can be shuffled with a
+    permutation of window numbers, 8 bytes each.
 
     Args:
         clips: 0-based row ranges, not empty.
@@ -41,11 +41,11 @@ class WindowTable:
         self._number()
 
     def _number(self) -> None:
-        # (C + 1,), windows before each clip, and in all.
+        # (C + 1,), the number of windows before each clip, and of all windows.
         self._before = np.concatenate([[0], np.cumsum(self.counts * self._repeats)])
 
     def repeated(self, repeats: np.ndarray) -> WindowTable:
-        """Returns a table in which each window of a clip is as often as `repeats` (C,) says."""
+        """Returns a table that repeats the windows of clip i `repeats[i]` times; `repeats` (C,)."""
         table = copy.copy(self)
         table._repeats = repeats
         table._number()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import numpy as np
 import pytest
 
@@ -10,6 +12,10 @@ from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec, to_network
 from dancenet.data.frames.folder import Clip
 from dancenet.support.errors import UserError
+
+needs_sklearn = pytest.mark.skipif(
+    importlib.util.find_spec("sklearn") is None, reason="fitting needs the extra 'train'"
+)
 
 
 @pytest.fixture
@@ -20,7 +26,9 @@ def latents():
     return values.astype(np.float32)
 
 
-@pytest.mark.parametrize("fit", [Scaler.fit_columns, lambda x: Scaler.fit_pca(x, 1.0)])
+@pytest.mark.parametrize(
+    "fit", [Scaler.fit_columns, pytest.param(lambda x: Scaler.fit_pca(x, 1.0), marks=needs_sklearn)]
+)
 def test_scaling_is_undone_also_for_a_column_that_never_moves(latents, fit):
     scaler = fit(latents)
     assert scaler.to_latents(scaler.to_model(latents)) == pytest.approx(latents, abs=1e-5)
@@ -34,17 +42,36 @@ def test_columns_are_standardised_and_a_still_one_stays_finite(latents):
     assert np.all(np.abs(scaled[:, 3]) < 1e-5)
 
 
+@needs_sklearn
+def test_principal_directions_are_those_of_the_covariance(latents):
+    scaler = Scaler.fit_pca(latents, 1.0, 5)
+    values, vectors = np.linalg.eigh(np.cov(latents, rowvar=False, dtype=np.float64))
+    basis = vectors[:, :0:-1].T
+    basis *= np.sign(np.take_along_axis(basis, np.abs(basis).argmax(axis=1)[:, None], axis=1))
+    assert scaler.basis == pytest.approx(basis, abs=1e-5)
+    assert scaler.scale == pytest.approx(np.sqrt(values[:0:-1]), rel=1e-5)
+
+
+@needs_sklearn
+def test_nothing_that_moves_keeps_its_own_units():
+    still = np.full((9, 3), 2.0, np.float32)
+    assert Scaler.fit_pca(still).to_latents(np.zeros((1, 3))) == pytest.approx(still[:1])
+
+
+@needs_sklearn
 def test_principal_directions_are_uncorrelated_with_unit_variance(latents):
     scaled = Scaler.fit_pca(latents, 1.0, 5).to_model(latents)
     assert np.cov(scaled.T) == pytest.approx(np.eye(5), abs=1e-3)
 
 
+@needs_sklearn
 def test_as_many_directions_are_kept_as_hold_the_variance():
     rng = np.random.default_rng(0)
     values = rng.normal(size=(20_000, 4)) * [10.0, 5.0, 1.0, 0.1]  # shares .793 .198 .008 .0001
     assert [Scaler.fit_pca(values, share).dim for share in (0.7, 0.9, 0.995, 1.0)] == [1, 2, 3, 4]
 
 
+@needs_sklearn
 def test_what_lies_in_the_kept_directions_survives_the_round_trip(latents):
     scaler = Scaler.fit_pca(latents, 0.8)
     assert scaler.dim < 5
@@ -52,6 +79,7 @@ def test_what_lies_in_the_kept_directions_survives_the_round_trip(latents):
     assert scaler.to_model(scaler.to_latents(vectors)) == pytest.approx(vectors, abs=1e-5)
 
 
+@needs_sklearn
 def test_a_scaler_is_saved_and_loaded(latents, tmp_path):
     scaler = Scaler.fit_pca(latents)
     scaler.save(tmp_path / "scaler.npz")
@@ -174,8 +202,8 @@ def test_no_smoothing_changes_nothing():
     assert np.array_equal(smooth(vectors, [range(30)], 0.0), vectors)
 
 
-def test_settling_walks_the_picture_through_encoder_and_decoder():
-    # A decoder that adds 1 and an encoder that doubles: 3 -> 4 -> 2 * 4 + 1 = 9 -> 2 * 9 + 1 = 19.
+def test_refining_passes_the_picture_through_encoder_and_decoder():
+    # The decoder adds 1 and the encoder doubles: 3 -> 4 -> 2 * 4 + 1 = 9 -> 2 * 9 + 1 = 19.
     def encoder(frames):
         return 2 * frames[:, :, 0, 0], frames[:, :, 0, 0]
 
@@ -214,7 +242,7 @@ def mending_codec():
     return codec, seen
 
 
-def test_a_settled_picture_in_pieces_is_moved_on_until_it_is_whole_and_no_further():
+def test_a_refined_picture_in_pieces_is_refined_until_it_is_whole_and_no_further():
     codec, seen = mending_codec()
     vectors = np.array([[0.0], [0.5], [0.2]], np.float32)
     bars = 1.0 - codec.decode(vectors, refine=1)[:, 3, 9]
@@ -229,7 +257,7 @@ def test_a_picture_that_does_not_become_whole_is_given_up():
     assert seen == [1] * 5
 
 
-def test_pictures_that_are_not_to_be_settled_are_left_in_pieces():
+def test_pictures_that_are_not_to_be_refined_are_left_in_pieces():
     codec, seen = mending_codec()
     assert 1.0 - codec.decode(np.array([[0.1]]))[0, 3, 9] == pytest.approx(0.1)
     assert not seen

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
 import pytest
 from motion_files import bvh_text, dancing, shared
 
-from dancenet.codecs.skeleton import Placement, SkeletonCodec, _to_rows
+from dancenet.codecs.base import View
+from dancenet.codecs.skeleton import SkeletonCodec
+from dancenet.codecs.skeleton_rows import Placement, to_rows
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.draw_body import draw_bodies
@@ -136,7 +139,7 @@ def test_a_dancer_that_turns_and_walks_has_a_constant_turn_and_step():
     facing = np.zeros((19, 2))
     facing[JOINTS.index("l_hip"), 0], facing[JOINTS.index("r_hip"), 0] = 1, -1
     middle = np.eye(19)[0]
-    rows, start = _to_rows(positions, middle, facing, 30.0)
+    rows, start = to_rows(positions, middle, facing, 30.0)
     inner = slice(12, -12)  # the smoothing holds the heading at the ends
     assert rows[inner, 0] == pytest.approx(2 * np.pi / 100, abs=1e-5)
     step = 2 * np.sin(np.pi / 100)  # the chord
@@ -171,9 +174,9 @@ def test_what_never_moves_is_left_out_and_put_back(body):
 
 def test_a_coordinate_that_hardly_moves_is_not_blown_up(body):
     clip = replace(body, positions=body.positions.copy())
-    trembling = np.random.default_rng(0).normal(0, 2e-5, (240, 3))
+    jitter = np.random.default_rng(0).normal(0, 2e-5, (240, 3))
     clip.positions[:, JOINTS.index("spine")] = (
-        clip.positions[:, JOINTS.index("pelvis")] + trembling + [0, 0.1, 0]
+        clip.positions[:, JOINTS.index("pelvis")] + jitter + [0, 0.1, 0]
     )
     codec = SkeletonCodec.fit([clip])
     assert codec.dim == 4 + 18 * 3
@@ -182,7 +185,7 @@ def test_a_coordinate_that_hardly_moves_is_not_blown_up(body):
 
 
 def test_joints_that_part_for_a_moment_are_not_one(body, monkeypatch):
-    monkeypatch.setattr("dancenet.codecs.skeleton._SAMPLED", 3)
+    monkeypatch.setattr("dancenet.codecs.skeleton_fit.SAMPLED", 3)
     clip = replace(body, positions=body.positions.copy())
     clip.positions[:, JOINTS.index("head")] = clip.positions[:, JOINTS.index("neck")]
     clip.positions[5, JOINTS.index("head"), 1] += 0.1
@@ -207,14 +210,15 @@ def test_a_dancer_looks_square_to_hips_and_shoulders_in_any_spelling(body, tmp_p
         assert dict(zip(codec.names, codec.middle))[names[4]] == 1.0
 
 
+@pytest.mark.skipif(importlib.util.find_spec("sklearn") is None, reason="needs the extra 'train'")
 def test_fewer_dimensions_keep_the_variance_that_was_asked_for(body):
     whole, fewer = SkeletonCodec.fit([body]), SkeletonCodec.fit([body], variance=0.95)
     assert 4 < fewer.dim < whole.dim
     back = fewer.decode(fewer.encode(body.positions), fewer.placement(body.positions))
     # The root's path is kept exactly, the joints in 95 % of their variance.
     assert back[:, 0] == pytest.approx(body.positions[:, 0], abs=1e-4)
-    rows, _ = _to_rows(body.positions, fewer.middle, fewer.facing, 30.0)
-    rows_back, _ = _to_rows(back, fewer.middle, fewer.facing, 30.0)
+    rows, _ = to_rows(body.positions, fewer.middle, fewer.facing, 30.0)
+    rows_back, _ = to_rows(back, fewer.middle, fewer.facing, 30.0)
     lost = ((rows - rows_back)[:, 4:] ** 2).sum() / rows[:, 4:].var(axis=0).sum() / len(rows)
     assert lost < 0.05
 
@@ -283,7 +287,7 @@ def test_a_codec_that_cannot_work_is_refused(body, tmp_path, changes, message):
 
 def test_a_file_of_something_else_is_no_codec(tmp_path):
     np.savez(tmp_path / "codec.npz", x=np.zeros(3))
-    with pytest.raises(UserError, match="is no skeleton codec: it lacks format"):
+    with pytest.raises(UserError, match="is not a skeleton codec: it lacks format"):
         SkeletonCodec.load(tmp_path / "codec.npz")
 
 
@@ -318,8 +322,9 @@ def test_the_body_is_drawn_as_render_mocap_draws_it(body):
     positions = codec.decode(codec.encode(body.positions))[:20]
     expected = np.stack(list(draw_bodies(positions, 30.0, yaw=40)))
     assert np.array_equal(np.stack(list(codec.draw(positions, yaw=40))), expected)
-    pictures = codec.pictures(codec.encode(body.positions)[:20], yaw=40)
-    assert pictures.dtype == np.float32 and np.array_equal(pictures * 255, expected)
+    parts = codec.parts(codec.clip(positions, "a"), View(yaw=40))
+    drawn = np.concatenate([part.draw() for part in parts])
+    assert drawn.dtype == np.float32 and np.array_equal(drawn * 255, expected)
 
 
 def test_other_skeletons_are_drawn_as_figures(body):
@@ -362,7 +367,7 @@ def test_recorded_dances_come_back_exactly_and_their_heading_needs_no_names(name
     assert error(named, clip) < EXACT and error(nameless, clip) < EXACT
     turns = []
     for codec in (named, nameless):
-        rows, _ = _to_rows(clip.positions, codec.middle, codec.facing, clip.fps)
+        rows, _ = to_rows(clip.positions, codec.middle, codec.facing, clip.fps)
         turns.append(np.cumsum(rows[:, 0]))
     apart = np.angle(np.exp(1j * (turns[0] - turns[1])))
     apart = np.angle(np.exp(1j * (apart - np.median(apart))))

@@ -14,11 +14,12 @@ import pytest
 from small_model import DIM, write_small_model
 
 from dancenet.codecs.latents import Latents
+from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data.frames.folder import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.silhouettes import SilhouetteScene
-from dancenet.generation.write import load_dancer
+from dancenet.generation.load import load_dancer
 from dancenet.metrics.definitions import COLUMNS, MEASURES, MODEL, RECIPE_2018
 from dancenet.model.folder import ModelFolder
 from dancenet.support import files
@@ -350,7 +351,9 @@ def test_what_is_held_out_is_what_the_trainers_hold_out(tmp_path, frames):
     source = FrameFolder.open(frames)
     latents = encode_frames(folder, source)
     dancer = load_dancer(folder.path)
-    scene = SilhouetteScene(source, latents, dancer.silhouettes, folder, refine=0)
+    scene = SilhouetteScene(
+        source, latents, SilhouetteCodec.of(dancer.codec, dancer.name), folder, refine=0
+    )
     data = RealDances.prepare(dancer, scene)
     # Ten clips of 66 frames, of which the last two are marked as held out.
     assert data.train == [range(first, first + 66) for first in range(0, 528, 66)]

@@ -20,9 +20,9 @@ from dancenet.data.footage.video import open_footage
 from dancenet.data.mocap import recordings
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.motion.motion import JOINTS
-from dancenet.generation import write as pipeline
-from dancenet.generation.joints import make_motions
-from dancenet.generation.settings import Dancer, DanceSettings, Recipe
+from dancenet.generation.load import Dancer, load_dancer
+from dancenet.generation.settings import DanceSettings, Recipe
+from dancenet.generation.write import make_motions, write_dance
 from dancenet.model.folder import ModelFolder
 from dancenet.support import files
 from dancenet.support.errors import UserError
@@ -77,7 +77,7 @@ def here(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(scope="module")
 def dancer(place: Path) -> Dancer:
-    return pipeline.load_dancer(place / "weights" / "joints")
+    return load_dancer(place / "weights" / "joints")
 
 
 def run(*flags: str) -> int:
@@ -193,7 +193,7 @@ def test_bones_of_a_new_dance_have_the_lengths_of_the_real_ones(dancer):
     )
 
 
-def test_a_style_starts_from_its_own_stretches_and_changes_the_dance(dancer):
+def test_a_style_starts_from_its_own_seed_clips_and_changes_the_dance(dancer):
     dances = {
         style: make_motions(dancer, DanceSettings(seconds=1, seed=4, style=style, count=6))
         for style in ("slow", "fast", "slow:0.5,fast:0.5")
@@ -266,14 +266,14 @@ def test_what_cannot_be_asked_for_is_said_in_one_sentence(here, capsys, flags, m
 
 
 def test_silhouettes_are_not_written_as_joints_nor_turned():
-    silhouettes = pipeline.load_dancer("silhouette_v1")
+    silhouettes = load_dancer("silhouette_v1")
     for options, message in (
         ({"path": "a.bvh"}, "cannot be written as .bvh"),
         ({"path": "a.mp4", "settings": DanceSettings(yaw=90)}, "have one side"),
         ({"path": "a.mp4", "settings": DanceSettings(style="salsa")}, "trained without styles"),
     ):
         with pytest.raises(UserError, match=message):
-            pipeline.write_dance(silhouettes, **options)
+            write_dance(silhouettes, **options)
     with pytest.raises(UserError, match="which have no joints"):
         make_motions(silhouettes, DanceSettings(seconds=1))
 
@@ -326,7 +326,7 @@ def test_skeletons_of_any_number_of_joints_are_learned(tmp_path, monkeypatch, nu
     np.save("dance.npy", array.transpose(1, 0, 2))
     flags = ["dance.npy", "--axes", "JT", "--up", "y", "--unit", "1", "--name", "any", *SMALL]
     assert train_dancer.main([*flags, "--variance", "1"]) == 0
-    dancer = pipeline.load_dancer("weights/any")
+    dancer = load_dancer("weights/any")
     # Every coordinate moves, and the body's turn and way beside them.
     assert dancer.codec.scaler.latent_dim >= 3 * num_joints
     clip = make_motions(dancer, DanceSettings(seconds=1, seed=0))[0]

@@ -18,16 +18,12 @@ from small_model import DIM, STRETCH, write_small_model
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
+from dancenet.data.motion.resample import resample_stream
 from dancenet.generation import write as pipeline
-from dancenet.generation.settings import (
-    Dancer,
-    DanceSettings,
-    Recipe,
-    read_start,
-    resample,
-    trajectories,
-)
-from dancenet.generation.write import load_dancer, write_dance
+from dancenet.generation.load import Dancer, load_dancer
+from dancenet.generation.settings import DanceSettings, Recipe
+from dancenet.generation.trajectory import read_start, trajectories
+from dancenet.generation.write import write_dance
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import VideoWriter, read_settings
 from dancenet.sequence.neighbour_correction import NeighbourCorrection
@@ -81,26 +77,26 @@ def test_a_temperature_is_in_units_of_the_models_own(dancer: Dancer) -> None:
     assert not np.allclose(dance(hot, temperature=1.0), dance(dancer, temperature=1.0))
 
 
-def test_a_dance_wanders_as_its_model_does_unless_it_is_told_otherwise(dancer: Dancer) -> None:
+def test_the_temperature_varies_as_in_the_model_unless_told_otherwise(dancer: Dancer) -> None:
     restless = dataclasses.replace(dancer, temperature_variation=0.5)
     np.testing.assert_array_equal(dance(restless, temperature_variation=0.0), dance(dancer))
     np.testing.assert_array_equal(dance(restless), dance(dancer, temperature_variation=0.5))
     assert not np.allclose(dance(restless), dance(dancer))
 
 
-def test_a_dance_is_guarded_as_its_model_says_unless_it_is_told_otherwise(dancer: Dancer) -> None:
-    guarded = dataclasses.replace(dancer, neighbour_correction=0.4)
+def test_a_dance_is_corrected_as_in_the_model_unless_told_otherwise(dancer: Dancer) -> None:
+    corrected = dataclasses.replace(dancer, neighbour_correction=0.4)
     how = {"temperature": 20.0}
     np.testing.assert_array_equal(
-        dance(guarded, **how, neighbour_correction=0.0), dance(dancer, **how)
+        dance(corrected, **how, neighbour_correction=0.0), dance(dancer, **how)
     )
     np.testing.assert_array_equal(
-        dance(guarded, **how), dance(dancer, **how, neighbour_correction=0.4)
+        dance(corrected, **how), dance(dancer, **how, neighbour_correction=0.4)
     )
-    assert not np.allclose(dance(guarded, **how), dance(dancer, **how))
+    assert not np.allclose(dance(corrected, **how), dance(dancer, **how))
 
 
-def test_a_guard_keeps_a_dance_nearer_to_what_was_danced(dancer: Dancer) -> None:
+def test_the_correction_keeps_a_dance_nearer_to_real_motion(dancer: Dancer) -> None:
     measure = NeighbourCorrection(dancer.seeds, dancer.codec.scaler.scale, 0.0)
 
     def distance(strength: float) -> float:
@@ -118,7 +114,7 @@ def test_a_start_changes_the_dance_and_not_the_draws(dancer: Dancer) -> None:
 
 @pytest.mark.parametrize("start", ["-1", "x", "4", "1.5", "latents.npz"])
 def test_a_start_that_is_not_there_is_named(dancer: Dancer, start: str) -> None:
-    with pytest.raises(UserError, match="stretches"):
+    with pytest.raises(UserError, match="seed clips"):
         read_start(dancer, start)
 
 
@@ -132,16 +128,16 @@ def latents_of(dancer: Dancer, num_frames: int = 20, sha256: str | None = None) 
         clips,
         (None, None),
         ("a", "b"),
-        dancer.encoder_sha256 if sha256 is None else sha256,
+        dancer.codec.encoder_sha256 if sha256 is None else sha256,
     )
 
 
 def test_a_dance_can_start_in_a_file_of_latents(tmp_path: Path, dancer: Dancer) -> None:
     latents = latents_of(dancer)
     latents.save(tmp_path / "latents.npz")
-    stretch = read_start(dancer, f"{tmp_path / 'latents.npz'}:9")
+    clip = read_start(dancer, f"{tmp_path / 'latents.npz'}:9")
     expected = dancer.codec.scaler.to_model(latents.z_mean[9 : 9 + STRETCH])
-    np.testing.assert_array_equal(stretch, expected)
+    np.testing.assert_array_equal(clip, expected)
 
 
 def test_a_start_never_crosses_a_cut(tmp_path: Path, dancer: Dancer) -> None:
@@ -165,7 +161,7 @@ def line(num_frames: int) -> list[np.ndarray]:
 @pytest.mark.parametrize("ratio", [0.5, 0.8, 1.25, 30 / 29.97, 2.0, 3.7])
 def test_another_rate_keeps_the_tempo(ratio: float) -> None:
     """A motion of constant speed stays on its line; only the first slope is one-sided."""
-    found = np.stack(list(resample(line(200), ratio, 40)))[:, 0, 0]
+    found = np.stack(list(resample_stream(line(200), ratio, 40)))[:, 0, 0]
     expected = np.arange(40) * ratio
     np.testing.assert_allclose(found[expected >= 1], expected[expected >= 1], atol=1e-4)
     np.testing.assert_allclose(found, expected, atol=0.13)
@@ -173,13 +169,13 @@ def test_another_rate_keeps_the_tempo(ratio: float) -> None:
 
 def test_resampling_passes_through_every_vector_it_meets() -> None:
     vectors = [np.random.default_rng(index).normal(size=(1, 2)) for index in range(30)]
-    found = list(resample(vectors, 0.5, 50))
+    found = list(resample_stream(vectors, 0.5, 50))
     np.testing.assert_allclose(np.stack(found[::2]), np.stack(vectors[:25]), atol=1e-6)
 
 
 def test_the_same_rate_changes_nothing() -> None:
     vectors = line(5)
-    assert [a is b for a, b in zip(resample(vectors, 1, 5), vectors)] == [True] * 5
+    assert [a is b for a, b in zip(resample_stream(vectors, 1, 5), vectors)] == [True] * 5
 
 
 @pytest.mark.parametrize("ratio", [0.4, 1.0, 1.25, 2.5])
@@ -188,8 +184,8 @@ def test_just_enough_vectors_are_made(dancer: Dancer, ratio: float) -> None:
 
 
 def test_resampling_stops_where_its_source_stops() -> None:
-    assert len(list(resample(line(10), 2.0, 100))) == 4
-    assert list(resample([], 2.0, 100)) == []
+    assert len(list(resample_stream(line(10), 2.0, 100))) == 4
+    assert list(resample_stream([], 2.0, 100)) == []
 
 
 def test_a_video_has_the_length_that_was_asked_for(tmp_path: Path, dancer: Dancer) -> None:
@@ -228,7 +224,7 @@ def test_one_of_several_can_be_made_again_bit_for_bit(tmp_path: Path, dancer: Da
 def test_latents_that_were_stored_decode_to_the_dance(tmp_path: Path, dancer: Dancer) -> None:
     write_dance(dancer, tmp_path / "d.mp4", SHORT, latents_path=tmp_path / "l.npz")
     latents = Latents.load(tmp_path / "l.npz")
-    latents.require_encoder(dancer.encoder_sha256, "small")
+    latents.require_encoder(dancer.codec.encoder_sha256, "small")
     vectors = dance(dancer, 15)[:, 0]
     np.testing.assert_allclose(latents.z_mean, dancer.codec.scaler.to_latents(vectors), atol=1e-6)
 
@@ -448,14 +444,14 @@ def test_files_of_two_models_do_not_mix(tmp_path: Path) -> None:
         load_dancer(folder.path)
     np.savez(folder / "seeds.npz", vectors=np.full((2, 3, DIM), np.nan, np.float32))
     folder.seal()
-    with pytest.raises(UserError, match="does not hold stretches"):
+    with pytest.raises(UserError, match="does not hold seed clips"):
         load_dancer(folder.path)
 
 
 def test_a_dance_needs_neither_keras_nor_tensorflow(tmp_path: Path, model: ModelFolder) -> None:
     program = (
         "import sys\n"
-        "from dancenet.generation.write import DanceSettings, load_dancer, write_dance\n"
+        "from dancenet import DanceSettings, load_dancer, write_dance\n"
         f"dancer = load_dancer({str(model.path)!r})\n"
         f"write_dance(dancer, {str(tmp_path / 'd.mp4')!r}, DanceSettings(0.2, 1, scale=1))\n"
         "heavy = {'keras', 'tensorflow', 'sklearn', 'matplotlib', 'scipy', 'torch', 'jax'}\n"

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.generation.settings import DanceSettings, trajectories
-from dancenet.generation.write import load_dancer
+from dancenet.codecs.silhouette import SilhouetteCodec
+from dancenet.generation.load import load_dancer
+from dancenet.generation.settings import DanceSettings
+from dancenet.generation.trajectory import trajectories
 
 PATH = Path(__file__).with_name("dances.npz")
 FRAMES = (0, 1, 29, 59)  # of a dance, that are kept
@@ -42,7 +44,8 @@ def compute() -> dict[str, np.ndarray]:
         else:
             some = vectors[list(FRAMES)]
             arrays[f"{name}_latents"] = dancer.codec.scaler.to_latents(some)
-            background = dancer.silhouettes.decode(some, settings.refine)
+            codec = SilhouetteCodec.of(dancer.codec, dancer.name)
+            background = codec.decode(some, settings.refine)
             arrays[f"{name}_pictures"] = np.round(background * 255).astype(np.uint8)
     return arrays
 

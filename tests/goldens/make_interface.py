@@ -16,7 +16,8 @@ from typing import Any
 
 from dancenet import cli
 from dancenet.codecs import latents, skeleton
-from dancenet.generation.settings import MOTION_FORMATS, DanceSettings, Recipe
+from dancenet.codecs.base import MOTION_FORMATS
+from dancenet.generation.settings import DanceSettings, Recipe
 from dancenet.model import folder
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.output import video_writer

@@ -16,12 +16,9 @@ import files_2018 as old
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.data.frames.folder import FrameWriter
-from dancenet.generation.write import (
-    DanceSettings,
-    Recipe,
-    load_dancer,
-    trajectories,
-)
+from dancenet.generation.load import load_dancer
+from dancenet.generation.settings import DanceSettings, Recipe
+from dancenet.generation.trajectory import trajectories
 from dancenet.legacy import h5 as legacy
 from dancenet.legacy import import_model as importer
 from dancenet.model.folder import ModelFolder

@@ -32,7 +32,9 @@ def test_soft_and_hard_edges_come_out_equally_sharp(softness: float) -> None:
 
 
 @pytest.mark.parametrize("softness", [0.3, 1.0, 2.0])
-def test_the_outline_stays_where_the_whiteness_crosses_one_half(softness: float) -> None:
+def test_the_outline_stays_where_the_background_probability_crosses_one_half(
+    softness: float,
+) -> None:
     drawn = picture.draw(disc(25, softness), 4)
     area = (255 - drawn.astype(np.float64)).sum() / 255 / 16
     assert area == pytest.approx(np.pi * 25**2, rel=0.02)

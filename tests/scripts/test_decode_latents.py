@@ -43,7 +43,7 @@ def test_a_part_can_be_chosen(model: ModelFolder, capsys: pytest.CaptureFixture[
     assert decode_latents.main(words) == 0
     assert "10 frames, 0.4 s" in capsys.readouterr().out
     assert decode_latents.main([*words, "--first", "35"]) == 1
-    assert "choose a --first from 0 to" in capsys.readouterr().err
+    assert "choose a first row from 0 to" in capsys.readouterr().err
     assert decode_latents.main([*words, "--scale", "1000"]) == 1
     assert "choose 1 to 39" in capsys.readouterr().err
 

@@ -9,7 +9,7 @@ import pytest
 from small_model import write_small_model
 
 from dancenet.codecs.latents import Latents
-from dancenet.generation.write import Recipe
+from dancenet.generation.settings import Recipe
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import read_settings
 from scripts import generate_video
@@ -177,7 +177,7 @@ def test_usage_errors_exit_with_2(words: tuple[str, str]) -> None:
         (("--out", "d.avi"), "end it with .mp4, .gif or .webm"),
         (("--out", "d.mp4", "--format", "gif"), "does not end with .gif"),
         (("--colors", "red,blue"), "two hexadecimal numbers"),
-        (("--start", "99"), "stretches 0 to 3"),
+        (("--start", "99"), "seed clips 0 to 3"),
         (("--start", "nothing.npz:4"), "nothing.npz"),
         (("--model", "nobody"), "nobody"),
         (("--fps", "60", "--format", "gif"), "at most 50"),

@@ -41,8 +41,8 @@ def unscale(vectors):
 
 
 def dance(model, num_frames, temperature=0.0, seed=((0.2, 0.6), (0.4, 0.8)), count=1):
-    stretch = np.repeat(np.array([seed], np.float32), count, axis=0)
-    return np.stack(list(generate(model, stretch, num_frames, rngs(count), temperature, unscale)))
+    clip = np.repeat(np.array([seed], np.float32), count, axis=0)
+    return np.stack(list(generate(model, clip, num_frames, rngs(count), temperature, unscale)))
 
 
 def test_the_network_is_fed_unscaled_vectors_after_a_scaled_first_one():

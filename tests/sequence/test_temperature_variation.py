@@ -1,4 +1,4 @@
-"""A temperature that wanders has the mean, spread and memory that are asked for."""
+"""A varied temperature has the mean, spread and memory that are asked for."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def walk(temperature_variation, count=1, first=0):
     )
 
 
-def test_a_dance_that_wanders_rests_and_rushes_with_the_same_energy():
+def test_a_dance_of_varied_temperature_rests_and_rushes_with_the_same_energy():
     def windows(dance):
         return np.square(np.diff(dance, axis=1)).sum(axis=2)[:, :570].reshape(-1, 30).mean(axis=1)
 
@@ -93,11 +93,11 @@ def test_a_dance_that_wanders_rests_and_rushes_with_the_same_energy():
     assert np.log(variation).std() > 2 * np.log(plain).std()
 
 
-def test_a_dance_that_wanders_does_not_depend_on_those_beside_it():
+def test_a_dance_of_varied_temperature_does_not_depend_on_those_beside_it():
     assert np.array_equal(walk((0.5, 60.0), 3)[2], walk((0.5, 60.0), 1, first=2)[0])
 
 
 @pytest.mark.parametrize("deviation, memory", [(-0.1, 60.0), (np.inf, 60.0), (0.3, 0.0)])
-def test_what_cannot_wander_is_refused(deviation, memory):
+def test_a_variation_without_sense_is_refused(deviation, memory):
     with pytest.raises(ValueError, match="0 or more and memory above 0"):
         TemperatureVariation(rngs(1), deviation, memory)

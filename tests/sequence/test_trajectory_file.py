@@ -143,7 +143,7 @@ def test_another_array_is_refused_with_what_it_is(
 )
 def test_a_file_that_is_no_array_is_refused(path: Path, content: bytes) -> None:
     path.write_bytes(content)
-    with pytest.raises(UserError, match="is no .npy file, or its beginning is damaged"):
+    with pytest.raises(UserError, match="is not an .npy file, or its beginning is damaged"):
         TrajectoryFiles(path)
 
 
@@ -161,7 +161,7 @@ def test_a_file_that_is_not_as_long_as_it_says_is_refused(path: Path, change: in
     np.save(path, walk(50))
     size = path.stat().st_size
     os.truncate(path, size + change)
-    with pytest.raises(UserError, match=f"has {size + change} bytes .* tells of {size}; it was"):
+    with pytest.raises(UserError, match=f"has {size + change} bytes .* header says {size}; it was"):
         TrajectoryFiles(path)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from dancenet.data.motion.resample import catmull_rom
 from dancenet.support.errors import UnknownSkeleton, UserError
 from dancenet.support.files import read_npz
 
@@ -111,13 +112,15 @@ def resample(
     below = np.minimum(times.astype(int), last)
     above = np.minimum(below + 1, last)
     part = (times - below).astype(np.float32)[:, None, None]
-    p0, p1 = positions[np.maximum(below - 1, 0)], positions[below]
-    p2, p3 = positions[above], positions[np.minimum(below + 2, last)]
-    between = p1 + 0.5 * part * (
-        p2 - p0 + part * (2 * p0 - 5 * p1 + 4 * p2 - p3 + part * (3 * (p1 - p2) + p3 - p0))
+    between = catmull_rom(
+        positions[np.maximum(below - 1, 0)],
+        positions[below],
+        positions[above],
+        positions[np.minimum(below + 2, last)],
+        part,
     )
     on_frame = part[:, 0, 0] < 1e-3
-    return between.astype(np.float32), ok[below] & (ok[above] | on_frame), float(fps)
+    return between, ok[below] & (ok[above] | on_frame), float(fps)
 
 
 def read_npz_clip(path: str | os.PathLike[str]) -> MotionClip:

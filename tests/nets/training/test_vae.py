@@ -109,7 +109,7 @@ def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Pat
     assert config.vae is not None and config.training["vae"]["start_from"] == "first"
     pair = [load_vae(config.vae, folder / "vae.weights.h5")[1] for folder in (first, second)]
     for one, other in zip(pair[0].get_weights(), pair[1].get_weights()):
-        assert other == pytest.approx(one, rel=1e-6)
+        np.testing.assert_allclose(other, one, rtol=1e-6, atol=1e-12)
     train_vae(
         FrameFolder.open(frames),
         second,
@@ -119,7 +119,9 @@ def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Pat
         overwrite=True,
     )
     after = load_vae(config.vae, second / "vae.weights.h5")[1]
-    assert after.get_weights()[0] == pytest.approx(pair[0].get_weights()[0], rel=1e-6)
+    np.testing.assert_allclose(
+        after.get_weights()[0], pair[0].get_weights()[0], rtol=1e-6, atol=1e-12
+    )
 
 
 def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
@@ -145,7 +147,7 @@ def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
         kernel, bias = decoder.get_layer("logits").get_weights()
         kernels.append(np.append(kernel / logit_gain, bias / logit_gain + config.vae.logit_bias))
     for kernel in kernels[1:]:
-        assert kernel == pytest.approx(kernels[0], abs=1e-6)
+        np.testing.assert_allclose(kernel, kernels[0], rtol=1e-6, atol=1e-6)
 
 
 def with_stretches(folder: ModelFolder) -> None:
