@@ -141,9 +141,10 @@ def test_the_measures_need_numpy_opencv_and_scikit_learn_only():
         assert found <= NUMPY_ONLY | {"cv2", "sklearn"}, path
 
 
-def test_the_light_line_names_scikit_learn_in_the_measures_of_an_evaluation_only():
+def test_on_the_light_line_only_measures_of_an_evaluation_import_scikit_learn_at_once():
     for path in modules():
-        if "sklearn" in {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}:
+        found = imported(at_import_time(parse(path)))
+        if "sklearn" in {name.partition(".")[0] for name in found}:
             assert layer(path) not in {*LIGHT_LINE} - {"metrics"}, path
             assert path.name != "reconstruction.py", "generation imports it"
 
