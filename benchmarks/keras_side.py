@@ -1,8 +1,8 @@
-"""Answers `run.py`: what is measured in Keras, the way of 2018 among it, in a process of its own.
+"""Runs the Keras side of `run.py`, including the way of 2018, in its own process.
 
-Each line of standard input is a JSON object with `do`, the name of a task, and its arguments;
-each answer is one line of JSON. The process lives as long as the measurements, so that what is
-compared can take turns with it.
+Each line of standard input is a JSON object with the name of a task, `do`, and its arguments.
+Each answer is one line of JSON. The process lives as long as the measurements, so that it can
+take turns with what it is compared with.
 """
 
 from __future__ import annotations
@@ -155,7 +155,7 @@ def multiply_adds(model: onnx.ModelProto) -> int:
 
 
 def main() -> None:
-    """Answers until standard input ends."""
+    """Answers tasks until standard input ends."""
     answers, sys.stdout = sys.stdout, sys.stderr  # what libraries print is no answer
     networks = Networks()
     with tempfile.TemporaryDirectory() as folder:

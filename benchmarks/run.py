@@ -1,10 +1,10 @@
-"""Measures what generation, encoding and training cost, and writes RESULTS.md beside this file.
+"""Measures the cost of generation, encoding and training, and writes RESULTS.md beside this file.
 
-    make bench                                # all of it, about ten minutes
-    python benchmarks/run.py --repeats 1      # a look
+    make bench                                # everything, about ten minutes
+    python benchmarks/run.py --repeats 1      # a quick look
 
-Every figure is a ratio of two things that took turns, so that a busy machine hurts both; the
-machine's own limits are measured in the same turns.
+Things that are compared take turns, so that a busy machine slows both. The machine's own limits
+are measured in the same turns.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -38,15 +38,15 @@ RESULTS = HERE / "RESULTS.md"
 PLOT = HERE / "cost.png"
 BUNDLED = "silhouette_v1"
 
-SECONDS = 16  # of a dance
+SECONDS = 16  # length of a dance
 FPS = 30
-FRAMES_2018 = 12  # made the way of 2018 in one turn
-SHORT_SECONDS = 4  # of one of sixteen dances
+FRAMES_2018 = 12  # frames made the way of 2018 in one turn
+SHORT_SECONDS = 4  # length of each of the sixteen dances
 COUNT = 16
 TRAIN_BATCH = 32
 
-# Starts a command and prints its seconds, peak memory and status. In a process of its own: Linux
-# counts the memory of the process that starts another as that one's.
+# Starts a command and prints its seconds, peak memory and status. It runs in its own process,
+# because Linux counts the memory of a starting process as that of the process it starts.
 _LAUNCHER = """
 import json, os, subprocess, sys, time
 began = time.perf_counter()
@@ -74,7 +74,7 @@ class KerasSide:
         self.start_seconds = time.perf_counter() - began
 
     def ask(self, task: str, **arguments: Any) -> Any:
-        """Has a task done; returns its answer."""
+        """Sends a task; returns its answer."""
         assert self._process.stdin is not None
         print(json.dumps({"do": task, **arguments}), file=self._process.stdin, flush=True)
         return self._answer()
@@ -136,7 +136,7 @@ def read_rate(array: np.ndarray, threads: int) -> float:
 
 
 class Bench:
-    """All measurements; each turn appends one figure to every list it is asked for."""
+    """All measurements; each turn appends one figure to the list of every name."""
 
     def __init__(self, folder: Path, repeats: int) -> None:
         self.folder = folder
@@ -147,12 +147,16 @@ class Bench:
         self.costs = self.keras.ask("write", folder=str(self.model_2018))
 
     def add(self, name: str, figure: float) -> None:
-        """Notes one figure."""
+        """Appends one figure to a list."""
         self.figures.setdefault(name, []).append(figure)
 
     def median(self, name: str) -> float:
-        """Returns the median of what was noted."""
+        """Returns the median of a list."""
         return float(np.median(self.figures[name]))
+
+    def ratio(self, first: str, second: str) -> float:
+        """Returns the median of the quotients of two figures, turn by turn."""
+        return float(np.median(np.divide(self.figures[first], self.figures[second])))
 
     def spread(self, name: str) -> str:
         """Returns the median with the smallest and the largest figure."""
@@ -160,7 +164,7 @@ class Bench:
         return f"{np.median(values):.4g} ({min(values):.4g} to {max(values):.4g})"
 
     def generate(self, name: str, *arguments: object, out: str = "dance.mp4") -> None:
-        """Notes seconds and peak memory of a cold generate_video.py."""
+        """Adds the seconds and the peak memory of a cold generate_video.py."""
         seconds, megabytes = run_script(
             "generate_video.py", "--seed", 1, "--out", self.folder / out, *arguments
         )
@@ -168,7 +172,7 @@ class Bench:
         self.add(f"{name}, MB", megabytes)
 
     def turn(self) -> None:
-        """Measures each thing once, what is compared right after each other."""
+        """Measures each way of generation once, in turn."""
         self.add("matrix GFLOP/s", matrix_rate() / 1e9)
         video = str(self.folder / "2018.mp4")
         self.add(
@@ -183,7 +187,7 @@ class Bench:
         )
 
     def decoders(self) -> None:
-        """Compares the folded decoder of 2018 with the one that is as Keras has it."""
+        """Compares the folded decoder of 2018 with the decoder as Keras has it."""
         latents = np.random.default_rng(0).standard_normal((8, 128)).astype(np.float32)
         paths = {
             "folded": self.model_2018 / "decoder.onnx",
@@ -200,7 +204,7 @@ class Bench:
 
         for _ in range(4 * self.repeats):
             for name in paths:
-                # As generation does it: each thread its own pictures.
+                # As in generation, each thread decodes its own pictures.
                 seconds = timed(lambda: decode(alone[name])) / (2 * cores * len(latents))
                 self.add(name, seconds)
                 self.add(
@@ -213,7 +217,7 @@ class Bench:
             )
 
     def steps(self) -> None:
-        """Compares a step of the dancer of 2018 with reading its weights."""
+        """Compares the time of a step of the 2018 dancer with the time to read its weights."""
         model = OnnxStepModel(self.model_2018 / "step.onnx")
         rng = np.random.default_rng(0)
         draws = rng.gumbel(size=(1, model.num_mixtures)), rng.standard_normal((1, model.dim))
@@ -247,7 +251,7 @@ class Bench:
         self.add("16 runs", sum(runs))
 
     def trajectories(self) -> None:
-        """The same for the steps alone, without pictures."""
+        """Compares sixteen trajectories at once with sixteen single ones, without pictures."""
         dancer = load_dancer(BUNDLED)
 
         def choose(seed: int, count: int) -> None:
@@ -284,7 +288,7 @@ class Bench:
             self.add(f"training {network}, frames/s", rate)
 
     def curves(self) -> None:
-        """Notes the cost against length and against the number of dances, and draws both."""
+        """Measures the cost at several lengths and several numbers of dances."""
         for seconds in (2, 4, 8, 16, 32, 64):
             self.generate(f"{seconds} s", "--seconds", seconds)
         for count in (1, 2, 4, 8, 16):
@@ -294,7 +298,7 @@ class Bench:
 
 
 def draw_curves(bench: Bench) -> None:
-    """Draws seconds against frames, and against the number of dances."""
+    """Plots seconds against frames, and against the number of dances."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -315,99 +319,140 @@ def draw_curves(bench: Bench) -> None:
     figure.savefig(PLOT, dpi=110, metadata={"Software": None})
 
 
-def rows(bench: Bench) -> list[tuple[str, str, str, str]]:
-    """Returns name, figure, bar and whether it is reached, of each row of the table."""
+class Row(NamedTuple):
+    """A figure, and the bar it should reach."""
+
+    name: str
+    figure: float
+    bar: float
+    unit: str
+    at_most: bool = False  # the bar is an upper limit
+
+    @property
+    def reached(self) -> bool:
+        """Whether the figure reaches the bar."""
+        return self.figure <= self.bar if self.at_most else self.figure >= self.bar
+
+    def cells(self) -> tuple[str, str, str, str]:
+        """Returns name, figure, bar and whether it is reached, as the table shows them."""
+        sign = "≤" if self.at_most else "≥"
+        return (
+            self.name,
+            f"{self.figure:.3g}{self.unit}",
+            f"{sign} {self.bar:g}{self.unit}",
+            "yes" if self.reached else "**no**",
+        )
+
+
+def rows(bench: Bench) -> list[Row]:
+    """Returns all rows of the table."""
+    memory = max(max(values) for name, values in bench.figures.items() if name.endswith(", MB"))
+    return [
+        *_generation_rows(bench),
+        *_engine_rows(bench),
+        Row(
+            "peak memory of generation, the most of all runs here (to 120 s, and 16 dances)",
+            memory,
+            400,
+            " MB",
+            at_most=True,
+        ),
+        *_encoding_and_training_rows(bench),
+        Row("one frame, shell to closed file", bench.median("one frame"), 1, " s", at_most=True),
+    ]
+
+
+def _generation_rows(bench: Bench) -> list[Row]:
+    """Compares whole runs of generate_video.py with the way of 2018."""
     frames = SECONDS * FPS
     slow = bench.median("2018")
     cold = bench.keras.start_seconds + frames * slow
-    found: list[tuple[str, str, str, str]] = []
-
-    def row(name: str, figure: float, bar: float, unit: str, at_most: bool = False) -> None:
-        reached = figure <= bar if at_most else figure >= bar
-        sign = "≤" if at_most else "≥"
-        found.append(
-            (name, f"{figure:.3g}{unit}", f"{sign} {bar:g}{unit}", "yes" if reached else "**no**")
-        )
-
-    def ratio(of: str, to: str) -> float:
-        return float(np.median(np.divide(bench.figures[of], bench.figures[to])))
-
     lean, big = bench.median("lean"), bench.median("dancenet")
-    row(
-        f"`generate_video.py --seconds {SECONDS}`, shell to closed file, `lean`",
-        lean,
-        3.0,
-        " s",
-        at_most=True,
-    )
-    row(
-        "… frames/s, start-up included, to those of the way of 2018 without its start-up",
-        frames / lean * slow,
-        50,
-        " times",
-    )
-    row("… both from the shell to the closed file", cold / lean, 50, " times")
-    row(
-        "`dancenet` network, `--refine 0`, start-up included, to the way of 2018 without",
-        frames / big * slow,
-        20,
-        " times",
-    )
-    row("… both from the shell to the closed file", cold / big, 20, " times")
-    row("folded 2018 decoder to unfolded, same engine", ratio("unfolded", "folded"), 2, " times")
-    row(
-        "folded 2018 decoder of the matrix-product rate",
-        100 * bench.median("folded of the limit"),
-        40,
-        " %",
-    )
-    row(
-        "step of the 2018 dancer, batch 1, of the reading rate",
-        100 * bench.median("step of read GB/s"),
-        60,
-        " %",
-    )
-    row(
-        "… of the rate of reading as many bytes again and again",
-        100 * bench.median("step of read GB/s, again"),
-        60,
-        " %",
-    )
-    row(
-        f"{COUNT} dances of {SHORT_SECONDS} s at once to {COUNT} runs",
-        ratio("16 runs", "16 at once"),
-        4,
-        " times",
-    )
-    row(
-        "… their trajectories alone",
-        ratio("16 trajectories", "16 trajectories at once"),
-        4,
-        " times",
-    )
-    memory = max(max(values) for name, values in bench.figures.items() if name.endswith(", MB"))
-    row(
-        "peak memory of generation, the most of all runs here (to 120 s, and 16 dances)",
-        memory,
-        400,
-        " MB",
-        at_most=True,
-    )
-    for network in ("lean", "dancenet"):
-        row(
-            f"encoding a folder, `{network}`, to `predict` one by one with the same network",
-            ratio(f"encoding {network}, frames/s", f"predict {network}, frames/s"),
-            8,
+    return [
+        Row(
+            f"`generate_video.py --seconds {SECONDS}`, shell to closed file, `lean`",
+            lean,
+            3.0,
+            " s",
+            at_most=True,
+        ),
+        Row(
+            "… frames/s, start-up included, to those of the way of 2018 without its start-up",
+            frames / lean * slow,
+            50,
             " times",
-        )
-    row(
-        "`lean` VAE training to `dancenet`, frames/s",
-        ratio("training lean, frames/s", "training dancenet, frames/s"),
-        10,
-        " times",
-    )
-    row("one frame, shell to closed file", bench.median("one frame"), 1, " s", at_most=True)
-    return found
+        ),
+        Row("… both from the shell to the closed file", cold / lean, 50, " times"),
+        Row(
+            "`dancenet` network, `--refine 0`, start-up included, to the way of 2018 without",
+            frames / big * slow,
+            20,
+            " times",
+        ),
+        Row("… both from the shell to the closed file", cold / big, 20, " times"),
+    ]
+
+
+def _engine_rows(bench: Bench) -> list[Row]:
+    """Compares the networks with the machine's limits, and dances side by side with single ones."""
+    return [
+        Row(
+            "folded 2018 decoder to unfolded, same engine",
+            bench.ratio("unfolded", "folded"),
+            2,
+            " times",
+        ),
+        Row(
+            "folded 2018 decoder of the matrix-product rate",
+            100 * bench.median("folded of the limit"),
+            40,
+            " %",
+        ),
+        Row(
+            "step of the 2018 dancer, batch 1, of the reading rate",
+            100 * bench.median("step of read GB/s"),
+            60,
+            " %",
+        ),
+        Row(
+            "… of the rate of reading as many bytes again and again",
+            100 * bench.median("step of read GB/s, again"),
+            60,
+            " %",
+        ),
+        Row(
+            f"{COUNT} dances of {SHORT_SECONDS} s at once to {COUNT} runs",
+            bench.ratio("16 runs", "16 at once"),
+            4,
+            " times",
+        ),
+        Row(
+            "… their trajectories alone",
+            bench.ratio("16 trajectories", "16 trajectories at once"),
+            4,
+            " times",
+        ),
+    ]
+
+
+def _encoding_and_training_rows(bench: Bench) -> list[Row]:
+    return [
+        *(
+            Row(
+                f"encoding a folder, `{network}`, to `predict` one by one with the same network",
+                bench.ratio(f"encoding {network}, frames/s", f"predict {network}, frames/s"),
+                8,
+                " times",
+            )
+            for network in ("lean", "dancenet")
+        ),
+        Row(
+            "`lean` VAE training to `dancenet`, frames/s",
+            bench.ratio("training lean, frames/s", "training dancenet, frames/s"),
+            10,
+            " times",
+        ),
+    ]
 
 
 def write_results(bench: Bench, load: Sequence[float], seconds: float) -> None:
@@ -425,7 +470,7 @@ def write_results(bench: Bench, load: Sequence[float], seconds: float) -> None:
         "",
         "| figure | measured | bar | reached |",
         "|---|---|---|---|",
-        *(f"| {' | '.join(cells)} |" for cells in rows(bench)),
+        *(f"| {' | '.join(row.cells())} |" for row in rows(bench)),
         "",
         f"![Seconds against frames and against the number of dances]({PLOT.name})",
         "",
@@ -489,8 +534,7 @@ def work(arguments: argparse.Namespace) -> None:
         draw_curves(bench)
         write_results(bench, load, time.perf_counter() - began)
     terminal.say(
-        f"{RESULTS}: {sum(row[-1] == 'yes' for row in rows(bench))} of "
-        f"{len(rows(bench))} bars reached"
+        f"{RESULTS}: {sum(row.reached for row in rows(bench))} of {len(rows(bench))} bars reached"
     )
 
 

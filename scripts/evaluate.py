@@ -1,4 +1,4 @@
-"""Measures how good a model's dances are, beside real ones and four other references."""
+"""Evaluates the dances of a model, beside real dances and four other references."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ def build_parser() -> argparse.ArgumentParser:
         "--name",
         required=True,
         metavar="NAME",
-        help="the model: its name, or its folder",
+        help="name or folder of the model",
     )
     flags.add_recordings(
-        parser, "of a model of joints: the motions it was trained on, with the same flags as then"
+        parser, "for a model of joints: the motions it was trained on, with the same flags as then"
     )
     parser.add_argument(
         "--frames",
         type=Path,
         default=Path("imgs"),
         metavar="FOLDER",
-        help="of a model of silhouettes: the frames it was trained on; what the "
-        "trainers hold out of them is held out here too",
+        help="for a model of silhouettes: the frames it was trained on; what training held out is "
+        "held out here too",
     )
     parser.add_argument(
         "-o",
@@ -40,56 +40,66 @@ def build_parser() -> argparse.ArgumentParser:
         type=Path,
         default=Path("report"),
         metavar="FOLDER",
-        help="where report.json and report.html are written; an older report there is replaced",
+        help="folder for report.json and report.html; an older report there is replaced",
     )
+    _add_dances(parser)
+    _add_recipe(parser)
+    return parser
+
+
+def _add_dances(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the dances that are generated."""
     parser.add_argument(
         "--seeds",
         type=terminal.not_negative(int),
         nargs="+",
         default=[1, 2, 3, 4, 5],
         metavar="SEED",
-        help="of the dances, and of how the real ones are split in halves",
+        help="random seeds of the dances and of the split of the real dances into halves",
     )
     parser.add_argument(
         "--dances",
         type=terminal.positive(int),
         default=4,
-        help="made for each seed; the first of them is drawn",
+        help="dances generated for each seed; the first of them is drawn",
     )
     parser.add_argument(
         "--seconds",
         type=terminal.positive(float),
         default=120.0,
-        help="of each dance; drift and Fréchet distances need the 120",
+        help="length of each dance; drift and Fréchet distances need 120",
     )
     parser.add_argument(
         "--temperature",
         type=terminal.not_negative(float),
         default=1.0,
-        help="as of generate_video.py",
+        help="as in generate_video.py",
     )
     parser.add_argument(
         "--temperature-variation",
         type=terminal.not_negative(float),
         default=None,
-        help="as of generate_video.py (default: the model's own)",
+        help="as in generate_video.py (default: the model's own)",
     )
     parser.add_argument(
         "--neighbour-correction",
         type=terminal.not_negative(float),
         default=None,
-        help="how firmly dances are led back to real motion, as in "
-        "generate_video.py (default: the model's own)",
+        help="as in generate_video.py (default: the model's own)",
     )
     parser.add_argument(
-        "--refine", type=terminal.not_negative(int), default=1, help="as of generate_video.py"
+        "--refine", type=terminal.not_negative(int), default=1, help="as in generate_video.py"
     )
     parser.add_argument(
         "--style",
         default=None,
         metavar="NAME[:WEIGHT],…",
-        help="as of generate_video.py; measures dances of that style",
+        help="as in generate_video.py; only dances in that style are measured",
     )
+
+
+def _add_recipe(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of the network of 2018, one of the references."""
     recipe = parser.add_mutually_exclusive_group()
     recipe.add_argument(
         "--recipe-2018",
@@ -104,15 +114,22 @@ def build_parser() -> argparse.ArgumentParser:
         type=terminal.positive(float),
         default=None,
         metavar="MINUTES",
-        help="train that dancer for so long, into the folder of the report, where "
-        "it is found the next time (needs the extra 'train')",
+        help="train that dancer for this long; it is kept in the folder of the report and used "
+        "again",
     )
-    return parser
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Measures, and prints the table."""
-    from dancenet.evaluation.run import JSON, PAGE, Options, evaluate
+    """Evaluates the model, and prints the table."""
+    from dancenet.support.errors import MissingExtra
+
+    try:
+        from dancenet.evaluation.options import Options
+        from dancenet.evaluation.run import JSON, PAGE, evaluate
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.partition(".")[0] != "sklearn":
+            raise
+        raise MissingExtra("An evaluation", "train", "scikit-learn") from error
 
     report = evaluate(
         arguments.model,
@@ -135,8 +152,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     passed, failed, unknown = report.counts
     terminal.say(
         f"{passed} of {passed + failed + unknown} bars passed, {failed} failed, {unknown} not "
-        f"judged. Look at {arguments.out / PAGE}; every figure is in "
-        f"{arguments.out / JSON}."
+        f"judged. The report is {arguments.out / PAGE}; every figure is in {arguments.out / JSON}."
     )
     return None
 

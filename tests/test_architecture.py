@@ -135,10 +135,18 @@ def test_the_sequence_needs_numpy_only():
         assert {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} <= NUMPY_ONLY
 
 
-def test_the_measures_need_numpy_and_opencv_only():
+def test_the_measures_need_numpy_opencv_and_scikit_learn_only():
     for path in (PACKAGE / "metrics").glob("*.py"):
         found = {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}
-        assert found <= NUMPY_ONLY | {"cv2"}, path
+        assert found <= NUMPY_ONLY | {"cv2", "sklearn"}, path
+
+
+def test_on_the_light_line_only_measures_of_an_evaluation_import_scikit_learn_at_once():
+    for path in modules():
+        found = imported(at_import_time(parse(path)))
+        if "sklearn" in {name.partition(".")[0] for name in found}:
+            assert layer(path) not in {*LIGHT_LINE} - {"metrics"}, path
+            assert path.name != "reconstruction.py", "generation imports it"
 
 
 def test_every_module_has_its_place_in_the_order():

@@ -1,1 +1,1 @@
-"""A model measured on a folder of frames, beside five references on the same frames."""
+"""Evaluates a model on real dances, and compares it with five references."""

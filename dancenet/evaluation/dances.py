@@ -1,128 +1,124 @@
-"""The dances that are measured: the model's own, and those of the references."""
+"""Makes the dances that are measured: the model's own, and each reference's."""
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-from dancenet.codecs.silhouette import SilhouetteCodec
+from dancenet.evaluation.options import Options
 from dancenet.evaluation.real import RealDances
-from dancenet.evaluation.recipe_2018 import RangeUnits
-from dancenet.evaluation.scenes import Scene, Silhouettes
+from dancenet.evaluation.scenes import Scene
+from dancenet.evaluation.silhouettes import Recipe2018
 from dancenet.generation import trajectory as dance
 from dancenet.generation.load import Dancer
-from dancenet.generation.settings import DanceSettings
-from dancenet.metrics import measures
+from dancenet.metrics import reference
+from dancenet.metrics.definitions import AR1, COPY, FREEZE, MODEL, RECIPE_2018
 from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.likelihood import FirstOrder
-from dancenet.metrics.measures import Material
-from dancenet.metrics.report import AR1, COPY, FREEZE, MODEL, RECIPE_2018
+from dancenet.metrics.reference import MotionSample
 
 
 @dataclass(frozen=True)
-class Drawn:
-    """Dances that were made, and how a stretch of the first is drawn."""
+class DrawnDances:
+    """Dances, and a function that draws frames of the first one."""
 
-    material: Material
-    draw: Callable[[range], np.ndarray] = field(
-        repr=False
-    )  # frames to (T, H, W) background probability
-
-
-Maker = Callable[[int, Callable[[int], Any]], Drawn]
+    sample: MotionSample
+    # Takes frame numbers; returns (T, H, W) background probability.
+    draw: Callable[[range], np.ndarray] = field(repr=False)
 
 
-def make_makers(
-    dancer: Dancer,
-    recipe: Dancer | None,
-    data: RealDances,
-    chain: FirstOrder,
-    settings: Callable[[int], DanceSettings],
-    num_frames: int,
-) -> dict[str, Maker]:
-    """Returns what makes the dances of each column from a seed.
+# Takes a seed and a callback for the number of pictures drawn.
+Maker = Callable[[int, Callable[[int], Any]], DrawnDances]
 
-    Args:
-        dancer: the model that is measured.
-        recipe: of 2018, if there is one.
-        data: the real dances.
-        chain: AR(1), fitted on the training dances.
-        settings: what the dances of a seed are made with.
-        num_frames: of each dance.
-    """
-    count = settings(0).count
 
-    def model(seed: int, advance: Callable[[int], Any]) -> Drawn:
-        steps = dance.trajectories(dancer, settings(seed), num_frames)
-        made = np.stack(list(steps), axis=1)
-        return draw(data.scene, [[run] for run in made], data.step, advance)
+@dataclass(frozen=True)
+class DanceMakers:
+    """Makes the dances of every column but the real one."""
 
-    def copy(seed: int, advance: Callable[[int], Any]) -> Drawn:
+    dancer: Dancer  # the model under evaluation
+    data: RealDances
+    chain: FirstOrder  # AR(1), fitted to the training dances
+    options: Options
+    num_frames: int  # length of each dance
+    recipe: Recipe2018 | None
+
+    def columns(self) -> dict[str, Maker]:
+        """Returns a function for each column."""
+        makers: dict[str, Maker] = {
+            MODEL: self.model,
+            COPY: self.copy,
+            FREEZE: self.freeze,
+            AR1: self.ar1,
+        }
+        if self.recipe is not None:
+            makers[RECIPE_2018] = self.recipe_2018
+        return makers
+
+    def model(self, seed: int, advance: Callable[[int], Any]) -> DrawnDances:
+        """Generates dances with the model."""
+        steps = dance.trajectories(self.dancer, self.options.settings(seed), self.num_frames)
+        return self._draw(list(np.stack(list(steps), axis=1)), advance)
+
+    def copy(self, seed: int, advance: Callable[[int], Any]) -> DrawnDances:
+        """Joins training dances in random order."""
         rng = np.random.default_rng([seed, 1])
-        runs = [run for run in data.train_runs if len(run) > data.step]
+        count = self.options.dances
+        runs = [run for run in self.data.train_runs if len(run) > self.data.step]
         order = list(rng.permutation(len(runs)))
-        while sum(len(runs[i]) for i in order) < num_frames * count:
+        while sum(len(runs[i]) for i in order) < self.num_frames * count:
             order += list(rng.permutation(len(runs)))
-        dealt = measures.deal([len(runs[i]) for i in order], num_frames, count)
+        dealt = reference.deal([len(runs[i]) for i in order], self.num_frames, count)
         dances = [
             [runs[order[index]][part.start : part.stop] for index, part in parts] for parts in dealt
         ]
-        return draw(data.scene, dances, data.step, advance)
+        return draw_dances(self.data.scene, dances, self.data.step, advance)
 
-    def freeze(seed: int, advance: Callable[[int], Any]) -> Drawn:
+    def freeze(self, seed: int, advance: Callable[[int], Any]) -> DrawnDances:
+        """Holds one training frame."""
         rng = np.random.default_rng([seed, 2])
-        frame = _any_row(data, rng)
-        held = np.repeat(data.vectors[frame][None], num_frames, axis=0)
-        return draw(data.scene, [[held]] * count, data.step, lambda n: None)
+        frame = self._any_row(rng)
+        held = np.repeat(self.data.vectors[frame][None], self.num_frames, axis=0)
+        return self._draw([held] * self.options.dances, lambda count: None)
 
-    def ar1(seed: int, advance: Callable[[int], Any]) -> Drawn:
+    def ar1(self, seed: int, advance: Callable[[int], Any]) -> DrawnDances:
+        """Draws dances from AR(1)."""
         rng = np.random.default_rng([seed, 3])
-        start = data.vectors[[_any_row(data, rng) for _ in range(count)]]
-        made = chain.sample(start, num_frames, rng)
-        return draw(data.scene, [[run] for run in made], data.step, advance)
+        start = self.data.vectors[[self._any_row(rng) for _ in range(self.options.dances)]]
+        return self._draw(list(self.chain.sample(start, self.num_frames, rng)), advance)
 
-    makers: dict[str, Maker] = {MODEL: model, COPY: copy, FREEZE: freeze, AR1: ar1}
-    scene = data.scene
-    if recipe is not None and isinstance(scene, Silhouettes):
-        units = RangeUnits.fit(recipe, scene.latents, data.train)
-        unsettled = dataclasses.replace(
-            scene, codec=SilhouetteCodec.of(recipe.codec, recipe.name), refine=0
-        )
+    def recipe_2018(self, seed: int, advance: Callable[[int], Any]) -> DrawnDances:
+        """Generates dances as in 2018; they are measured in the model's units."""
+        assert self.recipe is not None
+        latents = self.recipe.units.dance(seed, self.options.dances, self.num_frames)
+        own = self.recipe.model.codec.scaler.to_model(latents[0])
+        drawn = draw_dances(self.recipe.scene, [[own]], self.data.step, advance)
+        runs = tuple((self.dancer.codec.scaler.to_model(run),) for run in latents)
+        return DrawnDances(MotionSample(runs, drawn.sample.pictures), drawn.draw)
 
-        def old(seed: int, advance: Callable[[int], Any]) -> Drawn:
-            latents = units.dance(seed, count, num_frames)
-            runs = [[dancer.codec.scaler.to_model(run)] for run in latents]
-            own = [[recipe.codec.scaler.to_model(run)] for run in latents]
-            drawn = draw(unsettled, own[:1], data.step, advance)
-            material = Material(tuple(map(tuple, runs)), drawn.material.pictures)
-            return Drawn(material, drawn.draw)
+    def _draw(self, runs: Sequence[np.ndarray], advance: Callable[[int], Any]) -> DrawnDances:
+        return draw_dances(self.data.scene, [[run] for run in runs], self.data.step, advance)
 
-        makers[RECIPE_2018] = old
-    return makers
+    def _any_row(self, rng: np.random.Generator) -> int:
+        rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in self.data.train])
+        return int(rng.choice(rows))
 
 
-def _any_row(data: RealDances, rng: np.random.Generator) -> int:
-    rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in data.train])
-    return int(rng.choice(rows))
-
-
-def draw(
+def draw_dances(
     scene: Scene,
     dances: Sequence[Sequence[np.ndarray]],
     step: int,
     advance: Callable[[int], Any],
-) -> Drawn:
-    """Draws every `step`-th frame of the first of some dances, and keeps the scores."""
+) -> DrawnDances:
+    """Draws every `step`-th frame of the first dance, and keeps the pictures' scores."""
     scores = []
     for run in dances[0]:
         if np.ptp(run[::step], axis=0).any():
             rows = range(0, len(run), step)
             scores.append(PictureScores.of(scene.drawn(run, rows, advance)))
-        else:  # one picture is drawn once, however long it is held
+        else:  # a held picture is drawn only once
             first = PictureScores.of(scene.drawn(run[:1], range(1), advance))
             scores.append(first.repeat(len(run[::step])))
     whole = np.concatenate(dances[0])
@@ -130,4 +126,4 @@ def draw(
     def draw(rows: range) -> np.ndarray:
         return np.concatenate(list(scene.drawn(whole, rows, lambda count: None)))
 
-    return Drawn(Material(tuple(map(tuple, dances)), tuple(scores)), draw)
+    return DrawnDances(MotionSample(tuple(map(tuple, dances)), tuple(scores)), draw)

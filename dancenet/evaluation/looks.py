@@ -1,111 +1,119 @@
-"""What there is to see: curves over time, contact sheets, and the best and worst moments."""
+"""The pictures of the report: curves over time, contact sheets, best and worst moments."""
 
 from __future__ import annotations
 
 import base64
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
 
-from dancenet.evaluation.dances import Drawn
+from dancenet.evaluation.dances import DrawnDances
+from dancenet.evaluation.page import Picture
 from dancenet.evaluation.real import RealDances
 from dancenet.metrics import moments, motion
-from dancenet.metrics import report as reports
-from dancenet.metrics.measures import Standard
-from dancenet.metrics.report import AR1, COPY, MODEL, RECIPE_2018
+from dancenet.metrics.definitions import AR1, COLUMNS, COPY, MODEL, RECIPE_2018
+from dancenet.metrics.moments import Moment
+from dancenet.metrics.reference import ReferenceStatistics
 from dancenet.output.contact_sheet import contact_sheet
 from dancenet.output.video_writer import VideoWriter
 from dancenet.support import terminal
 
-_SHEET_SECONDS = 60.0  # that the overview shows
+_SHEET_SECONDS = 60.0  # length of the overview
 _SHEET_COLUMNS = 10
 _THUMBNAIL = (104, 60)  # width and height
-_FILM_SECONDS = 3.0  # around a moment
+_FILM_SECONDS = 3.0  # length of the film around a moment
+
+Drawn = Mapping[str, Sequence[DrawnDances]]  # by column, the dances of each seed
 
 
 def over_time(
-    shown: dict[str, list[Drawn]], data: RealDances, standards: Sequence[Standard]
+    drawn: Drawn, data: RealDances, references: Sequence[ReferenceStatistics]
 ) -> dict[str, dict[str, list[list[float]]]]:
-    """Returns energy, softness and distance in bins of ten seconds, by column and seed."""
-    fps, rate = data.yardstick.fps, data.yardstick.picture_fps
-    names = ("energy over real", "soft pixels", "Mahalanobis distance")
-    found: dict[str, dict[str, list[list[float]]]] = {name: {} for name in names}
+    """Computes curves of energy, softness and distance, by title, column and seed."""
+    fps, picture_fps = data.statistics.fps, data.statistics.picture_fps
+    found: dict[str, dict[str, list[list[float]]]] = {}
     for column in (MODEL, AR1, RECIPE_2018):
-        for made, standard in zip(shown.get(column, []), standards):
-            runs = np.stack([dance[0] for dance in made.material.dances])
+        for made, reference in zip(drawn.get(column, []), references):
+            runs = np.stack([dance[0] for dance in made.sample.dances])
             energy = np.stack([np.square(motion.speeds(run)) for run in runs])
-            energy = np.pad(energy, ((0, 0), (0, 1)), mode="edge") / (standard.energy or 1.0)
-            away = np.stack([data.yardstick.gaussian.distance(run) for run in runs])
-            scores = made.material.pictures[0]
-            for name, line in zip(
-                names,
-                (
-                    motion.bins(energy, fps),
-                    motion.bins(scores.soft_share, rate, scores.figure),
-                    motion.bins(away, fps),
-                ),
+            energy = np.pad(energy, ((0, 0), (0, 1)), mode="edge") / (reference.energy or 1.0)
+            away = np.stack([data.statistics.gaussian.distance(run) for run in runs])
+            scores = made.sample.pictures[0]
+            for title, line in (
+                ("energy over real", motion.bins(energy, fps)),
+                ("soft pixels", motion.bins(scores.soft_share, picture_fps, scores.figure)),
+                ("Mahalanobis distance", motion.bins(away, fps)),
             ):
-                found[name].setdefault(column, []).append([float(value) for value in line])
+                lines = found.setdefault(title, {}).setdefault(column, [])
+                lines.append([float(value) for value in line])
     return found
 
 
-def look(
-    shown: dict[str, list[Drawn]], data: RealDances, seeds: Sequence[int]
-) -> Iterator[reports.Picture]:
-    """Draws the contact sheets and the short films of the page."""
-    fps, step = data.yardstick.fps, data.step
-    num_frames = len(np.concatenate(shown[MODEL][0].material.dances[0]))
-    seconds = min(_SHEET_SECONDS, num_frames / fps)
-    rows = np.linspace(0, seconds * fps, _SHEET_COLUMNS, endpoint=False).astype(int)
-    thumbnails: list[np.ndarray] = []
-    captions: list[str] = []
-    lines = [(f"seed {seed}", made) for seed, made in zip(seeds, shown[MODEL])]
-    lines += [
-        (reports.COLUMNS[column], shown[column][0])
+def draw_pictures(drawn: Drawn, data: RealDances, seeds: Sequence[int]) -> Iterator[Picture]:
+    """Yields the overview, then the best and the worst moments of the model's dances."""
+    dances = [(f"seed {seed}", made) for seed, made in zip(seeds, drawn[MODEL])]
+    dances += [
+        (COLUMNS[column], drawn[column][0])
         for column in (COPY, AR1, RECIPE_2018)
-        if column in shown
+        if column in drawn
     ]
     scores = [
         moments.frame_scores(
-            np.concatenate(made.material.dances[0]),
-            made.material.pictures[0],
-            step,
-            data.yardstick,
+            np.concatenate(made.sample.dances[0]),
+            made.sample.pictures[0],
+            data.step,
+            data.statistics,
         )
-        for made in shown[MODEL]
+        for made in drawn[MODEL]
     ]
-    chosen = moments.choose(scores, data.yardstick.picture_fps)
+    chosen = moments.choose(scores, data.statistics.picture_fps)
     with terminal.progress(
-        total=len(lines) + len(chosen), description="Contact sheets", unit="sheet"
+        total=1 + len(chosen), description="Contact sheets", unit="sheet"
     ) as bar:
-        for name, made in lines:
-            pictures = np.concatenate([made.draw(range(row, row + 1)) for row in rows])
-            thumbnails += [_thumbnail(picture) for picture in pictures]
-            captions += [f"{name}, {row / fps:.0f} s" for row in rows]
-            bar.update(1)
-        yield reports.Picture(
-            "Dances",
-            f"The first {seconds:.0f} seconds of the first dance of each seed, as the "
-            "decoder gives them, before they are drawn sharper; below, references.",
-            _png(contact_sheet(thumbnails, _SHEET_COLUMNS, captions)),
-        )
+        yield _overview(dances, data.statistics.fps)
+        bar.update(1)
         for moment in chosen:
-            begin = moment.first * step
-            made = shown[MODEL][moment.dance]
-            second = range(begin, min(begin + round(fps), num_frames))
-            margin = round((_FILM_SECONDS - 1) / 2 * fps)
-            around = range(max(0, begin - margin), min(num_frames, second.stop + margin))
-            yield reports.Picture(
-                moment.title[0].upper() + moment.title[1:],
-                f"Seed {seeds[moment.dance]}, from {begin / fps:.1f} s, every frame; "
-                f"the film begins {(begin - around.start) / fps:.1f} s before.",
-                _png(contact_sheet([_thumbnail(p) for p in made.draw(second)], _SHEET_COLUMNS)),
-                _mp4(made.draw(around), fps),
-            )
+            yield _close_up(moment, drawn[MODEL][moment.dance], data, seeds[moment.dance])
             bar.update(1)
+
+
+def _overview(dances: Sequence[tuple[str, DrawnDances]], fps: float) -> Picture:
+    seconds = min(_SHEET_SECONDS, _num_frames(dances[0][1]) / fps)
+    rows = np.linspace(0, seconds * fps, _SHEET_COLUMNS, endpoint=False).astype(int)
+    thumbnails: list[np.ndarray] = []
+    captions: list[str] = []
+    for name, made in dances:
+        pictures = np.concatenate([made.draw(range(row, row + 1)) for row in rows])
+        thumbnails += [_thumbnail(picture) for picture in pictures]
+        captions += [f"{name}, {row / fps:.0f} s" for row in rows]
+    return Picture(
+        title="Dances",
+        caption=f"The first {seconds:.0f} seconds of each seed's first dance, and of the "
+        "references. These are the decoder's pictures, before their edges are sharpened.",
+        png=_png(contact_sheet(thumbnails, _SHEET_COLUMNS, captions)),
+    )
+
+
+def _close_up(moment: Moment, made: DrawnDances, data: RealDances, seed: int) -> Picture:
+    fps, num_frames = data.statistics.fps, _num_frames(made)
+    begin = moment.first * data.step
+    second = range(begin, min(begin + round(fps), num_frames))
+    margin = round((_FILM_SECONDS - 1) / 2 * fps)
+    around = range(max(0, begin - margin), min(num_frames, second.stop + margin))
+    return Picture(
+        title=moment.title[0].upper() + moment.title[1:],
+        caption=f"Seed {seed}, from {begin / fps:.1f} s, every frame. The film begins "
+        f"{(begin - around.start) / fps:.1f} s earlier.",
+        png=_png(contact_sheet([_thumbnail(p) for p in made.draw(second)], _SHEET_COLUMNS)),
+        mp4=_mp4(made.draw(around), fps),
+    )
+
+
+def _num_frames(made: DrawnDances) -> int:
+    return sum(map(len, made.sample.dances[0]))
 
 
 def _thumbnail(background: np.ndarray) -> np.ndarray:
@@ -122,8 +130,8 @@ def _png(picture: np.ndarray) -> str:
 
 def _mp4(background: np.ndarray, fps: float) -> str:
     height, width = background.shape[1:]
-    with tempfile.TemporaryDirectory() as place:
-        path = Path(place) / "moment.mp4"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "moment.mp4"
         with VideoWriter(path, fps=fps, size=(width, height)) as video:
             for frame in background:
                 video.write((frame * 255).round().astype(np.uint8))

@@ -1,4 +1,4 @@
-"""The real dances that a model is measured by, and how they are split."""
+"""The real dances that a model is compared with, and how they are split."""
 
 from __future__ import annotations
 
@@ -7,62 +7,53 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancenet.data.frames.folder import BACKGROUND, DANCER
-from dancenet.evaluation.scenes import Scene, Silhouettes
+from dancenet.evaluation.scenes import Scene
 from dancenet.generation.load import Dancer
-from dancenet.metrics import measures
-from dancenet.metrics import reconstruction as compare
+from dancenet.metrics import reference
 from dancenet.metrics.figure import PictureScores
-from dancenet.metrics.measures import Material, Standard, Yardstick
-from dancenet.runtime.onnx import OnnxDecoder
+from dancenet.metrics.reference import DatasetStatistics, MotionSample, ReferenceStatistics
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
 
-# Of 208×120 pixels hardly any moves by a whole one in a thirtieth of a second; every second
-# picture shows the motion better, and takes half the time.
+# In a picture of 208×120 pixels little moves by a whole pixel in 1/30 s. At half the rate motion
+# shows better, and takes half the time to measure.
 PICTURE_FPS = 15.0
-MAX_REAL_FRAMES = 36_000  # that real dances are measured on; of more, blocks are chosen evenly
-MAX_RECONSTRUCTED = 2_000  # frames, chosen evenly
-LEAST_RECORDINGS = 8  # for halves of whole recordings; with fewer, recordings are cut in blocks
+MAX_REAL_FRAMES = 36_000  # most real frames that are measured; of more, blocks are chosen evenly
+LEAST_RECORDINGS = 8  # for halves of whole recordings; fewer recordings are cut into blocks
 BLOCK_SECONDS = 15.0
-GAP_SECONDS = 1.0  # between two blocks of one recording that may come to different halves
-
-_BATCH = 16  # pictures decoded at once
+GAP_SECONDS = 1.0  # between two blocks of one recording, which may fall into different halves
 
 
 @dataclass(frozen=True)
 class RealDances:
-    """The real dances: what they look like, their vectors, and what is fitted on them."""
+    """The real dances, their split into blocks, and their statistics."""
 
     scene: Scene
     vectors: np.ndarray  # (T, D) in model units
     train: list[range]
     held_out: list[range]
-    blocks: list[range]  # of both, that real dances are measured on
-    groups: list[str]  # of each block; what is of one group stays on one side of a split
+    blocks: list[range]  # parts of both that are measured
+    groups: list[str]  # group of each block; a group falls into one half as a whole
     by_recording: bool  # groups are recordings
-    step: int  # frames from one picture that is drawn to the next
-    yardstick: Yardstick
+    step: int  # frames from one picture to the next
+    statistics: DatasetStatistics
 
     @classmethod
-    def prepare(cls, dancer: Dancer, scene: Scene, name: str) -> RealDances:
-        """Splits the real dances and measures what others are measured by.
+    def prepare(cls, dancer: Dancer, scene: Scene) -> RealDances:
+        """Splits the real dances, and computes their statistics.
 
-        Args:
-            dancer: the model.
-            scene: the dances.
-            name: what they are called, for errors.
+        Raises:
+            UserError: the frame rate is not the model's, or there are too few dances.
         """
-        material = scene.latents if isinstance(scene, Silhouettes) else scene.recordings
-        if abs(material.fps - dancer.fps) > 1e-6 * dancer.fps:
+        if abs(scene.fps - dancer.fps) > 1e-6 * dancer.fps:
             raise UserError(
-                f"{name} has {material.fps:g} frames a second and {dancer.name} dances at "
+                f"{scene.name} has {scene.fps:g} frames a second and {dancer.name} dances at "
                 f"{dancer.fps:g}; make frames of that rate."
             )
-        train, held_out = material.split()
+        train, held_out = scene.split()
         if not train or not held_out:
             raise UserError(
-                f"{name} has {len(train)} stretches to train on and {len(held_out)} held "
+                f"{scene.name} has {len(train)} clips to train on and {len(held_out)} held "
                 "out; an evaluation needs both. Film longer, or mark whole clips for either side."
             )
         blocks, groups, by_recording = split_blocks(
@@ -70,29 +61,40 @@ class RealDances:
         )
         if len(set(groups)) < 2:
             raise UserError(
-                "An evaluation compares two halves of the real dances, and "
-                f"{name} holds less than two stretches of a second. Film longer."
+                "An evaluation compares two halves of the real dances, but "
+                f"{scene.name} holds fewer than two clips of a second. Film longer."
             )
-        vectors = scene.vectors
         step = max(1, round(dancer.fps / PICTURE_FPS))
-        yardstick = Yardstick.fit(
-            [vectors[rows.start : rows.stop] for rows in train],
-            [vectors[rows.start : rows.stop] for rows in held_out],
-            dancer.fps,
-            dancer.fps / step,
+        vectors = scene.vectors
+        return cls(
+            scene=scene,
+            vectors=vectors,
+            train=train,
+            held_out=held_out,
+            blocks=blocks,
+            groups=groups,
+            by_recording=by_recording,
+            step=step,
+            statistics=DatasetStatistics.fit(
+                [vectors[rows.start : rows.stop] for rows in train],
+                [vectors[rows.start : rows.stop] for rows in held_out],
+                dancer.fps,
+                dancer.fps / step,
+            ),
         )
-        return cls(scene, vectors, train, held_out, blocks, groups, by_recording, step, yardstick)
 
     @property
     def train_runs(self) -> list[np.ndarray]:
+        """The training dances, (T, D) each."""
         return [self.vectors[rows.start : rows.stop] for rows in self.train]
 
     @property
     def held_out_runs(self) -> list[np.ndarray]:
+        """The held-out dances, (T, D) each."""
         return [self.vectors[rows.start : rows.stop] for rows in self.held_out]
 
     def score_real(self) -> list[PictureScores]:
-        """Returns the scores of the frames of each block."""
+        """Scores the pictures of each block."""
         scores = []
         total = sum(map(len, self.blocks))
         with terminal.progress(total=total, description="Real frames") as bar:
@@ -104,16 +106,22 @@ class RealDances:
 
     def split(
         self, scores: list[PictureScores], rng: np.random.Generator, num_frames: int, most: int
-    ) -> tuple[Standard, Material, Material]:
-        """Returns half of the real dances as the reference, the rest as material, and the half."""
+    ) -> Halves:
+        """Splits the real dances into two halves.
+
+        Args:
+            scores: picture scores of each block.
+            rng: the source of randomness.
+            num_frames: length of each dance that the second half is joined to.
+            most: the most dances of the second half.
+        """
         lengths = [len(rows) for rows in self.blocks]
-        one, other = measures.split_halves(self.groups, lengths, rng)
+        one, other = reference.split_halves(self.groups, lengths, rng)
         runs = [self.vectors[rows.start : rows.stop] for rows in self.blocks]
-        half = Material((tuple(runs[i] for i in one),), tuple(scores[i] for i in one))
-        dealt = measures.deal([lengths[i] for i in other], num_frames, most, self.step)
+        first = MotionSample((tuple(runs[i] for i in one),), tuple(scores[i] for i in one))
         dances = []
         pictures: list[PictureScores] = []
-        for parts in dealt:
+        for parts in reference.deal([lengths[i] for i in other], num_frames, most, self.step):
             dances.append(
                 tuple(runs[other[index]][part.start : part.stop] for index, part in parts)
             )
@@ -121,29 +129,42 @@ class RealDances:
                 scores[other[i]].cut(part.start // self.step, -(-part.stop // self.step))
                 for i, part in parts
             ]
-        taken = measures.as_many_windows(
-            pictures, -(-num_frames // self.step), self.yardstick.picture_fps
+        taken = reference.as_many_windows(
+            pictures, -(-num_frames // self.step), self.statistics.picture_fps
         )
-        rest = Material(tuple(dances), tuple(taken))
-        return Standard.of(half, rest, self.yardstick), rest, half
+        second = MotionSample(tuple(dances), tuple(taken))
+        return Halves(
+            reference=first,
+            statistics=ReferenceStatistics.of(first, second, self.statistics),
+            other=second,
+        )
+
+
+@dataclass(frozen=True)
+class Halves:
+    """The real dances, split in two by one seed."""
+
+    reference: MotionSample  # every sample is compared with it
+    statistics: ReferenceStatistics
+    other: MotionSample  # measured like a generated sample
 
 
 def split_blocks(
     clips: Sequence[range], sources: Sequence[str], fps: float, ranges: Sequence[range]
 ) -> tuple[list[range], list[str], bool]:
-    """Returns the stretches that real dances are measured on, the group of each, and its kind.
+    """Cuts the real dances into blocks, and groups the blocks.
 
-    A group is a recording, whatever it was drawn from; or, with few recordings, what they show
-    at one time.
+    A group is one recording, with all clips drawn from it. If there are few recordings, a group
+    is the blocks of one recording that start at the same time.
 
     Args:
         clips: rows of each clip.
-        sources: where each came from.
+        sources: recording of each clip.
         fps: frames per second.
-        ranges: rows to take stretches from, each inside a clip.
+        ranges: rows to cut, each range inside one clip.
 
     Returns:
-        Row ranges of a second or more, names, and whether groups are whole recordings.
+        Blocks of a second or more, the group of each, and whether groups are whole recordings.
     """
     whole = {
         rows: (clip.start, source)
@@ -176,29 +197,3 @@ def split_blocks(
         chosen = [i * len(blocks) // count for i in range(count)]
         blocks, groups = [blocks[i] for i in chosen], [groups[i] for i in chosen]
     return blocks, groups, by_recording
-
-
-def reconstruction(
-    scene: Silhouettes, decoder: OnnxDecoder, clips: Sequence[range], what: str
-) -> dict[str, measures.Value]:
-    """Decodes the means of some frames and compares the pictures with the frames."""
-    rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in clips])
-    count = min(len(rows), MAX_RECONSTRUCTED)
-    rows = rows[np.arange(count) * len(rows) // count]
-    found: dict[str, list[np.ndarray]] = {}
-    with terminal.progress(total=count, description=what) as bar:
-        for begin in range(0, count, _BATCH):
-            part = rows[begin : begin + _BATCH]
-            truth = np.concatenate([scene.frames.read(row + 1, row + 1) for row in part])
-            decoded = decoder(scene.latents.z_mean[part])
-            masks = truth == DANCER, decoded < 0.5
-            background = truth.astype(np.float32) / BACKGROUND
-            for name, values in (
-                ("iou", compare.iou(*masks)),
-                ("boundary_f", compare.boundary_f(*masks)),
-                ("psnr", compare.psnr(background, decoded)),
-                ("ssim", compare.ssim(background, decoded)),
-            ):
-                found.setdefault(name, []).append(values)
-            bar.update(len(part))
-    return {name: float(np.concatenate(values).mean()) for name, values in found.items()}

@@ -1,4 +1,4 @@
-"""The recipe of 2018: a network that sees one vector, its sampler and its feedback."""
+"""The reference of 2018: a network that sees one vector, with the sampler of that year."""
 
 from __future__ import annotations
 
@@ -21,37 +21,38 @@ from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.wording import command, option
 
-FOLDER = "recipe_2018"  # in the folder of the report
-_MATERIAL = "material.json"  # in its training, written last: what it was trained on
+FOLDER = "recipe_2018"  # inside the folder of the report
+_DATASET = "material.json"  # identifies the latents it was trained on; written last
 
 
 @dataclass
 class RangeUnits:
-    """A network in the units of 2018, in which every latent of the training dances is in 0..1.
+    """A step model in the units of 2018, in which all training latents lie in 0..1.
 
-    The networks that are trained here see latents of unit variance. To feed one its own latents
-    unscaled, as in 2018, it has to be one that expects them in 0..1: this is that network, an
-    exact change of units.
+    Networks trained here expect latents of unit variance, while the sampler of 2018 works on
+    latents in 0..1. This class converts between the two, exactly.
     """
 
     inner: Dancer
-    low: np.ndarray  # (L,) of the training latents
-    spread: np.ndarray  # (L,) > 0
+    low: np.ndarray  # (L,) minimum of the training latents
+    spread: np.ndarray  # (L,) their maximum minus their minimum, > 0
     dim: int  # L
 
     @classmethod
     def fit(cls, recipe: Dancer, latents: Latents, train: Sequence[range]) -> RangeUnits:
-        """Takes the range of one draw of each training latent, as in 2018.
+        """Measures the range of the training latents, from one draw of each, as in 2018.
 
         Raises:
-            UserError: the network does not dance in all dimensions of the latents.
+            UserError: the network does not use all dimensions of the latents.
         """
         scaler = recipe.codec.scaler
         if scaler.dim != scaler.latent_dim:
             raise UserError(
-                f"{recipe.name} dances in {scaler.dim} of {scaler.latent_dim} dimensions of the "
-                "latents; the network of 2018 took them all. Train it with --network dancenet."
+                f"{recipe.name} uses {scaler.dim} of {scaler.latent_dim} dimensions of the "
+                "latents; the network of 2018 used them all. Train it with "
+                f"{option('network', 'dancenet')}."
             )
         rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in train])
         deviation = np.exp(0.5 * latents.z_log_var[rows])
@@ -70,7 +71,7 @@ class RangeUnits:
         scaler = self.inner.codec.scaler
         inside = scaler.to_model(self.to_latents(vectors))
         mixture, following = self.inner.step_model.step(inside, state)
-        # The scaler of such a network has no rotation: its basis is the unit matrix.
+        # Standard deviations scale without a rotation, because the scaler's basis is the identity.
         mu = self.to_range(scaler.to_latents(mixture.mu))
         sigma = mixture.sigma * scaler.scale / self.spread
         return Mixture(mixture.pi_logits, mu, sigma), following
@@ -84,65 +85,69 @@ class RangeUnits:
         return ((latents - self.low) / self.spread).astype(np.float32)
 
     def dance(self, seed: int, count: int, num_frames: int) -> np.ndarray:
-        """Returns the latents (count, T, L) of dances made as in 2018."""
+        """Generates dances as in 2018; returns their latents (count, T, L)."""
         rngs = [
             np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(index,)))
             for index in range(count)
         ]
         drawn = [int(rng.integers(len(self.inner.seeds))) for rng in rngs]
         starts = self.to_range(self.inner.codec.scaler.to_latents(self.inner.seeds[drawn]))
-        made = legacy.generate(self, starts, num_frames, rngs, legacy.TEMPERATURE, self.to_latents)
+        made = legacy.generate(
+            self, starts, num_frames, rngs, legacy.TEMPERATURE, to_latents=self.to_latents
+        )
         try:
             return np.stack([self.to_latents(vectors) for vectors in made], axis=1)
         except ValueError as error:
-            raise UserError(f"The model {self.inner.name} cannot go on: {error}") from error
+            raise UserError(
+                f"The model {self.inner.name} cannot generate further: {error}"
+            ) from error
 
 
 def load_recipe(name: str | Path, dancer: Dancer) -> Dancer:
-    """Loads a model whose dancer is that of 2018.
+    """Loads a model whose dancer was trained as in 2018.
 
     Raises:
-        UserError: it has another VAE than `dancer`, or sees more than one vector.
+        UserError: its VAE is not the one of `dancer`, or it sees more than one vector.
     """
     recipe = load_dancer(name)
     if recipe.codec.encoder_sha256 != dancer.codec.encoder_sha256:
         raise UserError(
-            f"{recipe.name} has another encoder than {dancer.name}; the network of 2018 is to be "
+            f"{recipe.name} has another encoder than {dancer.name}; the network of 2018 must be "
             "trained on the same latents."
         )
     config = ModelFolder(find_model(name)).read_config().dancer
     if config is not None and config.look_back != 1:
         raise UserError(
-            f"{recipe.name} was trained to look back {config.look_back} vectors, and the network "
-            "of 2018 saw one; train it with `python scripts/train_dancer.py --network dancenet "
-            "--look-back 1`."
+            f"{recipe.name} was trained to look back {config.look_back} vectors, but the network "
+            "of 2018 saw one; train it with "
+            f"{command('train-dancer', '--network dancenet --look-back 1')}."
         )
     return recipe
 
 
 def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: float) -> Path:
-    """Trains a network of 2018, unless there is one that was trained on the same latents.
+    """Trains a network as in 2018, unless `out` holds one trained on the same latents.
 
     Args:
         source: the model whose VAE made the latents.
-        latents: to train on, and to hold out from.
+        latents: training and held-out latents.
         out: the folder of the report.
-        minutes: of training.
+        minutes: training time.
 
     Returns:
-        The folder of the model, inside `out`.
+        The folder of the trained model, inside `out`.
 
     Raises:
         MissingExtra: Keras is not installed.
     """
     folder = ModelFolder(out / FOLDER)
-    material = {
+    identity = {
         "encoder_sha256": latents.encoder_sha256,
         "latents_sha256": hashlib.sha256(latents.z_mean.tobytes()).hexdigest(),
     }
-    record = folder.training / _MATERIAL
-    if record.exists() and files.read_json(record, "record of a training") == material:
-        terminal.say(f"The network of 2018 in {folder.path} is used again.")
+    record = folder.training / _DATASET
+    if record.exists() and files.read_json(record, "record of a training") == identity:
+        terminal.say(f"Using the network of 2018 in {folder.path}.")
         return folder.path
     try:
         with terminal.quiet_import():
@@ -153,18 +158,9 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
         step = "Training the network of 2018"
         raise MissingExtra(step, "train", error.name or "keras") from error
     out.mkdir(exist_ok=True)
-    if folder.path.exists():
-        shutil.rmtree(folder.path)
-    folder.create()
-    for name in (model_folder.ENCODER_GRAPH, model_folder.DECODER_GRAPH):
-        shutil.copyfile(source / name, folder / name)
-    config = source.read_config()
-    folder.write_config(
-        dataclasses.replace(config, name=f"{config.name}, 2018 recipe", dancer=None, training={})
-    )
-    folder.seal()
-    # The input is a draw of each latent, as in 2018; the target its mean, for the held-out figure
-    # that chooses the weights is of means.
+    _copy_vae(source, folder)
+    # The input is a draw of each latent, as in 2018. The target is its mean, because the weights
+    # are chosen by the held-out NLL of means.
     train_dancer.train_dancer(
         latents,
         folder,
@@ -179,5 +175,19 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
         train.TrainOptions(minutes=minutes, learning_rate=5e-4),
     )
     export.export_dancer(folder)
-    files.write_json(record, material)
+    files.write_json(record, identity)
     return folder.path
+
+
+def _copy_vae(source: ModelFolder, folder: ModelFolder) -> None:
+    """Replaces a model folder by one that holds only the VAE of `source`."""
+    if folder.path.exists():
+        shutil.rmtree(folder.path)
+    folder.create()
+    for name in (model_folder.ENCODER_GRAPH, model_folder.DECODER_GRAPH):
+        shutil.copyfile(source / name, folder / name)
+    config = source.read_config()
+    folder.write_config(
+        dataclasses.replace(config, name=f"{config.name}, 2018 recipe", dancer=None, training={})
+    )
+    folder.seal()

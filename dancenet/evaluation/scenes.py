@@ -1,123 +1,153 @@
-"""What dances look like, of either space: real ones as they are, others as a model draws them."""
+"""Silhouettes and joints behind one protocol; only this module asks for a model's space."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
-from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.frames.folder import BACKGROUND, FrameFolder
+from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.mocap.recordings import Recordings
-from dancenet.data.motion.proportions import Body, measure
+from dancenet.evaluation.joints import JointScene, StyleFigures
+from dancenet.evaluation.options import Options
+from dancenet.evaluation.recipe_2018 import load_recipe
+from dancenet.evaluation.silhouettes import Recipe2018, SilhouetteScene
+from dancenet.generation.encode import encode_frames
+from dancenet.generation.load import Dancer
+from dancenet.generation.settings import DanceSettings
+from dancenet.metrics.definitions import Measure
+from dancenet.metrics.measures import Values
+from dancenet.model.folder import ModelFolder
+from dancenet.support.errors import UserError
 
-_BATCH = 16  # vectors decoded at once
-_READ = 256  # pictures read at once
 
+class Scene(Protocol):
+    """A dataset of real dances, and how dances of its space are drawn and measured."""
 
-@dataclass(frozen=True)
-class Silhouettes:
-    """Frames of a folder, and vectors through the picture network."""
+    @property
+    def name(self) -> str:
+        """Returns the dataset's name, for errors."""
+        ...
 
-    frames: FrameFolder
-    latents: Latents
-    codec: SilhouetteCodec
-    refine: int  # as in `DanceSettings`
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The rows of the report."""
+        ...
+
+    @property
+    def fps(self) -> float:
+        """Frames per second of the real dances."""
+        ...
 
     @property
     def vectors(self) -> np.ndarray:
         """The real dances (T, D) in model units."""
-        return self.codec.trajectory(self.latents.z_mean, self.latents.clips)
+        ...
 
     @property
     def clips(self) -> tuple[range, ...]:
-        return self.latents.clips
+        """The rows of each clip."""
+        ...
 
     @property
     def sources(self) -> tuple[str, ...]:
-        return self.latents.sources
+        """The recording that each clip comes from."""
+        ...
+
+    @property
+    def smoothing(self) -> float:
+        """Standard deviation, in frames, of the filter over the latents; 0 for none."""
+        ...
+
+    def split(self) -> tuple[list[range], list[range]]:
+        """Returns the training rows and the held-out rows, as the trainers split them."""
+        ...
 
     def real(self, rows: range) -> Iterator[np.ndarray]:
-        """Yields the background probability (B, H, W) of every `rows.step`-th real frame."""
-        size = max(1, _READ // rows.step) * rows.step
-        for first in range(rows.start, rows.stop, size):
-            last = min(first + size, rows.stop)
-            yield (self.frames.read(first + 1, last)[:: rows.step].astype(np.float32) / BACKGROUND)
+        """Yields the background probability (B, H, W) of real frames that lie in one clip."""
+        ...
 
     def drawn(
         self, run: np.ndarray, rows: range, advance: Callable[[int], Any]
     ) -> Iterator[np.ndarray]:
         """Yields the background probability (B, H, W) of some vectors of a run (T, D)."""
-        chosen = run[rows.start : rows.stop : rows.step]
-        for begin in range(0, len(chosen), _BATCH):
-            part = chosen[begin : begin + _BATCH]
-            yield self.codec.decode(part, self.refine)
-            advance(len(part))
+        ...
+
+    def reconstruct(self, train: Sequence[range], held_out: Sequence[range]) -> dict[str, Values]:
+        """Returns, by column, the quality of decoded real frames; empty if nothing is decoded."""
+        ...
+
+    def measure_runs(self, runs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> Values:
+        """Returns the measures of runs (T, D) that only this space has."""
+        ...
+
+    def measure_styles(
+        self, dancer: Dancer, settings: DanceSettings, num_frames: int
+    ) -> StyleFigures | None:
+        """Returns how well a model follows requested styles; None if the space has no styles."""
+        ...
+
+    def load_recipe(self, dancer: Dancer, out: Path, train: Sequence[range]) -> Recipe2018 | None:
+        """Returns the reference of 2018, trained in `out` if necessary; None if not asked for."""
+        ...
+
+    def facts(self) -> dict[str, Any]:
+        """Returns the origin of the dataset, for the record."""
+        ...
+
+    def note(self) -> str:
+        """Returns what the column "real" shows, for the reader."""
+        ...
+
+    def recipe_note(self, recipe: Recipe2018 | None) -> str:
+        """Returns a remark on the column of 2018, for the reader."""
+        ...
 
 
-@dataclass(frozen=True)
-class Joints:
-    """Recorded joints, and vectors through the skeleton codec, both drawn as figures."""
+def open_scene(
+    dancer: Dancer, source: ModelFolder, dataset: str | Path | Recordings, options: Options
+) -> Scene:
+    """Opens the dataset of a model.
 
-    recordings: Recordings
-    codec: SkeletonCodec
-    body: Body | None  # of all recordings, where it is the body we know
+    Args:
+        dancer: the model.
+        source: its folder.
+        dataset: a folder of frames, or recordings for a model of joints.
+        options: of the evaluation.
 
-    @classmethod
-    def of(cls, recordings: Recordings, codec: SkeletonCodec) -> Joints:
-        first = recordings.clips[0]
-        whole = np.concatenate([clip.positions for clip in recordings.clips])
-        return cls(recordings, codec, measure(whole) if first.is_body else None)
-
-    @property
-    def vectors(self) -> np.ndarray:
-        """The real dances (T, D) in model units."""
-        return np.concatenate([self.codec.encode(clip.positions) for clip in self.recordings.clips])
-
-    @property
-    def clips(self) -> tuple[range, ...]:
-        return self.recordings.rows
-
-    @property
-    def sources(self) -> tuple[str, ...]:
-        return self.recordings.sources
-
-    def real(self, rows: range) -> Iterator[np.ndarray]:
-        """Yields the background probability (B, H, W) of every `rows.step`-th real frame of one clip."""
-        for clip, whole in zip(self.recordings.clips, self.recordings.rows):
-            if whole.start <= rows.start < whole.stop:
-                start = rows.start - whole.start
-                yield from self._figures(
-                    clip.positions[start : start + len(rows) * rows.step],
-                    rows.step,
-                    lambda count: None,
-                )
-
-    def drawn(
-        self, run: np.ndarray, rows: range, advance: Callable[[int], Any]
-    ) -> Iterator[np.ndarray]:
-        """Yields the background probability (B, H, W) of some vectors of a run (T, D)."""
-        positions = self.codec.finish(self.codec.decode(run))[rows.start : rows.stop]
-        yield from self._figures(positions, rows.step, advance)
-
-    def _figures(
-        self, positions: np.ndarray, step: int, advance: Callable[[int], Any]
-    ) -> Iterator[np.ndarray]:
-        batch: list[np.ndarray] = []
-        for index, frame in enumerate(self.codec.draw(positions, body=self.body)):
-            if index % step == 0:
-                batch.append(frame)
-            if len(batch) == _BATCH:
-                yield np.stack(batch).astype(np.float32) / BACKGROUND
-                advance(len(batch))
-                batch = []
-        if batch:
-            yield np.stack(batch).astype(np.float32) / BACKGROUND
-            advance(len(batch))
-
-
-Scene = Silhouettes | Joints
+    Raises:
+        UserError: the dataset or the options do not fit the model.
+    """
+    if isinstance(dancer.codec, SkeletonCodec):
+        if not isinstance(dataset, Recordings):
+            raise UserError(
+                f"{dancer.name} dances with joints; name the files of motion it was trained on."
+            )
+        if options.recipe_2018 is not None or options.recipe_minutes is not None:
+            raise UserError(
+                "The recipe of 2018 works on latents of pictures only; leave it out for a model "
+                "of joints."
+            )
+        dancer.codec.check(dataset.clips[0])
+        return JointScene.of(dataset, dancer.codec)
+    if isinstance(dataset, Recordings):
+        raise UserError(
+            f"{dancer.name} dances in silhouettes; name the frames it was trained on with --frames."
+        )
+    frames = FrameFolder.open(dataset)
+    recipe = None
+    if options.recipe_2018 is not None:
+        recipe = load_recipe(options.recipe_2018, dancer)
+    return SilhouetteScene(
+        frames=frames,
+        latents=encode_frames(source, frames),
+        codec=SilhouetteCodec.of(dancer.codec, dancer.name),
+        model=source,
+        refine=options.refine,
+        recipe=recipe,
+        recipe_minutes=options.recipe_minutes,
+    )

@@ -1,1 +1,1 @@
-"""Is it a dance? Measures with a definition, a source and a bar; no network is needed."""
+"""Measures of dances, each with a definition, a source and a bar."""

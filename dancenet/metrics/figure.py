@@ -1,4 +1,4 @@
-"""Is there one figure, is it black, is the background white, and how does it move?"""
+"""Measures of pictures: soft edges, haze, number of figures, change and optical flow."""
 
 from __future__ import annotations
 
@@ -10,61 +10,59 @@ import numpy as np
 
 from dancenet.data.frames.components import largest_share
 
-# Whiteness p, 0 dancer and 1 background.
-BLACK, FIGURE = 0.1, 0.9  # of the pixels below FIGURE those above BLACK are soft
-MASK = 0.5  # below it is the dancer
-HAZE = 0.97  # of the background, the pixels below it are hazy
-HAZY_SHARE = 0.1  # of the background; with more than that a frame is hazy
+# Background probability p: 0 dancer, 1 background.
+BLACK, FIGURE = 0.1, 0.9  # a pixel with BLACK < p < FIGURE is soft
+MASK = 0.5  # a pixel with p < MASK is the dancer, one with p > MASK the background
+HAZE = 0.97  # a background pixel with p < HAZE is hazy
+HAZY_SHARE = 0.1  # a frame is hazy if more of its background is
 
 FLOW_ANGLES = 8
-FLOW_CELLS = (4, 8)  # down and across: 26×30 pixels each
-_FLOW_SCALE = 2  # the flow is computed on pictures this many times smaller
+FLOW_CELLS = (4, 8)  # rows and columns: 26×30 pixels each
+_FLOW_SCALE = 2  # the optical flow is computed on pictures this many times smaller
 
 
 def count_soft(background: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Counts the soft pixels, those with .1 < p < .9, and the figure's, those with p < .9.
-
-    The share of some frames is the sum of the former over the sum of the latter.
+    """Counts the soft pixels (0.1 < p < 0.9) and the figure's pixels (p < 0.9).
 
     Args:
-        background: (B, H, W) in [0, 1].
+        background: (B, H, W) background probability p.
 
     Returns:
-        Two arrays (B,).
+        Two arrays (B,). The soft share of several frames is the ratio of their sums.
     """
     below = background < FIGURE
     return ((background > BLACK) & below).sum(axis=(1, 2)), below.sum(axis=(1, 2))
 
 
 def haze_share(background: np.ndarray) -> np.ndarray:
-    """Returns the share of the background, the pixels with p > .5, that has p < .97.
+    """Computes the share of the background (p > 0.5) that is hazy (p < 0.97).
 
-    A clean outline is some hundred of 24,000 pixels and stays far below `HAZY_SHARE`.
+    The soft pixels of a clean outline are about a hundred of 24,000, far below `HAZY_SHARE`.
 
     Args:
-        background: (B, H, W) in [0, 1].
+        background: (B, H, W) background probability p.
 
     Returns:
-        (B,); 0 where there is no background.
+        (B,); 0 if there is no background.
     """
-    background = (background > MASK).sum(axis=(1, 2))
-    hazy = ((background > MASK) & (background < HAZE)).sum(axis=(1, 2))
-    return hazy / np.maximum(background, 1)
+    beyond = background > MASK
+    hazy = (beyond & (background < HAZE)).sum(axis=(1, 2))
+    return hazy / np.maximum(beyond.sum(axis=(1, 2)), 1)
 
 
 def flow_histogram(before: np.ndarray, after: np.ndarray) -> np.ndarray:
-    """Returns what moves where: the optical flow in 8 directions, summed in each of 32 cells.
+    """Computes a histogram of the optical flow: 8 directions in each of 32 cells.
 
     The flow is Farneback's (2003, "Two-frame motion estimation based on polynomial expansion"),
-    as OpenCV computes it, on the masks at half size, whose edges, being averages, move by less
-    than a pixel. Each pixel counts for its direction with the length of its flow.
+    computed by OpenCV on masks of half size, whose averaged edges show motion of less than a
+    pixel. Each pixel is weighted with the length of its flow.
 
     Args:
         before: (H, W) bool, True on the dancer.
-        after: the next picture.
+        after: (H, W) bool, the next picture.
 
     Returns:
-        (256,) float32, mean pixels of the small picture; zeros if nothing moved.
+        (256,) float32, mean flow in pixels of the small picture; zeros if nothing moved.
     """
     rows, columns = FLOW_CELLS
     if np.array_equal(before, after):
@@ -100,21 +98,21 @@ def flow_histogram(before: np.ndarray, after: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class PictureScores:
-    """What is kept of a run of pictures that follow each other without a cut."""
+    """Scores of T consecutive pictures without a cut."""
 
     soft: np.ndarray  # (T,) number of soft pixels
-    figure: np.ndarray  # (T,) number of pixels of the figure, its soft edge included
+    figure: np.ndarray  # (T,) number of the figure's pixels, soft edge included
     haze: np.ndarray  # (T,) share of the background that is hazy
-    largest: np.ndarray  # (T,) share of the mask in its largest component
-    change: np.ndarray  # (T - 1,) share of the picture's pixels that change sides
+    largest: np.ndarray  # (T,) share of the mask in its largest connected component
+    change: np.ndarray  # (T - 1,) share of pixels that change between dancer and background
     flow: np.ndarray  # (T - 1, F) flow histograms
 
     @classmethod
     def of(cls, batches: Iterable[np.ndarray]) -> PictureScores:
-        """Scores pictures as they come, keeping none.
+        """Scores pictures one batch at a time, without keeping them.
 
         Args:
-            batches: arrays (B, H, W) of background probability in [0, 1], in order; at least one picture.
+            batches: (B, H, W) background probability, in order; at least one picture.
         """
         soft, figure, haze, largest = [], [], [], []
         change: list[float] = []
@@ -134,12 +132,12 @@ class PictureScores:
                 before = mask
         num_bins = FLOW_CELLS[0] * FLOW_CELLS[1] * FLOW_ANGLES
         return cls(
-            np.concatenate(soft),
-            np.concatenate(figure),
-            np.concatenate(haze),
-            np.concatenate(largest),
-            np.array(change),
-            np.array(flow, np.float32).reshape(-1, num_bins),
+            soft=np.concatenate(soft),
+            figure=np.concatenate(figure),
+            haze=np.concatenate(haze),
+            largest=np.concatenate(largest),
+            change=np.array(change),
+            flow=np.array(flow, np.float32).reshape(-1, num_bins),
         )
 
     def __len__(self) -> int:
@@ -147,28 +145,28 @@ class PictureScores:
 
     @property
     def soft_share(self) -> np.ndarray:
-        """The share (T,) of each figure that is soft; 0 where there is no figure."""
+        """The share (T,) of each figure that is soft; 0 if there is no figure."""
         return self.soft / np.maximum(self.figure, 1)
 
     def cut(self, first: int, stop: int) -> PictureScores:
-        """Returns the scores of the pictures first ... stop - 1."""
+        """Returns the scores of pictures `first` to `stop` - 1."""
         steps = slice(first, max(stop - 1, first))
         return PictureScores(
-            self.soft[first:stop],
-            self.figure[first:stop],
-            self.haze[first:stop],
-            self.largest[first:stop],
-            self.change[steps],
-            self.flow[steps],
+            soft=self.soft[first:stop],
+            figure=self.figure[first:stop],
+            haze=self.haze[first:stop],
+            largest=self.largest[first:stop],
+            change=self.change[steps],
+            flow=self.flow[steps],
         )
 
     def repeat(self, count: int) -> PictureScores:
-        """Returns the scores of `count` pictures that are all like the first."""
+        """Returns the scores of the first picture held for `count` pictures."""
         return PictureScores(
-            np.repeat(self.soft[:1], count),
-            np.repeat(self.figure[:1], count),
-            np.repeat(self.haze[:1], count),
-            np.repeat(self.largest[:1], count),
-            np.zeros(count - 1),
-            np.zeros((count - 1, self.flow.shape[1]), np.float32),
+            soft=np.repeat(self.soft[:1], count),
+            figure=np.repeat(self.figure[:1], count),
+            haze=np.repeat(self.haze[:1], count),
+            largest=np.repeat(self.largest[:1], count),
+            change=np.zeros(count - 1),
+            flow=np.zeros((count - 1, self.flow.shape[1]), np.float32),
         )

@@ -1,4 +1,4 @@
-"""Which second to look at: the worst by each measure, and the best by all of them."""
+"""Finds the seconds worth looking at: the worst by each measure, and the best overall."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ import numpy as np
 
 from dancenet.metrics import motion
 from dancenet.metrics.figure import PictureScores
-from dancenet.metrics.measures import Yardstick
+from dancenet.metrics.reference import DatasetStatistics
 
-# What is bad about a frame; the more, the worse.
+# Measures of a frame for which higher is worse, and the title of the worst second.
 BAD = {
     "soft": "the softest second",
-    "pieces": "the second most in pieces",
-    "jerk": "the most convulsive second",
+    "pieces": "the second with the most broken figure",
+    "jerk": "the second with the most jerk",
     "still": "the stillest second",
-    "strange": "the second farthest from what it has learnt",
+    "strange": "the second farthest from the training data",
 }
 
 
@@ -27,20 +27,20 @@ class Moment:
 
     title: str
     dance: int
-    first: int  # picture the second begins at
-    value: float  # of the measure it was chosen by, mean over the second
+    first: int  # index of its first picture
+    value: float  # mean over the second of the score it was chosen by
 
 
 def frame_scores(
-    vectors: np.ndarray, pictures: PictureScores, step: int, yardstick: Yardstick
+    vectors: np.ndarray, pictures: PictureScores, step: int, dataset: DatasetStatistics
 ) -> dict[str, np.ndarray]:
-    """Returns how bad each picture of a dance is, by each of `BAD`.
+    """Scores each picture of a dance by each measure of `BAD`.
 
     Args:
         vectors: (T, D) in model units.
-        pictures: of every `step`-th of them.
+        pictures: scores of every `step`-th vector's picture.
         step: vectors from one picture to the next.
-        yardstick: of the data.
+        dataset: statistics of the training dances.
     """
     count = len(pictures)
 
@@ -48,13 +48,13 @@ def frame_scores(
         padded = np.pad(values, (0, max(0, len(vectors) - len(values))), mode="edge")
         return padded[::step][:count]
 
-    speed = motion.smoothed_speeds(vectors, yardstick.fps)
+    speed = motion.smoothed_speeds(vectors, dataset.fps)
     return {
         "soft": pictures.soft_share,
         "pieces": 1.0 - pictures.largest,
         "jerk": at_pictures(motion.third_differences(vectors)),
         "still": -at_pictures(speed),
-        "strange": at_pictures(yardstick.gaussian.distance(vectors)),
+        "strange": at_pictures(dataset.gaussian.distance(vectors)),
     }
 
 
@@ -62,12 +62,12 @@ def choose(scores: Sequence[Mapping[str, np.ndarray]], rate: float) -> list[Mome
     """Chooses the worst second by each score, and the best by the sum of their ranks.
 
     Args:
-        scores: of each dance, from `frame_scores`.
-        rate: pictures a second.
+        scores: the result of `frame_scores` for each dance.
+        rate: pictures per second.
 
     Returns:
-        One moment for each of `BAD` by which seconds differ, then the best; empty if no dance
-        lasts a second.
+        One moment for each measure of `BAD` that differs between seconds, then the best moment;
+        empty if no dance lasts a second.
     """
     length = max(1, round(rate))
     means = {name: [_running_mean(one[name], length) for one in scores] for name in BAD}
@@ -79,12 +79,12 @@ def choose(scores: Sequence[Mapping[str, np.ndarray]], rate: float) -> list[Mome
     flat = {name: np.concatenate(found) for name, found in means.items()}
     moments = []
     for name, title in BAD.items():
-        # A drawn figure is never soft and always whole: its worst second is any second.
+        # A measure that is the same everywhere (a drawn figure is never soft) has no worst second.
         if np.ptp(flat[name]) < 1e-9:
             continue
         index = int(np.argmax(flat[name]))
         moments.append(Moment(title, *places[index], float(flat[name][index])))
-    # Standing still is no merit, and neither is haste: the farther from the usual the worse.
+    # For the best second, both standing still and haste are faults: distance from the median.
     bad = {**flat, "still": np.abs(flat["still"] - np.median(flat["still"]))}
     ranks = sum(np.argsort(np.argsort(values, kind="stable")) for values in bad.values())
     index = int(np.argmin(ranks))

@@ -1,27 +1,27 @@
-"""Is it new? Generated windows beside held-out ones, by how near the training dances are."""
+"""Novelty: are generated windows nearer to the training data than held-out windows are?"""
 
 from __future__ import annotations
 
 import numpy as np
 
-NEAR_PERCENTILE = 5.0  # of the held-out windows' distances; what is nearer is near
-LEAST_WINDOWS = 20  # for a normal approximation
+NEAR_PERCENTILE = 5.0  # of the held-out windows' distances; below it a window counts as near
+LEAST_WINDOWS = 20  # needed for the normal approximation
 
 
 def mann_whitney_z(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns how many standard deviations the ranks of `first` are above chance.
+    """Computes the Mann-Whitney Z: by how many standard deviations `first` ranks above chance.
 
-    U less its mean n m / 2, over its standard deviation under the hypothesis that both are of
-    one distribution, with the correction for ties and none for continuity. Mann and Whitney
-    1947, "On a test of whether one of two random variables is stochastically larger than the
-    other"; ties as in Hollander and Wolfe, "Nonparametric statistical methods", section 4.1.
+    Z = (U - n m / 2) / std(U), where std(U) assumes that both samples have one distribution. It
+    is corrected for ties, and not for continuity. Mann and Whitney 1947, "On a test of whether
+    one of two random variables is stochastically larger than the other"; ties as in Hollander and
+    Wolfe, "Nonparametric statistical methods", section 4.1.
 
     Args:
         first: (N,).
         second: (M,).
 
     Returns:
-        Negative where `first` is smaller; 0 where all values are equal.
+        Negative if `first` is smaller; 0 if all values are equal.
     """
     n, m = len(first), len(second)
     _, inverse, counts = np.unique(
@@ -35,10 +35,10 @@ def mann_whitney_z(first: np.ndarray, second: np.ndarray) -> float:
 
 
 def near_share(found: np.ndarray, held_out: np.ndarray) -> float:
-    """Returns the share of distances below the held-out ones' 5th percentile.
+    """Computes the share of `found` below the 5th percentile of `held_out`.
 
     Args:
-        found: (N,) distances to the nearest training window.
-        held_out: (M,) the same of held-out windows.
+        found: (N,) distances from generated windows to the nearest training window.
+        held_out: (M,) distances from held-out windows to the nearest training window.
     """
     return float((found < np.percentile(held_out, NEAR_PERCENTILE)).mean())

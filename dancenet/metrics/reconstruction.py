@@ -1,4 +1,4 @@
-"""How well the picture network gives back what it was shown, frame by frame."""
+"""Measures how closely decoded pictures match the original frames."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import cv2
 import numpy as np
 
 BOUNDARY_TOLERANCE = 2.0  # pixels
-_SSIM_SIDE, _SSIM_DEVIATION = 11, 1.5  # pixels, of the Gaussian window
+_SSIM_SIDE, _SSIM_DEVIATION = 11, 1.5  # size of the Gaussian window, pixels
 _SSIM_K1, _SSIM_K2 = 0.01, 0.03
 
 
 def iou(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Returns intersection over union of two masks, 1 where both are empty.
+    """Computes the intersection over union of two masks; 1 if both are empty.
 
     Args:
         truth: (B, H, W) bool, True on the dancer.
-        found: the same of the reconstruction.
+        found: (B, H, W) bool, the reconstruction.
 
     Returns:
         (B,).
@@ -27,20 +27,20 @@ def iou(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
 def boundary_f(
     truth: np.ndarray, found: np.ndarray, tolerance: float = BOUNDARY_TOLERANCE
 ) -> np.ndarray:
-    """Returns the F measure of two outlines.
+    """Computes the F measure of two outlines.
 
-    Precision is the share of the found outline that lies within `tolerance` of the true one,
-    recall the share of the true one within `tolerance` of the found; F is their harmonic mean.
+    Precision is the share of the found outline within `tolerance` of the true outline. Recall is
+    the share of the true outline within `tolerance` of the found one. F is their harmonic mean.
     Csurka, Larlus and Perronnin 2013, "What is a good evaluation measure for semantic
     segmentation?", section 3; used for video by Perazzi et al. 2016 (DAVIS), section 4.
 
     Args:
         truth: (B, H, W) bool, True on the dancer.
-        found: the same of the reconstruction.
-        tolerance: pixels, Euclidean.
+        found: (B, H, W) bool, the reconstruction.
+        tolerance: Euclidean distance in pixels.
 
     Returns:
-        (B,) in [0, 1]; 1 where neither has an outline, 0 where one alone has.
+        (B,) in [0, 1]; 1 if neither mask has an outline, 0 if only one has.
     """
     return np.array([_boundary_f(*pair, tolerance) for pair in zip(truth, found)])
 
@@ -55,7 +55,7 @@ def _boundary_f(truth: np.ndarray, found: np.ndarray, tolerance: float) -> float
 
 
 def _outline(mask: np.ndarray) -> np.ndarray:
-    """Returns the mask's pixels that touch the background; the picture's edge is none."""
+    """Returns the mask's pixels that touch the background; the picture's edge does not count."""
     solid = mask.astype(np.uint8)
     cross = cv2.getStructuringElement(cv2.MORPH_CROSS, (3, 3))
     return (solid - cv2.erode(solid, cross)).astype(bool)
@@ -66,14 +66,14 @@ def _distance_to(line: np.ndarray) -> np.ndarray:
 
 
 def psnr(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Returns the peak signal-to-noise ratio, 10 log10(1 / mean squared error).
+    """Computes the peak signal-to-noise ratio, 10 log10(1 / mean squared error).
 
     Args:
         truth: (B, H, W) background probability in [0, 1].
-        found: the same of the reconstruction.
+        found: (B, H, W), the reconstruction.
 
     Returns:
-        (B,) decibels; infinite where the two are equal.
+        (B,) decibels; infinite if the two are equal.
     """
     error = np.square(truth.astype(np.float64) - found).mean(axis=(1, 2))
     with np.errstate(divide="ignore"):
@@ -81,18 +81,18 @@ def psnr(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
 
 
 def ssim(truth: np.ndarray, found: np.ndarray) -> np.ndarray:
-    """Returns the mean structural similarity.
+    """Computes the mean structural similarity.
 
     Wang, Bovik, Sheikh and Simoncelli 2004, "Image quality assessment: from error visibility to
-    structural similarity", equation 13 with the paper's window (11×11, Gaussian of 1.5 pixels)
-    and constants; the mean leaves out the rim on which the window does not fit.
+    structural similarity", equation 13, with the paper's constants and window (11×11, Gaussian of
+    1.5 pixels). The mean leaves out the rim, where the window does not fit.
 
     Args:
         truth: (B, H, W) background probability in [0, 1].
-        found: the same of the reconstruction.
+        found: (B, H, W), the reconstruction.
 
     Returns:
-        (B,), 1 where the two are equal.
+        (B,); 1 if the two are equal.
     """
     return np.array([_ssim(*pair) for pair in zip(truth, found)])
 

@@ -1,4 +1,4 @@
-"""The measuring of a whole model, as a person types it, on a model that draws discs."""
+"""The evaluation of a whole model from the command line, on a model that draws discs."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data.frames.folder import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
-from dancenet.evaluation.scenes import Silhouettes
+from dancenet.evaluation.silhouettes import SilhouetteScene
 from dancenet.generation.load import load_dancer
-from dancenet.metrics.report import COLUMNS, MEASURES, MODEL, RECIPE_2018
+from dancenet.metrics.definitions import COLUMNS, MEASURES, MODEL, RECIPE_2018
 from dancenet.model.folder import ModelFolder
 from dancenet.support import files
 from scripts import evaluate
@@ -121,7 +121,7 @@ def test_a_report_has_every_measure_in_every_column(reported):
         assert list(cells) == list(COLUMNS)
         assert all(len(cell["seeds"]) == 2 for cell in cells.values()), key
     assert measures["iou"]["columns"][MODEL]["seeds"][0] > 0.5
-    assert measures["foretold"]["columns"]["ar1"]["mean"] is not None
+    assert measures["held_out_nll"]["columns"]["ar1"]["mean"] is not None
     # 3 s are not enough for a Fréchet distance, nor for drift.
     assert "200 needed" in measures["frechet_latents"]["columns"][MODEL]["reason"]
     assert measures["drift_energy"]["passed"] is None
@@ -181,7 +181,7 @@ def test_the_table_is_printed_and_an_older_report_is_replaced(model, frames, cap
 def test_a_folder_that_is_no_report_is_left_alone(model, frames, capsys):
     Path("thesis").mkdir()
     Path("thesis/report.json").write_text('{"kind": "thesis"}')
-    assert "no report of dancenet" in complain(capsys, "--frames", str(frames), "-o", "thesis")
+    assert "not a report of dancenet" in complain(capsys, "--frames", str(frames), "-o", "thesis")
     assert Path("thesis/report.json").read_text() == '{"kind": "thesis"}'
     Path("file").touch()
     assert "is a file" in complain(capsys, "--frames", str(frames), "-o", "file")
@@ -228,9 +228,9 @@ def test_a_film_of_three_seconds_has_hardly_a_figure_and_no_traceback(model, cap
     write_frames(Path("tiny"), clips=2, seconds=1.5, held_out=0)
     assert run("--frames", "tiny", "--seeds", "1", "--dances", "1", "--seconds", "1") == 0
     record = json.loads(Path("report/report.json").read_text())
-    foretold = next(one for one in record["measures"] if one["key"] == "foretold")
-    assert foretold["columns"][MODEL]["reason"] == "what is held out is too short"
-    assert foretold["passed"] is None
+    nll = next(one for one in record["measures"] if one["key"] == "held_out_nll")
+    assert nll["columns"][MODEL]["reason"] == "the held-out dances are too short"
+    assert nll["passed"] is None
 
 
 def test_latents_that_are_no_numbers_are_refused(model, frames, capsys):
@@ -265,7 +265,7 @@ def test_a_recipe_of_other_latents_or_of_many_vectors_is_refused(model, frames, 
     assert "another encoder" in complain(capsys, *words, "other")
 
 
-def test_the_network_of_2018_in_its_units_foretells_what_it_foretells(tmp_path):
+def test_the_network_of_2018_predicts_the_same_in_other_units(tmp_path):
     recipe = load_dancer(old_model(tmp_path / "old").path)
     rng = np.random.default_rng(0)
     z_mean = rng.normal(size=(200, DIM)).astype(np.float32) * [1, 5, 0.1]
@@ -351,9 +351,13 @@ def test_what_is_held_out_is_what_the_trainers_hold_out(tmp_path, frames):
     source = FrameFolder.open(frames)
     latents = encode_frames(folder, source)
     dancer = load_dancer(folder.path)
-    scene = Silhouettes(source, latents, SilhouetteCodec.of(dancer.codec, dancer.name), 0)
-    data = RealDances.prepare(dancer, scene, "the frames")
-    assert (data.train, data.held_out) == latents.split()
+    scene = SilhouetteScene(
+        source, latents, SilhouetteCodec.of(dancer.codec, dancer.name), folder, refine=0
+    )
+    data = RealDances.prepare(dancer, scene)
+    # Ten clips of 66 frames, of which the last two are marked as held out.
+    assert data.train == [range(first, first + 66) for first in range(0, 528, 66)]
+    assert data.held_out == [range(528, 594), range(594, 660)]
     assert files.sha256_of(folder / "encoder.onnx") == latents.encoder_sha256
 
 

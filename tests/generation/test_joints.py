@@ -369,7 +369,7 @@ def test_a_dancer_of_joints_is_measured_beside_the_recordings(here, capsys):
     assert rows["freeze"]["freeze"]["mean"] == 1.0 and rows["energy"]["freeze"]["mean"] == 0.0
     assert 0.4 < rows["energy"]["real"]["mean"] < 2.5
     assert rows["slide"]["real"]["mean"] >= 0.0
-    assert rows["foretold"]["model"]["mean"] is not None
+    assert rows["held_out_nll"]["model"]["mean"] is not None
     assert report["frames"]["styles"] == ["fast", "slow"]
     assert "foot slide" in said and "IoU" not in said
     page = Path("report/report.html").read_text(encoding="utf-8")

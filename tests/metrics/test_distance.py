@@ -99,6 +99,11 @@ def test_the_nearest_is_found_and_equal_rows_are_at_nothing():
     assert found == pytest.approx(expected, rel=1e-5)
 
 
+def test_without_rows_there_are_no_nearest():
+    some, none = np.zeros((4, 3)), np.zeros((0, 3))
+    assert distance.nearest(none, some).shape == distance.nearest(some, none).shape == (0,)
+
+
 def test_a_set_covers_itself():
     points = np.random.default_rng(0).normal(size=(100, 4))
     density, coverage = distance.density_and_coverage(points, points)

@@ -1,4 +1,4 @@
-"""Closed forms: what is foretold of sequences whose law is known."""
+"""Closed forms: the likelihood of sequences whose distribution is known."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def rotation(num_frames: int, seed: int = 0) -> np.ndarray:
 
 
 class Walk:
-    """Foretells each vector around the sum of all it has seen since its state began."""
+    """Predicts each vector around the sum of all vectors since its state was reset."""
 
     dim = 1
 
@@ -43,10 +43,10 @@ def test_ar1_finds_the_map_and_the_noise_it_was_made_with():
     assert np.linalg.inv(chain.noise.precision) == pytest.approx(np.diag(NOISE**2), abs=0.005)
 
 
-def test_ar1_foretells_to_within_the_entropy_of_the_noise():
+def test_ar1_predicts_to_within_the_entropy_of_the_noise():
     chain = FirstOrder.fit([rotation(20_000)])
     entropy = 0.5 * (np.log(2 * np.pi) + 1) + np.log(NOISE).mean()
-    assert chain.nats([rotation(20_000, seed=1)]) == pytest.approx(entropy, abs=0.01)
+    assert chain.nll([rotation(20_000, seed=1)]) == pytest.approx(entropy, abs=0.01)
 
 
 def test_ar1_never_steps_from_one_run_to_the_next():
@@ -72,13 +72,13 @@ def test_ar1_does_not_run_away():
 
 
 def test_a_network_is_shown_the_true_vectors_and_begins_anew_with_every_run():
-    # Of ones, the sum after t of them foretells the next as t: it misses by t - 1.
+    # Of ones, the sum after t of them predicts the next as t: it misses by t - 1.
     runs = [np.ones((13, 1)), np.ones((11, 1))]
     misses = [np.arange(8, 12), np.arange(8, 10)]  # after the warm-up of 8
     square = np.concatenate(misses).astype(float) ** 2
     expected = 0.5 * np.log(2 * np.pi) + 0.5 * square.mean()
-    assert likelihood.foretold_nats(Walk(), runs) == pytest.approx(expected)
+    assert likelihood.prediction_nll(Walk(), runs) == pytest.approx(expected)
 
 
-def test_runs_without_a_step_that_counts_foretell_nothing():
-    assert np.isnan(likelihood.foretold_nats(Walk(), [np.ones((9, 1))]))
+def test_runs_without_a_step_that_counts_have_no_likelihood():
+    assert np.isnan(likelihood.prediction_nll(Walk(), [np.ones((9, 1))]))

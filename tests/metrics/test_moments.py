@@ -6,7 +6,7 @@ import numpy as np
 
 from dancenet.metrics import moments
 from dancenet.metrics.figure import PictureScores
-from dancenet.metrics.measures import Yardstick
+from dancenet.metrics.reference import DatasetStatistics
 
 
 def scores(num_frames: int = 60) -> dict[str, np.ndarray]:
@@ -42,9 +42,9 @@ def test_a_dance_of_less_than_a_second_has_no_moment():
 def test_scores_are_given_at_the_pictures():
     rng = np.random.default_rng(0)
     vectors = np.cumsum(rng.normal(size=(40, 3)), axis=0)
-    yardstick = Yardstick.fit([vectors], [vectors], 10.0, 5.0)
+    dataset = DatasetStatistics.fit([vectors], [vectors], 10.0, 5.0)
     pictures = PictureScores.of([np.ones((20, 60, 104), np.float32)])
-    found = moments.frame_scores(vectors, pictures, 2, yardstick)
+    found = moments.frame_scores(vectors, pictures, 2, dataset)
     assert {len(values) for values in found.values()} == {20}
-    assert np.array_equal(found["strange"], yardstick.gaussian.distance(vectors)[::2])
+    assert np.array_equal(found["strange"], dataset.gaussian.distance(vectors)[::2])
     assert set(found["pieces"]) == {1.0}  # an empty picture is no dancer

@@ -1,4 +1,4 @@
-"""Runs that stand still, convulse, loop or drift, as they were made to."""
+"""Runs that stand still, jitter, loop or drift, as they were made to."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ def test_a_straight_line_has_one_smoothed_speed():
     assert motion.smoothed_speeds(line, FPS) == pytest.approx(np.full(24, 5.0))
 
 
-def test_trembling_in_place_is_slow():
-    trembling = np.tile([[0.0], [1.0]], (60, 1))
-    assert motion.speeds(trembling).mean() == 1.0
-    assert motion.smoothed_speeds(trembling, FPS).max() == 0.0
+def test_jitter_in_place_is_slow():
+    jitter = np.tile([[0.0], [1.0]], (60, 1))
+    assert motion.speeds(jitter).mean() == 1.0
+    assert motion.smoothed_speeds(jitter, FPS).max() == 0.0
 
 
 def test_a_frozen_run_freezes_and_a_moving_one_does_not():
@@ -130,13 +130,13 @@ def test_the_mahalanobis_distance_counts_standard_deviations():
     assert np.square(gaussian.distance(vectors)).mean() == pytest.approx(2.0, rel=1e-4)
 
 
-def test_a_gaussian_foretells_its_own_entropy():
+def test_a_gaussian_has_its_entropy_as_likelihood_of_its_own_vectors():
     vectors = np.random.default_rng(0).normal(size=(1000, 3)) * [1.0, 2.0, 4.0]
     expected = (
         0.5 * (np.log(2 * np.pi) + 1)
         + np.linalg.slogdet(np.cov(vectors, rowvar=False, bias=True))[1] / 6
     )
-    assert Gaussian.fit(vectors).nats(vectors) == pytest.approx(expected, abs=1e-4)
+    assert Gaussian.fit(vectors).nll(vectors) == pytest.approx(expected, abs=1e-4)
 
 
 def test_a_direction_that_never_varies_is_no_obstacle():

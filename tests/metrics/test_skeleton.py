@@ -52,9 +52,7 @@ def test_a_foot_that_slides_on_the_floor_scores_its_speed():
     np.testing.assert_allclose(slide, 0.3)
 
 
-@pytest.mark.parametrize(
-    "body", [standing(), standing(speed=(1.0, 0.0, 0.0), height=0.3), standing(height=0.02)]
-)
+@pytest.mark.parametrize("body", [standing(), standing(speed=(1.0, 0.0, 0.0), height=0.3)])
 def test_a_planted_foot_and_one_in_the_air_do_not_slide(body):
     np.testing.assert_allclose(foot_slide(body, 30.0, FEET, REST), 0.0, atol=1e-12)
 

@@ -1,4 +1,4 @@
-"""Small plots as SVG, for a page that needs no other file and no plotting library."""
+"""Small plots as SVG, drawn without a plotting library."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def strip(
 ) -> str:
     """Draws a row of dots for each column that has values, on one axis.
 
-    The axis is logarithmic where all is positive and the largest is over thirty times the
+    The axis is logarithmic if all values are positive and the largest is over thirty times the
     smallest.
 
     Args:
-        title: written above.
-        columns: the values of each.
-        low: what is below is not allowed.
-        high: what is above is not allowed.
+        title: shown above the plot.
+        columns: the values of each column.
+        low: lower end of the shaded range; None for no limit.
+        high: upper end of the shaded range; None for no limit.
 
     Returns:
         An <svg> element, or '' if no column has a finite value.
@@ -70,13 +70,13 @@ def strip(
 def lines(
     title: str, columns: Mapping[str, Sequence[Sequence[float]]], unit: str, step: float
 ) -> str:
-    """Draws curves over time, those of one column in one colour.
+    """Draws curves over time, with one colour for each column.
 
     Args:
-        title: written above.
-        columns: curves of each, one value every `step` units.
-        unit: of the horizontal axis.
-        step: units from one value to the next.
+        title: shown above the plot.
+        columns: the curves of each column, with one value every `step` units.
+        unit: unit of the horizontal axis.
+        step: distance between two values, in that unit.
 
     Returns:
         An <svg> element, or '' if there is nothing to draw.
@@ -125,7 +125,7 @@ def lines(
 
 
 class _Axis:
-    """Values to horizontal pixels."""
+    """Maps values to horizontal pixels."""
 
     def __init__(self, values: Sequence[float]) -> None:
         smallest, largest = min(values), max(values)
