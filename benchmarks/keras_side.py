@@ -40,7 +40,7 @@ DANCER = DancerConfig(
     num_mixtures=MIXTURES,
     dense_units=1000,
     dropout=0.4,
-    predict="place",
+    predict="absolute",
     sigma_floor=0.0,
 )
 VAE = VaeConfig(network="dancenet")

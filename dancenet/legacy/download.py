@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from dancenet.model import releases as weights
+from dancenet.model.download import CHUNK, TIMEOUT, unpack
 from dancenet.model.folder import CONFIG, ModelFolder
-from dancenet.model.releases import ORIGINAL
+from dancenet.model.releases import ORIGINAL, downloads_folder
 from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
 
@@ -49,7 +49,7 @@ def fetch(sha256: str | None = None) -> Path:
     record = files.cache_folder() / HASHES
     known = _known_hashes(record)
     kept = known.get(ORIGINAL)
-    target = weights.downloads_folder() / ORIGINAL
+    target = downloads_folder() / ORIGINAL
     if (target / CONFIG).is_file() and sha256 in (None, kept):
         try:
             ModelFolder(target).check()
@@ -61,7 +61,7 @@ def fetch(sha256: str | None = None) -> Path:
             from dancenet.legacy import import_model as import_legacy
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
-    staging = weights.downloads_folder() / f".{ORIGINAL}.fetching"
+    staging = downloads_folder() / f".{ORIGINAL}.fetching"
     staging.mkdir(parents=True, exist_ok=True)
     archive = staging / f"{ORIGINAL}.zip"
     _download(archive)
@@ -69,7 +69,7 @@ def fetch(sha256: str | None = None) -> Path:
     try:
         _check_hash(found, sha256, kept, record)
         with tempfile.TemporaryDirectory(prefix="unpacked.", dir=staging) as folder:
-            weights.unpack(archive, Path(folder))
+            unpack(archive, Path(folder))
             paths = find_files(Path(folder))
             with files.atomic_folder(target) as model:
                 import_legacy.import_model(*paths, ModelFolder(model), ORIGINAL)
@@ -182,7 +182,7 @@ def _download(path: Path) -> None:
                 if present:
                     headers["Range"] = f"bytes={present}-"
                 with session.get(
-                    url, params=parameters, headers=headers, stream=True, timeout=weights.TIMEOUT
+                    url, params=parameters, headers=headers, stream=True, timeout=TIMEOUT
                 ) as response:
                     if response.status_code == 416:  # the partial file is no beginning of this one
                         partial.unlink(missing_ok=True)
@@ -223,7 +223,7 @@ def _save(response: Any, partial: Path, present: int) -> None:
         ) as bar,
     ):
         bar.update(start)
-        for chunk in response.iter_content(weights.CHUNK):
+        for chunk in response.iter_content(CHUNK):
             count += len(chunk)
             if count > _LARGEST_ARCHIVE:
                 break
@@ -238,7 +238,7 @@ def _save(response: Any, partial: Path, present: int) -> None:
 
 def _read_page(response: Any) -> bytes:
     content = b""
-    for chunk in response.iter_content(weights.CHUNK):
+    for chunk in response.iter_content(CHUNK):
         content += chunk
         if len(content) > _LARGEST_PAGE:
             break
