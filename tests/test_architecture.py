@@ -107,7 +107,7 @@ def test_imports_point_one_way(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_nets_names_keras(path):
-    if layer(path) != "nets" and path != PACKAGE / "legacy" / "import_model.py":
+    if layer(path) != "nets":
         assert not {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} & KERAS
 
 

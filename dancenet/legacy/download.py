@@ -58,7 +58,7 @@ def fetch(sha256: str | None = None) -> Path:
             terminal.warn(f"{str(damage).partition('. ')[0]}. It is fetched again.")
     try:
         with terminal.quiet_import():
-            from dancenet.legacy import import_model as import_legacy
+            from dancenet.legacy.import_model import Files2018, import_model
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
     staging = downloads_folder() / f".{ORIGINAL}.fetching"
@@ -72,7 +72,7 @@ def fetch(sha256: str | None = None) -> Path:
             unpack(archive, Path(folder))
             paths = find_files(Path(folder))
             with files.atomic_folder(target) as model:
-                import_legacy.import_model(*paths, ModelFolder(model), ORIGINAL)
+                import_model(Files2018(*paths), ModelFolder(model), ORIGINAL)
     finally:
         # Whatever came of it: what is whole and wrong is no beginning to go on from.
         shutil.rmtree(staging, ignore_errors=True)

@@ -308,7 +308,7 @@ def test_without_keras_nothing_is_fetched(drive, monkeypatch, capsys):
     real_import = builtins.__import__
 
     def no_keras(name, globals=None, locals=None, fromlist=(), level=0):
-        if name == "dancenet.legacy" and "import_model" in (fromlist or ()):
+        if name == "dancenet.legacy.import_model":
             raise ModuleNotFoundError("No module named 'keras'", name="keras")
         return real_import(name, globals, locals, fromlist, level)
 
