@@ -118,6 +118,7 @@ def test_training_leaves_the_backend_to_keras():
         if "tensorflow" in {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}
     }
     assert named == {
+        "tensorflow_dance.py",
         "tensorflow_layers.py",
         "litert.py",
         "saved_model.py",

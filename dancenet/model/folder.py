@@ -9,6 +9,7 @@ from pathlib import Path
 from dancenet.model.config import SKELETON, ModelConfig
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.wording import command
 
 CONFIG = "config.json"
 CHECKSUMS = "checksums.json"
@@ -93,14 +94,14 @@ class ModelFolder:
 
         Args:
             name: the file's name.
-            made_by: the command that makes it, for the error.
+            made_by: the command that makes it, for the error; see `wording.command`.
 
         Raises:
             UserError: it is not there.
         """
         path = self.path / name
         if not path.is_file():
-            raise UserError(f"The model {self.path} has no {name}; make it with `{made_by}`.")
+            raise UserError(f"The model {self.path} has no {name}; make it with {made_by}.")
         return path
 
     def seal(self) -> str:
@@ -134,8 +135,8 @@ class ModelFolder:
         """
         record = self._record()
         advice = (
-            "Fetch the model again with `python scripts/download_weights.py`, restore the file "
-            "from where you have a copy, or write the graphs anew with `python scripts/export.py`."
+            f"Fetch the model again with {command('download-weights')}, restore the file from a "
+            f"copy, or write the graphs again with {command('export')}."
         )
         for name in record if names is None else names:
             path = self.path / name

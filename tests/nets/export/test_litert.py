@@ -11,8 +11,9 @@ from whole_model import DANCERS, STRETCH, STRETCHES, write_whole_model
 
 from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.nets.export import litert
-from dancenet.nets.export.onnx import ParityError
-from dancenet.nets.export.parity import Networks
+from dancenet.nets.export.parity import ParityError
+from dancenet.nets.export.reference import Networks
+from dancenet.nets.export.tensorflow_layers import PlainModel, TensorFlowStep
 from dancenet.support.errors import MissingExtra, UserError
 
 pytest.importorskip("ai_edge_litert")
@@ -111,7 +112,7 @@ def test_what_the_means_owe_to_the_last_steps_is_not_rounded_to_8_bits(tmp_path:
     networks = Networks.load(make_folder(tmp_path / "model", dancer=config), ["dancer"])
     lost = []
     for exact in (True, False):
-        plain = litert.tensorflow_graphs.Step(networks.dancer, exact_line=exact)
+        plain = TensorFlowStep(networks.dancer, exact_line=exact)
         (function,) = litert.step_function(networks, "int8")
         path = tmp_path / f"step_{exact}.tflite"
         path.write_bytes(
@@ -122,7 +123,7 @@ def test_what_the_means_owe_to_the_last_steps_is_not_rounded_to_8_bits(tmp_path:
         state = dict(zip(networks.state_names, networks.step_model.initial_state(16)))
         given = litert.LiteRt(path, "step")(vectors=networks.walk[0], **state)
         mixture = litert.Mixture(given["pi_logits"], given["mu"], given["sigma"])
-        lost.append(litert.comparison.nats_lost(networks.steps[0][0], mixture))
+        lost.append(litert.parity.nats_lost(networks.steps[0][0], mixture))
     assert lost[0] < 0.5 * lost[1]
 
 
@@ -200,4 +201,4 @@ def test_an_unknown_layer_is_not_exported() -> None:
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.LayerNormalization(name="strange")(inputs))
     with pytest.raises(NotImplementedError, match="LayerNormalization"):
-        litert.tensorflow_graphs.PlainModel(model, ["strange"])
+        PlainModel(model, ["strange"])

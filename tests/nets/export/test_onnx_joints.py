@@ -10,8 +10,9 @@ from small_skeleton import STRETCH, STRETCHES, small_clip, write_small_skeleton_
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
 from dancenet.nets.export import litert, saved_model
-from dancenet.nets.export.onnx import JOINT_TOLERANCE
-from dancenet.nets.export.parity import Comparison, Networks, largest_difference
+from dancenet.nets.export.parity import JOINT_TOLERANCE, Comparison, largest_difference
+from dancenet.nets.export.reference import Networks
+from dancenet.nets.export.tensorflow_layers import TensorFlowJoints
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.support.errors import UserError
@@ -19,7 +20,6 @@ from scripts import export as script
 
 tf = pytest.importorskip("tensorflow")
 
-from dancenet.nets.export import tensorflow_layers as tensorflow_graphs
 
 KINDS = {
     "every coordinate": (False, 1.0),
@@ -49,7 +49,7 @@ def test_vectors_become_the_joints_that_the_codec_makes_of_them(kind: str, dtype
     vectors = codec.encode(clip.positions)
     start = Placement(0.0 if flat else 2.5, (1.5,) if flat else (1.5, -2.0))
     expected, end = codec.continue_from(vectors, start)
-    joints = tensorflow_graphs.Joints(codec, tf.as_dtype(dtype))
+    joints = TensorFlowJoints(codec, tf.as_dtype(dtype))
     placement = np.array([[start.heading, *start.place, 0.0][:3]], np.float32)
     given, after = (value.numpy() for value in joints(vectors[None], placement))
     assert given.shape == (1, *clip.positions.shape) and given.dtype == np.float32
@@ -61,7 +61,7 @@ def test_in_double_precision_ten_minutes_are_where_the_codec_has_them() -> None:
     clip = small_clip()
     codec = SkeletonCodec.fit([clip])
     vectors = np.tile(codec.encode(clip.positions), (75, 1))
-    given, _ = tensorflow_graphs.Joints(codec)(vectors[None], np.zeros((1, 3), np.float32))
+    given, _ = TensorFlowJoints(codec)(vectors[None], np.zeros((1, 3), np.float32))
     assert len(vectors) == 18_000
     assert largest_difference(codec.decode(vectors), given.numpy()[0]) < JOINT_TOLERANCE
 
@@ -69,7 +69,7 @@ def test_in_double_precision_ten_minutes_are_where_the_codec_has_them() -> None:
 def test_parts_of_a_dance_go_on_where_the_one_before_ended() -> None:
     clip = small_clip()
     codec = SkeletonCodec.fit([clip])
-    joints, vectors = tensorflow_graphs.Joints(codec, tf.float32), codec.encode(clip.positions)
+    joints, vectors = TensorFlowJoints(codec, tf.float32), codec.encode(clip.positions)
     placement, parts = np.zeros((1, 3), np.float32), []
     for first in range(0, len(vectors), 7):
         part, placement = joints(vectors[None, first : first + 7], placement)

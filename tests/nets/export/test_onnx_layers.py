@@ -9,14 +9,15 @@ import onnxruntime
 import pytest
 from keras import layers
 
-from dancenet.nets.export.onnx_layers import (
-    GraphBuilder,
-    add_model,
+from dancenet.nets.export.keras_layers import (
+    KernelBias,
     fold_dense,
     fold_upsampling,
     same_padding,
     transposed_padding,
 )
+from dancenet.nets.export.onnx_graph import GraphBuilder
+from dancenet.nets.export.onnx_layers import add_model
 
 
 def compare(model: keras.Model, shape: tuple[int, ...], fold: bool = True) -> list[str]:
@@ -165,7 +166,11 @@ def test_folding_a_dense_layer_without_a_bias_leaves_one_bias_everywhere() -> No
     rng = np.random.default_rng(0)
     dense, kernel = rng.normal(size=(3, 9)), rng.normal(size=(3, 3, 9, 2))
     _, offset = fold_dense(
-        (dense, np.zeros(9)), kernel, np.array([1.0, 2]), (4, 5), (1, 1), [(1, 1), (1, 1)]
+        KernelBias(dense, np.zeros(9)),
+        KernelBias(kernel, np.array([1.0, 2])),
+        shape=(4, 5),
+        strides=(1, 1),
+        pads=[(1, 1), (1, 1)],
     )
     np.testing.assert_array_equal(offset, np.broadcast_to([1, 2], (4, 5, 2)))
 

@@ -12,8 +12,8 @@ from whole_model import STRETCHES, write_whole_model
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model.config import VaeConfig
 from dancenet.nets.export import saved_model
-from dancenet.nets.export.onnx import ParityError
-from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.nets.export.parity import Comparison, ParityError
+from dancenet.nets.export.reference import Networks
 from dancenet.sequence.generate import generate
 from dancenet.support.errors import UserError
 from dancenet.support.files import write_npz
@@ -147,7 +147,7 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
         ({"num_frames": -3}, "num_frames must be 1 or more"),
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"temperature": -1.0}, "temperature must be 0 or more"),
-        ({"refine": -1}, "settle must be 0 or more"),
+        ({"refine": -1}, "refine must be 0 or more"),
         ({"stretch": STRETCHES}, f"stretch must be below {STRETCHES}"),
         ({"stretch": -2}, "stretch must be -1 or more"),
     ],
