@@ -91,11 +91,11 @@ def work(arguments: argparse.Namespace) -> int | None:
         )
     try:
         with terminal.quiet_import():
-            from dancenet.nets.export import onnx as export
+            from dancenet.nets.export import onnx
 
             if formats != ["onnx"]:
-                from dancenet.nets.export import litert, saved_model
-                from dancenet.nets.export import parity as comparison
+                from dancenet.nets.export import litert, parity, saved_model
+                from dancenet.nets.export.reference import Networks
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
     if "litert" in formats:
@@ -103,33 +103,33 @@ def work(arguments: argparse.Namespace) -> int | None:
     if wanted == ["vae"] and not arguments.only:
         terminal.say(f"{folder.path} has no dancer yet: its picture network is exported alone.")
     if "onnx" in formats:
-        report: list[export.Parity] = []
+        report: list[onnx.Parity] = []
         for part in wanted:
-            report += export.export_vae(folder) if part == "vae" else export.export_dancer(folder)
-        terminal.say(export.format_report(report))
+            report += onnx.export_vae(folder) if part == "vae" else onnx.export_dancer(folder)
+        terminal.say(onnx.format_report(report))
         terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
         if "dancer" in wanted:
-            speed = export.steps_a_second(folder / model_folder.STEP_GRAPH)
+            speed = onnx.steps_a_second(folder / model_folder.STEP_GRAPH)
             terminal.say(
                 f"{model_folder.STEP_GRAPH} takes {speed:,.0f} steps a second on one core, one "
                 f"for each frame of a dance at {folder.read_config().fps:g} frames/s."
             )
     if formats == ["onnx"]:
         return None
-    networks = comparison.Networks.load(folder, wanted)
+    networks = Networks.load(folder, wanted)
     out = folder.path if arguments.out is None else Path(arguments.out)
     if "litert" in formats:
         # What lies in the model's own folder was made from the model, and follows it.
         to = out / "litert"
         made = litert.export_litert(networks, to, arguments.out is None or arguments.overwrite)
-        terminal.say(comparison.format_comparisons([*made.written, *made.left_out]))
+        terminal.say(parity.format_comparisons([*made.written, *made.left_out]))
         for row in made.left_out:
             terminal.warn(f"{row.name} changes the result too much and was left out.")
         terminal.say(f"Written to {to}; {litert.signatures.FILE} there has names and units.")
     if "saved_model" in formats:
         version, rows = saved_model.export_saved_model(networks, out / "saved_model")
         size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
-        terminal.say(comparison.format_comparisons(rows))
+        terminal.say(parity.format_comparisons(rows))
         terminal.say(
             f"Written to {version} ({size / 1e6:.1f} MB); {saved_model.DESCRIPTION} there has "
             "names and units."

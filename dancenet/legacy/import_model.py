@@ -11,6 +11,7 @@ import numpy as np
 
 from dancenet.codecs.base import Scaler
 from dancenet.legacy import h5
+from dancenet.legacy.networks import DANCER_2018, VAE_2018
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets.export import onnx
@@ -63,8 +64,8 @@ def import_model(
     name: str,
     *,
     fps: float = FPS_2018,
-    vae_config: VaeConfig = h5.VAE_2018,
-    dancer_config: DancerConfig = h5.DANCER_2018,
+    vae_config: VaeConfig = VAE_2018,
+    dancer_config: DancerConfig = DANCER_2018,
 ) -> tuple[Imported, list[onnx.Parity]]:
     """Writes a whole model: configuration, weights, scaler, seeds, graphs and checksums.
 

@@ -97,8 +97,8 @@ def unpack(archive: Path, folder: Path) -> None:
         folder: an empty folder.
 
     Raises:
-        UserError: it is not a zip, or holds an absolute path, `..`, a link, a name twice, or far more
-            bytes than the archive has.
+        UserError: it is not a zip, or holds an absolute path, `..`, a link, a name twice, or far
+            more bytes than the archive has.
     """
     left = max(_SMALLEST_LIMIT, _LARGEST_RATIO * archive.stat().st_size)
     try:

@@ -14,12 +14,12 @@ import h5py
 import numpy as np
 import pytest
 
-from dancenet.legacy import h5 as legacy
+from dancenet.legacy import h5, networks
 from dancenet.model.config import VaeConfig
 
-VAE = dataclasses.replace(legacy.VAE_2018, height=16, width=24, latent_dim=4)
+VAE = dataclasses.replace(networks.VAE_2018, height=16, width=24, latent_dim=4)
 DANCER = dataclasses.replace(
-    legacy.DANCER_2018, dim=4, units=6, layers=3, num_mixtures=3, dense_units=10
+    networks.DANCER_2018, dim=4, units=6, layers=3, num_mixtures=3, dense_units=10
 )
 ROWS = 30
 
@@ -36,11 +36,11 @@ def real(name: str) -> Path:
     return _REAL / name
 
 
-def arrays_of(slots: Sequence[legacy.Slot], seed: int = 0) -> dict[str, list[np.ndarray]]:
+def arrays_of(slots: Sequence[networks.Slot], seed: int = 0) -> dict[str, list[np.ndarray]]:
     """Draws the weights of some layers, no two alike, of a size that saturates nothing."""
     rng = np.random.default_rng(seed)
 
-    def draw(shape: legacy.Shape) -> np.ndarray:
+    def draw(shape: networks.Shape) -> np.ndarray:
         deviation = np.prod(shape[:-1]) ** -0.5 if len(shape) > 1 else 0.1
         return rng.normal(0, deviation, shape).astype(np.float32)
 
@@ -48,15 +48,15 @@ def arrays_of(slots: Sequence[legacy.Slot], seed: int = 0) -> dict[str, list[np.
 
 
 def encoder_arrays() -> dict[str, list[np.ndarray]]:
-    return arrays_of(legacy.encoder_slots(VAE), 1)
+    return arrays_of(networks.encoder_slots(VAE), 1)
 
 
 def decoder_arrays() -> dict[str, list[np.ndarray]]:
-    return arrays_of(legacy.decoder_slots(VAE), 2)
+    return arrays_of(networks.decoder_slots(VAE), 2)
 
 
 def dancer_arrays() -> dict[str, list[np.ndarray]]:
-    return arrays_of(legacy.dancer_slots(DANCER), 3)
+    return arrays_of(networks.dancer_slots(DANCER), 3)
 
 
 def dense(name: str, values: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
@@ -224,13 +224,13 @@ def accept(patch: pytest.MonkeyPatch, vae_config: VaeConfig) -> None:
         patch: undone after the test.
         vae_config: what `write_all` writes from here on.
     """
-    from dancenet.legacy import import_model as import_legacy
+    from dancenet.legacy.import_model import import_model
 
     patch.setitem(globals(), "VAE", vae_config)
-    patch.setattr(legacy.read_vae, "__defaults__", (vae_config,))
-    patch.setattr(legacy.read_dancer, "__defaults__", (DANCER,))
-    patch.setattr(legacy.tell_kind, "__defaults__", (vae_config, DANCER))
-    patch.setattr(legacy.read_latents, "__defaults__", (vae_config.latent_dim,))
-    defaults = import_legacy.import_model.__kwdefaults__
+    patch.setattr(h5.read_vae, "__defaults__", (vae_config,))
+    patch.setattr(h5.read_dancer, "__defaults__", (DANCER,))
+    patch.setattr(h5.tell_kind, "__defaults__", (vae_config, DANCER))
+    patch.setattr(h5.read_latents, "__defaults__", (vae_config.latent_dim,))
+    defaults = import_model.__kwdefaults__
     patch.setitem(defaults, "vae_config", vae_config)
     patch.setitem(defaults, "dancer_config", DANCER)

@@ -20,8 +20,8 @@ import files_2018 as old
 from goldens import make_2018
 
 from dancenet.codecs.base import Scaler
-from dancenet.legacy import h5
 from dancenet.legacy.import_model import Files2018, import_model
+from dancenet.legacy.networks import DANCER_2018
 from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
@@ -126,7 +126,7 @@ def test_the_likelihood_is_that_of_2018(networks, golden):
 
 
 def test_the_loss_in_training_is_that_of_2018(source, golden):
-    config = old.DANCER if source == "drawn" else h5.DANCER_2018
+    config = old.DANCER if source == "drawn" else DANCER_2018
     nats = dancer.mixture_nats(golden["mdn_raw"], golden["targets_scaled"], config.num_mixtures)
     check(config.dim * keras.ops.convert_to_numpy(nats), golden["mixture_nll"], NATS_TOLERANCE)
 
@@ -189,4 +189,4 @@ def test_the_noiseless_dance_with_scaled_feedback_is_that_of_the_same_weights(
 
 def test_the_imported_dancer_carries_no_state(networks):
     assert networks.step_model.initial_state(3) == ()
-    assert h5.DANCER_2018.keeps_state is False
+    assert DANCER_2018.keeps_state is False

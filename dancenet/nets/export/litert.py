@@ -92,11 +92,8 @@ class LiteRt:
 def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Exported:
     """Writes `encoder`, `decoder` and `step` in each of PRECISIONS, `scaler` and a description.
 
-    Signatures, with names as in the ONNX graphs: `encode` (any B), `decode` (one latent at a time:
-    8-bit transposed convolutions are fast only for a known batch size), `step` (any B). The scaler
-    has `to_latents`, `to_model`, and `stretch`, which returns the model's seed clips by number. A
-    dancer of joints has `step` and, in `joints`, `decode` (vectors to joints, any B and T) and
-    `stretch`. `signatures.md` has the units.
+    Inputs and outputs are named as in the ONNX graphs; `signatures.md` explains them. `decode`
+    takes one latent at a time: 8-bit transposed convolutions are fast only for a known batch size.
 
     Args:
         networks: the parts that are not None are exported.
@@ -114,19 +111,16 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
             was written.
     """
     require_litert()
-    wanted: list[tuple[str, str]] = []
-    if networks.vae is not None:
-        wanted += [(name, kind) for name in ("encoder", "decoder") for kind in PRECISIONS]
+    parts = ["encoder", "decoder"] if networks.vae is not None else []
     if networks.dancer is not None:
-        wanted += [("step", kind) for kind in PRECISIONS]
+        parts.append("step")
     if networks.seeds is not None:
-        if networks.scaler is not None:
-            wanted.append(("scaler", "float32"))
-        if networks.codec is not None:
-            wanted.append(("joints", "float32"))
+        parts += ["scaler"] if networks.scaler is not None else []
+        parts += ["joints"] if networks.codec is not None else []
     names = {
         (part, precision): f"{part}.tflite" if part in _SINGLE else f"{part}_{precision}.tflite"
-        for part, precision in wanted
+        for part in parts
+        for precision in (PRECISIONS[:1] if part in _SINGLE else PRECISIONS)
     }
     for name in (*names.values(), signatures.FILE):
         files.check_overwrite(to / name, overwrite)
@@ -284,20 +278,23 @@ def scaler_functions(networks: Networks, precision: str) -> list[Function]:
             lambda latents: {"vectors": plain.to_model(latents)},
             plain.variables,
         ),
-        Function(
-            "stretch",
-            {"number": (None,)},
-            lambda number: {"vectors": plain.seed_clip(number)},
-            plain.variables,
-        ),
+        _seed_clip_function(plain),
     ]
+
+
+def _seed_clip_function(scaler: TensorFlowScaler) -> Function:
+    return Function(
+        "stretch",
+        {"number": (None,)},
+        lambda number: {"vectors": scaler.seed_clip(number)},
+        scaler.variables,
+    )
 
 
 def joints_functions(networks: Networks, precision: str) -> list[Function]:
     """Returns `decode`: `vectors` (B, T, D) and `placement` to `joints`; and `stretch`."""
     assert networks.codec is not None and networks.seeds is not None
     plain = TensorFlowJoints(networks.codec, tf.float32)
-    units = TensorFlowScaler(networks.codec.scaler, networks.seeds)
     return [
         Function(
             "decode",
@@ -305,12 +302,7 @@ def joints_functions(networks: Networks, precision: str) -> list[Function]:
             plain.named,
             plain.variables,
         ),
-        Function(
-            "stretch",
-            {"number": (None,)},
-            lambda number: {"vectors": units.seed_clip(number)},
-            units.variables,
-        ),
+        _seed_clip_function(TensorFlowScaler(networks.codec.scaler, networks.seeds)),
     ]
 
 

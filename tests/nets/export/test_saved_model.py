@@ -187,7 +187,7 @@ def test_a_fresh_process_needs_tensorflow_alone(whole: Whole, tmp_path: Path) ->
         "call('decode', vectors=given['vectors'])\n"
         "state = {n[6:]: given[n] for n in given.files if n.startswith('state/')}\n"
         "call('step', vectors=given['vectors'], **state)\n"
-        "call('generate', stretch=0, num_frames=18, temperature=0.0, settle=0,\n"
+        "call('generate', stretch=0, num_frames=18, temperature=0.0, refine=0,\n"
         "     seed=tf.constant(1, tf.int64))\n"
         "np.savez('made.npz', **made)\n"
     )
