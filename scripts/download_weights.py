@@ -13,15 +13,15 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Lists the models there are, or fetches one by its name and checks it. "
-        "DANCENET_WEIGHTS_URL names another place to fetch from (http, https or file); "
-        "DANCENET_CACHE another folder to keep downloads in. dancenet-2018, the published network "
+        "DANCENET_WEIGHTS_URL names another address to fetch from (http, https or file); "
+        "DANCENET_CACHE another folder for downloads. dancenet-2018, the published network "
         "of 2018, is fetched from Google Drive and imported, which needs the extra 'train'."
     )
     parser.add_argument("name", nargs="?", help="the model to fetch (default: list all)")
     parser.add_argument(
         "--sha256",
         metavar="HASH",
-        help="what the archive of dancenet-2018 must have (default: that of the first one fetched)",
+        help="SHA-256 that the archive of dancenet-2018 must have (default: that of the first one)",
     )
     parser.add_argument(
         "--describe",
@@ -51,7 +51,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             path = download_2018.fetch(arguments.sha256)
         else:
             path = download.fetch(arguments.name)
-        terminal.say(f"{arguments.name} is whole and lies in {path}.")
+        terminal.say(f"{arguments.name} is complete, in {path}.")
     else:
         rows = [("model", "where", "size", "what")]
         for model in releases.list_models():

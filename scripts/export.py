@@ -31,7 +31,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=_formats,
         action="extend",
         metavar="FORMAT",
-        help="onnx (the graphs that generation runs on), litert (phones, browsers; float32, "
+        help="onnx (the graphs used by generation), litert (phones, browsers; float32, "
         "float16 and int8), saved_model (TF Serving); several with commas (default: onnx)",
     )
     parser.add_argument(
@@ -56,13 +56,14 @@ def _formats(text: str) -> list[str]:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Exports, and prints tables of sizes, differences and speeds."""
+    """Exports the model, and prints tables of sizes, differences and speeds."""
     from pathlib import Path
 
     from dancenet.generation import write as pipeline
     from dancenet.model import folder as model_folder
     from dancenet.model.config import SKELETON
     from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.support.wording import command
 
     formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
     if arguments.out is not None and formats == ["onnx"]:
@@ -84,9 +85,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(
             f"The model {folder.path} has no trained weights to export; train a "
             + (
-                "dancer with `python scripts/train_dancer.py`."
+                f"dancer with {command('train-dancer')}."
                 if of_joints
-                else "VAE first with `python scripts/train_vae.py`."
+                else f"VAE first with {command('train-vae')}."
             )
         )
     try:
@@ -119,7 +120,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     networks = Networks.load(folder, wanted)
     out = folder.path if arguments.out is None else Path(arguments.out)
     if "litert" in formats:
-        # What lies in the model's own folder was made from the model, and follows it.
+        # The export in the model's own folder is replaced together with the model.
         to = out / "litert"
         made = litert.export_litert(networks, to, arguments.out is None or arguments.overwrite)
         terminal.say(parity.format_comparisons([*made.written, *made.left_out]))

@@ -56,6 +56,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.model.folder import ModelFolder
     from dancenet.support import files
     from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.support.wording import command
 
     folder = ModelFolder(Path("weights") / arguments.name)
     target = folder.path
@@ -86,7 +87,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     model = target.name if target.parent == Path("weights") else target
     terminal.say(
         f"The model is in {target}; make it dance with "
-        f"`python scripts/generate_video.py --model {model}`, or as in 2018 with --legacy."
+        f"{command('generate-video', f'--model {model}')}, or as in 2018 with --legacy."
     )
     return None
 

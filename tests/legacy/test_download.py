@@ -106,7 +106,7 @@ def test_a_good_archive_is_imported_and_its_hash_kept(drive, members, tmp_path, 
     assert generate_video.main(words) == 0
     drive.asked.clear()
     assert fetch() == 0 and drive.asked == []
-    assert "is whole and lies in" in capsys.readouterr().out
+    assert "is complete, in" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("method", ["get", "post"])

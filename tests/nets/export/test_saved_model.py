@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from export_models import SMALL_VAE, make_folder
-from whole_model import STRETCHES, write_whole_model
+from whole_model import NUM_CLIPS, write_whole_model
 
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model.config import VaeConfig
@@ -47,7 +47,7 @@ def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
     networks, _, _, run = whole
     assert networks.scaler is not None and networks.seeds is not None
     made = generate(
-        networks.step_model, networks.seeds, 20, [np.random.default_rng(0)] * STRETCHES, 0.0
+        networks.step_model, networks.seeds, 20, [np.random.default_rng(0)] * NUM_CLIPS, 0.0
     )
     expected = np.stack(list(made), axis=1)
     settings = {"num_frames": 20, "temperature": 0.0, "seed": 3}
@@ -76,7 +76,7 @@ def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
         networks.step_model,
         networks.seeds,
         12,
-        [np.random.default_rng(0)] * STRETCHES,
+        [np.random.default_rng(0)] * NUM_CLIPS,
         0.0,
         style=style,
     )
@@ -135,10 +135,10 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
     for seed in range(12):
         settings = {"num_frames": 1, "temperature": 0.0, "seed": seed, "refine": 0}
         drawn = run["generate"](stretch=-1, **settings)["vectors"]
-        for number in range(STRETCHES):
+        for number in range(NUM_CLIPS):
             if np.array_equal(run["generate"](stretch=number, **settings)["vectors"], drawn):
                 chosen.add(number)
-    assert chosen == set(range(STRETCHES))
+    assert chosen == set(range(NUM_CLIPS))
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"temperature": -1.0}, "temperature must be 0 or more"),
         ({"refine": -1}, "refine must be 0 or more"),
-        ({"stretch": STRETCHES}, f"stretch must be below {STRETCHES}"),
+        ({"stretch": NUM_CLIPS}, f"stretch must be below {NUM_CLIPS}"),
         ({"stretch": -2}, "stretch must be -1 or more"),
     ],
 )
