@@ -18,13 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from dancenet.nets.export import parity, signatures
-from dancenet.nets.export.parity import (
-    CARRIED_TOLERANCE,
-    JOINT_TOLERANCE,
-    TOLERANCE,
-    Comparison,
-    ParityError,
-)
+from dancenet.nets.export.parity import Comparison, ParityError
 from dancenet.nets.export.reference import Networks
 from dancenet.nets.export.tensorflow_layers import (
     TensorFlowDecoder,
@@ -320,7 +314,7 @@ def _compare_encoder(networks: Networks, path: Path) -> Comparison:
         networks.decode(received["z_mean"][:count]),
     )
     times = parity.time_beside(lambda: run(frames=frames[:1]), lambda: networks.encode(frames[:1]))
-    return _row(path, error, TOLERANCE, effect, times)
+    return _row(path, error, parity.TOLERANCE, effect, times)
 
 
 def _compare_decoder(networks: Networks, path: Path) -> Comparison:
@@ -331,7 +325,7 @@ def _compare_decoder(networks: Networks, path: Path) -> Comparison:
         lambda: run(latents=latents[:1]), lambda: networks.decode(latents[:1])
     )
     error = parity.largest_error(expected, received)
-    return _row(path, error, TOLERANCE, _picture_effect(expected, received), times)
+    return _row(path, error, parity.TOLERANCE, _picture_effect(expected, received), times)
 
 
 def _compare_step(networks: Networks, path: Path) -> Comparison:
@@ -342,14 +336,9 @@ def _compare_step(networks: Networks, path: Path) -> Comparison:
     for vectors, (mixture, following) in zip(walk, networks.steps):
         received = run(vectors=vectors, **state)
         state = {name: received[f"next_{name}"] for name in states}
-        error = max(
-            error,
-            *(
-                parity.largest_error(value, received[name])
-                for name, value in mixture._asdict().items()
-            ),
-            *(parity.largest_error(value, state[name]) for name, value in zip(states, following)),
-        )
+        pairs = [(value, received[name]) for name, value in mixture._asdict().items()]
+        pairs += zip(following, state.values())
+        error = max(error, *(parity.largest_error(*pair) for pair in pairs))
         given = Mixture(received["pi_logits"], received["mu"], received["sigma"])
         nats.append(parity.nats_lost(mixture, given, BLUR * networks.rms_step))
     first = networks.first_state(1)
@@ -360,7 +349,7 @@ def _compare_step(networks: Networks, path: Path) -> Comparison:
     lost = float(np.mean(nats))
     words = f"costs {lost:.1e} nats per dimension, {1e3 / times[0]:,.0f} steps/s"
     effect = (words, lost <= MOST_NATS)
-    return _row(path, error, CARRIED_TOLERANCE, effect, times)
+    return _row(path, error, parity.CARRIED_TOLERANCE, effect, times)
 
 
 def _compare_scaler(networks: Networks, path: Path) -> Comparison:
@@ -380,7 +369,7 @@ def _compare_scaler(networks: Networks, path: Path) -> Comparison:
     times = parity.time_beside(
         lambda: to_latents(vectors=vectors[:1]), lambda: scaler.to_latents(vectors[:1])
     )
-    return _row(path, error, TOLERANCE, ("", True), times)
+    return _row(path, error, parity.TOLERANCE, ("", True), times)
 
 
 def _compare_joints(networks: Networks, path: Path) -> Comparison:
@@ -403,7 +392,7 @@ def _compare_joints(networks: Networks, path: Path) -> Comparison:
         lambda: decode(vectors=vectors[:1], placement=placement[:1]),
         lambda: codec.decode(vectors[0]),
     )
-    return _row(path, error, JOINT_TOLERANCE, (f"{vectors.shape[1]} frames", True), times)
+    return _row(path, error, parity.JOINT_TOLERANCE, (f"{vectors.shape[1]} frames", True), times)
 
 
 _SINGLE = ("scaler", "joints")  # with constants only, in one precision
@@ -430,7 +419,16 @@ def _row(
     smaller = path.stem.endswith(("_float16", "_int8"))
     limit = float(np.finfo(np.float64).max) if smaller else tolerance
     words, fits = effect
-    return Comparison(path.name, path.stat().st_size, error, limit, words, *times, fits)
+    return Comparison(
+        name=path.name,
+        size_bytes=path.stat().st_size,
+        error=error,
+        limit=limit,
+        effect=words,
+        milliseconds=times[0],
+        keras_milliseconds=times[1],
+        fits=fits,
+    )
 
 
 def _describe(path: Path, signature: str) -> signatures.Section:

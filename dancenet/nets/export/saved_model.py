@@ -121,8 +121,16 @@ class _Trial(NamedTuple):
 
     def compare(self) -> Comparison:
         error = max(parity.largest_error(*pair) for pair in self.pairs)
-        times = parity.time_beside(self.ours, self.by_keras, self.rounds)
-        return Comparison(self.name, None, error, self.limit, "", *times)
+        ours, by_keras = parity.time_beside(self.ours, self.by_keras, self.rounds)
+        return Comparison(
+            name=self.name,
+            size_bytes=None,
+            error=error,
+            limit=self.limit,
+            effect="",
+            milliseconds=ours,
+            keras_milliseconds=by_keras,
+        )
 
 
 def compare(networks: Networks, run: Mapping[str, Signature]) -> list[Comparison]:

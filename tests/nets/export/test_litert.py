@@ -109,7 +109,7 @@ def test_the_scaler_converts_both_ways_and_has_the_seed_clips(whole: Whole) -> N
     )
 
 
-def test_the_path_from_the_velocity_inputs_to_the_means_is_not_rounded_to_8_bits(
+def test_the_path_from_velocity_inputs_to_means_is_not_rounded_to_8_bits(
     tmp_path: Path,
 ) -> None:
     config = DancerConfig(dim=16, units=32, num_mixtures=5, velocity_inputs=2)

@@ -8,11 +8,25 @@ from dancenet.nets.export.parity import ParityError
 from dancenet.sequence.mixture import Mixture
 
 
+def comparison(
+    name: str, size_bytes: int | None, error: float, limit: float, effect: str = ""
+) -> parity.Comparison:
+    return parity.Comparison(
+        name=name,
+        size_bytes=size_bytes,
+        error=error,
+        limit=limit,
+        effect=effect,
+        milliseconds=0.5,
+        keras_milliseconds=2.0,
+    )
+
+
 def test_nan_infinity_and_another_shape_are_errors_without_limit() -> None:
     one = np.ones((2, 3), np.float32)
     for wrong in (one * np.nan, one * np.inf, one[:1]):
         assert parity.largest_error(one, wrong) == np.inf
-    row = parity.Comparison("f", 1, np.inf, np.finfo(float).max, "", 1.0, 1.0)
+    row = comparison("f", 1, np.inf, np.finfo(float).max)
     assert not row.passed
 
 
@@ -68,8 +82,8 @@ def test_other_weights_cost_their_divergence() -> None:
 
 
 def test_what_failed_is_told_in_a_table() -> None:
-    good = parity.Comparison("a.tflite", 2_000_000, 1e-7, 1e-5, "IoU 1", 0.5, 2.0)
-    bad = parity.Comparison("b", None, 1e-3, 1e-5, "", 0.5, 2.0)
+    good = comparison("a.tflite", 2_000_000, 1e-7, 1e-5, "IoU 1")
+    bad = comparison("b", None, 1e-3, 1e-5)
     parity.require_parity([good])
     with pytest.raises(ParityError, match="do not compute what Keras computes") as error:
         parity.require_parity([good, bad])
