@@ -233,7 +233,7 @@ def _dense(weights: Weights, layer: str, x: np.ndarray) -> np.ndarray:
 
 
 def _hard_sigmoid(x: np.ndarray) -> np.ndarray:
-    """Is the gate of Keras before 2.3; the slope of Keras 3 is another."""
+    """Returns the gate of Keras before 2.3; Keras 3 has another slope."""
     return np.clip(0.2 * x + 0.5, 0, 1)
 
 

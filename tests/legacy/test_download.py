@@ -170,7 +170,7 @@ def test_a_file_that_is_gone_and_a_site_that_is_down_are_one_sentence(drive, mon
         download.fetch()
 
 
-def test_a_download_that_broke_off_goes_on_where_it_stopped(drive, members, tmp_path):
+def test_an_interrupted_download_is_continued(drive, members, tmp_path):
     drive.pages[FIRST] = content = pack(members)
     drive.cut_after = 20_000
     with pytest.raises(UserError, match="broke off.*Run this again to go on"):
@@ -182,13 +182,13 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(drive, members, tmp_
     assert len(content) > 20_000 and drive.asked == [(FIRST, "bytes=16384-")]
 
 
-def test_a_partial_file_that_is_no_beginning_is_thrown_away(drive, members, tmp_path):
+def test_a_partial_file_that_does_not_match_is_removed(drive, members, tmp_path):
     drive.pages[FIRST] = content = pack(members)
     partial = tmp_path / "cache/models/.dancenet-2018.fetching/dancenet-2018.zip.part"
     partial.parent.mkdir(parents=True)
     partial.write_bytes(content + b"more")
     download.fetch()
-    # What begins otherwise is found out by the archive's own checksums, and gone the next time.
+    # A wrong start is detected by the archive's own checksums, and removed.
     (tmp_path / "cache/models/dancenet-2018/config.json").unlink()
     partial.parent.mkdir(parents=True)
     partial.write_bytes(b"?" * 5000)
@@ -225,7 +225,7 @@ def test_another_archive_than_the_first_is_refused(drive, members, tmp_path):
     assert download.fetch() == path
 
 
-def test_a_pinned_hash_is_insisted_on(drive, members, tmp_path, capsys):
+def test_a_given_hash_must_match(drive, members, tmp_path, capsys):
     drive.pages[FIRST] = content = pack(members)
     assert fetch("--sha256", "0" * 64) == 1
     assert f"expected {'0' * 64}, got {sha256(content)}" in capsys.readouterr().err
@@ -238,7 +238,7 @@ def test_a_pinned_hash_is_insisted_on(drive, members, tmp_path, capsys):
     ModelFolder(releases.find_model("dancenet-2018")).check()
 
 
-def test_what_is_no_hash_is_refused_before_anything_is_fetched(drive, capsys):
+def test_an_invalid_hash_is_refused_before_anything_is_fetched(drive, capsys):
     assert fetch("--sha256", "abc") == 1
     assert "64 hexadecimal digits; received 'abc'" in capsys.readouterr().err
     assert download_weights.main(["silhouette_v1", "--sha256", "0" * 64]) == 1
@@ -255,7 +255,7 @@ def test_an_archive_that_reaches_outside_is_refused(drive, members, tmp_path, na
     assert {p for p in set(tmp_path.rglob("*")) - before if p.is_file()} == set()
 
 
-def test_the_files_are_known_by_what_they_hold(drive, members):
+def test_the_files_are_recognised_by_their_content(drive, members):
     drive.pages[FIRST] = pack(
         {
             "deep/down/a.H5": members["Dance Weights/vae_cnn.h5"],
@@ -268,7 +268,9 @@ def test_the_files_are_known_by_what_they_hold(drive, members):
     assert download.fetch().name == "dancenet-2018"
 
 
-def test_of_several_files_that_fit_the_one_with_the_name_of_2018_is_taken(drive, members, tmp_path):
+def test_among_several_matching_files_the_one_with_the_name_of_2018_is_taken(
+    drive, members, tmp_path
+):
     older = old.write(tmp_path / "older.h5", old.dancer_groups(), full=False).read_bytes()
     taken = members["Dance Weights/gendance.h5"]
     assert older != taken
@@ -277,7 +279,7 @@ def test_of_several_files_that_fit_the_one_with_the_name_of_2018_is_taken(drive,
     assert config.training["imported"]["sha256"]["dancer"] == sha256(taken)
 
 
-def test_several_files_that_fit_or_none_are_named(drive, members):
+def test_several_matching_files_or_none_are_named(drive, members):
     dancer = members.pop("Dance Weights/gendance.h5")
     drive.pages[FIRST] = pack({**members, "one.h5": dancer, "two.h5": dancer})
     with pytest.raises(UserError, match="2 files that could be gendance.h5 of 2018: one.h5, two"):
@@ -296,7 +298,7 @@ def test_a_damaged_model_is_fetched_again(drive, members, capsys):
     assert "It is fetched again" in capsys.readouterr().err
 
 
-def test_an_archive_of_endless_size_is_given_up(drive, members, monkeypatch, tmp_path):
+def test_a_too_large_archive_is_refused(drive, members, monkeypatch, tmp_path):
     monkeypatch.setattr(download, "_LARGEST_ARCHIVE", 10_000)
     drive.pages[FIRST] = pack(members)
     with pytest.raises(UserError, match="more than 10,000 bytes"):
@@ -326,14 +328,14 @@ def test_a_record_of_hashes_that_was_edited_is_named(drive, tmp_path):
         download.fetch()
 
 
-def test_the_list_and_the_search_know_it_before_it_is_here(drive, capsys):
+def test_it_is_listed_and_found_before_it_is_fetched(drive, capsys):
     assert download_weights.main([]) == 0
     assert "dancenet-2018  remote" in capsys.readouterr().out
     with pytest.raises(UserError, match="fetch it with `python scripts/download_weights.py dance"):
         releases.find_model("dancenet-2018")
 
 
-def test_a_failed_import_leaves_the_model_before(drive, members, monkeypatch):
+def test_a_failed_import_keeps_the_old_model(drive, members, monkeypatch):
     drive.pages[FIRST] = pack(members)
     path = download.fetch()
     (path / "step.onnx").write_bytes(b"damaged")

@@ -148,7 +148,7 @@ def test_the_scaler_is_that_of_2018(folder, golden):
     check(scaler.mean + scaler.scale, golden["scaler_data_max_"], 1e-6)
 
 
-def test_the_noiseless_dance_of_2018_is_danced_again(networks, folder, golden):
+def test_the_noiseless_dance_equals_that_of_2018(networks, folder, golden):
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = list(
         dance_2018.generate(
@@ -167,9 +167,7 @@ def test_the_noiseless_dance_of_2018_is_danced_again(networks, folder, golden):
     )
 
 
-def test_the_noiseless_dance_with_scaled_feedback_is_that_of_the_same_weights(
-    networks, folder, golden
-):
+def test_the_noiseless_dance_with_scaled_feedback_equals_that_of_2018(networks, folder, golden):
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = list(
         generate(

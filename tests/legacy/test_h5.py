@@ -51,7 +51,7 @@ def test_any_numbering_is_read(tmp_path, first, denses):
     assert is_dancer(old.write(tmp_path / "d.h5", old.dancer_groups(first, denses)))
 
 
-def test_names_in_pieces_are_put_together(tmp_path):
+def test_lists_of_names_in_pieces_are_joined(tmp_path):
     assert is_dancer(old.write(tmp_path / "d.h5", old.dancer_groups(), chunks=3))
     assert is_vae(old.write(tmp_path / "v.h5", old.vae_groups(), chunks=2))
 
@@ -113,7 +113,7 @@ def test_kernel_and_recurrent_kernel_of_one_shape_are_told_by_their_names(tmp_pa
     assert is_dancer(old.write(tmp_path / "d.h5", groups))
 
 
-def test_numbers_of_different_words_order_nothing(tmp_path):
+def test_numbers_after_different_words_do_not_order(tmp_path):
     inputs, (_, encoder), decoder = old.vae_groups()
     renamed = [
         (name.replace("dense_2", "mean_7").replace("dense_3", "spread_1"), value)
@@ -122,7 +122,7 @@ def test_numbers_of_different_words_order_nothing(tmp_path):
     assert is_vae(old.write(tmp_path / "v.h5", [inputs, ("encoder", renamed), decoder]))
 
 
-def test_a_head_made_before_the_layer_it_stands_on_keeps_its_own_bias(tmp_path):
+def test_a_head_built_before_its_input_layer_keeps_its_own_bias(tmp_path):
     inputs, (_, encoder), decoder = old.vae_groups()
     # Kernels (12, 128), (128, 4), (128, 4): only the heads are alike.
     renamed = [(name.replace("dense_1/", "dense_11/"), value) for name, value in encoder]
@@ -164,7 +164,7 @@ def test_a_missing_layer_is_refused_with_what_is_there(tmp_path):
         h5.read_vae(old.write(tmp_path / "v.h5", vae), old.VAE)
 
 
-def test_exchanged_files_are_told(tmp_path):
+def test_swapped_files_are_named(tmp_path):
     vae = old.write(tmp_path / "v.h5", old.vae_groups())
     dancer = old.write(tmp_path / "d.h5", old.dancer_groups())
     with pytest.raises(UserError, match=r"a dancer\? The VAE's file is named first"):
@@ -180,7 +180,7 @@ def test_the_kind_of_a_file_is_told_by_its_shapes(tmp_path):
     assert h5.tell_kind(vae) is None  # of the size of 2018
 
 
-def test_a_name_that_is_listed_and_not_there_is_refused(tmp_path):
+def test_a_listed_name_without_an_array_is_refused(tmp_path):
     path = old.write(tmp_path / "v.h5", old.vae_groups())
     with h5py.File(path, "a") as file:
         del file["decoder/conv2d_4/bias:0"]
@@ -219,7 +219,7 @@ def test_weights_that_lie_in_another_file_are_refused(tmp_path):
         (np.zeros(32, np.int64), "floats in conv2d_4/bias:0; found int64"),
     ],
 )
-def test_what_is_no_weight_is_refused(tmp_path, value, message):
+def test_an_array_that_is_not_a_weight_is_refused(tmp_path, value, message):
     groups = old.vae_groups()
     arrays = groups[2][1]
     place = [name for name, _ in arrays].index("conv2d_4/bias:0")
@@ -235,7 +235,7 @@ def test_a_file_of_keras_3_is_refused_with_what_it_lacks(tmp_path):
         h5.read_vae(tmp_path / "v.weights.h5", old.VAE)
 
 
-def test_what_is_no_hdf5_is_refused(tmp_path):
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
     with pytest.raises(UserError, match="no weight file at"):
         h5.read_vae(tmp_path / "v.h5")
     (tmp_path / "v.h5").write_text("<html>")
@@ -296,10 +296,10 @@ def test_latents_of_another_kind_are_refused(tmp_path, value, message):
 
 def test_pickled_latents_are_not_unpickled(tmp_path):
     np.save(tmp_path / "lv.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="holds no plain array"):
+    with pytest.raises(UserError, match="is not a plain array"):
         h5.read_latents(tmp_path / "lv.npy")
     (tmp_path / "lv.npy").write_bytes(b"")
-    with pytest.raises(UserError, match="holds no plain array"):
+    with pytest.raises(UserError, match="is not a plain array"):
         h5.read_latents(tmp_path / "lv.npy")
     np.savez(tmp_path / "lv.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="is an archive of arrays"):

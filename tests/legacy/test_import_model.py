@@ -156,7 +156,7 @@ def test_a_file_that_does_not_fit_leaves_nothing_behind(small, capsys):
     assert list((small / "weights").iterdir()) == []
 
 
-def test_a_model_of_that_name_is_not_replaced_unless_it_is_said(small, capsys):
+def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, capsys):
     paths = old.write_all(small)
     assert run(*paths) == 0
     assert run(*paths) == 1
@@ -167,7 +167,7 @@ def test_a_model_of_that_name_is_not_replaced_unless_it_is_said(small, capsys):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "pictures"])
-def test_what_is_no_model_is_not_replaced_at_all(small, capsys, name):
+def test_a_folder_that_is_not_a_model_is_never_replaced(small, capsys, name):
     paths = old.write_all(small)
     (small / "weights" / "pictures").mkdir(parents=True)
     assert import_legacy.main([*map(str, paths), "--overwrite", "--name", name]) == 1
@@ -175,7 +175,7 @@ def test_what_is_no_model_is_not_replaced_at_all(small, capsys, name):
     assert (small / "weights" / "pictures").is_dir()
 
 
-def test_what_does_not_belong_together_is_said():
+def test_files_that_do_not_fit_give_warnings():
     good = Imported(rows=9, nats_per_dimension=-1.0, pose_nats=-0.5, agreement=0.9)
     assert good.warnings() == []
     bad = Imported(rows=9, nats_per_dimension=0.0, pose_nats=-0.5, agreement=0.1)

@@ -122,7 +122,7 @@ def test_an_unknown_name_lists_those_there_are(home):
         releases.find_model("polka")
 
 
-def test_a_folder_without_a_configuration_is_no_model(home):
+def test_a_folder_without_a_configuration_is_not_a_model(home):
     (home / "work" / "pictures" / "a").mkdir(parents=True)
     with pytest.raises(UserError, match="pictures/a is not a whole model: it has no config.json"):
         releases.find_model("pictures/a")
@@ -175,7 +175,7 @@ def test_a_damaged_download_is_fetched_again(home, site, capsys):
     assert "fetched again" in capsys.readouterr().err
 
 
-def test_a_download_that_broke_off_goes_on_where_it_stopped(home, site):
+def test_an_interrupted_download_is_continued(home, site):
     contents = publish(home, site)
     site.cut_after = 10_000
     with pytest.raises(UserError, match="Run this again to continue"):
@@ -188,7 +188,7 @@ def test_a_download_that_broke_off_goes_on_where_it_stopped(home, site):
     assert (path / "seeds.npz").read_bytes() == contents["/seeds.npz"]
 
 
-def test_a_site_that_knows_no_ranges_sends_everything_again(home, site):
+def test_a_site_without_range_support_sends_the_whole_file(home, site):
     contents = publish(home, site)
     site.cut_after = 10_000
     with pytest.raises(UserError):
@@ -308,7 +308,7 @@ def test_an_archive_with_a_name_twice_is_refused(home, tmp_path):
         download.unpack(archive, tmp_path / "out")
 
 
-def test_what_is_no_archive_is_refused(tmp_path):
+def test_a_file_that_is_not_a_zip_is_refused(tmp_path):
     (tmp_path / "page.zip").write_bytes(b"<html>")
     with pytest.raises(UserError, match="page.zip was refused"):
         download.unpack(tmp_path / "page.zip", tmp_path)

@@ -34,7 +34,7 @@ def release(home, name="far_v1"):
     return source
 
 
-def test_what_is_described_can_be_registered_listed_and_fetched(home, capsys, monkeypatch):
+def test_a_described_model_can_be_registered_listed_and_fetched(home, capsys, monkeypatch):
     source = release(home)
     entry = json.loads(capsys.readouterr().out)
     assert {file["path"] for file in entry["files"]} == {"config.json", "checksums.json", "card.md"}

@@ -91,7 +91,7 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
         "styles alone",
     ],
 )
-def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
+def test_the_dancer_equals_keras_over_many_steps(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)
     report = onnx.export_dancer(folder)
     outputs = [row.output for row in report]
@@ -121,7 +121,7 @@ class StepOnly:
 
 @pytest.mark.parametrize("predict", ["delta", "absolute"])
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 4.0])
-def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
+def test_a_drawn_step_is_what_numpy_draws_from_the_mixture(
     tmp_path: Path, predict: str, temperature: float
 ) -> None:
     model = step_model(tmp_path / "model", predict=predict)
@@ -141,7 +141,7 @@ def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
     assert len(components) > 1, "there was something to choose"
 
 
-def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_says(
+def test_the_exported_step_draws_thirty_two_components_by_their_weights(
     tmp_path: Path,
 ) -> None:
     config = DancerConfig(dim=5, units=8, num_mixtures=32, velocity_inputs=2)
@@ -169,7 +169,7 @@ def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_sa
     assert left.std() == pytest.approx(sigma, rel=4 / np.sqrt(2 * left.size))
 
 
-def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None:
+def test_a_drawn_step_computes_one_component_only(tmp_path: Path) -> None:
     model = step_model(tmp_path / "model")
     feed = model._feed(np.zeros((3, 5), np.float32), model.initial_state(3))
     zeros = {"gumbel": np.zeros((3, 4), np.float32), "normal": np.zeros((3, 5), np.float32)}
@@ -178,7 +178,7 @@ def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None
     assert (mu.shape, sigma.shape, drawn.shape) == ((0, 4, 5), (0, 4, 5), (3, 5))
 
 
-def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_whoever_is_beside(
+def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_in_any_batch(
     tmp_path: Path,
 ) -> None:
     model = step_model(tmp_path / "model", velocity_inputs=1)

@@ -109,7 +109,7 @@ def test_folding_keeps_the_sum_of_the_taps_of_every_output_pixel() -> None:
     ],
     ids=["activation", "wide kernel", "stride", "pooling"],
 )
-def test_upsampling_before_anything_else_is_done_by_itself(after: list[layers.Layer]) -> None:
+def test_upsampling_before_another_layer_is_a_node_of_its_own(after: list[layers.Layer]) -> None:
     assert "Resize" in compare(line((4, 6, 2), layers.UpSampling2D(2), *after), (4, 6, 2))
 
 
@@ -198,7 +198,7 @@ def test_a_layer_without_a_bias_and_one_that_drops_out() -> None:
     ],
     ids=["kind", "dilation", "activation", "threefold", "valid"],
 )
-def test_what_is_not_known_is_refused_and_not_guessed(layer: layers.Layer) -> None:
+def test_an_unsupported_layer_or_setting_is_refused(layer: layers.Layer) -> None:
     graph = GraphBuilder("trial")
     model = line((6, 6, 2), layer, layers.Activation("linear"))
     with pytest.raises(NotImplementedError, match="not exported"):

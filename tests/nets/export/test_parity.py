@@ -1,4 +1,4 @@
-"""How exported networks are held against Keras."""
+"""The measures of difference between exported networks and Keras."""
 
 import numpy as np
 import pytest
@@ -58,7 +58,7 @@ def test_a_mean_off_by_a_tenth_of_sigma_costs_half_a_hundredth_of_a_nat() -> Non
     assert parity.nats_lost(expected, moved) == pytest.approx(0.1**2 / 2)
 
 
-def test_of_one_component_the_cost_is_that_of_two_gaussians() -> None:
+def test_with_one_component_the_cost_is_the_divergence_of_two_gaussians() -> None:
     expected = Mixture(np.zeros((1, 1)), np.zeros((1, 1, 1)), np.full((1, 1, 1), 2.0))
     received = Mixture(np.zeros((1, 1)), np.ones((1, 1, 1)), np.full((1, 1, 1), 3.0))
     # KL of N(0, 2) and N(1, 3): log(3 / 2) + (2**2 + 1**2) / (2 * 3**2) - 1 / 2.
@@ -73,7 +73,7 @@ def test_blurred_mixtures_have_the_variances_of_both() -> None:
     assert blurred == pytest.approx(0.5 / (3**2 + 4**2))
 
 
-def test_other_weights_cost_their_divergence() -> None:
+def test_different_weights_cost_their_divergence() -> None:
     mu, sigma = np.zeros((1, 2, 3)), np.ones((1, 2, 3))
     expected = Mixture(np.log([[0.5, 0.5]]), mu, sigma)
     received = Mixture(np.log([[0.25, 0.75]]), mu, sigma)
@@ -81,7 +81,7 @@ def test_other_weights_cost_their_divergence() -> None:
     assert parity.nats_lost(expected, received) == pytest.approx(cost / 3)
 
 
-def test_what_failed_is_told_in_a_table() -> None:
+def test_failures_are_listed_in_a_table() -> None:
     good = comparison("a.tflite", 2_000_000, 1e-7, 1e-5, "IoU 1")
     bad = comparison("b", None, 1e-3, 1e-5)
     parity.require_parity([good])

@@ -32,7 +32,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return networks, version, rows, saved_model.load(version)
 
 
-def test_every_signature_was_held_against_keras(whole: Whole) -> None:
+def test_every_signature_was_compared_with_keras(whole: Whole) -> None:
     _, version, rows, run = whole
     assert [row.name.partition(",")[0] for row in rows] == ["encode", "decode", "step", "generate"]
     assert all(row.passed and row.limit <= 1e-3 for row in rows)
@@ -43,7 +43,7 @@ def test_every_signature_was_held_against_keras(whole: Whole) -> None:
         assert f"## `{name}`" in text
 
 
-def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
+def test_at_temperature_0_it_dances_as_the_library_does(whole: Whole) -> None:
     networks, _, _, run = whole
     assert networks.scaler is not None and networks.seeds is not None
     made = generate(
@@ -64,7 +64,7 @@ def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
     )
 
 
-def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
+def test_a_style_is_an_input_of_the_dance(tmp_path: Path) -> None:
     folder = write_whole_model(tmp_path / "model", "styles")
     networks = Networks.load(folder, BOTH)
     assert networks.seeds is not None
@@ -114,7 +114,7 @@ def test_a_step_is_drawn_from_the_mixture(whole: Whole) -> None:
     np.testing.assert_allclose(given.std(0), deviation, rtol=0.1)
 
 
-def test_the_seed_alone_decides_and_no_dance_depends_on_those_beside_it(whole: Whole) -> None:
+def test_a_dance_depends_on_its_seed_and_not_on_the_batch(whole: Whole) -> None:
     networks, _, _, run = whole
     assert networks.seeds is not None
     together = run["generate_from"](vectors=networks.seeds, num_frames=4, **SETTINGS)["vectors"]
@@ -129,7 +129,7 @@ def test_the_seed_alone_decides_and_no_dance_depends_on_those_beside_it(whole: W
     assert np.abs(np.diff(twice["vectors"], axis=0)).max() > 0.01
 
 
-def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
+def test_the_model_can_draw_the_seed_clip_itself(whole: Whole) -> None:
     _, _, _, run = whole
     chosen = set()
     for seed in range(12):
@@ -152,7 +152,7 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
         ({"stretch": -2}, "stretch must be -1 or more"),
     ],
 )
-def test_what_cannot_be_danced_is_refused_in_words(
+def test_invalid_inputs_are_refused_with_a_message(
     whole: Whole, wrong: dict[str, float], words: str
 ) -> None:
     with pytest.raises(Exception, match=words):
