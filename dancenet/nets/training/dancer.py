@@ -36,7 +36,7 @@ from dancenet.nets.dancer import (
     build_dancer,
     load_dancer,
 )
-from dancenet.nets.export.onnx_step import step_graph
+from dancenet.nets.export.onnx import step_graph
 from dancenet.nets.training import logs
 from dancenet.nets.training import windows as dance_data
 from dancenet.nets.training.dataset import VARIANCE, Material

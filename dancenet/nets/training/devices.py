@@ -45,6 +45,8 @@ from dancenet.nets.dancer import DancerTrainer, shared_means
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
 
+STRATEGIES = ("mirrored", "multiworker")
+
 _VARIABLE = "TF_CONFIG"
 _EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
