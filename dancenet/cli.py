@@ -13,17 +13,17 @@ from types import ModuleType
 import dancenet
 from dancenet.support import terminal
 
-# The words stand here so that the list is printed without importing the scripts.
+# The descriptions are here so that the list is printed without importing the scripts.
 COMMANDS = {
     "extract-frames": "videos, pictures or a camera to silhouettes of the dancer",
     "train-vae": "silhouettes to a network between pictures and latents",
     "encode-frames": "silhouettes to latents.npz",
     "decode-latents": "latents back to a video, beside the source frames",
-    "train-dancer": "latents to a network that dances",
+    "train-dancer": "latents or motion to a network that dances",
     "generate-video": "a trained model to a new dance",
-    "evaluate": "is it a dance? a model measured beside real dances",
+    "evaluate": "is it a dance? measures a model against real dances",
     "import-legacy": "weights of the 2018 DanceNet to a model",
-    "export": "trained networks to ONNX, LiteRT or a SavedModel",
+    "export": "trained networks to ONNX, LiteRT or SavedModel",
     "download-weights": "lists the released models, or fetches one",
     "make": "all of it: clips of a dancer to a new dance, in one project folder",
     "render-mocap": "motion capture to silhouettes",
@@ -62,7 +62,7 @@ def _print(text: str) -> int:
     try:
         print(text, flush=True)
     except BrokenPipeError:
-        # The interpreter flushes once more at its end, and would complain.
+        # The interpreter flushes again when it exits, which would print an error.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -96,7 +96,7 @@ def load_script(name: str) -> ModuleType:
     module = _MODULES.get(name, name.replace("-", "_"))
     if importlib.util.find_spec("dancenet.scripts") is not None:
         return importlib.import_module(f"dancenet.scripts.{module}")
-    # A clone that was never installed: the scripts stand beside the package.
+    # A clone that was never installed: the scripts are beside the package.
     path = Path(__file__).resolve().parent.parent / "scripts" / f"{module}.py"
     spec = importlib.util.spec_from_file_location(f"dancenet.scripts.{module}", path)
     assert spec is not None and spec.loader is not None

@@ -13,15 +13,15 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = argparse.ArgumentParser(
         description="Lists the models there are, or fetches one by its name and checks it. "
-        "DANCENET_WEIGHTS_URL names another place to fetch from (http, https or file); "
-        "DANCENET_CACHE another folder to keep downloads in. dancenet-2018, the published network "
+        "DANCENET_WEIGHTS_URL names another address to fetch from (http, https or file); "
+        "DANCENET_CACHE another folder for downloads. dancenet-2018, the published network "
         "of 2018, is fetched from Google Drive and imported, which needs the extra 'train'."
     )
     parser.add_argument("name", nargs="?", help="the model to fetch (default: list all)")
     parser.add_argument(
         "--sha256",
         metavar="HASH",
-        help="what the archive of dancenet-2018 must have (default: that of the first one fetched)",
+        help="SHA-256 that the archive of dancenet-2018 must have (default: that of the first one)",
     )
     parser.add_argument(
         "--describe",
@@ -36,29 +36,29 @@ def work(arguments: argparse.Namespace) -> int | None:
     import json
     from pathlib import Path
 
-    from dancenet.legacy import download as original
-    from dancenet.model import releases as weights
+    from dancenet.legacy import download as download_2018
+    from dancenet.model import download, registry, releases
     from dancenet.support.errors import UserError
 
-    if arguments.sha256 is not None and arguments.name != original.ORIGINAL:
+    if arguments.sha256 is not None and arguments.name != releases.ORIGINAL:
         raise UserError(
-            f"--sha256 is for {original.ORIGINAL}; the hashes of the other models are known."
+            f"--sha256 is for {releases.ORIGINAL}; the hashes of the other models are known."
         )
     if arguments.describe is not None:
-        print(json.dumps(weights.describe(Path(arguments.describe)), indent=2))
+        print(json.dumps(registry.describe(Path(arguments.describe)), indent=2))
     elif arguments.name is not None:
-        if arguments.name == original.ORIGINAL:
-            path = original.fetch(arguments.sha256)
+        if arguments.name == releases.ORIGINAL:
+            path = download_2018.fetch(arguments.sha256)
         else:
-            path = weights.fetch(arguments.name)
-        terminal.say(f"{arguments.name} is whole and lies in {path}.")
+            path = download.fetch(arguments.name)
+        terminal.say(f"{arguments.name} is complete, in {path}.")
     else:
         rows = [("model", "where", "size", "what")]
-        for model in weights.list_models():
+        for model in releases.list_models():
             size = "" if model.size_bytes is None else f"{model.size_bytes / 1e6:.1f} MB"
             rows.append((model.name, model.place, size, model.description))
-        if all(name != original.ORIGINAL for name, *_ in rows):
-            rows.append((original.ORIGINAL, "remote", "", "the network published in 2018"))
+        if all(name != releases.ORIGINAL for name, *_ in rows):
+            rows.append((releases.ORIGINAL, "remote", "", "the network published in 2018"))
         widths = [max(len(row[column]) for row in rows) for column in range(3)]
         for name, place, size, what in rows:
             line = f"{name:<{widths[0]}}  {place:<{widths[1]}}  {size:>{widths[2]}}  {what}"

@@ -5,8 +5,14 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from dancenet.support import terminal
+
+if TYPE_CHECKING:
+    from dancenet.model.folder import ModelFolder
+    from dancenet.nets.export.reference import Networks
 
 FORMATS = ("onnx", "litert", "saved_model")
 
@@ -31,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
         type=_formats,
         action="extend",
         metavar="FORMAT",
-        help="onnx (the graphs that generation runs on), litert (phones, browsers; float32, "
+        help="onnx (the graphs used by generation), litert (phones, browsers; float32, "
         "float16 and int8), saved_model (TF Serving); several with commas (default: onnx)",
     )
     parser.add_argument(
@@ -56,11 +62,8 @@ def _formats(text: str) -> list[str]:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Exports, and prints tables of sizes, differences and speeds."""
-    from pathlib import Path
-
-    from dancenet.model import folder as model_folder
-    from dancenet.model.config import SKELETON
+    """Exports the model, and prints tables of sizes, differences and speeds."""
+    from dancenet.model.folder import ModelFolder
     from dancenet.model.releases import find_model
     from dancenet.support.errors import MissingExtra, UserError
 
@@ -69,72 +72,100 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(
             "--out is for litert and saved_model; the ONNX graphs belong in the model's folder."
         )
-    folder = model_folder.ModelFolder(find_model(arguments.name))
-    of_joints = folder.read_config().space == SKELETON
-    if arguments.only == "dancer" and "saved_model" in formats and not of_joints:
-        raise UserError(
-            "A SavedModel holds pictures and dance; leave out --only, or say --only vae."
-        )
-    there = {
-        "vae": (folder / model_folder.VAE_WEIGHTS).exists(),
-        "dancer": (folder / model_folder.DANCER_WEIGHTS).exists(),
-    }
-    wanted = [arguments.only] if arguments.only else [part for part in there if there[part]]
-    if not wanted:
-        raise UserError(
-            f"The model {folder.path} has no trained weights to export; train a "
-            + (
-                "dancer with `python scripts/train_dancer.py`."
-                if of_joints
-                else "VAE first with `python scripts/train_vae.py`."
-            )
-        )
+    folder = ModelFolder(find_model(arguments.name))
+    parts = _choose_parts(folder, arguments.only, formats)
     try:
         with terminal.quiet_import():
-            from dancenet.nets.export import onnx as export
+            import dancenet.nets.export.onnx  # noqa: F401
 
             if formats != ["onnx"]:
-                from dancenet.nets.export import litert, saved_model
-                from dancenet.nets.export import parity as comparison
+                from dancenet.nets.export import litert
+                from dancenet.nets.export.reference import Networks
     except ModuleNotFoundError as error:
         raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
     if "litert" in formats:
         litert.require_litert()
-    if wanted == ["vae"] and not arguments.only:
+    if parts == ["vae"] and not arguments.only:
         terminal.say(f"{folder.path} has no dancer yet: its picture network is exported alone.")
     if "onnx" in formats:
-        report: list[export.Parity] = []
-        for part in wanted:
-            report += export.export_vae(folder) if part == "vae" else export.export_dancer(folder)
-        terminal.say(export.format_report(report))
-        terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
-        if "dancer" in wanted:
-            speed = export.steps_a_second(folder / model_folder.STEP_GRAPH)
-            terminal.say(
-                f"{model_folder.STEP_GRAPH} takes {speed:,.0f} steps a second on one core, one "
-                f"for each frame of a dance at {folder.read_config().fps:g} frames/s."
-            )
+        _export_onnx(folder, parts)
     if formats == ["onnx"]:
         return None
-    networks = comparison.Networks.load(folder, wanted)
+    networks = Networks.load(folder, parts)
     out = folder.path if arguments.out is None else Path(arguments.out)
     if "litert" in formats:
-        # What lies in the model's own folder was made from the model, and follows it.
-        to = out / "litert"
-        made = litert.export_litert(networks, to, arguments.out is None or arguments.overwrite)
-        terminal.say(comparison.format_comparisons([*made.written, *made.left_out]))
-        for row in made.left_out:
-            terminal.warn(f"{row.name} changes the result too much and was left out.")
-        terminal.say(f"Written to {to}; {litert.signatures.FILE} there has names and units.")
+        # The export in the model's own folder is always replaced, since it belongs to the model.
+        _export_litert(networks, out / "litert", arguments.out is None or arguments.overwrite)
     if "saved_model" in formats:
-        version, rows = saved_model.export_saved_model(networks, out / "saved_model")
-        size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
-        terminal.say(comparison.format_comparisons(rows))
-        terminal.say(
-            f"Written to {version} ({size / 1e6:.1f} MB); {saved_model.DESCRIPTION} there has "
-            "names and units."
-        )
+        _export_saved_model(networks, out / "saved_model")
     return None
+
+
+def _choose_parts(folder: ModelFolder, only: str | None, formats: Sequence[str]) -> list[str]:
+    """Returns the networks to export, "vae" and "dancer": the named one, or those with weights."""
+    from dancenet.model.config import SKELETON
+    from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS
+    from dancenet.support.errors import UserError
+    from dancenet.support.wording import command
+
+    of_joints = folder.read_config().space == SKELETON
+    if only == "dancer" and "saved_model" in formats and not of_joints:
+        raise UserError(
+            "A SavedModel holds pictures and dance; leave out --only, or say --only vae."
+        )
+    if only:
+        return [only]
+    weights = {"vae": VAE_WEIGHTS, "dancer": DANCER_WEIGHTS}
+    parts = [part for part, name in weights.items() if (folder / name).exists()]
+    if not parts:
+        advice = (
+            f"dancer with {command('train-dancer')}"
+            if of_joints
+            else f"VAE first with {command('train-vae')}"
+        )
+        raise UserError(
+            f"The model {folder.path} has no trained weights to export; train a {advice}."
+        )
+    return parts
+
+
+def _export_onnx(folder: ModelFolder, parts: Sequence[str]) -> None:
+    from dancenet.model.folder import STEP_GRAPH
+    from dancenet.nets.export import onnx
+
+    report: list[onnx.Parity] = []
+    for part in parts:
+        report += onnx.export_vae(folder) if part == "vae" else onnx.export_dancer(folder)
+    terminal.say(onnx.format_report(report))
+    terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
+    if "dancer" in parts:
+        speed = onnx.steps_a_second(folder / STEP_GRAPH)
+        terminal.say(
+            f"{STEP_GRAPH} takes {speed:,.0f} steps a second on one core, one for each frame of a "
+            f"dance at {folder.read_config().fps:g} frames/s."
+        )
+
+
+def _export_litert(networks: Networks, to: Path, overwrite: bool) -> None:
+    from dancenet.nets.export import litert, parity
+
+    made = litert.export_litert(networks, to, overwrite)
+    terminal.say(parity.format_comparisons([*made.written, *made.left_out]))
+    for row in made.left_out:
+        terminal.warn(f"{row.name} changes the result too much and was left out.")
+    terminal.say(f"Written to {to}; {litert.signatures.FILE} there has names and units.")
+
+
+def _export_saved_model(networks: Networks, to: Path) -> None:
+    from dancenet.nets.export import parity, saved_model
+
+    version, rows = saved_model.export_saved_model(networks, to)
+    size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
+    terminal.say(parity.format_comparisons(rows))
+    terminal.say(
+        f"Written to {version} ({size / 1e6:.1f} MB); {saved_model.DESCRIPTION} there has names "
+        "and units."
+    )
 
 
 def main(argv: Sequence[str] | None = None) -> int:

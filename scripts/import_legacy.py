@@ -11,8 +11,8 @@ from dancenet.support import terminal
 
 WHY_LATENTS = (
     "LV.npy, the latents that the dancer was trained on, is needed too: they were scaled to 0..1 "
-    "by the smallest and the largest value of each dimension, and these are in neither of the two "
-    "weight files. It lies beside them as lv.npy; gen_lv.py of 2018 wrote it."
+    "by the smallest and the largest value of each dimension, which neither weight file holds. It "
+    "lies beside them as lv.npy; gen_lv.py of 2018 wrote it."
 )
 
 
@@ -52,10 +52,11 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Imports, and says what came of it."""
+    """Imports the files, and prints how well they fit together."""
     from dancenet.model.folder import ModelFolder
     from dancenet.support import files
     from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.support.wording import command
 
     folder = ModelFolder(Path("weights") / arguments.name)
     target = folder.path
@@ -63,18 +64,16 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(WHY_LATENTS)
     files.check_overwrite(target, arguments.overwrite)
     if target.exists() and not folder.exists():
-        raise UserError(f"{target} is no model, so it is not replaced; choose another --name.")
+        raise UserError(f"{target} is not a model, so it is not replaced; choose another --name.")
     try:
         with terminal.quiet_import():
-            from dancenet.legacy import import_model as import_legacy
+            from dancenet.legacy.import_model import Files2018, import_model
             from dancenet.nets.export.onnx import format_report
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
     with files.atomic_folder(target) as staging:
-        imported, report = import_legacy.import_model(
-            arguments.vae,
-            arguments.dancer,
-            arguments.latents,
+        imported, report = import_model(
+            Files2018(arguments.vae, arguments.dancer, arguments.latents),
             ModelFolder(staging),
             target.name,
             fps=arguments.fps,
@@ -82,13 +81,13 @@ def work(arguments: argparse.Namespace) -> int | None:
     terminal.say(format_report(report))
     terminal.say(
         f"On the {imported.rows:,} rows of {arguments.latents} the dancer's loss is "
-        f"{imported.nats_per_dimension:.2f} nats per dimension; one Gaussian for every frame has "
+        f"{imported.nats_per_dimension:.2f} nats per dimension; one Gaussian for all frames has "
         f"{imported.pose_nats:.2f}."
     )
     model = target.name if target.parent == Path("weights") else target
     terminal.say(
         f"The model is in {target}; make it dance with "
-        f"`python scripts/generate_video.py --model {model}`, or as in 2018 with --legacy."
+        f"{command('generate-video', f'--model {model}')}, or as in 2018 with --legacy."
     )
     return None
 

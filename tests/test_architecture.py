@@ -111,7 +111,7 @@ def test_imports_point_one_way(path):
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_only_nets_names_keras(path):
-    if layer(path) != "nets" and path != PACKAGE / "legacy" / "import_model.py":
+    if layer(path) != "nets":
         assert not {name.partition(".")[0] for name in imported(ast.walk(parse(path)))} & KERAS
 
 
@@ -122,6 +122,7 @@ def test_training_leaves_the_backend_to_keras():
         if "tensorflow" in {name.partition(".")[0] for name in imported(ast.walk(parse(path)))}
     }
     assert named == {
+        "tensorflow_dance.py",
         "tensorflow_layers.py",
         "litert.py",
         "saved_model.py",

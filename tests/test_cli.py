@@ -89,7 +89,7 @@ def test_the_module_is_the_command():
     assert done.stdout == f"dancenet {dancenet.__version__}\n"
 
 
-def test_a_reader_that_leaves_early_is_no_error():
+def test_a_closed_pipe_is_not_an_error():
     with subprocess.Popen(
         [sys.executable, "-m", "dancenet"],
         stdout=subprocess.PIPE,

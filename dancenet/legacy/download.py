@@ -10,46 +10,46 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from dancenet.model import releases as weights
+from dancenet.model.download import CHUNK, TIMEOUT, unpack
 from dancenet.model.folder import CONFIG, ModelFolder
-from dancenet.model.releases import ORIGINAL
+from dancenet.model.releases import ORIGINAL, downloads_folder
 from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
+from dancenet.support.wording import command, option
 
 ADDRESS = "https://drive.google.com/uc"
 FILE_ID = "1LWtERyPAzYeZjL816gBoLyQdC2MDK961"
-HASHES = "known_archives.json"  # in the cache folder; of archives that were imported
+HASHES = "known_archives.json"  # in the cache folder; hashes of imported archives
 
 _LARGEST_ARCHIVE = 2 << 30  # bytes
-_LARGEST_PAGE = 1 << 20  # bytes of a page in place of the file
-_MOST_REQUESTS = 3  # the file, the form, and once more for a partial file that does not fit
+_LARGEST_PAGE = 1 << 20  # bytes of a web page sent instead of the file
+_MOST_REQUESTS = 3  # the file, the form, and a restart if the partial file does not fit
 _NAMES = {"vae": "vae_cnn.h5", "dancer": "gendance.h5", "latents": "lv.npy"}
-_PLACES = ("google.com", "googleusercontent.com")  # that a form of Drive may lead to
+_TRUSTED = ("google.com", "googleusercontent.com")  # hosts that a form may lead to
 
 
 def fetch(sha256: str | None = None) -> Path:
-    """Fetches the archive and imports it, unless the model is here already and whole.
+    """Fetches the archive and imports it, unless the model is here already and undamaged.
 
-    Nobody has published the archive's SHA-256. The first one that proves to be a whole archive of
-    a 2018 DanceNet is kept, and later downloads must have the same. A download that was cut
-    is continued where it stopped.
+    The archive's SHA-256 is not published. That of the first archive that can be imported is kept,
+    and later downloads must match it. An interrupted download is continued.
 
     Args:
-        sha256: what the archive must have; in place of the one kept, if any.
+        sha256: the hash that the archive must have, instead of the kept one.
 
     Returns:
         The model's folder, among the user's downloads.
 
     Raises:
-        MissingExtra: what imports the weights is not installed; nothing was fetched.
-        UserError: the archive could not be fetched, has another hash, or holds something else.
+        MissingExtra: the packages for the import are not installed; nothing was fetched.
+        UserError: the archive could not be fetched, has another hash, or cannot be imported.
     """
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256 := sha256.lower()):
         raise UserError(f"A SHA-256 has 64 hexadecimal digits; received {sha256!r}.")
     record = files.cache_folder() / HASHES
     known = _known_hashes(record)
     kept = known.get(ORIGINAL)
-    target = weights.downloads_folder() / ORIGINAL
+    target = downloads_folder() / ORIGINAL
     if (target / CONFIG).is_file() and sha256 in (None, kept):
         try:
             ModelFolder(target).check()
@@ -58,10 +58,10 @@ def fetch(sha256: str | None = None) -> Path:
             terminal.warn(f"{str(damage).partition('. ')[0]}. It is fetched again.")
     try:
         with terminal.quiet_import():
-            from dancenet.legacy import import_model as import_legacy
+            from dancenet.legacy.import_model import Files2018, import_model
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
-    staging = weights.downloads_folder() / f".{ORIGINAL}.fetching"
+    staging = downloads_folder() / f".{ORIGINAL}.fetching"
     staging.mkdir(parents=True, exist_ok=True)
     archive = staging / f"{ORIGINAL}.zip"
     _download(archive)
@@ -69,48 +69,48 @@ def fetch(sha256: str | None = None) -> Path:
     try:
         _check_hash(found, sha256, kept, record)
         with tempfile.TemporaryDirectory(prefix="unpacked.", dir=staging) as folder:
-            weights.unpack(archive, Path(folder))
+            unpack(archive, Path(folder))
             paths = find_files(Path(folder))
             with files.atomic_folder(target) as model:
-                import_legacy.import_model(*paths, ModelFolder(model), ORIGINAL)
+                import_model(Files2018(*paths), ModelFolder(model), ORIGINAL)
     finally:
-        # Whatever came of it: what is whole and wrong is no beginning to go on from.
+        # Even after a failure: a complete but wrong archive must not be continued.
         shutil.rmtree(staging, ignore_errors=True)
     files.write_json(record, {**known, ORIGINAL: found})
     if not sha256 and not kept:
         terminal.say(
-            "Nobody has published a SHA-256 of this archive, so it cannot be told whether it is "
-            f"the original. This one's is {found}; it is kept, and the next download must have "
-            "the same."
+            "Nobody has published a SHA-256 of this archive, so it cannot be checked against the "
+            f"original. This one's is {found}; it is kept, and the next download must have the "
+            "same."
         )
     return target
 
 
 def find_files(folder: Path) -> tuple[Path, Path, Path]:
-    """Finds the three files of a 2018 DanceNet by what they hold, wherever they lie.
+    """Finds the three files of a 2018 DanceNet by their content, in any subfolder.
 
     Args:
-        folder: what was unpacked.
+        folder: the unpacked archive.
 
     Returns:
         The VAE's weights, the dancer's, and the latents.
 
     Raises:
-        UserError: one is not there, or there are several and none has its name of 2018.
+        UserError: one is missing, or there are several and none has its name of 2018.
     """
-    from dancenet.legacy import h5 as legacy
+    from dancenet.legacy import h5
 
     candidates: dict[str, list[Path]] = {kind: [] for kind in _NAMES}
     present = [
         path
         for path in sorted(folder.rglob("*"))
-        # What macOS puts beside every file of an archive has the same suffix.
+        # macOS adds a file with the same suffix beside every file of an archive.
         if path.is_file() and path.name[0] != "." and "__MACOSX" not in path.parts
     ]
     for path in present:
         kind = None
         if path.suffix.lower() in (".h5", ".hdf5"):
-            kind = legacy.tell_kind(path)
+            kind = h5.tell_kind(path)
         elif path.suffix.lower() == ".npy" and _are_latents(path):
             kind = "latents"
         if kind is not None:
@@ -124,7 +124,7 @@ def find_files(folder: Path) -> tuple[Path, Path, Path]:
             raise UserError(
                 f"The archive has {len(fitting) or 'no'} files that could be {name} of 2018: "
                 f"{there or 'it is empty'}. Fetch and unpack it by hand, and name the files to "
-                "`python scripts/import_legacy.py`."
+                f"{command('import-legacy')}."
             )
         chosen.append(fitting[0])
     vae, dancer, latents = chosen
@@ -132,10 +132,10 @@ def find_files(folder: Path) -> tuple[Path, Path, Path]:
 
 
 def _are_latents(path: Path) -> bool:
-    from dancenet.legacy import h5 as legacy
+    from dancenet.legacy import h5
 
     try:
-        legacy.read_latents(path)
+        h5.read_latents(path)
     except UserError:
         return False
     return True
@@ -153,22 +153,22 @@ def _known_hashes(record: Path) -> dict[str, str]:
 def _check_hash(found: str, pinned: str | None, kept: str | None, record: Path) -> None:
     if pinned and found != pinned:
         raise UserError(
-            f"The archive is not the one that --sha256 asks for: expected {pinned}, got {found}. "
-            "It was not imported."
+            f"The archive is not the one that {option('sha256')} asks for: expected {pinned}, got "
+            f"{found}. It was not imported."
         )
     if kept and not pinned and found != kept:
         raise UserError(
             f"The archive is not the one that was fetched before: expected {kept}, got {found}. "
-            f"It was not imported. If you know it to be right, say --sha256 {found}; what was "
-            f"known is in {record}."
+            f"It was not imported. If you know that it is right, give {option('sha256', found)}; "
+            f"the known hashes are in {record}."
         )
 
 
 def _download(path: Path) -> None:
-    """Fetches the archive to `path`, by way of a partial file that outlives a failure.
+    """Fetches the archive to `path` through a partial file that is kept after a failure.
 
-    Drive answers a request for a large file with a page that asks whether it is really wanted,
-    and the form on it is sent once. Any other page in place of the file is an error.
+    For a large file, Drive first sends a page with a form to confirm the download; the form is
+    sent once. Any other page is an error.
     """
     import requests
 
@@ -182,9 +182,9 @@ def _download(path: Path) -> None:
                 if present:
                     headers["Range"] = f"bytes={present}-"
                 with session.get(
-                    url, params=parameters, headers=headers, stream=True, timeout=weights.TIMEOUT
+                    url, params=parameters, headers=headers, stream=True, timeout=TIMEOUT
                 ) as response:
-                    if response.status_code == 416:  # the partial file is no beginning of this one
+                    if response.status_code == 416:  # the partial file is not the start of this one
                         partial.unlink(missing_ok=True)
                         continue
                     if "text/html" not in response.headers.get("Content-Type", ""):
@@ -196,7 +196,7 @@ def _download(path: Path) -> None:
                     if page.action is None:
                         raise ValueError(_explain(page))
                     url, parameters = _form_address(response.url, page)
-            raise ValueError("Google Drive asks again and again whether it is really wanted")
+            raise ValueError("Google Drive asks again and again to confirm the download")
     except (ValueError, OSError) as error:  # requests' errors are OSErrors
         if isinstance(error, UserError):
             raise
@@ -204,14 +204,14 @@ def _download(path: Path) -> None:
             raise
         raise UserError(
             f"The archive of 2018 could not be fetched: {why_not_fetched(error)}. Run this again "
-            f"to go on, or fetch {ADDRESS}?id={FILE_ID} with a browser, unpack it, and name its "
-            "files to `python scripts/import_legacy.py`."
+            f"to go on, or fetch {ADDRESS}?id={FILE_ID} with a browser, unpack it, and give its "
+            f"files to {command('import-legacy')}."
         ) from error
 
 
 def _save(response: Any, partial: Path, present: int) -> None:
     follows = response.headers.get("Content-Range", "").startswith(f"bytes {present}-")
-    # A server that knows no ranges sends everything once more.
+    # A server without range support sends the whole file again.
     start = present if response.status_code == 206 and follows else 0
     length = response.headers.get("Content-Length")
     total = start + int(length) if length and length.isdecimal() else None
@@ -223,7 +223,7 @@ def _save(response: Any, partial: Path, present: int) -> None:
         ) as bar,
     ):
         bar.update(start)
-        for chunk in response.iter_content(weights.CHUNK):
+        for chunk in response.iter_content(CHUNK):
             count += len(chunk)
             if count > _LARGEST_ARCHIVE:
                 break
@@ -238,7 +238,7 @@ def _save(response: Any, partial: Path, present: int) -> None:
 
 def _read_page(response: Any) -> bytes:
     content = b""
-    for chunk in response.iter_content(weights.CHUNK):
+    for chunk in response.iter_content(CHUNK):
         content += chunk
         if len(content) > _LARGEST_PAGE:
             break
@@ -246,7 +246,7 @@ def _read_page(response: Any) -> bytes:
 
 
 class _Page(HTMLParser):
-    """What matters of a page of Drive: its title, its text, and the form that confirms."""
+    """A page of Drive: its title, its text, and the form that confirms the download."""
 
     def __init__(self, content: bytes) -> None:
         super().__init__()
@@ -278,11 +278,11 @@ class _Page(HTMLParser):
 
 
 def _form_address(page_url: str, page: _Page) -> tuple[str, dict[str, str]]:
-    """Returns address and parameters of a form, which may have them in its address, too."""
+    """Returns the address and the parameters of a form; some may be part of the address."""
     parts = urlsplit(urljoin(page_url, page.action))
     here = urlsplit(page_url)
     trusted = parts.scheme == "https" and any(
-        f".{parts.hostname}".endswith(f".{place}") for place in _PLACES
+        f".{parts.hostname}".endswith(f".{host}") for host in _TRUSTED
     )
     if (parts.scheme, parts.netloc) != (here.scheme, here.netloc) and not trusted:
         raise ValueError(f"Google Drive's page leads to {parts.netloc}, which is not Google's")

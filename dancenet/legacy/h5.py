@@ -2,14 +2,13 @@
 
 Keras 2 wrote HDF5 in two layouts: the weights at the root (`save_weights`), or under
 `model_weights` beside the optimiser's (`save`). In both, `layer_names` lists the groups and each
-group's `weight_names` its arrays; HDF5 itself knows only the alphabet. The rest of a full model,
-marshalled code among it, is never looked at.
+group's `weight_names` its arrays; HDF5 itself sorts by name. The rest of a full model, which
+includes marshalled code, is never read.
 
-Names depend on what else the program had built, and on the Keras that saved, so a layer is known
-by its place in the order and by its shapes. Where two layers have the same shapes (the two heads
-of the encoder, the second and third LSTM, the means and sigmas of the mixture), the lower number in
-the name comes first: layers are numbered as they are made, and a re-save by tf_keras may list them
-in another order.
+Names depend on what else the program had built and on the Keras that saved, so a layer is found by
+its position and its shapes. If two layers have the same shapes (the encoder's two heads, the second
+and third LSTM, the mixture's means and sigmas), the lower number in the name comes first: layers
+are numbered as they are built, and tf_keras may list them in another order.
 """
 
 from __future__ import annotations
@@ -24,38 +23,20 @@ from typing import Any, NamedTuple
 import h5py
 import numpy as np
 
+from dancenet.legacy.networks import (
+    DANCER_2018,
+    VAE_2018,
+    Shape,
+    Slot,
+    dancer_slots,
+    decoder_slots,
+    encoder_slots,
+)
 from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.support.errors import UserError
 
-VAE_2018 = VaeConfig(network="dancenet")
-# sigma is elu + 1 + 1e-8 there and elu + 1 + 1e-7 here: the floor itself, so none is added.
-DANCER_2018 = DancerConfig(
-    network="dancenet",
-    dim=128,
-    units=512,
-    layers=3,
-    num_mixtures=24,
-    dense_units=1000,
-    dropout=0.4,
-    predict="absolute",
-    recurrent_activation="hard_sigmoid_2018",
-    sigma_floor=0.0,
-    look_back=1,
-    smoothing=0.0,
-)
-
-Shape = tuple[int, ...]
-
-_PARTS_OF_MIXTURE = ("mdn_mus", "mdn_sigmas", "mdn_pi")  # named so by later mixture layers
+_MIXTURE_PARTS = ("mdn_mus", "mdn_sigmas", "mdn_pi")  # names in later keras-mdn-layer
 _ROLES = ("kernel", "recurrent_kernel", "bias")
-
-
-@dataclass(frozen=True)
-class Slot:
-    """A layer that a file must have."""
-
-    name: str  # in our network
-    shapes: tuple[Shape, ...]  # of its arrays, in Keras's order
 
 
 class _Array(NamedTuple):
@@ -84,63 +65,20 @@ class VaeArrays(NamedTuple):
     decoder: dict[str, list[np.ndarray]]
 
 
-def encoder_slots(config: VaeConfig) -> list[Slot]:
-    """Returns the layers of the encoder, in order."""
-    flat = config.height // 8 * (config.width // 8) * 32
-    return [
-        Slot("conv_1", ((3, 3, 1, 128), (128,))),
-        Slot("conv_2", ((3, 3, 128, 64), (64,))),
-        Slot("conv_3", ((3, 3, 64, 32), (32,))),
-        _dense("dense", flat, 128),
-        _dense("z_mean", 128, config.latent_dim),
-        _dense("z_log_var", 128, config.latent_dim),
-    ]
-
-
-def decoder_slots(config: VaeConfig) -> list[Slot]:
-    """Returns the layers of the decoder, in order."""
-    return [
-        _dense("dense_1", config.latent_dim, config.height // 8 * (config.width // 8) * 32),
-        _dense("dense_2", 32, 128),
-        Slot("conv_1", ((3, 3, 128, 32), (32,))),
-        Slot("conv_2", ((3, 3, 32, 64), (64,))),
-        Slot("conv_3", ((3, 3, 64, 128), (128,))),
-        Slot("logits", ((3, 3, 128, 1), (1,))),
-    ]
-
-
-def dancer_slots(config: DancerConfig) -> list[Slot]:
-    """Returns the layers of the dancer, in order; the mixture's three parts are one each."""
-    units, size = config.units, config.num_mixtures * config.dim
-    return [
-        *(
-            Slot(
-                f"lstm_{index}",
-                ((units if index else config.dim, 4 * units), (units, 4 * units), (4 * units,)),
-            )
-            for index in range(config.layers)
-        ),
-        _dense("dense", units, config.dense_units),
-        _dense("mdn_mus", config.dense_units, size),
-        _dense("mdn_sigmas", config.dense_units, size),
-        _dense("mdn_pi", config.dense_units, config.num_mixtures),
-    ]
-
-
 def read_vae(path: str | Path, config: VaeConfig = VAE_2018) -> VaeArrays:
     """Reads the weights of a VAE.
 
-    The groups `encoder` and `decoder` are taken where there are such: tf_keras lists the
-    encoder's layers a second time, in another order, after `add_loss`. Otherwise the two groups of
-    several layers, or all layers in one row, encoder first.
+    If there are groups `encoder` and `decoder`, only they are read: after `add_loss`, tf_keras
+    lists the encoder's layers again, in another order. Otherwise the two groups with several
+    layers are read, or all layers in one list, encoder first.
 
     Args:
-        path: a file of Keras 2 or of tf_keras.
-        config: the network it must be.
+        path: a file written by Keras 2 or tf_keras.
+        config: the network that it must hold.
 
     Raises:
-        UserError: it is no such file, or of another network; the message says what was
-            expected and what was found.
+        UserError: the file cannot be read or holds another network; the message says what was
+            expected and found.
     """
     with _Reader(path, "VAE") as reader:
         encoder, decoder = _vae_layers(reader, config)
@@ -162,7 +100,7 @@ def read_dancer(
 def tell_kind(
     path: str | Path, vae: VaeConfig = VAE_2018, dancer: DancerConfig = DANCER_2018
 ) -> str | None:
-    """Tells what a file holds by its shapes: "vae", "dancer", or None for anything else."""
+    """Tells by its shapes what a file holds: "vae", "dancer", or None for anything else."""
     try:
         with _Reader(path, "VAE") as reader:
             _vae_layers(reader, vae)
@@ -184,7 +122,7 @@ def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.
         (T, L) float32.
 
     Raises:
-        UserError: it is missing, no plain array, or of another shape.
+        UserError: it is missing, not a plain array, or has another shape.
     """
     try:
         # Opened here, because np.load leaves its own handle open when the file is damaged.
@@ -193,9 +131,9 @@ def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.
     except FileNotFoundError as error:
         raise UserError(f"There is no file of latents at {path}.") from error
     except (OSError, ValueError, EOFError) as error:
-        # NumPy's own words advise to unpickle whatever it does not recognise.
+        # NumPy's own message advises unpickling what it does not recognise.
         raise UserError(
-            f"{path} is not a readable lv.npy: it holds no plain array, or it was cut."
+            f"{path} is not a readable lv.npy: it is not a plain array, or it was cut."
         ) from error
     expected = f"expected (frames, {latent_dim}) or (frames, 1, {latent_dim}) of floats"
     if not isinstance(array, np.ndarray):
@@ -204,7 +142,7 @@ def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.
         array = array[:, 0]
     if array.ndim != 2 or array.shape[1] != latent_dim or array.dtype.kind != "f":
         raise UserError(
-            f"{path} holds no latents of this VAE: {expected}, found {_text(array.shape)} of "
+            f"{path} does not hold latents of this VAE: {expected}, found {_text(array.shape)} of "
             f"{array.dtype}."
         )
     if len(array) < 2:
@@ -215,12 +153,12 @@ def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.
 
 
 class _Reader:
-    """An open file, its groups in the order of `layer_names`, and one word for all that fails."""
+    """An open weight file, its groups in the order of `layer_names`; failures are UserErrors."""
 
     def __init__(self, path: str | Path, what: str) -> None:
         self.path = path
         self.what = what
-        self.groups: dict[str, list[_Layer]] = {}  # of those with weights
+        self.groups: dict[str, list[_Layer]] = {}  # groups with weights only
 
     def __enter__(self) -> _Reader:
         try:
@@ -229,8 +167,8 @@ class _Reader:
             raise UserError(f"There is no weight file at {self.path}.") from error
         except OSError as error:
             raise UserError(
-                f"{self.path} cannot be read as HDF5, which weight files of Keras are: it was cut, "
-                "or is something else."
+                f"{self.path} cannot be read as HDF5, the format of Keras's weight files: it was "
+                "cut, or is another kind of file."
             ) from error
         try:
             self._read_groups()
@@ -241,7 +179,7 @@ class _Reader:
 
     def __exit__(self, kind: Any, error: BaseException | None, _: Any) -> None:
         self._file.close()
-        # What h5py raises for damaged structures and for data that were cut off.
+        # Raised by h5py for damaged structures and truncated data.
         damage = (OSError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
         if isinstance(error, damage) and not isinstance(error, UserError):
             raise UserError(f"{self.path} is a damaged HDF5 file: {error}.") from error
@@ -285,7 +223,7 @@ class _Reader:
 
 
 def _names(group: Any, attribute: str) -> list[str] | None:
-    """Returns a list of names as Keras stores one: bytes or text, in pieces where it is long."""
+    """Reads a list of names: bytes or text; Keras cuts a long list into pieces."""
     if attribute in group.attrs:
         pieces = [group.attrs[attribute]]
     else:
@@ -303,10 +241,10 @@ def _names(group: Any, attribute: str) -> list[str] | None:
 
 
 def _layers(group: str, arrays: Sequence[_Array]) -> list[_Layer]:
-    """Takes the arrays of a group apart into layers, in the order of their first arrays.
+    """Splits the arrays of a group into layers, in the order of their first arrays.
 
-    Arrays of one layer have one path and one number: `kernel_1` and `bias_1` of the mixture
-    layer of 2018 are a layer of their own.
+    Arrays of one layer share path and number: in the mixture layer of 2018, `kernel_1` and
+    `bias_1` are one layer.
     """
     found: defaultdict[tuple[str, int], list[_Array]] = defaultdict(list)
     for array in arrays:
@@ -316,7 +254,7 @@ def _layers(group: str, arrays: Sequence[_Array]) -> list[_Layer]:
 
 
 def _by_role(arrays: list[_Array]) -> list[_Array]:
-    """Orders kernel, recurrent kernel and bias, where the names say which is which."""
+    """Orders kernel, recurrent kernel and bias, if the names tell them apart."""
     roles = [_number(array.name.rpartition("/")[2])[0] for array in arrays]
     if len(set(roles)) < len(roles) or not set(roles) <= set(_ROLES):
         return arrays
@@ -327,32 +265,32 @@ def _by_role(arrays: list[_Array]) -> list[_Array]:
 
 
 def _number(component: str) -> tuple[str, int]:
-    """Takes `dense_2` and `kernel_1:0` apart: the word and the number, 0 where there is none."""
+    """Splits `dense_2` or `kernel_1:0` into the word and the number, 0 if there is none."""
     match = re.fullmatch(r"(.*?)(?:_(\d+))?(?::\d+)?", component, re.DOTALL)
     assert match is not None
     return match[1], int(match[2] or 0)
 
 
 def _by_number(layers: Sequence[_Layer]) -> list[_Layer]:
-    """Puts layers with the same shapes in the order of their numbers, on the places they have."""
+    """Sorts layers with the same shapes by their numbers; the others keep their positions."""
     ordered = list(layers)
     for shapes, count in Counter(layer.shapes for layer in layers).items():
-        places = [place for place, layer in enumerate(layers) if layer.shapes == shapes]
-        keys = [_key(layers[place]) for place in places]
-        # Numbers of different words say nothing about an order.
+        positions = [index for index, layer in enumerate(layers) if layer.shapes == shapes]
+        keys = [_key(layers[index]) for index in positions]
+        # Numbers after different words have no common order.
         if count > 1 and len({words for words, _ in keys}) == 1:
-            ranked = sorted(zip(keys, places))
-            for place, (_, source) in zip(places, ranked):
-                ordered[place] = layers[source]
+            ranked = sorted(zip(keys, positions))
+            for position, (_, source) in zip(positions, ranked):
+                ordered[position] = layers[source]
     return ordered
 
 
 def _key(layer: _Layer) -> tuple[tuple[str, ...], tuple[int, ...]]:
-    """Returns the words and the numbers of a layer's path."""
+    """Returns the words and the numbers in a layer's path."""
     components = [_number(component) for component in layer.arrays[0].name.split("/")]
     words = tuple(word for word, _ in components)
     numbers = tuple(number for _, number in components)
-    for part, name in enumerate(_PARTS_OF_MIXTURE):
+    for part, name in enumerate(_MIXTURE_PARTS):
         if name in words:
             return (), (part,)
     return words, numbers
@@ -401,10 +339,10 @@ def _match(
             f"{len(layers)}: {'; '.join(map(str, layers)) or 'none'}",
         )
     matched = {}
-    for place, (slot, layer) in enumerate(zip(slots, _by_number(layers)), start=1):
+    for number, (slot, layer) in enumerate(zip(slots, _by_number(layers)), start=1):
         if layer.shapes != slot.shapes:
             raise reader.refuse(
-                f"arrays of {' and '.join(map(_text, slot.shapes))} as layer {place} of {where}",
+                f"arrays of {' and '.join(map(_text, slot.shapes))} as layer {number} of {where}",
                 str(layer),
             )
         matched[slot.name] = layer
@@ -436,15 +374,11 @@ def _summary(groups: dict[str, list[_Layer]]) -> str:
 
 
 def _other_file(groups: dict[str, list[_Layer]]) -> str:
-    """Returns a hint where the two files seem to have been exchanged."""
+    """Returns a hint if the two files seem to be swapped."""
     arrays = sum(len(layer.arrays) for layers in groups.values() for layer in layers)
     if arrays in (17, 24):
         return f" (a {'dancer' if arrays == 17 else 'VAE'}? The VAE's file is named first)"
     return ""
-
-
-def _dense(name: str, inputs: int, outputs: int) -> Slot:
-    return Slot(name, ((inputs, outputs), (outputs,)))
 
 
 def _text(shape: Shape) -> str:

@@ -1,1 +1,1 @@
-"""A model as a folder: its configuration, its files, and the released ones."""
+"""A model as a folder: its configuration, its files, and the released models."""

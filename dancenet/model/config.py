@@ -1,4 +1,4 @@
-"""What a trained model depends on, as frozen records that read and write `config.json`."""
+"""The configuration of a model, as frozen records that read and write `config.json`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 from dancenet.support.errors import UserError
 
 FORMAT = 2
-# Keys of format 1 and their names since; the values of `predict` were renamed, too.
+# Keys of format 1 and their names in format 2, where values of `predict` were renamed, too.
 RENAMED = {
     "crispness": "logit_gain",
     "thickness": "logit_bias",
@@ -24,7 +24,7 @@ RENAMED = {
 _RENAMED_PREDICT = {"step": "delta", "place": "absolute"}
 NETWORKS = ("lean", "dancenet")
 HEADS = ("mixture", "mse")
-SILHOUETTE, SKELETON = SPACES = ("silhouette", "skeleton")
+SILHOUETTE, SKELETON = "silhouette", "skeleton"
 
 
 @dataclass(frozen=True)
@@ -34,17 +34,17 @@ class VaeConfig:
     network: str = "lean"  # "lean" or "dancenet" (the 2018 network)
     height: int = 120  # pixels
     width: int = 208  # pixels
-    latent_dim: int = 128
-    # What was made of the learnt logits of the pictures: crispness (logits - thickness).
+    latent_dim: int = 128  # L
+    # The decoder's logits are logit_gain * (learnt logits - logit_bias).
     logit_gain: float = 1.0
     logit_bias: float = 0.0
 
     def __post_init__(self) -> None:
         _check_network(self.network)
         if not 0 < self.logit_gain < math.inf:
-            raise ValueError(f"crispness must be greater than 0; received {self.logit_gain!r}.")
+            raise ValueError(f"logit_gain must be greater than 0; received {self.logit_gain!r}.")
         if not math.isfinite(self.logit_bias):
-            raise ValueError(f"thickness must be a finite number; received {self.logit_bias!r}.")
+            raise ValueError(f"logit_bias must be a finite number; received {self.logit_bias!r}.")
 
 
 @dataclass(frozen=True)
@@ -53,32 +53,29 @@ class DancerConfig:
 
     network: str = "lean"  # "lean" or "dancenet" (the 2018 network)
     dim: int = 128  # D, length of a vector in model units
-    units: int = 512  # of each LSTM layer
-    layers: int = 1  # LSTM layers
+    units: int = 512  # units of each LSTM layer
+    layers: int = 1  # number of LSTM layers
     num_mixtures: int = 5  # K
-    dense_units: int = 0  # of the relu layer before the mixture head, 0 for none
-    dropout: float = 0.0  # after each LSTM layer, in training
-    velocity_inputs: int = 0  # last steps the network is shown beside the vector
-    predict: str = (
-        "delta"  # "delta" (difference to the next vector) or "absolute" (the next vector)
-    )
+    dense_units: int = 0  # units of the relu layer before the mixture head; 0 for no such layer
+    dropout: float = 0.0  # after each LSTM layer, in training only
+    velocity_inputs: int = 0  # number of last steps given as inputs beside the vector
+    predict: str = "delta"  # "delta" (difference to the next vector) or "absolute" (next vector)
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
-    sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's own scale
-    look_back: int = 64  # vectors of context in training; with 1 it learns nothing of its state
-    smoothing: float = 0.0  # of the trajectories before all else: see `codecs.base.smooth`, frames
-    # The temperature of the mixture at which it dances with nearly the energy of the real one; what
-    # a dance is asked for is in units of it.
+    sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's scale
+    look_back: int = 64  # vectors of context in training; 1 trains no state
+    smoothing: float = 0.0  # of the training trajectories, frames; see `codecs.base.smooth`
+    # Calibrated sampling temperature: generated energy is about 0.9 of real. The user's
+    # `temperature` multiplies it.
     temperature: float = 1.0
-    # How far the temperature wanders, so that the pace varies as in real dances: the standard
-    # deviation of its logarithm; see `sequence.temperature_variation`.
+    # Standard deviation of the logarithm of the temperature over time, which varies the pace; see
+    # `sequence.temperature_variation`.
     temperature_variation: float = 0.0
-    # How firmly its dances are led back to real motion, unless they are asked for otherwise; the
-    # temperature was found with it. See `sequence.neighbour_correction`.
+    # Default share of the way back to the nearest real motion, in [0, 1]; the temperature was
+    # calibrated with it. See `sequence.neighbour_correction`.
     neighbour_correction: float = 0.0
-    # Names of the S styles that it can be asked for, by weights that it sees at every step.
-    styles: tuple[str, ...] = ()
-    # "mixture", trained on the likelihood, or "mse", a plain regression trained on the mean square
-    # error: one Gaussian whose sigma is that of its errors, whatever it sees.
+    styles: tuple[str, ...] = ()  # names of the S styles, whose weights are inputs of every step
+    # "mixture", trained on the likelihood, or "mse", trained on the mean squared error: one
+    # Gaussian whose sigma is the root mean squared error for every input.
     head: str = "mixture"
 
     def __post_init__(self) -> None:
@@ -98,21 +95,25 @@ class DancerConfig:
         if not 0 < self.temperature < math.inf:
             raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
         if not 0 <= self.temperature_variation < math.inf:
-            raise ValueError(f"wander must be 0 or more; received {self.temperature_variation!r}.")
+            raise ValueError(
+                f"temperature_variation must be 0 or more; received {self.temperature_variation!r}."
+            )
         if not 0 <= self.neighbour_correction <= 1:
-            raise ValueError(f"guard must be in [0, 1]; received {self.neighbour_correction!r}.")
+            raise ValueError(
+                f"neighbour_correction must be in [0, 1]; received {self.neighbour_correction!r}."
+            )
         if self.velocity_inputs >= self.look_back:
             raise ValueError(
-                f"a dancer that looks back {self.look_back} vectors can be shown at most "
-                f"{self.look_back - 1} steps; received {self.velocity_inputs}."
+                f"velocity_inputs must be below look_back ({self.look_back}); received "
+                f"{self.velocity_inputs}."
             )
 
     @property
     def keeps_state(self) -> bool:
-        """Whether a dance carries the state from step to step.
+        """True if generation carries the state from step to step.
 
-        Training on single vectors, as in 2018, never shows the network a state other than zero
-        and leaves the recurrent kernels as they were drawn; it must dance in the same way.
+        Training on single vectors, as in 2018, only shows the network a zero state and never
+        changes the recurrent kernels, so such a network must generate without a state, too.
         """
         return self.look_back > 1
 
@@ -120,8 +121,8 @@ class DancerConfig:
     def state_widths(self) -> dict[str, int]:
         """Name and width of each entry (B, width) of a state, in order.
 
-        h0, c0, h1, c1, …, then last1, last2, …, and at the end `style`; none of the cells' for a
-        network that keeps no state, whose style is still one.
+        h0, c0, h1, c1, …, then last1, last2, …, then `style`. A stateless network (`look_back=1`)
+        has only the `style` entry, if it has styles.
         """
         widths: dict[str, int] = {}
         if self.keeps_state:
@@ -133,14 +134,14 @@ class DancerConfig:
 
 @dataclass(frozen=True)
 class ModelConfig:
-    """Everything in `config.json`: one model of one space."""
+    """The content of `config.json`: one model of one space."""
 
     name: str
     fps: float = 30.0  # frames per second of the training clips
     space: str = SILHOUETTE  # or SKELETON
     vae: VaeConfig | None = None
     dancer: DancerConfig | None = None
-    training: dict[str, Any] = field(default_factory=dict)  # how it was trained; for people
+    training: dict[str, Any] = field(default_factory=dict)  # a record of the training, for people
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object that `from_json` reads back."""
@@ -154,8 +155,8 @@ class ModelConfig:
         """Reads what `to_json` wrote.
 
         Raises:
-            UserError: a key is unknown or missing, a value is of the wrong kind, or the
-                format is another; the message names it and `source`.
+            UserError: a key is unknown or missing, a value has the wrong type, or the format is
+                not supported; the message names it and `source`.
         """
         if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
             received = content.get("format") if isinstance(content, dict) else type(content)
@@ -174,7 +175,7 @@ def renamed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """Returns a configuration of format 1 as one of format 2; what is wrong stays wrong."""
+    """Returns a configuration of format 1 as one of format 2; errors are left for `_build`."""
     content = dict(content)
     for part in ("vae", "dancer"):
         if isinstance(content.get(part), dict):
@@ -224,7 +225,7 @@ def _convert(hint: Any, value: Any, source: str) -> Any:
             return float(value)
         if type(value) is kind:
             return value
-    raise UserError(f"{source} is {value!r}, which is not of the kind expected there.")
+    raise UserError(f"{source} is {value!r}, which has the wrong type.")
 
 
 def _check_network(network: str) -> None:

@@ -9,11 +9,12 @@ from pathlib import Path
 from dancenet.model.config import SKELETON, ModelConfig
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.wording import command
 
 CONFIG = "config.json"
 CHECKSUMS = "checksums.json"
-SCALER = "scaler.npz"  # of silhouettes
-CODEC = "codec.npz"  # of skeletons
+SCALER = "scaler.npz"  # a model of silhouettes has it
+CODEC = "codec.npz"  # a model of joints has it
 SEEDS = "seeds.npz"
 ENCODER_GRAPH = "encoder.onnx"
 DECODER_GRAPH = "decoder.onnx"
@@ -37,7 +38,7 @@ _RELEASED = (
 
 
 class ModelFolder:
-    """One model on disk. Files are replaced atomically; `seal` records what is there."""
+    """One model on disk. Files are replaced atomically; `seal` records their hashes."""
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
@@ -51,11 +52,11 @@ class ModelFolder:
         return self.path / TRAINING
 
     def exists(self) -> bool:
-        """Tells whether there is a model here, finished or begun."""
+        """Tells whether the folder holds a model, finished or not."""
         return (self.path / CONFIG).exists()
 
     def create(self) -> None:
-        """Makes the folder, and those above it, if they are not there."""
+        """Creates the folder and its parents, if needed."""
         try:
             self.training.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -77,10 +78,10 @@ class ModelFolder:
         files.write_json(self.path / CONFIG, config.to_json())
 
     def require_silhouettes(self) -> None:
-        """Refuses a model of joints where its frames or latents are asked for.
+        """Refuses a model of joints, which has no frames and no latents.
 
         Raises:
-            UserError: it dances with joints, and has no picture network.
+            UserError: it is a model of joints.
         """
         if self.exists() and self.read_config().space == SKELETON:
             raise UserError(
@@ -93,14 +94,14 @@ class ModelFolder:
 
         Args:
             name: the file's name.
-            made_by: the command that makes it, for the error.
+            made_by: the command that makes it, for the error; see `wording.command`.
 
         Raises:
-            UserError: it is not there.
+            UserError: the file does not exist.
         """
         path = self.path / name
         if not path.is_file():
-            raise UserError(f"The model {self.path} has no {name}; make it with `{made_by}`.")
+            raise UserError(f"The model {self.path} has no {name}; make it with {made_by}.")
         return path
 
     def seal(self) -> str:
@@ -124,7 +125,7 @@ class ModelFolder:
         return hashlib.sha256(text.encode()).hexdigest()
 
     def check(self, names: tuple[str, ...] | None = None) -> None:
-        """Compares files with what `seal` recorded.
+        """Compares files with the record of `seal`.
 
         Args:
             names: the files to check; all of them if None.
@@ -134,8 +135,8 @@ class ModelFolder:
         """
         record = self._record()
         advice = (
-            "Fetch the model again with `python scripts/download_weights.py`, restore the file "
-            "from where you have a copy, or write the graphs anew with `python scripts/export.py`."
+            f"Fetch the model again with {command('download-weights')}, restore the file from a "
+            f"copy, or write the graphs again with {command('export')}."
         )
         for name in record if names is None else names:
             path = self.path / name

@@ -78,11 +78,6 @@ def parse_colors(text: str) -> tuple[Color, Color]:
     return pair[0], pair[1]
 
 
-def format_colors(foreground: Color, background: Color) -> str:
-    """Writes two colours as `parse_colors` reads them."""
-    return ",".join("".join(f"{channel:02x}" for channel in c) for c in (foreground, background))
-
-
 @contextmanager
 def one_thread() -> Iterator[None]:
     """Lets OpenCV compute in the thread that calls it, for callers that have threads of their own.

@@ -1,9 +1,9 @@
-"""Generates dances as in 2018, for those who want that look.
+"""Generates as the code of 2018 did, for the look of its dances.
 
-Three things differ from `sequence.generate`, all of them mistakes: the network is fed its own
-vector in the latent's units, although it was trained on vectors between 0 and 1; sigma, trained
-as a standard deviation, is taken for the variance, so that a draw has the standard deviation
-sqrt(sigma temperature); and the state is zero in every step.
+It differs from `sequence.generate` in three mistakes: the network's own vector is fed back in the
+latent's units, although it was trained on vectors between 0 and 1; sigma, trained as a standard
+deviation, is used as the variance, so a draw has the standard deviation sqrt(sigma temperature);
+and the state is zero in every step.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import numpy as np
 from dancenet.sequence.generate import StepModel, check_finite, check_seed, draw_noise
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 
-TEMPERATURE = 0.01  # as in the published dances
+TEMPERATURE = 0.01  # the setting of the published dances
 
 
 def generate(
@@ -26,23 +26,23 @@ def generate(
     temperature: float,
     to_latents: Callable[[np.ndarray], np.ndarray],
 ) -> Iterator[np.ndarray]:
-    """Continues B seed clips from their last vectors, as in 2018.
+    """Continues B seed clips from their last vectors, as 2018 did.
 
     Noise is drawn in the order of `sequence.generate`.
 
     Args:
         step_model: the network.
-        seed: (B, S, D) real vectors in model units; only the last of each is used.
-        num_frames: how many vectors to make.
+        seed: (B, S, D) seed clips in model units; only the last vector of each is used.
+        num_frames: number of vectors to generate.
         rngs: B generators.
         temperature: >= 0; divides the mixture's logits and multiplies the variance.
-        to_latents: model units (B, D) to the latent's units (B, D), which are fed back.
+        to_latents: maps model units (B, D) to the latent's units (B, D), which are fed back.
 
     Yields:
         (B, D) float32 in model units, `num_frames` times.
 
     Raises:
-        ValueError: the shapes do not fit, or the network gave a value that is not finite.
+        ValueError: the shapes do not match, or the network gave a value that is not finite.
     """
     check_seed(seed, step_model.dim, len(rngs))
     fed = seed[:, -1].astype(np.float32)
@@ -56,5 +56,5 @@ def generate(
 
 
 def _misread(mixture: Mixture) -> Mixture:
-    """Returns the mixture whose standard deviations are the roots of the given ones."""
+    """Returns the mixture with the square roots of its standard deviations."""
     return mixture._replace(sigma=np.sqrt(mixture.sigma))

@@ -1,1 +1,1 @@
-"""What every room may use: errors, files, terminal, threads."""
+"""Helpers for every other package: errors, files, terminal, threads, wording."""

@@ -2,7 +2,7 @@
 
 
 class UserError(ValueError):
-    """Something a user can mend: what is wrong, what was received, what to do next.
+    """A mistake that the user can fix: what is wrong, what was received, what to do next.
 
     Scripts print the message alone and exit with 1. Anything else that escapes a
     script is a bug and keeps its traceback.
@@ -10,7 +10,7 @@ class UserError(ValueError):
 
 
 class UnknownSkeleton(UserError):
-    """A motion whose joints cannot be told to be those of the body we know."""
+    """Joint names that do not match the 19-joint body."""
 
 
 class MissingExtra(UserError):

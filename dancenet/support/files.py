@@ -1,4 +1,4 @@
-"""Writing files so that nothing is ever half-written, and checking what is read."""
+"""Writes files atomically, and checks files when they are read."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dancenet.support.errors import UserError
+from dancenet.support.wording import option
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -56,8 +57,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         )
     except OSError as error:
         raise UserError(
-            f"{path} cannot be written ({error.strerror}). Choose another place with --out, "
-            "or free the disk."
+            f"{path} cannot be written ({error.strerror}). Choose another path with "
+            f"{option('out')}, or free the disk."
         ) from error
     os.close(handle)
     temporary = Path(name)
@@ -75,13 +76,13 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 @contextmanager
 def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a new folder beside `path`, which takes its place if the block succeeds.
+    """Yields a new folder beside `path`; renames it to `path` if the block succeeds.
 
-    Folders above it are made; an existing `path` is replaced. What the block left behind is removed
-    if it raises.
+    Parent folders are created; an existing `path` is replaced. The new folder is removed if the
+    block raises.
 
     Raises:
-        UserError: the folder that is to hold it cannot be written.
+        UserError: the parent folder cannot be written.
     """
     path = Path(path)
     try:
@@ -101,7 +102,7 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def replace_folder(source: Path, target: Path) -> None:
-    """Moves a folder to the place of another on the same disk, whose old content is removed."""
+    """Replaces a folder by another on the same disk; the old content is removed."""
     old = target.with_name(f".{target.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if target.exists():
@@ -111,7 +112,7 @@ def replace_folder(source: Path, target: Path) -> None:
 
 
 def check_parent(path: str | os.PathLike[str]) -> None:
-    """Raises UserError unless the folder that is to hold `path` exists and can be written."""
+    """Raises UserError unless the parent folder of `path` exists and can be written."""
     parent = Path(path).absolute().parent
     if not parent.is_dir():
         raise UserError(f"The folder {parent} does not exist; create it, or choose another output.")
@@ -120,10 +121,10 @@ def check_parent(path: str | os.PathLike[str]) -> None:
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
-    """Makes a folder, and those above it, if they are not there.
+    """Creates a folder and its parents, if needed.
 
     Raises:
-        UserError: it cannot be made.
+        UserError: it cannot be created.
     """
     try:
         Path(path).mkdir(parents=True, exist_ok=True)
@@ -138,13 +139,13 @@ def check_overwrite(
     overwrite: bool,
     is_ours: Callable[[Path], bool] | None = None,
 ) -> None:
-    """Refuses to write over something that dancenet did not make.
+    """Refuses to overwrite a file or folder.
 
     Args:
         path: the file or folder about to be written.
-        overwrite: the user said that it may be replaced.
-        is_ours: tells whether an existing file was made by the same step. Without it
-            nothing that exists is replaced unless `overwrite`.
+        overwrite: the user allows replacing it.
+        is_ours: tells whether an existing file was written by the same step, and may be replaced
+            in any case.
 
     Raises:
         UserError: `path` exists and may not be replaced.
@@ -155,7 +156,7 @@ def check_overwrite(
     if path.is_file() and is_ours is not None and is_ours(path):
         return
     raise UserError(
-        f"{path} exists already; choose another output, or say --overwrite to replace it."
+        f"{path} exists already; choose another output, or replace it with {option('overwrite')}."
     )
 
 
@@ -194,7 +195,7 @@ def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
 
 
 def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
-    """Reads every array of a .npz file without ever unpickling.
+    """Reads every array of a .npz file without unpickling.
 
     Raises:
         UserError: the file is missing, truncated, not an .npz, or holds pickled objects.
@@ -211,9 +212,9 @@ def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
     except UserError:
         raise
     except ValueError as error:
-        # NumPy's own words advise to unpickle whatever it does not recognise.
+        # NumPy's own message advises unpickling what it does not recognise.
         raise UserError(
-            f"{path} is not a readable {what}: it is no .npz archive of plain arrays, or it is "
+            f"{path} is not a readable {what}: it is not an .npz archive of plain arrays, or it is "
             "damaged. Make it again."
         ) from error
     except (

@@ -1,4 +1,4 @@
-"""What every script shares: one-line errors, progress bars, Ctrl-C."""
+"""Shared by all scripts: one-line errors, progress bars, Ctrl-C, argument types."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def run(
     work: Callable[[argparse.Namespace], int | None],
     argv: Sequence[str] | None = None,
 ) -> int:
-    """Parses `argv`, calls `work`, and turns a user's mistake into one line.
+    """Parses `argv`, calls `work`, and prints a user's mistake as one line.
 
     Args:
         parser: the script's parser; a usage error exits with 2, as argparse does.
@@ -37,9 +37,9 @@ def run(
         0 on success, 1 if the work failed, 130 if it was stopped with Ctrl-C.
     """
     arguments = parser.parse_args(argv)
-    # TensorFlow greets with pages about the processor unless told before it is imported.
+    # Read when TensorFlow is imported; otherwise it prints pages about the processor.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings repeat what we say
+    os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings repeat our messages
     try:
         with called_as(parser.prog):
             return work(arguments) or 0
@@ -60,8 +60,8 @@ def run(
         else:
             reason = error.strerror or str(error)
             message = (
-                f"{error.filename} cannot be read or written ({reason}); see that it exists and "
-                "that you may use it, or choose another."
+                f"{error.filename} cannot be read or written ({reason}); check that it exists and "
+                "that you have permission, or choose another."
                 if error.filename
                 else reason
             )
@@ -71,10 +71,10 @@ def run(
 
 @contextmanager
 def finish_on_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event, so that work in hand can be finished.
+    """Turns the first Ctrl-C into an event, so that current work can be finished.
 
-    A second Ctrl-C raises KeyboardInterrupt as usual. Outside of the main thread, where
-    signals cannot be taken, nothing changes.
+    A second Ctrl-C raises KeyboardInterrupt as usual. Outside the main thread, which cannot
+    handle signals, nothing changes.
     """
     stopped = threading.Event()
     if threading.current_thread() is not threading.main_thread():
@@ -95,9 +95,9 @@ def finish_on_interrupt() -> Iterator[threading.Event]:
 
 @contextmanager
 def quiet_import() -> Iterator[None]:
-    """Keeps what a library writes to standard error while it is imported off the terminal.
+    """Hides what a library writes to standard error while it is imported.
 
-    TensorFlow's C++ part greets through the file descriptor before its log level is read.
+    TensorFlow's C++ part writes to the file descriptor before its log level is read.
     """
     sys.stderr.flush()
     kept = os.dup(2)
@@ -116,7 +116,7 @@ _silent = False
 
 @contextmanager
 def silence() -> Iterator[None]:
-    """Keeps `say` and progress bars quiet; errors and warnings are printed all the same."""
+    """Mutes `say` and progress bars; errors and warnings are still printed."""
     global _silent
     before, _silent = _silent, True
     try:
@@ -126,7 +126,7 @@ def silence() -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Prints a line of progress or result where a progress bar may be running."""
+    """Prints a line without breaking a progress bar."""
     from tqdm import tqdm
 
     if _silent:
@@ -159,10 +159,10 @@ def progress(
     """Wraps `items` in a progress bar with a rate and an ETA on standard error.
 
     Args:
-        items: what to iterate; None for a bar that is moved with `.update(n)`.
-        total: how many items there are, if `items` has no length.
-        description: the words before the bar.
-        unit: what is counted.
+        items: the items to iterate; None for a bar that is moved with `.update(n)`.
+        total: the number of items, if `items` has no length.
+        description: the text before the bar.
+        unit: the name of one item.
         scale: write large counts with k, M and G.
         enabled: None shows the bar on a terminal only.
     """
@@ -182,7 +182,7 @@ def progress(
 
 
 def format_seconds(seconds: float) -> str:
-    """Formats a time a person can plan with: '48 s', '12 min', '3 h 05 min'."""
+    """Formats a duration: '48 s', '12 min', '3 h 05 min'."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes = round(seconds / 60)
@@ -216,7 +216,7 @@ def not_negative(kind: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def finite(text: str) -> float:
-    """Is an argparse type that accepts any finite number."""
+    """Parses any finite number; an argparse type."""
     return float(_number(float, text))
 
 

@@ -1,4 +1,4 @@
-"""Work in threads beside the caller's own, in order, and never far ahead."""
+"""Maps a function over items in threads, in order, with a bounded number of items at once."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from typing import TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# Items in hand for each thread: one at work, and one so that the thread need not wait.
-_IN_HAND = 2
+# Items per thread: one in work, and one so that the thread need not wait.
+_PER_THREAD = 2
 
 
 @contextmanager
 def ordered_map(
     work: Callable[[Item], Result], items: Iterable[Item], threads: int
 ) -> Iterator[Iterator[Result]]:
-    """Gives the results of `work` in the order of the items, computed in threads.
+    """Yields an iterator over the results of `work` in the order of the items.
 
-    Items are drawn in the caller's thread, as results are taken, so memory does not grow with
-    their number. What `work` or `items` raises is raised where its result would have been
-    taken. However the block ends, its threads have ended with it.
+    Items are read in the caller's thread, as results are taken, so memory use is bounded. An
+    exception in `work` or `items` is raised where its result would have been taken. The threads
+    end with the block, also after an exception.
 
         with ordered_map(decode, batches, 2) as decoded:
             for frames in decoded:
@@ -32,7 +32,7 @@ def ordered_map(
     Args:
         work: called in the threads, each item once.
         items: may be endless.
-        threads: how many, at least 1.
+        threads: the number of threads, at least 1.
     """
     pool = ThreadPoolExecutor(threads)
 
@@ -40,7 +40,7 @@ def ordered_map(
         waiting: deque[Future[Result]] = deque()
         for item in items:
             waiting.append(pool.submit(work, item))
-            if len(waiting) == _IN_HAND * threads:
+            if len(waiting) == _PER_THREAD * threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

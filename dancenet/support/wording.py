@@ -1,4 +1,4 @@
-"""Names a command or an option as the person at hand can give it: in a clone, installed, in Python.
+"""Names commands and options for messages: in a clone, installed, or in Python.
 
 f"Export the model again with {command('export', f'--name {name}')}."
 f"Replace it with {option('overwrite')}."
@@ -12,15 +12,15 @@ from contextvars import ContextVar
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
-_SCRIPTS = {"make": "make_dance"}  # whose verb is not their name
+_SCRIPTS = {"make": "make_dance"}  # scripts whose name is not the subcommand
 
-# How the work at hand was called: "script", "command" (`dancenet verb`) or "python".
+# How the current work was started: "script", "command" (`dancenet verb`) or "python".
 _caller: ContextVar[str] = ContextVar("caller", default="python")
 
 
 @contextmanager
 def called_as(prog: str) -> Iterator[None]:
-    """Says for the block that a command line was given, by its parser's `prog`."""
+    """Sets for the block that the work was started by a command line, with its parser's `prog`."""
     token = _caller.set("command" if prog.startswith("dancenet") else "script")
     try:
         yield
@@ -29,11 +29,11 @@ def called_as(prog: str) -> Iterator[None]:
 
 
 def command(verb: str, arguments: str = "") -> str:
-    """Returns a command line in backticks: of a script in a clone, of `dancenet` elsewhere.
+    """Returns a command line in backticks: a script in a clone, `dancenet` elsewhere.
 
     Args:
         verb: a subcommand, such as "train-dancer".
-        arguments: what follows it.
+        arguments: the arguments after it.
     """
     caller = _caller.get()
     if caller == "script" or (caller == "python" and _is_clone()):
@@ -48,7 +48,7 @@ def option(name: str, value: object = None) -> str:
 
     Args:
         name: the parameter's name, or the flag's without dashes.
-        value: None for one that is on or off.
+        value: None for a switch.
     """
     if _caller.get() == "python":
         return f"{name.replace('-', '_')}={True if value is None else value!r}"

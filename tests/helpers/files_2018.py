@@ -1,7 +1,4 @@
-"""Files as Keras 2 and tf_keras wrote them, of a network small enough for tests; and the real ones.
-
-The shapes follow from the two configurations; the layouts from files that those versions wrote.
-"""
+"""Files of a small network in the layouts of Keras 2 and tf_keras; and the genuine files."""
 
 from __future__ import annotations
 
@@ -14,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from dancenet.legacy import h5 as legacy
+from dancenet.legacy import h5, networks
 from dancenet.model.config import VaeConfig
 
-VAE = dataclasses.replace(legacy.VAE_2018, height=16, width=24, latent_dim=4)
+VAE = dataclasses.replace(networks.VAE_2018, height=16, width=24, latent_dim=4)
 DANCER = dataclasses.replace(
-    legacy.DANCER_2018, dim=4, units=6, layers=3, num_mixtures=3, dense_units=10
+    networks.DANCER_2018, dim=4, units=6, layers=3, num_mixtures=3, dense_units=10
 )
 ROWS = 30
 
@@ -36,11 +33,11 @@ def real(name: str) -> Path:
     return _REAL / name
 
 
-def arrays_of(slots: Sequence[legacy.Slot], seed: int = 0) -> dict[str, list[np.ndarray]]:
-    """Draws the weights of some layers, no two alike, of a size that saturates nothing."""
+def arrays_of(slots: Sequence[networks.Slot], seed: int = 0) -> dict[str, list[np.ndarray]]:
+    """Draws the weights of layers, small enough not to saturate."""
     rng = np.random.default_rng(seed)
 
-    def draw(shape: legacy.Shape) -> np.ndarray:
+    def draw(shape: networks.Shape) -> np.ndarray:
         deviation = np.prod(shape[:-1]) ** -0.5 if len(shape) > 1 else 0.1
         return rng.normal(0, deviation, shape).astype(np.float32)
 
@@ -48,15 +45,15 @@ def arrays_of(slots: Sequence[legacy.Slot], seed: int = 0) -> dict[str, list[np.
 
 
 def encoder_arrays() -> dict[str, list[np.ndarray]]:
-    return arrays_of(legacy.encoder_slots(VAE), 1)
+    return arrays_of(networks.encoder_slots(VAE), 1)
 
 
 def decoder_arrays() -> dict[str, list[np.ndarray]]:
-    return arrays_of(legacy.decoder_slots(VAE), 2)
+    return arrays_of(networks.decoder_slots(VAE), 2)
 
 
 def dancer_arrays() -> dict[str, list[np.ndarray]]:
-    return arrays_of(legacy.dancer_slots(DANCER), 3)
+    return arrays_of(networks.dancer_slots(DANCER), 3)
 
 
 def dense(name: str, values: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
@@ -70,7 +67,7 @@ def lstm(name: str, values: list[np.ndarray]) -> list[tuple[str, np.ndarray]]:
 
 
 def numbered(word: str, number: int) -> str:
-    """Returns a layer's name; the first of a kind has no number where counting begins at 0."""
+    """Returns a layer's name; number 0 is left out."""
     return f"{word}_{number}" if number else word
 
 
@@ -91,9 +88,10 @@ def vae_groups(first: int = 1, dense_first: int | None = None) -> list[Group]:
 
 
 def doubly_listed() -> list[Group]:
-    """Returns what tf_keras saves after `add_loss`: the encoder's layers at the top level, too.
+    """Returns the groups that tf_keras saves after `add_loss`.
 
-    They come in the order of the graph's depth, with pseudo-layers between them.
+    The encoder's layers are at the top level, too, in the order of the graph's depth, with
+    pseudo-layers between them.
     """
     _, encoder, decoder = vae_groups(first=0)
     layers = {
@@ -171,11 +169,11 @@ def write(
     """Writes a weight file.
 
     Args:
-        path: where.
-        groups: in the order that `layer_names` gives.
-        full: as `save` does, with the optimiser's slots and a configuration beside.
-        encode: how names are stored.
-        chunks: pieces into which `layer_names` is cut, as Keras does with a long list.
+        path: the file.
+        groups: in the order of `layer_names`.
+        full: as `save` writes it, with the optimiser's slots and a configuration.
+        encode: converts names to their stored form.
+        chunks: number of pieces of `layer_names`; Keras cuts long lists.
     """
     with h5py.File(path, "w") as file:
         root = file
@@ -218,19 +216,19 @@ def write_all(folder: Path, full: bool = True) -> tuple[Path, Path, Path]:
 
 
 def accept(patch: pytest.MonkeyPatch, vae_config: VaeConfig) -> None:
-    """Lets the scripts take files of a small network for those of 2018.
+    """Makes the scripts accept files of a small network instead of those of 2018.
 
     Args:
         patch: undone after the test.
-        vae_config: what `write_all` writes from here on.
+        vae_config: the network that `write_all` writes during the test.
     """
-    from dancenet.legacy import import_model as import_legacy
+    from dancenet.legacy.import_model import import_model
 
     patch.setitem(globals(), "VAE", vae_config)
-    patch.setattr(legacy.read_vae, "__defaults__", (vae_config,))
-    patch.setattr(legacy.read_dancer, "__defaults__", (DANCER,))
-    patch.setattr(legacy.tell_kind, "__defaults__", (vae_config, DANCER))
-    patch.setattr(legacy.read_latents, "__defaults__", (vae_config.latent_dim,))
-    defaults = import_legacy.import_model.__kwdefaults__
+    patch.setattr(h5.read_vae, "__defaults__", (vae_config,))
+    patch.setattr(h5.read_dancer, "__defaults__", (DANCER,))
+    patch.setattr(h5.tell_kind, "__defaults__", (vae_config, DANCER))
+    patch.setattr(h5.read_latents, "__defaults__", (vae_config.latent_dim,))
+    defaults = import_model.__kwdefaults__
     patch.setitem(defaults, "vae_config", vae_config)
     patch.setitem(defaults, "dancer_config", DANCER)

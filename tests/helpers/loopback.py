@@ -1,4 +1,4 @@
-"""A site on the loopback that knows ranges and can misbehave."""
+"""A web site on the loopback interface, with ranges, that can misbehave."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ class Site(http.server.ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
         self.pages: dict[str, bytes] = {}  # by path and query
-        self.kinds: dict[str, str] = {}  # Content-Type of those that have one
-        self.statuses: dict[str, int] = {}  # of those that are not 200
+        self.kinds: dict[str, str] = {}  # Content-Type, by path; none if absent
+        self.statuses: dict[str, int] = {}  # by path; 200 if absent
         self.cut_after: int | None = None  # bytes sent before the connection is closed
         self.ranges = True
         self.asked: list[tuple[str, str | None]] = []  # path and Range header

@@ -1,4 +1,4 @@
-"""A model folder small enough for tests: it draws a disc where the latent says."""
+"""A model folder small enough for tests: it draws a disc at the latent's position."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def _write_encoder(path: Path) -> None:
 
 
 def _write_decoder(path: Path) -> None:
-    """Whiteness is the sigmoid of the distance to a disc at (x, y)."""
+    """Background probability is the sigmoid of the distance to a disc at (x, y)."""
     rows, columns = np.mgrid[:120, :208].astype(np.float32)
     _save(
         path,
@@ -97,7 +97,7 @@ def _write_decoder(path: Path) -> None:
 
 
 def _write_step(path: Path) -> None:
-    """A slow turn with two ways on and a state that remembers."""
+    """A slow turn with two components and a state that decays."""
     turn = np.array([[0.97, 0.1, 0], [-0.1, 0.97, 0], [0, 0, 0.9]], np.float32)
     _save(
         path,

@@ -1,4 +1,4 @@
-"""A small model with everything a trained one has, weights drawn."""
+"""A small model with all files of a trained one, and drawn weights."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ DANCERS = {
         recurrent_activation="hard_sigmoid_2018",
     ),
 }
-STRETCHES, STRETCH = 3, 5
+NUM_CLIPS, CLIP_FRAMES = 3, 5
 
 
 def write_whole_model(path: Path, network: str) -> ModelFolder:
-    """Writes weights, scaler and seed stretches of one of the small models above."""
+    """Writes weights, scaler and seed clips of one of the models above."""
     config = DANCERS[network]
     vae = VaeConfig(network=config.network, **SMALL_VAE)  # type: ignore[arg-type]
     folder = make_folder(path, vae=vae, dancer=config)
@@ -59,7 +59,7 @@ def write_whole_model(path: Path, network: str) -> ModelFolder:
         basis.astype(np.float32),
         rng.uniform(0.5, 2, config.dim).astype(np.float32),
     ).save(folder / "scaler.npz")
-    seeds = rng.normal(size=(STRETCHES, STRETCH, config.dim)).astype(np.float32)
+    seeds = rng.normal(size=(NUM_CLIPS, CLIP_FRAMES, config.dim)).astype(np.float32)
     write_npz(folder / "seeds.npz", vectors=seeds)
     folder.seal()
     return folder

@@ -1,7 +1,9 @@
-"""What Keras 2.2.0 on TensorFlow 1.9 computed from genuine files of 2018, on both runtimes here.
+"""The networks of 2018, imported from their files, compute what they computed, on both runtimes.
 
-The arrays were made by the original code; the tolerances are absolute and allow for float32
-sums in another order. Where the files are not, these tests skip.
+Two sources of golden arrays. "drawn": small networks with drawn weights in the file layout of Keras
+2.2.0, computed by plain NumPy; see `goldens/make_2018.py`. "genuine": files of 2018 and what Keras
+2.2.0 on TensorFlow 1.9 computed from them; they are not published, and tests without them skip.
+The tolerances are absolute and allow for float32 sums in another order.
 """
 
 from __future__ import annotations
@@ -15,10 +17,11 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
 import files_2018 as old
+from goldens import make_2018
 
 from dancenet.codecs.base import Scaler
-from dancenet.legacy import h5 as legacy
-from dancenet.legacy.import_model import import_model
+from dancenet.legacy.import_model import Files2018, import_model
+from dancenet.legacy.networks import DANCER_2018
 from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
@@ -42,18 +45,28 @@ class Networks:
     step_model: StepModel
 
 
+@pytest.fixture(scope="module", params=["drawn", "genuine"])
+def source(request):
+    return request.param
+
+
 @pytest.fixture(scope="module")
-def golden():
-    with np.load(old.real("golden.npz")) as file:
+def golden(source):
+    path = make_2018.PATH if source == "drawn" else old.real("golden.npz")
+    with np.load(path) as file:
         return dict(file)
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    files = [old.real(name) for name in ("vae_cnn.h5", "gendance.h5", "lv.npy")]
+def folder(source, tmp_path_factory):
     folder = ModelFolder(tmp_path_factory.mktemp("weights") / "old")
     folder.path.mkdir()
-    import_model(*files, folder, "old")
+    if source == "drawn":
+        files = Files2018(*make_2018.write_files(tmp_path_factory.mktemp("files")))
+        import_model(files, folder, "old", vae_config=old.VAE, dancer_config=old.DANCER)
+    else:
+        files = Files2018(*(old.real(name) for name in ("vae_cnn.h5", "gendance.h5", "lv.npy")))
+        import_model(files, folder, "old")
     return folder
 
 
@@ -112,9 +125,19 @@ def test_the_likelihood_is_that_of_2018(networks, golden):
     check(nats, golden["mixture_nll"], NATS_TOLERANCE)
 
 
-def test_the_loss_in_training_is_that_of_2018(golden):
-    nats = dancer.mixture_nats(golden["mdn_raw"], golden["targets_scaled"], 24)
-    check(128 * keras.ops.convert_to_numpy(nats), golden["mixture_nll"], NATS_TOLERANCE)
+def test_the_loss_in_training_is_that_of_2018(source, golden):
+    config = old.DANCER if source == "drawn" else DANCER_2018
+    nats = dancer.mixture_nats(golden["mdn_raw"], golden["targets_scaled"], config.num_mixtures)
+    check(config.dim * keras.ops.convert_to_numpy(nats), golden["mixture_nll"], NATS_TOLERANCE)
+
+
+def test_the_shipped_arrays_are_those_of_the_script():
+    with np.load(make_2018.PATH) as file:
+        shipped = dict(file)
+    computed = make_2018.compute()
+    assert set(shipped) == set(computed)
+    for name, expected in computed.items():
+        check(shipped[name], expected, 1e-6)
 
 
 def test_the_scaler_is_that_of_2018(folder, golden):
@@ -125,7 +148,7 @@ def test_the_scaler_is_that_of_2018(folder, golden):
     check(scaler.mean + scaler.scale, golden["scaler_data_max_"], 1e-6)
 
 
-def test_the_noiseless_dance_of_2018_is_danced_again(networks, folder, golden):
+def test_the_noiseless_dance_equals_that_of_2018(networks, folder, golden):
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = list(
         dance_2018.generate(
@@ -144,9 +167,7 @@ def test_the_noiseless_dance_of_2018_is_danced_again(networks, folder, golden):
     )
 
 
-def test_the_noiseless_dance_with_scaled_feedback_is_that_of_the_same_weights(
-    networks, folder, golden
-):
+def test_the_noiseless_dance_with_scaled_feedback_equals_that_of_2018(networks, folder, golden):
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = list(
         generate(
@@ -164,6 +185,6 @@ def test_the_noiseless_dance_with_scaled_feedback_is_that_of_the_same_weights(
     )
 
 
-def test_the_genuine_weights_carry_no_state(networks):
+def test_the_imported_dancer_carries_no_state(networks):
     assert networks.step_model.initial_state(3) == ()
-    assert legacy.DANCER_2018.keeps_state is False
+    assert DANCER_2018.keeps_state is False

@@ -9,7 +9,7 @@ h5py = pytest.importorskip("h5py", reason="old weights need the extra 'train'")
 
 import files_2018 as old
 
-from dancenet.legacy import h5 as legacy
+from dancenet.legacy import h5, networks
 from dancenet.support.errors import UserError
 
 
@@ -23,12 +23,12 @@ def same(found, expected):
 
 
 def is_vae(path):
-    found = legacy.read_vae(path, old.VAE)
+    found = h5.read_vae(path, old.VAE)
     return same(found.encoder, old.encoder_arrays()) and same(found.decoder, old.decoder_arrays())
 
 
 def is_dancer(path):
-    return same(legacy.read_dancer(path, old.DANCER), old.dancer_arrays())
+    return same(h5.read_dancer(path, old.DANCER), old.dancer_arrays())
 
 
 def swapped(arrays, *places):
@@ -51,7 +51,7 @@ def test_any_numbering_is_read(tmp_path, first, denses):
     assert is_dancer(old.write(tmp_path / "d.h5", old.dancer_groups(first, denses)))
 
 
-def test_names_in_pieces_are_put_together(tmp_path):
+def test_lists_of_names_in_pieces_are_joined(tmp_path):
     assert is_dancer(old.write(tmp_path / "d.h5", old.dancer_groups(), chunks=3))
     assert is_vae(old.write(tmp_path / "v.h5", old.vae_groups(), chunks=2))
 
@@ -113,7 +113,7 @@ def test_kernel_and_recurrent_kernel_of_one_shape_are_told_by_their_names(tmp_pa
     assert is_dancer(old.write(tmp_path / "d.h5", groups))
 
 
-def test_numbers_of_different_words_order_nothing(tmp_path):
+def test_numbers_after_different_words_do_not_order(tmp_path):
     inputs, (_, encoder), decoder = old.vae_groups()
     renamed = [
         (name.replace("dense_2", "mean_7").replace("dense_3", "spread_1"), value)
@@ -122,7 +122,7 @@ def test_numbers_of_different_words_order_nothing(tmp_path):
     assert is_vae(old.write(tmp_path / "v.h5", [inputs, ("encoder", renamed), decoder]))
 
 
-def test_a_head_made_before_the_layer_it_stands_on_keeps_its_own_bias(tmp_path):
+def test_a_head_built_before_its_input_layer_keeps_its_own_bias(tmp_path):
     inputs, (_, encoder), decoder = old.vae_groups()
     # Kernels (12, 128), (128, 4), (128, 4): only the heads are alike.
     renamed = [(name.replace("dense_1/", "dense_11/"), value) for name, value in encoder]
@@ -145,51 +145,51 @@ def test_a_layer_of_another_size_is_refused_with_both_sizes(tmp_path):
         match=r"2018 VAE: expected arrays of \(192, 128\) and \(128\) as layer 4 of the encoder; "
         r"found dense_1/kernel:0 \(100, 128\)",
     ):
-        legacy.read_vae(old.write(tmp_path / "v.h5", groups), old.VAE)
+        h5.read_vae(old.write(tmp_path / "v.h5", groups), old.VAE)
 
 
 def test_a_network_of_another_size_is_refused(tmp_path):
     path = old.write(tmp_path / "v.h5", old.vae_groups())
     with pytest.raises(UserError, match=r"\(12480, 128\).* as layer 4 of the encoder; found"):
-        legacy.read_vae(path)
+        h5.read_vae(path)
 
 
 def test_a_missing_layer_is_refused_with_what_is_there(tmp_path):
     groups = old.dancer_groups()
     with pytest.raises(UserError, match="17 arrays in all; found lstm_1 with 3 arrays"):
-        legacy.read_dancer(old.write(tmp_path / "d.h5", groups[:-1]), old.DANCER)
+        h5.read_dancer(old.write(tmp_path / "d.h5", groups[:-1]), old.DANCER)
     vae = old.vae_groups()
     vae[1] = ("encoder", vae[1][1][:-2])
     with pytest.raises(UserError, match="expected 6 layers in the encoder; found 5: conv2d_1"):
-        legacy.read_vae(old.write(tmp_path / "v.h5", vae), old.VAE)
+        h5.read_vae(old.write(tmp_path / "v.h5", vae), old.VAE)
 
 
-def test_exchanged_files_are_told(tmp_path):
+def test_swapped_files_are_named(tmp_path):
     vae = old.write(tmp_path / "v.h5", old.vae_groups())
     dancer = old.write(tmp_path / "d.h5", old.dancer_groups())
     with pytest.raises(UserError, match=r"a dancer\? The VAE's file is named first"):
-        legacy.read_vae(dancer, old.VAE)
+        h5.read_vae(dancer, old.VAE)
     with pytest.raises(UserError, match=r"a VAE\? The VAE's file is named first"):
-        legacy.read_dancer(vae, old.DANCER)
+        h5.read_dancer(vae, old.DANCER)
 
 
 def test_the_kind_of_a_file_is_told_by_its_shapes(tmp_path):
     vae, dancer, latents = old.write_all(tmp_path)
-    kinds = [legacy.tell_kind(path, old.VAE, old.DANCER) for path in (vae, dancer, latents)]
+    kinds = [h5.tell_kind(path, old.VAE, old.DANCER) for path in (vae, dancer, latents)]
     assert kinds == ["vae", "dancer", None]
-    assert legacy.tell_kind(vae) is None  # of the size of 2018
+    assert h5.tell_kind(vae) is None  # of the size of 2018
 
 
-def test_a_name_that_is_listed_and_not_there_is_refused(tmp_path):
+def test_a_listed_name_without_an_array_is_refused(tmp_path):
     path = old.write(tmp_path / "v.h5", old.vae_groups())
     with h5py.File(path, "a") as file:
         del file["decoder/conv2d_4/bias:0"]
     with pytest.raises(UserError, match="an array 'conv2d_4/bias:0', which is listed; found none"):
-        legacy.read_vae(path, old.VAE)
+        h5.read_vae(path, old.VAE)
     with h5py.File(path, "a") as file:
         del file["decoder"]
     with pytest.raises(UserError, match="a group 'decoder', which is listed; found none"):
-        legacy.read_vae(path, old.VAE)
+        h5.read_vae(path, old.VAE)
 
 
 def test_weights_that_lie_in_another_file_are_refused(tmp_path):
@@ -201,7 +201,7 @@ def test_weights_that_lie_in_another_file_are_refused(tmp_path):
         del file["decoder/conv2d_4/bias:0"]
         file["decoder/conv2d_4/bias:0"] = h5py.ExternalLink(str(elsewhere), "bias")
     with pytest.raises(UserError, match="found a link to another file"):
-        legacy.read_vae(path, old.VAE)
+        h5.read_vae(path, old.VAE)
     (tmp_path / "raw").write_bytes(bytes(128))
     with h5py.File(path, "a") as file:
         del file["decoder/conv2d_4/bias:0"]
@@ -209,7 +209,7 @@ def test_weights_that_lie_in_another_file_are_refused(tmp_path):
             "bias:0", (32,), np.float32, external=[(str(tmp_path / "raw"), 0, 128)]
         )
     with pytest.raises(UserError, match="found a link to another file"):
-        legacy.read_vae(path, old.VAE)
+        h5.read_vae(path, old.VAE)
 
 
 @pytest.mark.parametrize(
@@ -219,30 +219,30 @@ def test_weights_that_lie_in_another_file_are_refused(tmp_path):
         (np.zeros(32, np.int64), "floats in conv2d_4/bias:0; found int64"),
     ],
 )
-def test_what_is_no_weight_is_refused(tmp_path, value, message):
+def test_an_array_that_is_not_a_weight_is_refused(tmp_path, value, message):
     groups = old.vae_groups()
     arrays = groups[2][1]
     place = [name for name, _ in arrays].index("conv2d_4/bias:0")
     arrays[place] = (arrays[place][0], value)
     with pytest.raises(UserError, match=message):
-        legacy.read_vae(old.write(tmp_path / "v.h5", groups), old.VAE)
+        h5.read_vae(old.write(tmp_path / "v.h5", groups), old.VAE)
 
 
 def test_a_file_of_keras_3_is_refused_with_what_it_lacks(tmp_path):
     with h5py.File(tmp_path / "v.weights.h5", "w") as file:
         file["layers/conv2d/vars/0"] = np.zeros((3, 3, 1, 128), np.float32)
     with pytest.raises(UserError, match="layer_names lists its layers; found no such .* layers"):
-        legacy.read_vae(tmp_path / "v.weights.h5", old.VAE)
+        h5.read_vae(tmp_path / "v.weights.h5", old.VAE)
 
 
-def test_what_is_no_hdf5_is_refused(tmp_path):
+def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
     with pytest.raises(UserError, match="no weight file at"):
-        legacy.read_vae(tmp_path / "v.h5")
+        h5.read_vae(tmp_path / "v.h5")
     (tmp_path / "v.h5").write_text("<html>")
     with pytest.raises(UserError, match="cannot be read as HDF5"):
-        legacy.read_vae(tmp_path / "v.h5")
+        h5.read_vae(tmp_path / "v.h5")
     with pytest.raises(UserError, match="cannot be read as HDF5"):
-        legacy.read_vae(tmp_path)
+        h5.read_vae(tmp_path)
 
 
 @pytest.mark.parametrize("share", [0.02, 0.5, 0.99])
@@ -250,7 +250,7 @@ def test_a_file_that_was_cut_is_refused(tmp_path, share):
     path = old.write(tmp_path / "d.h5", old.dancer_groups(), full=True)
     path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
     with pytest.raises(UserError, match="HDF5"):
-        legacy.read_dancer(path, old.DANCER)
+        h5.read_dancer(path, old.DANCER)
 
 
 def test_a_file_whose_inside_was_overwritten_is_refused_in_a_sentence_or_read_whole(tmp_path):
@@ -264,7 +264,7 @@ def test_a_file_whose_inside_was_overwritten_is_refused_in_a_sentence_or_read_wh
         damaged[first : first + 40] = rng.bytes(40)
         path.write_bytes(damaged)
         try:
-            legacy.read_dancer(path, old.DANCER)
+            h5.read_dancer(path, old.DANCER)
         except UserError as error:
             refused += "\n" not in str(error)
     assert refused > 5
@@ -272,10 +272,10 @@ def test_a_file_whose_inside_was_overwritten_is_refused_in_a_sentence_or_read_wh
 
 def test_latents_are_read_in_both_shapes(tmp_path):
     path = old.write_latents(tmp_path / "lv.npy")
-    latents = legacy.read_latents(path, 4)
+    latents = h5.read_latents(path, 4)
     assert latents.shape == (old.ROWS, 4) and latents.dtype == np.float32
     np.save(path, latents.astype(np.float64))
-    np.testing.assert_array_equal(legacy.read_latents(path, 4), latents)
+    np.testing.assert_array_equal(h5.read_latents(path, 4), latents)
 
 
 @pytest.mark.parametrize(
@@ -291,33 +291,33 @@ def test_latents_are_read_in_both_shapes(tmp_path):
 def test_latents_of_another_kind_are_refused(tmp_path, value, message):
     np.save(tmp_path / "lv.npy", value)
     with pytest.raises(UserError, match=message):
-        legacy.read_latents(tmp_path / "lv.npy", 4)
+        h5.read_latents(tmp_path / "lv.npy", 4)
 
 
 def test_pickled_latents_are_not_unpickled(tmp_path):
     np.save(tmp_path / "lv.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="holds no plain array"):
-        legacy.read_latents(tmp_path / "lv.npy")
+    with pytest.raises(UserError, match="is not a plain array"):
+        h5.read_latents(tmp_path / "lv.npy")
     (tmp_path / "lv.npy").write_bytes(b"")
-    with pytest.raises(UserError, match="holds no plain array"):
-        legacy.read_latents(tmp_path / "lv.npy")
+    with pytest.raises(UserError, match="is not a plain array"):
+        h5.read_latents(tmp_path / "lv.npy")
     np.savez(tmp_path / "lv.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="is an archive of arrays"):
-        legacy.read_latents(tmp_path / "lv.npz")
+        h5.read_latents(tmp_path / "lv.npz")
     with pytest.raises(UserError, match="no file of latents"):
-        legacy.read_latents(tmp_path / "nothing.npy")
+        h5.read_latents(tmp_path / "nothing.npy")
 
 
 def test_the_layers_of_2018_have_the_published_numbers_of_weights():
     def count(slots):
         return sum(int(np.prod(shape)) for slot in slots for shape in slot.shapes)
 
-    assert count(legacy.encoder_slots(legacy.VAE_2018)) == 1_724_128
-    assert count(legacy.decoder_slots(legacy.VAE_2018)) == 1_744_545
-    assert count(legacy.dancer_slots(legacy.DANCER_2018)) == 12_198_336
+    assert count(networks.encoder_slots(networks.VAE_2018)) == 1_724_128
+    assert count(networks.decoder_slots(networks.VAE_2018)) == 1_744_545
+    assert count(networks.dancer_slots(networks.DANCER_2018)) == 12_198_336
 
 
 def test_the_genuine_files_are_told_apart():
-    assert legacy.tell_kind(old.real("vae_cnn.h5")) == "vae"
-    assert legacy.tell_kind(old.real("gendance.h5")) == "dancer"
-    assert legacy.read_latents(old.real("lv.npy")).shape == (177, 128)
+    assert h5.tell_kind(old.real("vae_cnn.h5")) == "vae"
+    assert h5.tell_kind(old.real("gendance.h5")) == "dancer"
+    assert h5.read_latents(old.real("lv.npy")).shape == (177, 128)

@@ -19,8 +19,8 @@ from dancenet.data.frames.folder import FrameWriter
 from dancenet.generation.load import load_dancer
 from dancenet.generation.settings import DanceSettings, Recipe
 from dancenet.generation.trajectory import trajectories
-from dancenet.legacy import h5 as legacy
-from dancenet.legacy import import_model as importer
+from dancenet.legacy import h5
+from dancenet.legacy.import_model import Imported
 from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
 from dancenet.support import files
@@ -76,13 +76,13 @@ def test_an_imported_model_is_whole_and_has_the_weights_of_the_files(small, caps
     said = capsys.readouterr()
     assert "generate_video.py --model old" in said.out
     # Drawn weights know nothing of drawn latents, and that is said.
-    assert "no better" in said.err and "decoded and encoded again, are others" in said.err
+    assert "no better" in said.err and "change when they are decoded and encoded" in said.err
 
 
 def test_the_scaler_and_the_seeds_are_those_of_the_latents(small):
     paths = old.write_all(small)
     assert run(*paths) == 0
-    latents = legacy.read_latents(paths[2], 4)
+    latents = h5.read_latents(paths[2], 4)
     folder = ModelFolder(small / "weights" / "old")
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = scaler.to_model(latents)
@@ -153,7 +153,7 @@ def test_a_file_that_does_not_fit_leaves_nothing_behind(small, capsys):
     assert list((small / "weights").iterdir()) == []
 
 
-def test_a_model_of_that_name_is_not_replaced_unless_it_is_said(small, capsys):
+def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, capsys):
     paths = old.write_all(small)
     assert run(*paths) == 0
     assert run(*paths) == 1
@@ -164,18 +164,18 @@ def test_a_model_of_that_name_is_not_replaced_unless_it_is_said(small, capsys):
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "pictures"])
-def test_what_is_no_model_is_not_replaced_at_all(small, capsys, name):
+def test_a_folder_that_is_not_a_model_is_never_replaced(small, capsys, name):
     paths = old.write_all(small)
     (small / "weights" / "pictures").mkdir(parents=True)
     assert import_legacy.main([*map(str, paths), "--overwrite", "--name", name]) == 1
-    assert "is no model, so it is not replaced" in capsys.readouterr().err
+    assert "is not a model, so it is not replaced" in capsys.readouterr().err
     assert (small / "weights" / "pictures").is_dir()
 
 
-def test_what_does_not_belong_together_is_said():
-    good = importer.Imported(rows=9, nats_per_dimension=-1.0, pose_nats=-0.5, agreement=0.9)
+def test_files_that_do_not_fit_give_warnings():
+    good = Imported(rows=9, nats_per_dimension=-1.0, pose_nats=-0.5, agreement=0.9)
     assert good.warnings() == []
-    bad = importer.Imported(rows=9, nats_per_dimension=0.0, pose_nats=-0.5, agreement=0.1)
+    bad = Imported(rows=9, nats_per_dimension=0.0, pose_nats=-0.5, agreement=0.1)
     assert len(bad.warnings()) == 2
 
 

@@ -44,7 +44,7 @@ def test_a_configuration_round_trips_through_json(config):
         (("dancer", "styles"), ["ballet", " "], "every style needs a name"),
     ],
 )
-def test_what_does_not_fit_is_named(path, value, message):
+def test_a_wrong_key_or_value_is_named(path, value, message):
     content = WHOLE.to_json()
     place = content
     for key in path[:-1]:
@@ -78,7 +78,7 @@ def test_names_of_format_1_are_unknown_in_format_2():
         ModelConfig.from_json(content)
 
 
-def test_the_style_is_the_last_of_the_state_and_the_only_one_where_no_other_is_kept():
+def test_the_style_is_the_last_entry_of_the_state_and_the_only_one_without_a_state():
     config = DancerConfig(dim=4, units=8, layers=2, velocity_inputs=1, styles=("a", "b", "c"))
     assert config.state_widths == {"h0": 8, "c0": 8, "h1": 8, "c1": 8, "last1": 4, "style": 3}
     forgetful = dataclasses.replace(config, velocity_inputs=0, look_back=1)
@@ -91,6 +91,6 @@ def test_a_missing_name_is_an_error():
         ModelConfig.from_json({"format": 1})
 
 
-def test_a_list_is_no_configuration():
+def test_a_list_is_not_a_configuration():
     with pytest.raises(UserError, match="format"):
         ModelConfig.from_json([])

@@ -61,4 +61,4 @@ def test_a_damaged_record_is_named(folder):
 
 def test_a_file_that_is_needed_names_the_command_that_makes_it(folder):
     with pytest.raises(UserError, match="has no decoder.onnx; make it with `train`"):
-        folder.require("decoder.onnx", "train")
+        folder.require("decoder.onnx", "`train`")

@@ -376,7 +376,7 @@ def test_training_on_single_vectors_leaves_the_recurrent_kernels_as_they_were_dr
 
 
 def test_more_steps_than_a_window_has_cannot_be_shown():
-    with pytest.raises(UserError, match="looks back 1 vectors can be shown at most 0 steps; rec"):
+    with pytest.raises(UserError, match=r"velocity_inputs must be below look_back \(1\); rec"):
         DancerOptions(look_back=1, velocity_inputs=1).config(4)
     assert DancerOptions(look_back=1).config(4).velocity_inputs == 0
     assert DancerOptions(look_back=2).config(4).velocity_inputs == 1

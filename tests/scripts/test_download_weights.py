@@ -1,4 +1,4 @@
-"""The script lists, fetches and describes; how is for `dancenet.model.releases`."""
+"""The script lists, fetches and describes; how is for `dancenet.model`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from dancenet.model import releases as weights
+from dancenet.model import registry
 from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.support import files
@@ -19,7 +19,7 @@ def home(tmp_path, monkeypatch):
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("DANCENET_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(weights, "bundled_folder", lambda: tmp_path / "bundled")
+    monkeypatch.setattr(registry, "bundled_folder", lambda: tmp_path / "bundled")
     return tmp_path
 
 
@@ -34,7 +34,7 @@ def release(home, name="far_v1"):
     return source
 
 
-def test_what_is_described_can_be_registered_listed_and_fetched(home, capsys, monkeypatch):
+def test_a_described_model_can_be_registered_listed_and_fetched(home, capsys, monkeypatch):
     source = release(home)
     entry = json.loads(capsys.readouterr().out)
     assert {file["path"] for file in entry["files"]} == {"config.json", "checksums.json", "card.md"}

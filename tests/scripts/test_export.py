@@ -46,7 +46,7 @@ def test_formats_come_with_commas_or_one_by_one() -> None:
     assert parser.parse_args(command).format == ["saved_model", "onnx", "litert"]
 
 
-def test_a_model_that_cannot_dance_yet_is_exported_as_far_as_it_goes(
+def test_a_model_without_a_dancer_is_exported_without_one(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     pytest.importorskip("ai_edge_litert")
@@ -66,7 +66,7 @@ def test_a_model_that_cannot_dance_yet_is_exported_as_far_as_it_goes(
     assert "exists already" in capsys.readouterr().err
 
 
-def test_what_does_not_fit_together_is_refused_before_any_work(
+def test_options_that_exclude_each_other_are_refused_before_any_work(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     with pytest.raises(SystemExit, match="2"):

@@ -76,7 +76,7 @@ def test_a_pickle_inside_an_npz_is_refused(tmp_path):
         files.read_npz(path, "test")
 
 
-def test_a_single_array_is_no_archive(tmp_path):
+def test_a_single_array_is_not_an_archive(tmp_path):
     path = tmp_path / "a.npz"
     with open(path, "wb") as file:
         np.save(file, np.zeros(3))
@@ -84,7 +84,7 @@ def test_a_single_array_is_no_archive(tmp_path):
         files.read_npz(path, "test")
 
 
-def test_what_exists_is_replaced_only_if_told_or_ours(tmp_path):
+def test_an_existing_file_is_replaced_only_if_allowed_or_ours(tmp_path):
     path = tmp_path / "a.txt"
     files.check_overwrite(path, overwrite=False)
     path.write_text("a user's work")
@@ -96,7 +96,7 @@ def test_what_exists_is_replaced_only_if_told_or_ours(tmp_path):
     files.check_overwrite(path, overwrite=False, is_ours=lambda path: True)
 
 
-def test_an_archive_that_is_none_is_named_without_advice_to_unpickle(tmp_path):
+def test_a_file_that_is_not_an_archive_is_named_without_advice_to_unpickle(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"\xff\xd8 a picture")
     with pytest.raises(UserError, match="is not a readable file of latents") as caught:
         files.read_npz(tmp_path / "a.npz", "file of latents")

@@ -1,1 +1,1 @@
-"""Trained networks to ONNX, LiteRT and SavedModel, and the checks against Keras."""
+"""Exports trained networks to ONNX, LiteRT and SavedModel, and compares them with Keras."""

@@ -1,9 +1,8 @@
 """Networks as LiteRT files (.tflite), for phones, browsers and small boards.
 
-Each is converted from `nets/tensorflow_graphs.py`, and only what LiteRT itself can run is kept:
-a file that needs the operators of TensorFlow ("Flex") would load nowhere else. Converters have
-been seen to write such files, and decoders that return NaN, without a word; so every file is read
-back, run and held against Keras before it takes its place.
+Each is converted from `tensorflow_layers`, and kept only if LiteRT alone can run it: a file with
+TensorFlow's own operators ("Flex") would not load elsewhere. Converters have silently written such
+files, and decoders that return NaN, so every file is read back, run and compared with Keras first.
 """
 
 from __future__ import annotations
@@ -18,27 +17,32 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from dancenet.nets.export import parity as comparison
-from dancenet.nets.export import signatures
-from dancenet.nets.export import tensorflow_layers as tensorflow_graphs
-from dancenet.nets.export.onnx import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, ParityError
-from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.nets.export import parity, signatures
+from dancenet.nets.export.parity import Comparison, ParityError
+from dancenet.nets.export.reference import Networks
+from dancenet.nets.export.tensorflow_layers import (
+    TensorFlowDecoder,
+    TensorFlowEncoder,
+    TensorFlowJoints,
+    TensorFlowScaler,
+    TensorFlowStep,
+)
 from dancenet.runtime.onnx import count_cores
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra
 
-# How weights are stored. A product with 8-bit weights rounds what goes into it to 8 bits as well.
+# How weights are stored. A product with 8-bit weights rounds its inputs to 8 bits, too.
 PRECISIONS = ("float32", "float16", "int8")
 
-# What the smaller two may do to a picture: rounding an outline to whole pixels moves it by a
-# quarter of one on average.
+# The largest accepted effect of float16 and int8 on a picture. For comparison: rounding an outline
+# to whole pixels moves it by a quarter of a pixel on average.
 MOST_SHIFT = 0.25  # pixels
-# And to a dance, in nats per dimension of mixtures blurred by a tenth of a usual step, which
-# nobody sees. At 0.005 the energy and the jerk of 32 dances of a 2018 network stayed as they were
-# to 0.3 %; at 0.047 (`silhouette_v0`, see tensorflow_graphs.Step) they rose by 10 and 7 %.
+# The largest accepted effect on a dance, in nats per dimension, of mixtures blurred by a tenth of
+# the RMS step, which is invisible. At 0.005 the energy and the jerk of 32 dances of a 2018 network
+# changed by 0.3 % at most; at 0.047 (`silhouette_v0`, see TensorFlowStep) they rose by 10 and 7 %.
 MOST_NATS = 0.01
-BLUR = 0.1  # usual steps
+BLUR = 0.1  # RMS steps
 
 _DTYPES = {"number": tf.int32}
 
@@ -55,7 +59,7 @@ class Function:
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written, and what was not because it changes the dance too much."""
+    """The files written, and those left out because they change the result too much."""
 
     written: list[Comparison]
     left_out: list[Comparison]
@@ -67,7 +71,7 @@ class LiteRt:
     def __init__(self, path: Path, signature: str, threads: int | None = None) -> None:
         from ai_edge_litert.interpreter import Interpreter
 
-        with terminal.quiet_import():  # it tells of its delegate
+        with terminal.quiet_import():  # it announces its delegate
             # The runner does not keep the interpreter alive.
             self._interpreter = Interpreter(
                 model_path=str(path), num_threads=threads or count_cores()
@@ -82,41 +86,35 @@ class LiteRt:
 def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Exported:
     """Writes `encoder`, `decoder` and `step` in each of PRECISIONS, `scaler` and a description.
 
-    Signatures, with names as in the ONNX graphs: `encode` (any B), `decode` (one latent at a time:
-    LiteRT is quick at a transposed convolution in 8 bits only where it knows the number), `step`
-    (any B). The scaler has `to_latents`, `to_model`, and `stretch`, the model's own stretches of
-    real motion by their number. Of a dancer of joints there are `step` and, in `joints`, `decode`
-    (vectors to joints, any B and T) and `stretch`. `signatures.md` has the units.
+    Inputs and outputs are named as in the ONNX graphs; `signatures.md` explains them. `decode`
+    takes one latent at a time: 8-bit transposed convolutions are fast only for a known batch size.
 
     Args:
-        networks: what there is of them is exported.
-        to: a folder, made if it is not there.
-        overwrite: replace files that are there already.
+        networks: the parts that are not None are exported.
+        to: a folder, created if needed.
+        overwrite: replace existing files.
 
     Returns:
         A record for each file. A float16 or int8 file that changes the picture or the dance by
-        more than MOST_SHIFT or MOST_NATS is left out, and one that was there before removed.
+        more than MOST_SHIFT or MOST_NATS is left out, and an older one of that name is removed.
 
     Raises:
         MissingExtra: ai-edge-litert is not installed.
-        UserError: files are there already, or the folder cannot be written.
+        UserError: a file exists already, or the folder cannot be written.
         ParityError: a float32 file differs from Keras, or a file is not plain LiteRT; nothing
             was written.
     """
     require_litert()
-    wanted: list[tuple[str, str]] = []
-    if networks.vae is not None:
-        wanted += [(name, kind) for name in ("encoder", "decoder") for kind in PRECISIONS]
+    parts = ["encoder", "decoder"] if networks.vae is not None else []
     if networks.dancer is not None:
-        wanted += [("step", kind) for kind in PRECISIONS]
+        parts.append("step")
     if networks.seeds is not None:
-        if networks.scaler is not None:
-            wanted.append(("scaler", "float32"))
-        if networks.codec is not None:
-            wanted.append(("joints", "float32"))
+        parts += ["scaler"] if networks.scaler is not None else []
+        parts += ["joints"] if networks.codec is not None else []
     names = {
         (part, precision): f"{part}.tflite" if part in _SINGLE else f"{part}_{precision}.tflite"
-        for part, precision in wanted
+        for part in parts
+        for precision in (PRECISIONS[:1] if part in _SINGLE else PRECISIONS)
     }
     for name in (*names.values(), signatures.FILE):
         files.check_overwrite(to / name, overwrite)
@@ -124,7 +122,7 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
     try:
         rows = _write(networks, to, names)
     except BaseException:
-        with contextlib.suppress(OSError):  # it holds something
+        with contextlib.suppress(OSError):  # not empty
             to.rmdir()
         raise
     return Exported([row for row in rows if row.passed], [row for row in rows if not row.passed])
@@ -143,7 +141,7 @@ def _write(networks: Networks, to: Path, names: dict[tuple[str, str], str]) -> l
             require_builtin(path)
             rows.append(compare(networks, path))
             if precision == "float32":
-                comparison.require_parity(rows[-1:])
+                parity.require_parity(rows[-1:])
                 sections += [_describe(path, function.signature) for function in functions]
         for row in rows:
             if row.passed:
@@ -158,7 +156,7 @@ def _write(networks: Networks, to: Path, names: dict[tuple[str, str], str]) -> l
 
 
 def require_litert() -> None:
-    """Raises MissingExtra unless what is written can be run."""
+    """Raises MissingExtra unless the LiteRT interpreter is installed."""
     try:
         import ai_edge_litert.interpreter  # noqa: F401
     except ImportError as error:
@@ -166,10 +164,10 @@ def require_litert() -> None:
 
 
 def convert(functions: Sequence[Function], precision: str) -> bytes:
-    """Returns a LiteRT file with some functions as its signatures.
+    """Returns a LiteRT file with the functions as its signatures.
 
     Args:
-        functions: what to convert.
+        functions: the functions to convert.
         precision: one of PRECISIONS.
     """
     module = tf.Module()
@@ -183,7 +181,7 @@ def convert(functions: Sequence[Function], precision: str) -> bytes:
         )
         for function in functions
     }
-    # Only by way of a SavedModel do the names of inputs and outputs survive. The converter writes
+    # Conversion through a SavedModel keeps the names of inputs and outputs. The converter writes
     # pages to the terminal.
     with tempfile.TemporaryDirectory() as folder, terminal.quiet_import():
         tf.saved_model.save(module, folder, concrete)
@@ -197,7 +195,7 @@ def convert(functions: Sequence[Function], precision: str) -> bytes:
 
 
 def require_builtin(path: Path) -> None:
-    """Raises ParityError if a file needs operators that LiteRT itself does not have."""
+    """Raises ParityError if a file needs operators that LiteRT does not have."""
     foreign = [name for name in operators(path) if not name.isupper()]
     if foreign:
         raise ParityError(
@@ -207,7 +205,7 @@ def require_builtin(path: Path) -> None:
 
 
 def operators(path: Path) -> list[str]:
-    """Returns the operators of a LiteRT file: built-in ones in capitals, others as "flex:Name"."""
+    """Returns the operators of a LiteRT file; those not built in begin with "custom:"."""
     from ai_edge_litert import schema_py_generated as schema
 
     builtin = {code: name for name, code in vars(schema.BuiltinOperator).items()}
@@ -218,15 +216,15 @@ def operators(path: Path) -> list[str]:
         if custom := operator.CustomCode():
             found.append(f"custom:{custom.decode()}")
         else:
-            # Codes beyond 127 stand in the newer of the two fields.
+            # Codes above 127 are in the newer of the two fields.
             found.append(builtin[max(operator.BuiltinCode(), operator.DeprecatedBuiltinCode())])
     return sorted(found)
 
 
 def encoder_function(networks: Networks, precision: str) -> list[Function]:
-    """Returns `encode`: frames (B, H, W) of background probability to `z_mean` and `z_log_var` (B, L)."""
+    """Returns `encode`: `frames` (B, H, W) to `z_mean` and `z_log_var` (B, L)."""
     assert networks.vae is not None and networks.config.vae is not None
-    plain = tensorflow_graphs.Encoder(networks.vae[0])
+    plain = TensorFlowEncoder(networks.vae[0])
 
     def compute(frames: Any) -> dict[str, Any]:
         return dict(zip(("z_mean", "z_log_var"), plain(frames)))
@@ -238,7 +236,7 @@ def encoder_function(networks: Networks, precision: str) -> list[Function]:
 def decoder_function(networks: Networks, precision: str) -> list[Function]:
     """Returns `decode`: `latents` (1, L) to `frames` (1, H, W)."""
     assert networks.vae is not None and networks.config.vae is not None
-    plain = tensorflow_graphs.Decoder(networks.vae[1])
+    plain = TensorFlowDecoder(networks.vae[1])
 
     def compute(latents: Any) -> dict[str, Any]:
         return {"frames": plain(latents)}
@@ -250,16 +248,16 @@ def decoder_function(networks: Networks, precision: str) -> list[Function]:
 def step_function(networks: Networks, precision: str) -> list[Function]:
     """Returns `step`: `vectors` (B, D) and the state to the mixture and the next state."""
     assert networks.dancer is not None
-    plain = tensorflow_graphs.Step(networks.dancer, exact_line=precision == "int8")
+    plain = TensorFlowStep(networks.dancer, exact_line=precision == "int8")
     inputs: dict[str, tuple[int | None, ...]] = {"vectors": (None, networks.dancer.config.dim)}
     inputs |= {name: (None, width) for name, width in plain.states.items()}
     return [Function("step", inputs, plain.named, plain.variables)]
 
 
 def scaler_functions(networks: Networks, precision: str) -> list[Function]:
-    """Returns `to_latents`, `to_model`, and `stretch`: numbers (N,) to `vectors` (N, S, D)."""
+    """Returns `to_latents`, `to_model`, and `stretch`: numbers (N,) to seed clips (N, S, D)."""
     assert networks.scaler is not None and networks.seeds is not None
-    plain = tensorflow_graphs.Units(networks.scaler, networks.seeds)
+    plain = TensorFlowScaler(networks.scaler, networks.seeds)
     dim, latent_dim = networks.scaler.dim, networks.scaler.latent_dim
     return [
         Function(
@@ -274,20 +272,23 @@ def scaler_functions(networks: Networks, precision: str) -> list[Function]:
             lambda latents: {"vectors": plain.to_model(latents)},
             plain.variables,
         ),
-        Function(
-            "stretch",
-            {"number": (None,)},
-            lambda number: {"vectors": plain.stretch(number)},
-            plain.variables,
-        ),
+        _seed_clip_function(plain),
     ]
+
+
+def _seed_clip_function(scaler: TensorFlowScaler) -> Function:
+    return Function(
+        "stretch",
+        {"number": (None,)},
+        lambda number: {"vectors": scaler.seed_clip(number)},
+        scaler.variables,
+    )
 
 
 def joints_functions(networks: Networks, precision: str) -> list[Function]:
     """Returns `decode`: `vectors` (B, T, D) and `placement` to `joints`; and `stretch`."""
     assert networks.codec is not None and networks.seeds is not None
-    plain = tensorflow_graphs.Joints(networks.codec, tf.float32)
-    units = tensorflow_graphs.Units(networks.codec.scaler, networks.seeds)
+    plain = TensorFlowJoints(networks.codec, tf.float32)
     return [
         Function(
             "decode",
@@ -295,12 +296,7 @@ def joints_functions(networks: Networks, precision: str) -> list[Function]:
             plain.named,
             plain.variables,
         ),
-        Function(
-            "stretch",
-            {"number": (None,)},
-            lambda number: {"vectors": units.stretch(number)},
-            units.variables,
-        ),
+        _seed_clip_function(TensorFlowScaler(networks.codec.scaler, networks.seeds)),
     ]
 
 
@@ -308,30 +304,28 @@ def _compare_encoder(networks: Networks, path: Path) -> Comparison:
     run, frames = LiteRt(path, "encode"), networks.frames
     received = run(frames=frames)
     error = max(
-        comparison.largest_error(expected, received[name])
+        parity.largest_error(expected, received[name])
         for name, expected in zip(("z_mean", "z_log_var"), networks.encode(frames))
     )
-    # Of the discs and the noise come no pictures whose outlines could be compared.
+    # The discs and the noise do not decode to figures, so only the first frames are compared.
     count = len(networks.latents)
     effect = _picture_effect(
         networks.decode(networks.encode(frames[:count])[0]),
         networks.decode(received["z_mean"][:count]),
     )
-    times = comparison.time_beside(
-        lambda: run(frames=frames[:1]), lambda: networks.encode(frames[:1])
-    )
-    return _row(path, error, TOLERANCE, effect, times)
+    times = parity.time_beside(lambda: run(frames=frames[:1]), lambda: networks.encode(frames[:1]))
+    return _row(path, error, parity.TOLERANCE, effect, times)
 
 
 def _compare_decoder(networks: Networks, path: Path) -> Comparison:
     run, latents = LiteRt(path, "decode"), networks.latents
     received = np.concatenate([run(latents=row[None])["frames"] for row in latents])
     expected = networks.decode(latents)
-    times = comparison.time_beside(
+    times = parity.time_beside(
         lambda: run(latents=latents[:1]), lambda: networks.decode(latents[:1])
     )
-    error = comparison.largest_error(expected, received)
-    return _row(path, error, TOLERANCE, _picture_effect(expected, received), times)
+    error = parity.largest_error(expected, received)
+    return _row(path, error, parity.TOLERANCE, _picture_effect(expected, received), times)
 
 
 def _compare_step(networks: Networks, path: Path) -> Comparison:
@@ -342,28 +336,20 @@ def _compare_step(networks: Networks, path: Path) -> Comparison:
     for vectors, (mixture, following) in zip(walk, networks.steps):
         received = run(vectors=vectors, **state)
         state = {name: received[f"next_{name}"] for name in states}
-        error = max(
-            error,
-            *(
-                comparison.largest_error(value, received[name])
-                for name, value in mixture._asdict().items()
-            ),
-            *(
-                comparison.largest_error(value, state[name])
-                for name, value in zip(states, following)
-            ),
-        )
+        pairs = [(value, received[name]) for name, value in mixture._asdict().items()]
+        pairs += zip(following, state.values())
+        error = max(error, *(parity.largest_error(*pair) for pair in pairs))
         given = Mixture(received["pi_logits"], received["mu"], received["sigma"])
-        nats.append(comparison.nats_lost(mixture, given, BLUR * networks.usual_step))
+        nats.append(parity.nats_lost(mixture, given, BLUR * networks.rms_step))
     first = networks.first_state(1)
-    times = comparison.time_beside(
+    times = parity.time_beside(
         lambda: run(vectors=walk[0, :1], **first),
         lambda: networks.step_model.step(walk[0, :1], tuple(first.values())),
     )
     lost = float(np.mean(nats))
     words = f"costs {lost:.1e} nats per dimension, {1e3 / times[0]:,.0f} steps/s"
     effect = (words, lost <= MOST_NATS)
-    return _row(path, error, CARRIED_TOLERANCE, effect, times)
+    return _row(path, error, parity.CARRIED_TOLERANCE, effect, times)
 
 
 def _compare_scaler(networks: Networks, path: Path) -> Comparison:
@@ -373,17 +359,17 @@ def _compare_scaler(networks: Networks, path: Path) -> Comparison:
     numbers = np.arange(len(networks.seeds), dtype=np.int32)
     to_latents = LiteRt(path, "to_latents", threads=1)
     error = max(
-        comparison.largest_error(expected, received)
+        parity.largest_error(expected, received)
         for expected, received in (
             (latents, to_latents(vectors=vectors)["latents"]),
             (scaler.to_model(latents), LiteRt(path, "to_model")(latents=latents)["vectors"]),
             (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
         )
     )
-    times = comparison.time_beside(
+    times = parity.time_beside(
         lambda: to_latents(vectors=vectors[:1]), lambda: scaler.to_latents(vectors[:1])
     )
-    return _row(path, error, TOLERANCE, ("", True), times)
+    return _row(path, error, parity.TOLERANCE, ("", True), times)
 
 
 def _compare_joints(networks: Networks, path: Path) -> Comparison:
@@ -395,18 +381,18 @@ def _compare_joints(networks: Networks, path: Path) -> Comparison:
     given = decode(vectors=vectors, placement=placement)
     numbers = np.arange(len(networks.seeds), dtype=np.int32)
     error = max(
-        comparison.largest_difference(expected, received)
+        parity.largest_difference(expected, received)
         for expected, received in (
             (joints, given["joints"]),
             (after, given["next_placement"]),
             (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
         )
     )
-    times = comparison.time_beside(
+    times = parity.time_beside(
         lambda: decode(vectors=vectors[:1], placement=placement[:1]),
         lambda: codec.decode(vectors[0]),
     )
-    return _row(path, error, JOINT_TOLERANCE, (f"of {vectors.shape[1]} frames", True), times)
+    return _row(path, error, parity.JOINT_TOLERANCE, (f"{vectors.shape[1]} frames", True), times)
 
 
 _SINGLE = ("scaler", "joints")  # with constants only, in one precision
@@ -422,18 +408,27 @@ _PARTS: dict[
 
 
 def _picture_effect(expected: np.ndarray, received: np.ndarray) -> tuple[str, bool]:
-    shift, iou = comparison.outline_shift(expected, received)
+    shift, iou = parity.outline_shift(expected, received)
     return f"IoU {iou:.4f}, outline moved {shift:.3f} px", shift <= MOST_SHIFT
 
 
 def _row(
     path: Path, error: float, tolerance: float, effect: tuple[str, bool], times: tuple[float, float]
 ) -> Comparison:
-    # Of the smaller ones only the effect counts; but NaN never passes.
+    # For float16 and int8 only the effect counts, but NaN never passes.
     smaller = path.stem.endswith(("_float16", "_int8"))
     limit = float(np.finfo(np.float64).max) if smaller else tolerance
     words, fits = effect
-    return Comparison(path.name, path.stat().st_size, error, limit, words, *times, fits)
+    return Comparison(
+        name=path.name,
+        size_bytes=path.stat().st_size,
+        error=error,
+        limit=limit,
+        effect=words,
+        milliseconds=times[0],
+        keras_milliseconds=times[1],
+        fits=fits,
+    )
 
 
 def _describe(path: Path, signature: str) -> signatures.Section:

@@ -1,4 +1,4 @@
-"""What the values of exported functions mean, written beside them for who calls them."""
+"""Writes `signatures.md`: the meaning of the inputs and outputs of exported functions."""
 
 from __future__ import annotations
 
@@ -11,50 +11,50 @@ from dancenet.model.config import ModelConfig
 
 FILE = "signatures.md"
 
-# In the order in which they are listed.
+# In the order of the tables.
 _MEANINGS = {
-    "stretch": "which of the model's own stretches of real motion to go on from; -1 draws one",
-    "number": "which of the model's own stretches of real motion, from 0",
+    "stretch": "number of the model's seed clip to continue; -1 draws one",
+    "number": "number of the model's seed clip, from 0",
     "frames": "background probability of every pixel, 0 dancer to 1 background; rows from the top",
-    "latents": "the picture network's own vector, in its own units",
-    "z_mean": "latents: the mean of what the encoder makes of a frame",
+    "latents": "vector of the picture network, in its own units",
+    "z_mean": "latents: the mean of the encoder's distribution for a frame",
     "z_log_var": "natural logarithm of the variance around `z_mean`",
     "vectors": "poses in model units: latents on their principal axes, each scaled to about 1",
-    "joints": "place of each joint, metres: x, y up from the floor, and z where there is depth",
-    "placement": "where the dancer is before the first vector: radians about the vertical, 0 faces "
-    "+z and grows towards +x; x and z in metres. Zeros are the middle of the stage",
+    "joints": "position of each joint, metres: x, y up from the floor, and z if there is depth",
+    "placement": "placement of the dancer before the first vector: radians about the vertical, 0 "
+    "faces +z and grows towards +x; x and z in metres. Zeros are the middle of the stage",
     "next_placement": "the placement to give to the next part",
     "pi_logits": "logarithms of the components' weights, not normalised",
     "mu": "mean of the next vector by each component, model units",
     "sigma": "standard deviation of the next vector by each component, model units, > 0",
-    "num_frames": "frames to make, 1 or more",
-    "temperature": "0 always takes the likeliest way on, 1 has nearly the energy of the real dance",
+    "num_frames": "number of frames to generate, 1 or more",
+    "temperature": "0 always takes the likeliest component, 1 has nearly the energy of real motion",
     "seed": "the same whole number gives the same dance",
-    "refine": "how often each picture is encoded and decoded again, 0 or more; 2 keeps limbs on",
+    "refine": "number of times each picture is encoded and decoded again, 0 or more; 2 mends limbs",
     "style": "weights of the styles, with sum 1, or zeros for any; the same in every step",
 }
-_STATE = "state of the dancer: zeros before the first vector, then the `next_…` of the step before"
+_STATE = "state of the dancer: zeros before the first vector, then `next_…` of the step before"
 _NEXT = "the state to give to the next step"
 DOINGS = {
     "encode": "Frames to latents.",
     "decode": "Poses to frames.",
     "step": "One pose to a mixture of Gaussians for the next. Draw a component k from "
     "softmax(pi_logits / temperature), then the vector mu[k] + sqrt(temperature) sigma[k] "
-    "n with n standard normal, and give it to the next step. Begin with a stretch of real "
+    "n with n standard normal, and give it to the next step. Begin with a seed clip of real "
     "motion, one vector after the other.",
     "to_latents": "Poses in model units to latents.",
     "to_model": "Latents to poses in model units.",
-    "stretch": "Real motion to start from.",
-    "generate": "A new dance that goes on from one of the model's own stretches.",
-    "generate_from": "New dances, each going on from a stretch of motion in `vectors`.",
+    "stretch": "The model's seed clips: real motion to start from.",
+    "generate": "A new dance that continues one of the model's seed clips.",
+    "generate_from": "New dances, each continuing a seed clip in `vectors`.",
 }
-# Of a dancer of joints.
-_OF_JOINTS = {
-    "decode": "Poses in model units to joints. A long dance can be decoded in parts: each goes on "
-    "where the `next_placement` of the one before says. Bones and feet are as the "
-    "network has them: lengths tremble and standing feet slide a little.",
-    "vectors": "poses in model units: how the dancer turns and moves from the frame before, and "
-    "holds every joint, each scaled to about 1",
+# These replace the texts above for a dancer of joints.
+_JOINTS = {
+    "decode": "Poses in model units to joints. A long dance can be decoded in parts: give each the "
+    "`next_placement` of the part before. Bones and feet are not corrected: lengths jitter and "
+    "standing feet slide a little.",
+    "vectors": "poses in model units: turn and move since the frame before, and the position of "
+    "every joint, each scaled to about 1",
 }
 
 
@@ -80,24 +80,24 @@ class Section:
 def describe(
     title: str, config: ModelConfig, sections: Sequence[Section], codec: SkeletonCodec | None = None
 ) -> str:
-    """Returns a page of Markdown with the functions of an exported model.
+    """Returns a page of Markdown about the functions of an exported model.
 
     Args:
         title: the format.
-        config: of the model.
+        config: the model's configuration.
         sections: the functions in order.
-        codec: of a dancer of joints.
+        codec: the codec of a dancer of joints.
     """
-    changed = {} if codec is None else _OF_JOINTS
+    changed = {} if codec is None else _JOINTS
     doings, meanings = DOINGS | changed, _MEANINGS | changed
     lines = [
         f"# {config.name} for {title}",
         "",
-        f"{config.fps:g} frames per second of dance. A shape's `?` is any number.",
+        f"{config.fps:g} frames per second of dance. `?` in a shape is any number.",
     ]
     if config.dancer is not None:
         lines[-1] += (
-            " The mixture of `step` has nearly the energy of the real dance at a temperature of "
+            " The mixture of `step` has nearly the energy of real motion at a temperature of "
             f"{config.dancer.temperature:g}."
         )
         if config.dancer.styles:
@@ -127,7 +127,7 @@ def describe(
 
 
 def _order(value: Value) -> tuple[int, str]:
-    """Formats keep inputs and outputs in no order of their own."""
+    """Returns a sort key; the file formats do not keep the order."""
     names = list(_MEANINGS)
     return (names.index(value.name) if value.name in names else len(names), value.name)
 

@@ -1,9 +1,8 @@
 """The networks as plain TensorFlow, for the formats that other programs read.
 
-Weights are taken out of Keras as arrays, whatever backend trained them, and computed with by
-TensorFlow's own operations. So what is saved needs neither Keras nor dancenet to be loaded, and
-what is converted holds no operation that LiteRT lacks: Keras's LSTM and `UpSampling2D`, converted
-as they are, do.
+The weights are read from Keras as arrays, whichever backend trained them, and used by TensorFlow's
+own operations. So saved files load without Keras and dancenet, and converted ones contain only
+operations that LiteRT has, which Keras's LSTM and `UpSampling2D` do not.
 """
 
 from __future__ import annotations
@@ -19,49 +18,49 @@ from keras import layers
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.nets import dancer, vae
-from dancenet.nets.export.onnx_layers import (
-    _input_of,
-    _output_of,
-    _require,
-    _weights,
+from dancenet.nets.export.keras_layers import (
     fold_upsampling,
+    input_of,
+    kernel_and_bias,
+    output_of,
+    require,
 )
 
 _ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "linear": lambda x: x}
 
 
 class PlainModel:
-    """A functional Keras model of plain layers in a line, in which the line may end in two.
+    """A functional Keras model of plain layers in a line, which may end in two branches.
 
     Attributes:
         variables: the weights.
     """
 
     def __init__(self, model: keras.Model, names: Sequence[str]) -> None:
-        """Takes the weights out.
+        """Copies the weights.
 
         Args:
-            model: one input; a doubling of the picture before a 3x3 convolution becomes one
-                transposed convolution, see `graphs.fold_upsampling`.
-            names: the layers whose outputs are wanted.
+            model: one input; an upsampling before a 3x3 convolution becomes one transposed
+                convolution, see `keras_layers.fold_upsampling`.
+            names: the layers whose outputs are returned.
 
         Raises:
-            NotImplementedError: a layer is of a kind or has a setting that is not known here.
+            NotImplementedError: the kind or a setting of a layer is not supported.
         """
         self.variables: list[tf.Variable] = []
         self._names = list(names)
-        self._calls: list[tuple[str, str, Callable[[Any], Any]]] = []  # source, layer, what it does
-        makers: dict[int, str] = {}  # of each tensor
-        doubled: set[str] = set()  # layers that leave their doubling to the next
+        self._calls: list[tuple[str, str, Callable[[Any], Any]]] = []  # input, layer, function
+        makers: dict[int, str] = {}  # the layer that gives each tensor
+        doubled: set[str] = set()  # upsampling layers, which the next layer includes
         for layer in model.layers:
             if isinstance(layer, layers.InputLayer):
                 makers[id(layer.output)] = self._input = layer.name
                 continue
-            source = makers[id(_input_of(layer))]
-            makers[id(_output_of(layer))] = layer.name
+            source = makers[id(input_of(layer))]
+            makers[id(output_of(layer))] = layer.name
             if isinstance(layer, layers.UpSampling2D):
-                _require(layer, layer.interpolation == "nearest", "interpolation")
-                _require(layer, tuple(layer.size) == (2, 2), "size")
+                require(layer, layer.interpolation == "nearest", "interpolation")
+                require(layer, tuple(layer.size) == (2, 2), "size")
                 doubled.add(layer.name)
                 call = _ACTIVATIONS["linear"]
             elif source in doubled:
@@ -71,7 +70,7 @@ class PlainModel:
             self._calls.append((source, layer.name, call))
 
     def __call__(self, x: Any) -> list[Any]:
-        """Takes a batch; returns the wanted outputs."""
+        """Takes a batch; returns the outputs of the named layers."""
         values = {self._input: x}
         for source, name, call in self._calls:
             values[name] = call(values[source])
@@ -83,7 +82,7 @@ class PlainModel:
         return variable
 
     def _kernel_and_bias(self, layer: Any) -> tuple[tf.Variable, tf.Variable]:
-        kernel, bias = _weights(layer)
+        kernel, bias = kernel_and_bias(layer)
         return (
             self._weight(f"{layer.name}/kernel", kernel),
             self._weight(f"{layer.name}/bias", bias),
@@ -91,8 +90,8 @@ class PlainModel:
 
     def _layer(self, layer: Any) -> Callable[[Any], Any]:
         if isinstance(layer, layers.Conv2DTranspose):
-            _require(layer, getattr(layer, "output_padding", None) is None, "output_padding")
-            return self._transposed(layer, _weights(layer)[0], tuple(layer.strides))
+            require(layer, getattr(layer, "output_padding", None) is None, "output_padding")
+            return self._transposed(layer, kernel_and_bias(layer)[0], tuple(layer.strides))
         if isinstance(layer, layers.Conv2D):
             return self._convolution(layer)
         if isinstance(layer, layers.Dense):
@@ -100,7 +99,7 @@ class PlainModel:
         if isinstance(layer, layers.Activation):
             return _activation(layer)
         if isinstance(layer, layers.MaxPooling2D):
-            _require(layer, layer.padding == "valid", "padding")
+            require(layer, layer.padding == "valid", "padding")
             return lambda x: tf.nn.max_pool2d(x, layer.pool_size, layer.strides, "VALID")
         if isinstance(layer, (layers.Flatten, layers.Reshape)):
             shape = tuple(layer.output.shape[1:])
@@ -108,9 +107,9 @@ class PlainModel:
         raise NotImplementedError(f"Layers of the kind {type(layer).__name__} are not exported.")
 
     def _convolution(self, layer: Any) -> Callable[[Any], Any]:
-        _require(layer, layer.groups == 1, "groups")
-        _require(layer, layer.padding in ("same", "valid"), "padding")
-        _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
+        require(layer, layer.groups == 1, "groups")
+        require(layer, layer.padding in ("same", "valid"), "padding")
+        require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
         (kernel, bias), activate = self._kernel_and_bias(layer), _activation(layer)
         strides, padding = layer.strides, layer.padding.upper()
         return lambda x: activate(tf.nn.bias_add(tf.nn.conv2d(x, kernel, strides, padding), bias))
@@ -118,21 +117,24 @@ class PlainModel:
     def _doubled_convolution(self, layer: Any) -> Callable[[Any], Any]:
         if not isinstance(layer, layers.Conv2D) or isinstance(layer, layers.Conv2DTranspose):
             raise NotImplementedError(
-                f"A doubling of the picture before a {type(layer).__name__} is not exported."
+                f"An upsampling before a {type(layer).__name__} is not exported."
             )
-        _require(layer, tuple(layer.kernel_size) == (3, 3), "kernel_size")
-        _require(layer, tuple(layer.strides) == (1, 1), "strides")
-        folded = fold_upsampling(_weights(layer)[0])  # (4, 4, I, O)
+        require(layer, tuple(layer.kernel_size) == (3, 3), "kernel_size")
+        require(layer, tuple(layer.strides) == (1, 1), "strides")
+        folded = fold_upsampling(kernel_and_bias(layer)[0])  # (4, 4, I, O)
         return self._transposed(layer, folded.transpose(0, 1, 3, 2), (2, 2))
 
     def _transposed(
         self, layer: Any, kernel: np.ndarray, strides: tuple[int, ...]
     ) -> Callable[[Any], Any]:
         """Returns a transposed convolution with a kernel (KH, KW, O, I)."""
-        _require(layer, layer.padding == "same", "padding")
-        _require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
+        require(layer, layer.padding == "same", "padding")
+        require(layer, tuple(layer.dilation_rate) == (1, 1), "dilation_rate")
         weight = self._weight(f"{layer.name}/kernel", kernel)
-        bias, activate = self._weight(f"{layer.name}/bias", _weights(layer)[1]), _activation(layer)
+        bias, activate = (
+            self._weight(f"{layer.name}/bias", kernel_and_bias(layer)[1]),
+            _activation(layer),
+        )
 
         def call(x: Any) -> Any:
             _, height, width, _ = x.shape
@@ -148,14 +150,14 @@ class PlainModel:
         activate = _activation(layer)
         if len(layer.output.shape) == 2:
             return lambda x: activate(tf.matmul(x, kernel) + bias)
-        # Every pixel by itself.
+        # On every pixel by itself.
         return lambda x: activate(
             tf.nn.bias_add(tf.nn.conv2d(x, kernel[None, None], 1, "VALID"), bias)
         )
 
 
-class Encoder:
-    """Frames (B, H, W) of background probability to `z_mean` and `z_log_var`, (B, L) each, as trained."""
+class TensorFlowEncoder:
+    """Background probability (B, H, W) to `z_mean` and bounded `z_log_var`, (B, L) each."""
 
     def __init__(self, encoder: keras.Model) -> None:
         self._model = PlainModel(encoder, ("z_mean", "z_log_var"))
@@ -163,10 +165,10 @@ class Encoder:
 
     def __call__(self, frames: Any) -> tuple[Any, Any]:
         z_mean, z_log_var = self._model(frames[..., None])
-        return z_mean, tf.clip_by_value(z_log_var, *vae._LOG_VAR_RANGE)
+        return z_mean, tf.clip_by_value(z_log_var, *vae.LOG_VAR_RANGE)
 
 
-class Decoder:
+class TensorFlowDecoder:
     """Latents (B, L) to background probability (B, H, W)."""
 
     def __init__(self, decoder: keras.Model) -> None:
@@ -178,11 +180,11 @@ class Decoder:
         return tf.reshape(self._model(latents)[0], (-1, *self._size))
 
 
-class Step:
-    """One step of a dancer: what stands at the top of `nets/dancer.py`.
+class TensorFlowStep:
+    """One step of a dancer; the formulas are at the top of `nets/dancer.py`.
 
-    Every product is on its own, and scales are multiplied where they belong and not into the
-    weights, so that numbers of unlike sizes do not share a scale when they are stored in 8 bits.
+    Products are computed one by one, and scales are not multiplied into the weights, so that
+    numbers of different sizes do not share one scale when they are stored in 8 bits.
 
     Attributes:
         variables: the weights.
@@ -190,14 +192,14 @@ class Step:
     """
 
     def __init__(self, network: dancer.DancerNetwork, exact_line: bool = False) -> None:
-        """Takes the weights out.
+        """Copies the weights.
 
         Args:
             network: the dancer.
-            exact_line: compute what the means owe to the last steps in full precision even where
-                LiteRT would round. The next step is nearly the last one, so a rounding there goes
-                straight into the dance: in 8 bits `silhouette_v0` had means that were off by 0.24
-                sigma, and with this by 0.01, for a tenth more bytes.
+            exact_line: keep the path from the velocity inputs to the means in full precision,
+                even where LiteRT would round. The next step is nearly the last one, so rounding
+                there changes the dance directly: in 8 bits the means of `silhouette_v0` were off
+                by 0.24 sigma, with this by 0.01, for a tenth more bytes.
         """
         config = self._config = network.config
         self._exact_line = exact_line
@@ -220,7 +222,7 @@ class Step:
                 self._weight("dense/bias", network.dense.bias),
             )
         )
-        # The head sees what the layers say and, beside it, the last steps and the style.
+        # The head sees the layers' output and, beside it, the velocity inputs and the style.
         width = config.dense_units or config.units
         self._head = [
             (
@@ -247,10 +249,10 @@ class Step:
         config, states = self._config, dict(zip(self.states, state))
         lasts = [states[f"last{back + 1}"] for back in range(config.velocity_inputs)]
         style = [states["style"]] if config.styles else []
-        places = [vectors, *lasts]
+        recent = [vectors, *lasts]
         steps = [
             tf.clip_by_value((new - old) / self._scale, -dancer.MAX_STEP, dancer.MAX_STEP)
-            for new, old in zip(places, places[1:])
+            for new, old in zip(recent, recent[1:])
         ]
         x = vectors
         if steps or style:
@@ -269,12 +271,12 @@ class Step:
             following += [x, c] if config.keeps_state else []
         if self._dense is not None:
             x = tf.nn.relu(tf.matmul(x, self._dense[0]) + self._dense[1])
-        return self._mixture(x, seen, vectors), [*following, *places[:-1], *style]
+        return self._mixture(x, seen, vectors), [*following, *recent[:-1], *style]
 
     def named(self, vectors: Any, *state: Any) -> dict[str, Any]:
-        """Does the same with a name for each output; state h0 becomes next_h0, and so on."""
+        """Does the same and names each output; state h0 becomes next_h0, and so on."""
         mixture, following = self(vectors, state)
-        # Some of the state is an input as it came, and an output needs a name of its own.
+        # Parts of the state are unchanged inputs, and an output needs its own name.
         return dict(zip(("pi_logits", "mu", "sigma"), mixture)) | {
             f"next_{name}": tf.identity(value) for name, value in zip(self.states, following)
         }
@@ -285,14 +287,14 @@ class Step:
         for kernel, kernel_seen, bias in self._head:
             product = tf.matmul(x, kernel)
             if seen is not None and self._exact_line and kernel is self._head[1][0]:
-                # LiteRT knows it for no matrix product, and so does not round it.
+                # LiteRT does not recognise this as a matrix product, so it does not round it.
                 product += tf.reduce_sum(seen[:, :, None] * kernel_seen, 1)
             elif seen is not None:
                 product += tf.matmul(seen, kernel_seen)
             linear.append(product + bias)
         shape = (-1, config.num_mixtures, config.dim)
         pi_logits, mu, sigma = linear[0], tf.reshape(linear[1], shape), tf.reshape(linear[2], shape)
-        # elu + 1 + 1e-7, as keras-mdn-layer has it, and then the floor.
+        # elu + 1 + 1e-7, as in keras-mdn-layer, then the floor.
         sigma = tf.nn.elu(sigma) + (1 + 1e-7 + config.sigma_floor)
         if config.predict == "delta":
             mu, sigma = vectors[:, None] + self._scale * mu, self._scale * sigma
@@ -304,8 +306,8 @@ class Step:
         return tf.nn.sigmoid(x)
 
 
-class Units:
-    """Latents to model units and back, and the model's own stretches of motion.
+class TensorFlowScaler:
+    """Latents to model units and back, and the model's own seed clips.
 
     Attributes:
         variables: the constants.
@@ -331,26 +333,26 @@ class Units:
         """Takes latents (B, L); returns (B, D) in model units."""
         return tf.matmul(latents - self._mean, self._basis, transpose_b=True) / self._scale
 
-    def stretch(self, number: Any) -> Any:
-        """Takes numbers (N,); returns (N, S, D) in model units."""
+    def seed_clip(self, number: Any) -> Any:
+        """Takes numbers (N,); returns seed clips (N, S, D) in model units."""
         return tf.gather(self.seeds, number)
 
 
-class Joints:
+class TensorFlowJoints:
     """Vectors to joints: `codecs.skeleton.SkeletonCodec.continue_from`.
 
-    That is an affine map, and sums over time of the turns and moves.
+    It is an affine map, then cumulative sums of the turns and moves over time.
 
     Attributes:
         variables: the constants.
     """
 
     def __init__(self, codec: SkeletonCodec, dtype: Any = tf.float64) -> None:
-        """Takes the constants out.
+        """Copies the constants.
 
         Args:
-            codec: of the skeleton.
-            dtype: what is computed with; sums of float32 drift, by some micrometres in a minute.
+            codec: the dancer's codec.
+            dtype: the precision; float32 sums drift by some micrometres in a minute.
         """
         self._dtype = dtype
         self._num_joints, self._is_flat = len(codec.names), codec.is_flat
@@ -359,7 +361,7 @@ class Joints:
         matrix[:, codec.kept] = scaler.scale.astype(np.float64)[:, None] * scaler.basis
         constant = codec.constant.copy()
         constant[codec.kept] = scaler.mean
-        # Columns that come before the joints', and each joint's, that of its twin.
+        # The columns before the joints, then each joint's from its mirrored twin.
         lead = len(codec.kept) - self._num_joints * num_axes
         columns = lead + num_axes * codec.twin[:, None] + np.arange(num_axes)
         columns = np.concatenate([np.arange(lead), columns.ravel()])
@@ -370,20 +372,21 @@ class Joints:
         ]
 
     def __call__(self, vectors: Any, placement: Any) -> tuple[Any, Any]:
-        """Takes (B, T, D) in model units, T > 0, and where the dancers are before.
+        """Decodes dances, or parts of them.
 
         Args:
-            vectors: of a dance, or of a part of one.
-            placement: (B, 3): radians about the vertical, and x and z of the middle in metres;
-                of joints of a picture x alone counts, and the others are handed on.
+            vectors: (B, T, D) in model units, T > 0.
+            placement: (B, 3) before the first vector: radians about the vertical, and x and z of
+                the body's centre in metres. For joints in a picture only x is used; the others
+                are returned unchanged.
 
         Returns:
-            joints (B, T, J, C) in metres, and the placement (B, 3) of what follows.
+            joints (B, T, J, C) in metres, and the placement (B, 3) after the last vector.
         """
         vectors, placement = (tf.cast(value, self._dtype) for value in (vectors, placement))
         raw = tf.matmul(vectors, self._matrix) + self._constant
-        # Every column stays (B, T, 1), so that it goes with joints (B, T, J). LiteRT cannot insert
-        # an axis by None where it does not know the sizes beside it.
+        # Columns stay (B, T, 1), to broadcast with joints (B, T, J). LiteRT cannot insert an axis
+        # by None next to an unknown size.
         heading, x, z = tf.split(tf.expand_dims(placement, 1), 3, 2)
         columns = tf.split(raw[:, :, : self._lead], self._lead, 2)
         shape = (-1, tf.shape(raw)[1], self._num_joints, 2 if self._is_flat else 3)
@@ -405,12 +408,12 @@ class Joints:
         return tf.cast(joints, tf.float32), tf.cast(after, tf.float32)
 
     def named(self, vectors: Any, placement: Any) -> dict[str, Any]:
-        """Does the same with a name for each output."""
+        """Does the same and names each output."""
         return dict(zip(("joints", "next_placement"), self(vectors, placement)))
 
 
 def _turned(x: Any, z: Any, angles: Any) -> tuple[Any, Any]:
-    """Turns places about the vertical, from z towards x."""
+    """Turns positions about the vertical, from z towards x."""
     cos, sin = tf.cos(angles), tf.sin(angles)
     return x * cos + z * sin, z * cos - x * sin
 

@@ -14,7 +14,7 @@ import numpy as np
 from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
-from dancenet.nets.export.onnx import read_seeds
+from dancenet.nets.export.reference import read_seeds
 from dancenet.support import files
 
 _SETTLE = 2  # times each picture is encoded and decoded again, as in generation

@@ -7,12 +7,15 @@ from typing import Any
 import numpy as np
 import pytest
 from export_models import make_folder
-from whole_model import DANCERS, STRETCH, STRETCHES, write_whole_model
+from whole_model import CLIP_FRAMES, DANCERS, NUM_CLIPS, write_whole_model
 
 from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.nets.export import litert
-from dancenet.nets.export.onnx import ParityError
-from dancenet.nets.export.parity import Networks
+from dancenet.nets.export.parity import ParityError, nats_lost
+from dancenet.nets.export.reference import Networks
+from dancenet.nets.export.tensorflow_layers import PlainModel, TensorFlowStep
+from dancenet.sequence.mixture import Mixture
+from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra, UserError
 
 pytest.importorskip("ai_edge_litert")
@@ -48,7 +51,7 @@ def test_every_network_is_written_in_every_precision(whole: Whole) -> None:
     assert {path.name for path in to.iterdir()} == expected | {"signatures.md"}
 
 
-def test_float32_is_keras_and_the_smaller_ones_are_near(whole: Whole) -> None:
+def test_float32_equals_keras_and_the_smaller_ones_are_close(whole: Whole) -> None:
     rows = {row.name: row for row in whole[2].written}
     for part in parts(whole[0]):
         assert rows[f"{part}_float32.tflite"].error <= rows[f"{part}_float32.tflite"].limit <= 1e-4
@@ -61,7 +64,7 @@ def test_files_hold_built_in_operators_only(whole: Whole) -> None:
         assert found and all(name.isupper() for name in found), path.name
 
 
-def test_names_of_inputs_and_outputs_survive(whole: Whole) -> None:
+def test_names_of_inputs_and_outputs_are_kept(whole: Whole) -> None:
     networks, to, _ = whole
     states = networks.state_names
     expected = {
@@ -100,24 +103,26 @@ def test_encoder_and_step_take_any_number_at_once(whole: Whole) -> None:
             assert given["mu"].shape[0] == count
 
 
-def test_the_scaler_converts_both_ways_and_has_the_stretches(whole: Whole) -> None:
+def test_the_scaler_converts_both_ways_and_has_the_seed_clips(whole: Whole) -> None:
     networks, to, _ = whole
     assert networks.scaler is not None and networks.seeds is not None
-    stretch = litert.LiteRt(to / "scaler.tflite", "stretch")(number=np.array([2, 0], np.int32))
-    np.testing.assert_array_equal(stretch["vectors"], networks.seeds[[2, 0]])
-    assert networks.seeds.shape[:2] == (STRETCHES, STRETCH)
+    clips = litert.LiteRt(to / "scaler.tflite", "stretch")(number=np.array([2, 0], np.int32))
+    np.testing.assert_array_equal(clips["vectors"], networks.seeds[[2, 0]])
+    assert networks.seeds.shape[:2] == (NUM_CLIPS, CLIP_FRAMES)
     latents = litert.LiteRt(to / "scaler.tflite", "to_latents")(vectors=networks.seeds[0])
     np.testing.assert_allclose(
         latents["latents"], networks.scaler.to_latents(networks.seeds[0]), atol=1e-5
     )
 
 
-def test_what_the_means_owe_to_the_last_steps_is_not_rounded_to_8_bits(tmp_path: Path) -> None:
+def test_the_path_from_velocity_inputs_to_means_is_not_rounded_to_8_bits(
+    tmp_path: Path,
+) -> None:
     config = DancerConfig(dim=16, units=32, num_mixtures=5, velocity_inputs=2)
     networks = Networks.load(make_folder(tmp_path / "model", dancer=config), ["dancer"])
     lost = []
     for exact in (True, False):
-        plain = litert.tensorflow_graphs.Step(networks.dancer, exact_line=exact)
+        plain = TensorFlowStep(networks.dancer, exact_line=exact)
         (function,) = litert.step_function(networks, "int8")
         path = tmp_path / f"step_{exact}.tflite"
         path.write_bytes(
@@ -127,8 +132,8 @@ def test_what_the_means_owe_to_the_last_steps_is_not_rounded_to_8_bits(tmp_path:
         )
         state = dict(zip(networks.state_names, networks.step_model.initial_state(16)))
         given = litert.LiteRt(path, "step")(vectors=networks.walk[0], **state)
-        mixture = litert.Mixture(given["pi_logits"], given["mu"], given["sigma"])
-        lost.append(litert.comparison.nats_lost(networks.steps[0][0], mixture))
+        mixture = Mixture(given["pi_logits"], given["mu"], given["sigma"])
+        lost.append(nats_lost(networks.steps[0][0], mixture))
     assert lost[0] < 0.5 * lost[1]
 
 
@@ -136,7 +141,7 @@ def test_a_file_that_needs_operators_of_tensorflow_is_refused(tmp_path: Path) ->
     tf = pytest.importorskip("tensorflow")
     module = tf.Module()
     function = tf.function(tf.linalg.det).get_concrete_function(tf.TensorSpec((3, 3)))
-    with litert.terminal.quiet_import():
+    with terminal.quiet_import():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([function], module)
         converter.target_spec.supported_ops = [
             tf.lite.OpsSet.TFLITE_BUILTINS,
@@ -176,7 +181,7 @@ def test_a_smaller_file_that_changes_the_dance_is_left_out(
     to = tmp_path / "litert"
     to.mkdir()
     (to / "step_int8.tflite").write_bytes(b"an older file")
-    with pytest.raises(UserError, match="step_int8.tflite exists already.*--overwrite"):
+    with pytest.raises(UserError, match="step_int8.tflite exists already.*overwrite=True"):
         litert.export_litert(networks, to)
     monkeypatch.setattr(litert, "MOST_NATS", 1e-9)
     exported = litert.export_litert(networks, to, overwrite=True)
@@ -194,9 +199,9 @@ def test_without_the_interpreter_the_extra_is_named(
         litert.export_litert(nothing, tmp_path)
 
 
-def test_files_of_two_models_do_not_pass_for_one(tmp_path: Path) -> None:
+def test_files_of_two_models_are_refused(tmp_path: Path) -> None:
     folder = write_whole_model(tmp_path / "model", "lean")
-    litert.files.write_npz(folder / "seeds.npz", vectors=np.zeros((2, 5, 3), np.float32))
+    files.write_npz(folder / "seeds.npz", vectors=np.zeros((2, 5, 3), np.float32))
     with pytest.raises(UserError, match="do not belong together.*seeds.npz 3"):
         Networks.load(folder, BOTH)
 
@@ -206,4 +211,4 @@ def test_an_unknown_layer_is_not_exported() -> None:
     inputs = keras.Input((4,))
     model = keras.Model(inputs, keras.layers.LayerNormalization(name="strange")(inputs))
     with pytest.raises(NotImplementedError, match="LayerNormalization"):
-        litert.tensorflow_graphs.PlainModel(model, ["strange"])
+        PlainModel(model, ["strange"])

@@ -10,7 +10,10 @@ from export_models import SMALL_VAE, make_folder
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
-from dancenet.nets.export import onnx as export
+from dancenet.nets.export import onnx
+from dancenet.nets.export.onnx_graph import GraphBuilder
+from dancenet.nets.export.onnx_step import step_graph
+from dancenet.nets.export.parity import TOLERANCE, ParityError
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.sequence.mixture import sample_from_draws
@@ -22,9 +25,9 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
     tmp_path: Path, network: str
 ) -> None:
     folder = make_folder(tmp_path / "model", vae=VaeConfig(network=network))
-    report = export.export_vae(folder)
+    report = onnx.export_vae(folder)
     assert [row.output for row in report] == ["z_mean", "z_log_var", "frames"]
-    assert all(row.error <= export.TOLERANCE for row in report)
+    assert all(row.error <= TOLERANCE for row in report)
     frames = OnnxDecoder(folder / "decoder.onnx")(np.zeros((2, 128), np.float32))
     assert frames.shape == (2, 120, 208)
 
@@ -88,9 +91,9 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
         "styles alone",
     ],
 )
-def test_the_dancer_walks_beside_keras(tmp_path: Path, config: DancerConfig) -> None:
+def test_the_dancer_equals_keras_over_many_steps(tmp_path: Path, config: DancerConfig) -> None:
     folder = make_folder(tmp_path / "model", dancer=config)
-    report = export.export_dancer(folder)
+    report = onnx.export_dancer(folder)
     outputs = [row.output for row in report]
     assert outputs[:4] == ["pi_logits", "mu", "sigma", "next_vectors"]
     assert outputs[4:] == [
@@ -105,7 +108,7 @@ def step_model(path: Path, **settings: object) -> OnnxStepModel:
     """Exports an untrained dancer."""
     config = DancerConfig(dim=5, units=8, num_mixtures=4, **settings)  # type: ignore[arg-type]
     folder = make_folder(path, dancer=config)
-    export.export_dancer(folder)
+    onnx.export_dancer(folder)
     return OnnxStepModel(folder / "step.onnx")
 
 
@@ -118,7 +121,7 @@ class StepOnly:
 
 @pytest.mark.parametrize("predict", ["delta", "absolute"])
 @pytest.mark.parametrize("temperature", [0.0, 0.3, 1.0, 4.0])
-def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
+def test_a_drawn_step_is_what_numpy_draws_from_the_mixture(
     tmp_path: Path, predict: str, temperature: float
 ) -> None:
     model = step_model(tmp_path / "model", predict=predict)
@@ -138,7 +141,7 @@ def test_a_drawn_step_is_what_numpy_draws_of_the_mixture(
     assert len(components) > 1, "there was something to choose"
 
 
-def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_says(
+def test_the_exported_step_draws_thirty_two_components_by_their_weights(
     tmp_path: Path,
 ) -> None:
     config = DancerConfig(dim=5, units=8, num_mixtures=32, velocity_inputs=2)
@@ -150,7 +153,7 @@ def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_sa
     network.mdn.mdn_pi.bias.assign(np.log(weights))
     network.mdn.mdn_mus.bias.assign(np.repeat(100.0 * np.arange(32), 5))
     network.mdn.mdn_sigmas.bias.assign(np.full(32 * 5, -1.0))
-    (tmp_path / "step.onnx").write_bytes(export.step_graph(network).SerializeToString())
+    (tmp_path / "step.onnx").write_bytes(step_graph(network).SerializeToString())
     model = OnnxStepModel(tmp_path / "step.onnx")
     vectors = np.zeros((count, 5), np.float32)
     gumbel, normal = rng.gumbel(size=(count, 32)), rng.standard_normal((count, 5))
@@ -166,7 +169,7 @@ def test_the_exported_step_draws_each_of_thirty_two_components_as_often_as_it_sa
     assert left.std() == pytest.approx(sigma, rel=4 / np.sqrt(2 * left.size))
 
 
-def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None:
+def test_a_drawn_step_computes_one_component_only(tmp_path: Path) -> None:
     model = step_model(tmp_path / "model")
     feed = model._feed(np.zeros((3, 5), np.float32), model.initial_state(3))
     zeros = {"gumbel": np.zeros((3, 4), np.float32), "normal": np.zeros((3, 5), np.float32)}
@@ -175,7 +178,7 @@ def test_a_step_that_draws_computes_no_component_but_one(tmp_path: Path) -> None
     assert (mu.shape, sigma.shape, drawn.shape) == ((0, 4, 5), (0, 4, 5), (3, 5))
 
 
-def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_whoever_is_beside(
+def test_a_dance_is_the_same_whether_the_graph_or_numpy_draws_and_in_any_batch(
     tmp_path: Path,
 ) -> None:
     model = step_model(tmp_path / "model", velocity_inputs=1)
@@ -217,7 +220,7 @@ def test_log_variances_stay_in_the_range_they_were_trained_in(tmp_path: Path) ->
     encoder, decoder = vae.load_vae(config, folder / "vae.weights.h5")
     encoder.get_layer("z_log_var").bias.assign([-50.0, 50, 0, 0, 0, 0])
     vae.join(encoder, decoder).save_weights(folder / "vae.weights.h5")
-    export.export_vae(folder)
+    onnx.export_vae(folder)
     _, z_log_var = OnnxEncoder(folder / "encoder.onnx")(np.ones((1, 16, 24, 1), np.float32))
     assert z_log_var[0, 0] == -10
     assert z_log_var[0, 1] == 4
@@ -229,8 +232,8 @@ def test_exporting_twice_writes_the_same_bytes_and_seals_the_folder(tmp_path: Pa
     )
     hashes = []
     for _ in range(2):
-        export.export_vae(folder)
-        export.export_dancer(folder)
+        onnx.export_vae(folder)
+        onnx.export_dancer(folder)
         folder.check()
         hashes.append(folder.sha256)
     assert hashes[0] == hashes[1]
@@ -243,18 +246,18 @@ def test_a_graph_that_differs_from_keras_is_not_written(
         tmp_path / "model", vae=VaeConfig(**SMALL_VAE), dancer=DancerConfig(dim=3, units=4)
     )
     (folder / "decoder.onnx").write_bytes(b"an older graph")
-    original = export.GraphBuilder.weight
+    original = GraphBuilder.weight
 
-    def altered(self: export.GraphBuilder, name: str, value: np.ndarray, *rest: type) -> str:
+    def altered(self: GraphBuilder, name: str, value: np.ndarray, *rest: type) -> str:
         if name.endswith("bias"):
             value = np.asarray(value) + np.float32(1e-3)
         return original(self, name, value, *rest)
 
-    monkeypatch.setattr(export.GraphBuilder, "weight", altered)
-    with pytest.raises(export.ParityError, match="do not compute what Keras computes"):
-        export.export_vae(folder)
-    with pytest.raises(export.ParityError, match="step.onnx"):
-        export.export_dancer(folder)
+    monkeypatch.setattr(GraphBuilder, "weight", altered)
+    with pytest.raises(ParityError, match="do not compute what Keras computes"):
+        onnx.export_vae(folder)
+    with pytest.raises(ParityError, match="step.onnx"):
+        onnx.export_dancer(folder)
     assert (folder / "decoder.onnx").read_bytes() == b"an older graph"
     names = {path.name for path in folder.path.iterdir()}
     assert names == {
@@ -270,8 +273,8 @@ def test_nan_is_a_difference(tmp_path: Path) -> None:
     path = tmp_path / "graph"
     path.write_bytes(b"")
     nan = np.array([np.nan], np.float32)
-    assert not export._compare("f", "o", path, np.ones(1, np.float32), nan).passed
-    assert not export._compare("f", "o", path, nan, nan).passed
+    assert not onnx._compare("f", "o", path, np.ones(1, np.float32), nan).passed
+    assert not onnx._compare("f", "o", path, nan, nan).passed
 
 
 def test_missing_weights_say_which_script_makes_them(tmp_path: Path) -> None:
@@ -279,13 +282,13 @@ def test_missing_weights_say_which_script_makes_them(tmp_path: Path) -> None:
     folder.create()
     folder.write_config(ModelConfig("trial", vae=VaeConfig(), dancer=DancerConfig()))
     with pytest.raises(UserError, match="train_vae.py"):
-        export.export_vae(folder)
+        onnx.export_vae(folder)
     with pytest.raises(UserError, match="train_dancer.py"):
-        export.export_dancer(folder)
+        onnx.export_dancer(folder)
 
 
 def test_the_report_is_a_table(tmp_path: Path) -> None:
-    row = export.Parity("decoder.onnx", "frames", 5_200_000, 0.98, 1.2e-7)
-    lines = export.format_report([row]).splitlines()
+    row = onnx.Parity("decoder.onnx", "frames", 5_200_000, 0.98, 1.2e-7)
+    lines = onnx.format_report([row]).splitlines()
     assert len(lines) == 2
     assert lines[1].split() == ["decoder.onnx", "frames", "5.20", "MB", "0.98", "1.2e-07"]

@@ -10,8 +10,9 @@ from small_skeleton import STRETCH, STRETCHES, small_clip, write_small_skeleton_
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
 from dancenet.nets.export import litert, saved_model
-from dancenet.nets.export.onnx import JOINT_TOLERANCE
-from dancenet.nets.export.parity import Comparison, Networks, largest_difference
+from dancenet.nets.export.parity import JOINT_TOLERANCE, Comparison, largest_difference
+from dancenet.nets.export.reference import Networks
+from dancenet.nets.export.tensorflow_layers import TensorFlowJoints
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.support.errors import UserError
@@ -19,7 +20,6 @@ from scripts import export as script
 
 tf = pytest.importorskip("tensorflow")
 
-from dancenet.nets.export import tensorflow_layers as tensorflow_graphs
 
 KINDS = {
     "every coordinate": (False, 1.0),
@@ -41,7 +41,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Whole:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
-def test_vectors_become_the_joints_that_the_codec_makes_of_them(kind: str, dtype: str) -> None:
+def test_vectors_become_the_joints_that_the_codec_decodes(kind: str, dtype: str) -> None:
     flat, variance = KINDS[kind]
     clip = small_clip(flat)
     codec = SkeletonCodec.fit([clip], variance)
@@ -49,7 +49,7 @@ def test_vectors_become_the_joints_that_the_codec_makes_of_them(kind: str, dtype
     vectors = codec.encode(clip.positions)
     start = Placement(0.0 if flat else 2.5, (1.5,) if flat else (1.5, -2.0))
     expected, end = codec.continue_from(vectors, start)
-    joints = tensorflow_graphs.Joints(codec, tf.as_dtype(dtype))
+    joints = TensorFlowJoints(codec, tf.as_dtype(dtype))
     placement = np.array([[start.heading, *start.place, 0.0][:3]], np.float32)
     given, after = (value.numpy() for value in joints(vectors[None], placement))
     assert given.shape == (1, *clip.positions.shape) and given.dtype == np.float32
@@ -61,15 +61,15 @@ def test_in_double_precision_ten_minutes_are_where_the_codec_has_them() -> None:
     clip = small_clip()
     codec = SkeletonCodec.fit([clip])
     vectors = np.tile(codec.encode(clip.positions), (75, 1))
-    given, _ = tensorflow_graphs.Joints(codec)(vectors[None], np.zeros((1, 3), np.float32))
+    given, _ = TensorFlowJoints(codec)(vectors[None], np.zeros((1, 3), np.float32))
     assert len(vectors) == 18_000
     assert largest_difference(codec.decode(vectors), given.numpy()[0]) < JOINT_TOLERANCE
 
 
-def test_parts_of_a_dance_go_on_where_the_one_before_ended() -> None:
+def test_each_part_of_a_dance_continues_the_part_before() -> None:
     clip = small_clip()
     codec = SkeletonCodec.fit([clip])
-    joints, vectors = tensorflow_graphs.Joints(codec, tf.float32), codec.encode(clip.positions)
+    joints, vectors = TensorFlowJoints(codec, tf.float32), codec.encode(clip.positions)
     placement, parts = np.zeros((1, 3), np.float32), []
     for first in range(0, len(vectors), 7):
         part, placement = joints(vectors[None, first : first + 7], placement)
@@ -78,7 +78,7 @@ def test_parts_of_a_dance_go_on_where_the_one_before_ended() -> None:
     assert largest_difference(codec.decode(vectors), np.concatenate(parts)) < JOINT_TOLERANCE
 
 
-def test_a_saved_model_of_joints_was_held_against_keras_and_the_codec(whole: Whole) -> None:
+def test_a_saved_model_of_joints_was_compared_with_keras_and_the_codec(whole: Whole) -> None:
     networks, version, rows, run = whole
     assert [row.name.partition(",")[0] for row in rows] == ["decode", "step", "generate"]
     assert all(row.passed and row.limit <= 1e-3 for row in rows)
@@ -90,7 +90,7 @@ def test_a_saved_model_of_joints_was_held_against_keras_and_the_codec(whole: Who
     assert f"0 {networks.codec.names[0]} (-1), 1 {networks.codec.names[1]} (0)" in text
 
 
-def test_without_chance_a_saved_model_dances_joints_as_we_do(whole: Whole) -> None:
+def test_at_temperature_0_a_saved_model_dances_joints_as_the_library_does(whole: Whole) -> None:
     networks, _, _, run = whole
     assert networks.seeds is not None and networks.codec is not None
     style = np.array([[1, 0], [0.3, 0.7], [0, 0]], np.float32)
@@ -188,7 +188,7 @@ def test_the_command_exports_a_model_of_joints_in_every_format(
     assert "no codec.npz; make it with" in capsys.readouterr().err
 
 
-def test_a_codec_of_another_model_does_not_pass_for_its_own(tmp_path: Path) -> None:
+def test_a_codec_of_another_model_is_refused(tmp_path: Path) -> None:
     folder = write_small_skeleton_model(tmp_path / "model")
     SkeletonCodec.fit([small_clip()], 1.0).save(folder / "codec.npz")
     with pytest.raises(UserError, match="do not belong together.*codec.npz"):

@@ -9,14 +9,15 @@ import onnxruntime
 import pytest
 from keras import layers
 
-from dancenet.nets.export.onnx_layers import (
-    GraphBuilder,
-    add_model,
+from dancenet.nets.export.keras_layers import (
+    KernelBias,
     fold_dense,
     fold_upsampling,
     same_padding,
     transposed_padding,
 )
+from dancenet.nets.export.onnx_graph import GraphBuilder
+from dancenet.nets.export.onnx_layers import add_model
 
 
 def compare(model: keras.Model, shape: tuple[int, ...], fold: bool = True) -> list[str]:
@@ -108,7 +109,7 @@ def test_folding_keeps_the_sum_of_the_taps_of_every_output_pixel() -> None:
     ],
     ids=["activation", "wide kernel", "stride", "pooling"],
 )
-def test_upsampling_before_anything_else_is_done_by_itself(after: list[layers.Layer]) -> None:
+def test_upsampling_before_another_layer_is_a_node_of_its_own(after: list[layers.Layer]) -> None:
     assert "Resize" in compare(line((4, 6, 2), layers.UpSampling2D(2), *after), (4, 6, 2))
 
 
@@ -165,7 +166,11 @@ def test_folding_a_dense_layer_without_a_bias_leaves_one_bias_everywhere() -> No
     rng = np.random.default_rng(0)
     dense, kernel = rng.normal(size=(3, 9)), rng.normal(size=(3, 3, 9, 2))
     _, offset = fold_dense(
-        (dense, np.zeros(9)), kernel, np.array([1.0, 2]), (4, 5), (1, 1), [(1, 1), (1, 1)]
+        KernelBias(dense, np.zeros(9)),
+        KernelBias(kernel, np.array([1.0, 2])),
+        shape=(4, 5),
+        strides=(1, 1),
+        pads=[(1, 1), (1, 1)],
     )
     np.testing.assert_array_equal(offset, np.broadcast_to([1, 2], (4, 5, 2)))
 
@@ -193,7 +198,7 @@ def test_a_layer_without_a_bias_and_one_that_drops_out() -> None:
     ],
     ids=["kind", "dilation", "activation", "threefold", "valid"],
 )
-def test_what_is_not_known_is_refused_and_not_guessed(layer: layers.Layer) -> None:
+def test_an_unsupported_layer_or_setting_is_refused(layer: layers.Layer) -> None:
     graph = GraphBuilder("trial")
     model = line((6, 6, 2), layer, layers.Activation("linear"))
     with pytest.raises(NotImplementedError, match="not exported"):

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from export_models import SMALL_VAE, make_folder
-from whole_model import STRETCHES, write_whole_model
+from whole_model import NUM_CLIPS, write_whole_model
 
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model.config import VaeConfig
 from dancenet.nets.export import saved_model
-from dancenet.nets.export.onnx import ParityError
-from dancenet.nets.export.parity import Comparison, Networks
+from dancenet.nets.export.parity import Comparison, ParityError
+from dancenet.nets.export.reference import Networks
 from dancenet.sequence.generate import generate
 from dancenet.support.errors import UserError
 from dancenet.support.files import write_npz
@@ -32,7 +32,7 @@ def whole(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     return networks, version, rows, saved_model.load(version)
 
 
-def test_every_signature_was_held_against_keras(whole: Whole) -> None:
+def test_every_signature_was_compared_with_keras(whole: Whole) -> None:
     _, version, rows, run = whole
     assert [row.name.partition(",")[0] for row in rows] == ["encode", "decode", "step", "generate"]
     assert all(row.passed and row.limit <= 1e-3 for row in rows)
@@ -43,11 +43,11 @@ def test_every_signature_was_held_against_keras(whole: Whole) -> None:
         assert f"## `{name}`" in text
 
 
-def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
+def test_at_temperature_0_it_dances_as_the_library_does(whole: Whole) -> None:
     networks, _, _, run = whole
     assert networks.scaler is not None and networks.seeds is not None
     made = generate(
-        networks.step_model, networks.seeds, 20, [np.random.default_rng(0)] * STRETCHES, 0.0
+        networks.step_model, networks.seeds, 20, [np.random.default_rng(0)] * NUM_CLIPS, 0.0
     )
     expected = np.stack(list(made), axis=1)
     settings = {"num_frames": 20, "temperature": 0.0, "seed": 3}
@@ -64,7 +64,7 @@ def test_without_chance_it_dances_as_we_do(whole: Whole) -> None:
     )
 
 
-def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
+def test_a_style_is_an_input_of_the_dance(tmp_path: Path) -> None:
     folder = write_whole_model(tmp_path / "model", "styles")
     networks = Networks.load(folder, BOTH)
     assert networks.seeds is not None
@@ -76,7 +76,7 @@ def test_a_style_is_asked_for_with_the_dance(tmp_path: Path) -> None:
         networks.step_model,
         networks.seeds,
         12,
-        [np.random.default_rng(0)] * STRETCHES,
+        [np.random.default_rng(0)] * NUM_CLIPS,
         0.0,
         style=style,
     )
@@ -114,7 +114,7 @@ def test_a_step_is_drawn_from_the_mixture(whole: Whole) -> None:
     np.testing.assert_allclose(given.std(0), deviation, rtol=0.1)
 
 
-def test_the_seed_alone_decides_and_no_dance_depends_on_those_beside_it(whole: Whole) -> None:
+def test_a_dance_depends_on_its_seed_and_not_on_the_batch(whole: Whole) -> None:
     networks, _, _, run = whole
     assert networks.seeds is not None
     together = run["generate_from"](vectors=networks.seeds, num_frames=4, **SETTINGS)["vectors"]
@@ -129,16 +129,16 @@ def test_the_seed_alone_decides_and_no_dance_depends_on_those_beside_it(whole: W
     assert np.abs(np.diff(twice["vectors"], axis=0)).max() > 0.01
 
 
-def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
+def test_the_model_can_draw_the_seed_clip_itself(whole: Whole) -> None:
     _, _, _, run = whole
     chosen = set()
     for seed in range(12):
         settings = {"num_frames": 1, "temperature": 0.0, "seed": seed, "refine": 0}
         drawn = run["generate"](stretch=-1, **settings)["vectors"]
-        for number in range(STRETCHES):
+        for number in range(NUM_CLIPS):
             if np.array_equal(run["generate"](stretch=number, **settings)["vectors"], drawn):
                 chosen.add(number)
-    assert chosen == set(range(STRETCHES))
+    assert chosen == set(range(NUM_CLIPS))
 
 
 @pytest.mark.parametrize(
@@ -147,12 +147,12 @@ def test_the_model_can_choose_the_stretch_itself(whole: Whole) -> None:
         ({"num_frames": -3}, "num_frames must be 1 or more"),
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"temperature": -1.0}, "temperature must be 0 or more"),
-        ({"refine": -1}, "settle must be 0 or more"),
-        ({"stretch": STRETCHES}, f"stretch must be below {STRETCHES}"),
+        ({"refine": -1}, "refine must be 0 or more"),
+        ({"stretch": NUM_CLIPS}, f"stretch must be below {NUM_CLIPS}"),
         ({"stretch": -2}, "stretch must be -1 or more"),
     ],
 )
-def test_what_cannot_be_danced_is_refused_in_words(
+def test_invalid_inputs_are_refused_with_a_message(
     whole: Whole, wrong: dict[str, float], words: str
 ) -> None:
     with pytest.raises(Exception, match=words):
@@ -187,7 +187,7 @@ def test_a_fresh_process_needs_tensorflow_alone(whole: Whole, tmp_path: Path) ->
         "call('decode', vectors=given['vectors'])\n"
         "state = {n[6:]: given[n] for n in given.files if n.startswith('state/')}\n"
         "call('step', vectors=given['vectors'], **state)\n"
-        "call('generate', stretch=0, num_frames=18, temperature=0.0, settle=0,\n"
+        "call('generate', stretch=0, num_frames=18, temperature=0.0, refine=0,\n"
         "     seed=tf.constant(1, tf.int64))\n"
         "np.savez('made.npz', **made)\n"
     )

@@ -1,0 +1,361 @@
+"""The functions of a SavedModel: encode, decode, step, and the loop of a dance, in TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from dancenet.nets.export.reference import Networks
+from dancenet.nets.export.tensorflow_layers import (
+    TensorFlowDecoder,
+    TensorFlowEncoder,
+    TensorFlowJoints,
+    TensorFlowScaler,
+    TensorFlowStep,
+)
+
+# Frames decoded at once; larger batches are not faster and take memory.
+_BATCH = 16
+# A uniform draw is in [0, 1), and the Gumbel draw made from 0 is not finite.
+_TINY = np.finfo(np.float32).tiny
+
+
+class PictureFunctions:
+    """The functions of a model without a dancer."""
+
+    def __init__(self, networks: Networks) -> None:
+        assert networks.vae is not None and networks.config.vae is not None
+        self._config = networks.config.vae
+        self._encoder = TensorFlowEncoder(networks.vae[0])
+        self._decoder = TensorFlowDecoder(networks.vae[1])
+        self.variables = [*self._encoder.variables, *self._decoder.variables]
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the functions by name, each with named inputs and outputs."""
+        size = (self._config.height, self._config.width)
+        return {
+            "encode": _function(self.encode, frames=(tf.float32, (None, *size))),
+            "decode": _function(
+                self.decode_latents, latents=(tf.float32, (None, self._config.latent_dim))
+            ),
+        }
+
+    def encode(self, frames: Any) -> dict[str, Any]:
+        """Takes background probability (B, H, W); returns `z_mean` and `z_log_var` (B, L)."""
+        return dict(zip(("z_mean", "z_log_var"), self._encoder(frames)))
+
+    def decode_latents(self, latents: Any) -> dict[str, Any]:
+        """Takes (B, L); returns `frames`, background probability (B, H, W)."""
+        return {"frames": self._decoder(latents)}
+
+
+class DanceLoop:
+    """The dancer: its step, its seed clips, and the loop that generates."""
+
+    def __init__(self, networks: Networks, seeds: Any) -> None:
+        """Copies the weights.
+
+        Args:
+            networks: a model with a dancer.
+            seeds: (N, S, D) the seed clips.
+        """
+        assert networks.dancer is not None
+        config = networks.dancer.config
+        self._dim, self._temperature = config.dim, config.temperature
+        self._num_styles = len(config.styles)
+        self._step = TensorFlowStep(networks.dancer)
+        self._seeds = seeds
+        self.variables = self._step.variables
+
+    def signatures(
+        self,
+        generate: Callable[..., Any],
+        generate_from: Callable[..., Any],
+        **settings: tuple[Any, tuple],
+    ) -> dict[str, Any]:
+        """Returns `step`, `generate` and `generate_from`.
+
+        Args:
+            generate: as `generate_from`, with the number of one seed clip and one style.
+            generate_from: takes seed clips and the settings, in order.
+            settings: dtype and shape of further inputs, after those of `dance`.
+        """
+        common = {
+            "num_frames": (tf.int32, ()),
+            "temperature": (tf.float32, ()),
+            "seed": (tf.int64, ()),
+            **settings,
+        }
+        one, each = dict(common), dict(common)
+        if self._num_styles:
+            one["style"] = (tf.float32, (self._num_styles,))
+            each["style"] = (tf.float32, (None, self._num_styles))
+        state = {name: (tf.float32, (None, width)) for name, width in self._step.states.items()}
+        vectors = (tf.float32, (None, self._dim))
+        return {
+            "step": _function(self._step.named, vectors=vectors, **state),
+            "generate": _function(generate, stretch=(tf.int32, ()), **one),
+            "generate_from": _function(
+                generate_from, vectors=(tf.float32, (None, None, self._dim)), **each
+            ),
+        }
+
+    def seed_clip(self, number: Any, seed: Any) -> Any:
+        """Takes the number of a seed clip, -1 to draw one; returns it, (1, S, D)."""
+        count = self._seeds.shape[0]
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_greater_equal(number, -1, "stretch must be -1 or more"),
+                tf.debugging.assert_less(number, count, f"stretch must be below {count}"),
+            ]
+        ):
+            drawn = tf.random.stateless_uniform((), _key(seed, -1), 0, count, dtype=tf.int32)
+            return tf.gather(self._seeds, tf.where(number < 0, drawn, number)[None])
+
+    def dance(
+        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+    ) -> Any:
+        """Continues B seed clips, each with its own draws and style.
+
+        Args:
+            vectors: (B, S, D) the seed clips.
+            num_frames: () T.
+            temperature: () as in `generation.settings.DanceSettings`.
+            seed: () for all draws.
+            style: (B, S) style weights, for a model with styles.
+
+        Returns:
+            The vectors that follow, (B, T, D).
+        """
+        with tf.control_dependencies(
+            [
+                tf.debugging.assert_positive(tf.shape(vectors)[:2], "vectors must not be empty"),
+                tf.debugging.assert_positive(num_frames, "num_frames must be 1 or more"),
+                tf.debugging.assert_non_negative(temperature, "temperature must be 0 or more"),
+            ]
+        ):
+            clips, num_frames = tf.identity(vectors), tf.identity(num_frames)
+        mixture, state = self._begin(clips, style)
+
+        def advance(index: Any, written: Any, mixture: Any, state: Any) -> Any:
+            following = _draw(mixture, temperature * self._temperature, seed, index)
+            return index + 1, written.write(index, following), *self._step(following, state)
+
+        written = tf.TensorArray(tf.float32, num_frames, element_shape=(None, self._dim))
+        _, written, _, _ = tf.while_loop(
+            lambda index, *_: index < num_frames, advance, (0, written, mixture, state)
+        )
+        danced = tf.transpose(written.stack(), (1, 0, 2))
+        return tf.debugging.check_numerics(danced, "The network gave a value that is not finite")
+
+    def _begin(self, clips: Any, style: Any) -> tuple[Any, Any]:
+        """Steps through seed clips (B, S, D); returns the next vectors' mixture and the state."""
+        batch = tf.shape(clips)[0]
+        frames = tf.transpose(clips, (1, 0, 2))
+        state = [
+            tf.zeros((batch, width)) if name != "style" else style
+            for name, width in self._step.states.items()
+        ]
+        mixture, state = self._step(frames[0], state)
+
+        def see(index: Any, mixture: Any, state: Any) -> Any:
+            return index + 1, *self._step(frames[index], state)
+
+        _, mixture, state = tf.while_loop(
+            lambda index, *_: index < tf.shape(frames)[0], see, (1, mixture, state)
+        )
+        return mixture, state
+
+
+class SilhouetteFunctions(PictureFunctions):
+    """The functions of a whole model of silhouettes. Inputs and outputs are in model units."""
+
+    def __init__(self, networks: Networks) -> None:
+        super().__init__(networks)
+        assert networks.dancer is not None
+        assert networks.scaler is not None and networks.seeds is not None
+        self._dim = networks.dancer.config.dim
+        self._scaler = TensorFlowScaler(networks.scaler, networks.seeds)
+        self._loop = DanceLoop(networks, self._scaler.seeds)
+        self.variables += [*self._loop.variables, *self._scaler.variables]
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the functions by name, each with named inputs and outputs."""
+        return super().signatures() | {
+            "decode": _function(self.decode, vectors=(tf.float32, (None, self._dim))),
+            **self._loop.signatures(self.generate, self.generate_from, refine=(tf.int32, ())),
+        }
+
+    def encode(self, frames: Any) -> dict[str, Any]:
+        """Takes background probability (B, H, W); returns `vectors` (B, D) and the latents."""
+        given = super().encode(frames)
+        return given | {"vectors": self._scaler.to_model(given["z_mean"])}
+
+    def decode(self, vectors: Any) -> dict[str, Any]:
+        """Takes (B, D) in model units; returns `frames`, background probability (B, H, W)."""
+        return {"frames": self._decoder(self._scaler.to_latents(vectors))}
+
+    def generate(
+        self,
+        stretch: Any,
+        num_frames: Any,
+        temperature: Any,
+        seed: Any,
+        refine: Any,
+        style: Any = None,
+    ) -> dict[str, Any]:
+        """Continues one of the model's own seed clips.
+
+        Args:
+            stretch: () number of the seed clip; -1 draws one.
+            num_frames: () T.
+            temperature: () as in `generation.settings.DanceSettings`.
+            seed: () for all draws.
+            refine: () as in `codecs.silhouette.SilhouetteCodec.decode`.
+            style: (S,) style weights, for a model with styles.
+
+        Returns:
+            `frames` (T, H, W), background probability, and `vectors` (T, D) in model units.
+        """
+        made = self.generate_from(
+            self._loop.seed_clip(stretch, seed),
+            num_frames,
+            temperature,
+            seed=seed,
+            refine=refine,
+            style=_batch(style),
+        )
+        return _first(made)
+
+    def generate_from(
+        self,
+        vectors: Any,
+        num_frames: Any,
+        temperature: Any,
+        seed: Any,
+        refine: Any,
+        style: Any = None,
+    ) -> dict[str, Any]:
+        """Continues B seed clips (B, S, D), as `DanceLoop.dance` does.
+
+        Returns:
+            `frames` (B, T, H, W) and `vectors` (B, T, D).
+        """
+        danced = self._loop.dance(vectors, num_frames, temperature, seed, style)
+        with tf.control_dependencies(
+            [tf.debugging.assert_non_negative(refine, "refine must be 0 or more")]
+        ):
+            flat = tf.reshape(danced, (-1, self._dim))
+        frames = self._frames(flat, refine)
+        shape = tf.concat([tf.shape(danced)[:2], tf.shape(frames)[1:]], 0)
+        return {"frames": tf.reshape(frames, shape), "vectors": danced}
+
+    def _frames(self, vectors: Any, refine: Any) -> Any:
+        """Takes (N, D); returns background probability (N, H, W), decoded in batches."""
+        count = tf.shape(vectors)[0]
+        batches = -(-count // _BATCH)
+        size = (self._config.height, self._config.width)
+
+        def decode(index: Any, written: Any) -> Any:
+            chosen = vectors[index * _BATCH : (index + 1) * _BATCH]
+            background = self.decode(chosen)["frames"]
+            _, background = tf.while_loop(
+                lambda turn, _: turn < refine,
+                lambda turn, frames: (turn + 1, self._decoder(self._encoder(frames)[0])),
+                (0, background),
+            )
+            return index + 1, written.write(index, background)
+
+        written = tf.TensorArray(
+            tf.float32, batches, infer_shape=False, element_shape=(None, *size)
+        )
+        _, written = tf.while_loop(lambda index, _: index < batches, decode, (0, written))
+        return written.concat()
+
+
+class JointFunctions:
+    """The functions of a model of joints."""
+
+    def __init__(self, networks: Networks) -> None:
+        assert networks.codec is not None and networks.seeds is not None
+        self._dim = networks.codec.dim
+        self._joints = TensorFlowJoints(networks.codec)
+        self._seeds = tf.Variable(networks.seeds, trainable=False, name="seeds")
+        self._loop = DanceLoop(networks, self._seeds)
+        self.variables = [*self._loop.variables, *self._joints.variables, self._seeds]
+
+    def signatures(self) -> dict[str, Any]:
+        """Returns the functions by name, each with named inputs and outputs."""
+        return {
+            "decode": _function(
+                self._joints.named,
+                vectors=(tf.float32, (None, None, self._dim)),
+                placement=(tf.float32, (None, 3)),
+            ),
+            **self._loop.signatures(self.generate, self.generate_from),
+        }
+
+    def generate(
+        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+    ) -> dict[str, Any]:
+        """Continues one of the model's own seed clips; see `SilhouetteFunctions.generate`.
+
+        Returns:
+            `joints` (T, J, C) in metres, from the middle of the stage, and `vectors` (T, D).
+        """
+        clips = self._loop.seed_clip(stretch, seed)
+        return _first(self.generate_from(clips, num_frames, temperature, seed, _batch(style)))
+
+    def generate_from(
+        self, vectors: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+    ) -> dict[str, Any]:
+        """Continues B seed clips; returns `joints` (B, T, J, C) and `vectors` (B, T, D)."""
+        danced = self._loop.dance(vectors, num_frames, temperature, seed, style)
+        joints, _ = self._joints(danced, tf.zeros((tf.shape(danced)[0], 3)))
+        return {"joints": joints, "vectors": danced}
+
+
+def build_functions(networks: Networks) -> PictureFunctions | JointFunctions:
+    """Returns the functions of a model, by the networks it has."""
+    if networks.codec is not None:
+        return JointFunctions(networks)
+    return PictureFunctions(networks) if networks.dancer is None else SilhouetteFunctions(networks)
+
+
+def _first(given: dict[str, Any]) -> dict[str, Any]:
+    return {name: values[0] for name, values in given.items()}
+
+
+def _batch(style: Any) -> Any:
+    return None if style is None else style[None]
+
+
+def _draw(mixture: Any, temperature: Any, seed: Any, frame: Any) -> Any:
+    """Draws one vector from each mixture, as `sequence.mixture.sample_from_draws` does.
+
+    The draws of a row depend on the seed, the frame and the row only, not on the batch size.
+    """
+    pi_logits, mu, sigma = mixture
+    uniform = tf.random.stateless_uniform(
+        tf.shape(pi_logits), _key(seed, 2 * frame), minval=_TINY, maxval=1.0
+    )
+    gumbel = -tf.math.log(-tf.math.log(uniform))
+    component = tf.argmax(pi_logits + temperature * gumbel, axis=1, output_type=tf.int32)
+    mu = tf.gather(mu, component, batch_dims=1)
+    sigma = tf.gather(sigma, component, batch_dims=1)
+    normal = tf.random.stateless_normal(tf.shape(mu), _key(seed, 2 * frame + 1))
+    return mu + tf.sqrt(temperature) * sigma * normal
+
+
+def _key(seed: Any, use: Any) -> Any:
+    return tf.stack([tf.cast(seed, tf.int64), tf.cast(use, tf.int64)])
+
+
+def _function(compute: Callable[..., dict[str, Any]], **inputs: tuple[Any, tuple]) -> Any:
+    """Returns a function with a fixed signature, its inputs in the order of `compute`'s."""
+    return tf.function(compute, autograph=False).get_concrete_function(
+        *(tf.TensorSpec(shape, dtype, name) for name, (dtype, shape) in inputs.items())
+    )
