@@ -93,14 +93,14 @@ class ModelFolder:
 
         Args:
             name: the file's name.
-            made_by: the command that makes it, for the error.
+            made_by: the command that makes it, for the error; see `wording.command`.
 
         Raises:
             UserError: it is not there.
         """
         path = self.path / name
         if not path.is_file():
-            raise UserError(f"The model {self.path} has no {name}; make it with `{made_by}`.")
+            raise UserError(f"The model {self.path} has no {name}; make it with {made_by}.")
         return path
 
     def seal(self) -> str:
