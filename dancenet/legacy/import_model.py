@@ -17,10 +17,11 @@ from dancenet.legacy import h5 as legacy
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets import vae
-from dancenet.nets.dancer import DancerNetwork, build_dancer, mixture_nats
+from dancenet.nets.dancer import DancerNetwork, build_dancer
+from dancenet.nets.dancer_trainer import mixture_nats
 from dancenet.nets.export import onnx as export
-from dancenet.nets.training import windows as dance_data
-from dancenet.nets.training.loop import save_weights, spread
+from dancenet.nets.training.loop import save_weights
+from dancenet.nets.training.statistics import MAX_SEEDS, spread
 from dancenet.support import files, terminal
 
 # Every third frame of films of 30 frames per second, as `create_data.py` of 2018 kept them.
@@ -108,7 +109,7 @@ def import_model(
         ModelConfig(name, fps, vae=vae_config, dancer=dancer_config, training={"imported": record})
     )
     scaler.save(folder / SCALER)
-    rows = spread(np.arange(len(vectors)), dance_data.MAX_SEEDS)
+    rows = spread(np.arange(len(vectors)), MAX_SEEDS)
     names = np.array([f"lv.npy, row {row}" for row in rows])
     files.write_npz(folder / SEEDS, vectors=vectors[rows, None], names=names)
     save_weights(vae.join(encoder, decoder), folder / VAE_WEIGHTS)
