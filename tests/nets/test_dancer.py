@@ -125,7 +125,7 @@ def test_a_narrow_gaussian_at_its_mean_costs_less_than_nothing():
 
 def test_the_loss_of_a_sure_network_is_below_zero():
     # The entropy of a Gaussian, log sigma + 0.5 log(2 pi e), is 0 at sigma = 0.242 and falls
-    # without end: what is foretold ten times as exactly costs log 10 nats less.
+    # without end: a prediction ten times as exact costs log 10 nats less.
     def cost(sigma):
         targets = np.float32(sigma) * some_vectors(20_000, 5)
         params = np.concatenate([np.zeros(5), np.full(5, sigma), np.zeros(1)]).astype(np.float32)
@@ -821,7 +821,7 @@ def test_sigma_is_never_below_the_floor_of_a_regression_that_makes_no_errors():
 
 
 def test_only_a_regression_has_its_sigma_set(network):
-    with pytest.raises(ValueError, match="only the head 'mse' has it set"):
+    with pytest.raises(ValueError, match="only the sigma of the head 'mse' is set"):
         network.set_residual_sigma(np.ones(4))
 
 

@@ -271,7 +271,7 @@ def _calibrate(
                 )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"The training is finished and kept in {run.training}; repeat the call with "
+            f"The training is finished and kept in {run.training}; run it again with "
             f"{option('resume')} for the calibration of the temperature."
         ) from None
     return calibration, motion

@@ -124,7 +124,7 @@ def test_timing_before_the_start_leaves_no_trace(tmp_path: Path) -> None:
     run(tmp_path, TrainOptions(epochs=1, warm_up_steps=0), model=model)
     epoch = Epoch(0, 0, STEPS, STEPS, np.random.default_rng((0, 0)))
     for index, batch in enumerate(batches(epoch)):
-        reference.optimizer.learning_rate = TrainOptions(warm_up_steps=0).rate(index, STEPS)
+        reference.optimizer.learning_rate = Schedule(warm_up_steps=0).rate(index, STEPS)
         reference.train_on_batch(*batch)
     for first, second in zip(model.weights, reference.weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-6)

@@ -67,7 +67,7 @@ def test_one_component_has_no_entropy_and_no_share_of_log_one() -> None:
     assert figures["won/00"] == 1.0 and figures["mixture/components_used"] == 1.0
 
 
-def test_each_step_is_won_by_the_component_that_foretold_it_best() -> None:
+def test_each_step_is_won_by_the_component_that_predicted_it_best() -> None:
     # The step from t to t + 1 is ((2 t + 1) / 8, 1), in RMS steps (t / 2 + 1 / 4, 4). Of two
     # Gaussians around 0 the wide one wins where the mean square is above that of the border.
     data = parabola(40)

@@ -66,7 +66,7 @@ def test_every_row_is_predicted_with_full_context_over_some_epochs():
 
 
 def test_clips_too_short_for_any_prediction_are_an_error_that_says_how_long():
-    with pytest.raises(UserError, match="the longest stretch .* has 7 frames, and 10 are needed"):
+    with pytest.raises(UserError, match="the longest part .* has 7 frames, and 10 are needed"):
         make_data().windows([CLIPS[1]], 5)
 
 
@@ -151,7 +151,7 @@ def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
 def test_what_makes_no_sense_is_refused(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name} must be .*; received {value}"):
-        BatchOptions(**options)
+        BatchOptions(8, **options)
 
 
 def test_the_scaler_sees_training_clips_only():

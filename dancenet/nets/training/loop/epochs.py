@@ -352,7 +352,7 @@ class TrainingLoop:
         """
         raise KeyboardInterrupt(
             f"{self.progress.epochs} epochs and {self.progress.epoch_steps} steps are kept in "
-            f"{self.task.folder}; repeat the call with {option('resume')} to continue."
+            f"{self.task.folder}; run it again with {option('resume')} to continue."
         )
 
     def finish(self) -> TrainResult:
