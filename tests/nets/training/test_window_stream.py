@@ -367,7 +367,7 @@ def test_without_tensorflow_there_is_one_sentence(tmp_path: Path) -> None:
         "sys.modules['tensorflow'] = None\n"
         "from dancenet.support.errors import MissingExtra\n"
         "try:\n"
-        "    import dancenet.nets.window_stream\n"
+        "    import dancenet.nets.training.window_stream\n"
         "except MissingExtra as error:\n"
         "    print(error)\n"
     )
