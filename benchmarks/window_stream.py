@@ -136,7 +136,8 @@ def measure_speed(path: Path, num_rows: int, repeats: int) -> dict[str, list[flo
     import keras
 
     from dancenet.model.config import DancerConfig
-    from dancenet.nets.dancer import DancerTrainer, build_dancer
+    from dancenet.nets.dancer import build_dancer
+    from dancenet.nets.dancer_trainer import DancerTrainer
 
     sources = {
         (name, setting): open_source(name, path, setting)

@@ -1,8 +1,9 @@
-"""Flags that several scripts share: how recorded motion is read."""
+"""Flags that several scripts share: of recorded motion, and of training."""
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,9 @@ UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
 
 
 def add_reading(parser: argparse.ArgumentParser) -> None:
-    """Adds what the files of motions do not say, or say wrongly."""
+    """Adds flags for facts that files of motion do not hold, or hold wrongly."""
     group = parser.add_argument_group(
-        "reading", "what the files do not say, or say wrongly; by default it is measured"
+        "reading", "facts that the files do not hold, or hold wrongly; measured by default"
     )
     group.add_argument(
         "--frame-rate",
@@ -56,7 +57,7 @@ def reading(arguments: argparse.Namespace) -> dict[str, Any]:
 
 
 def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
-    """Adds motions and everything about them; `files` is the help of the first."""
+    """Adds files of motion and their flags; `files` is the help of the first."""
     parser.add_argument("motions", nargs="*", type=Path, metavar="FILE", help=files)
     group = parser.add_argument_group("joints", "with files of motion only")
     group.add_argument(
@@ -64,31 +65,31 @@ def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
         type=Path,
         default=None,
         metavar="CSV",
-        help="a table with the columns file (a name, or a pattern such as "
-        "60_*.bvh), style and split (train, val or nothing): what is danced in "
-        "each recording, and which are held out; without it the end of each is",
+        help="a table with the columns file (a name, or a pattern such as 60_*.bvh), style and "
+        "split (train, val or nothing): the style of each recording, and the side of the split "
+        "(default: the end of each recording is held out)",
     )
     group.add_argument(
         "--style-by-folder",
         action="store_true",
-        help="the name of the folder a recording lies in is its style",
+        help="take the name of a recording's folder as its style",
     )
     group.add_argument(
         "--mirror",
         action="store_true",
-        help="take every recording also with left and right swapped",
+        help="add every recording with left and right swapped",
     )
     group.add_argument(
         "--own-joints",
         action="store_true",
-        help="keep the joints of the files, instead of the nineteen that bodies of "
-        "many programs have in common",
+        help="keep the joints of the files, instead of the nineteen that most programs' bodies "
+        "have in common",
     )
     group.add_argument(
         "--fps",
         type=terminal.positive(float),
         default=30.0,
-        help="frames per second that is learned, never above a recording's",
+        help="frames per second of the dancer, at most the recordings' (default: %(default)s)",
     )
     add_reading(parser)
 
@@ -112,3 +113,82 @@ def read_recordings(arguments: argparse.Namespace) -> Recordings:
     from dancenet.data.mocap import recordings
 
     return recordings.read_recordings(arguments.motions, recordings_wanted(arguments))
+
+
+def add_training(
+    parser: argparse.ArgumentParser,
+    network: str,
+    *,
+    item: str,
+    batch_size: int,
+    epochs: str,
+    learning_rate: float,
+    clip_norm: str,
+    patience: str,
+) -> None:  # one text for each default that differs
+    """Adds the flags of both trainings; without a value they are None.
+
+    Args:
+        parser: of the script.
+        network: "VAE" or "dancer".
+        item: plural of the items of a batch.
+        batch_size, epochs, learning_rate, clip_norm, patience: the defaults, for the help.
+    """
+    positive, not_negative = terminal.positive, terminal.not_negative
+    group = parser.add_argument_group("training")
+    group.add_argument(
+        "--epochs",
+        type=positive(int),
+        help=f"number of epochs, unless --minutes is given (default: {epochs})",
+    )
+    group.add_argument(
+        "--minutes",
+        type=positive(float),
+        help="time for the training; sets the number of epochs (default: no limit)",
+    )
+    group.add_argument(
+        "--batch-size", type=positive(int), help=f"{item} in a step (default: {batch_size})"
+    )
+    group.add_argument(
+        "--learning-rate",
+        type=positive(float),
+        help="the highest; it grows from 0 at the start and falls to a fiftieth at the end "
+        f"(default: {learning_rate})",
+    )
+    group.add_argument(
+        "--clip-norm",
+        type=positive(float),
+        help=f"largest norm of the gradient, in {clip_norm}",
+    )
+    group.add_argument(
+        "--patience",
+        type=not_negative(int),
+        metavar="EPOCHS",
+        help="stop after this many epochs without a better validation; 0 never stops (default: "
+        f"{patience})",
+    )
+    group.add_argument("--seed", type=not_negative(int), help="of all random numbers (default: 0)")
+    group.add_argument(
+        "--start-from",
+        metavar="NAME",
+        help=f"a model whose {network} is the start of the training (default: random weights)",
+    )
+    begun = group.add_mutually_exclusive_group()
+    begun.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue a training that was stopped; needs the options it was begun with",
+    )
+    begun.add_argument("--overwrite", action="store_true", help=f"replace the {network}")
+    group.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help=f"write TensorBoard logs to weights/NAME/training/{network.lower()}/tensorboard",
+    )
+
+
+def given(arguments: argparse.Namespace, record: Any) -> dict[str, Any]:
+    """Returns the fields of a dataclass that were given a value."""
+    names = (field.name for field in dataclasses.fields(record))
+    values = {name: getattr(arguments, name, None) for name in names}
+    return {name: value for name, value in values.items() if value is not None}

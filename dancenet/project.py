@@ -51,7 +51,7 @@ _EXTRACTED_PER_SECOND = 15.0  # frames of a phone video, by the person network
 _ENCODED_PER_SECOND = 250.0  # frames
 _GENERATED_PER_SECOND = 60.0  # frames
 _START_SECONDS = 5.0  # of a stage
-# What the training loop leaves (dancenet/nets/training/loop.py, which would import Keras).
+# What the training loop leaves (dancenet/nets/training/loop, which would import Keras).
 _CHECKPOINT, _LOG = "checkpoint.npz", "log.jsonl"
 _END_BYTES = 1 << 20  # at the front and at the back of a film, enough to know it by
 

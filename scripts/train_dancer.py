@@ -1,4 +1,4 @@
-"""Trains the dancer, the network that goes on from a motion, on latents or on joints."""
+"""Trains the dancer, the network that continues a motion, on latents or on joints."""
 
 from __future__ import annotations
 
@@ -14,426 +14,285 @@ from dancenet import flags
 from dancenet.support import terminal
 
 if TYPE_CHECKING:
-    from dancenet.data.motion.clip import SkeletonClip
+    from dancenet.codecs.latents import Latents
+    from dancenet.data.mocap.recordings import Recording, Recordings
+    from dancenet.model.folder import ModelFolder
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
     flags.add_recordings(
         parser,
-        "with --space skeleton: motion capture as .bvh, .amc, .npz or .npy, or keypoints "
-        "as .json; of one kind of skeleton",
+        "with --space skeleton: motion capture as .bvh, .amc, .npz or .npy, or keypoints as .json; "
+        "all of one skeleton",
     )
     parser.add_argument(
         "--space",
         choices=("silhouette", "skeleton"),
         default="silhouette",
-        help="what is danced: pictures, of whose latents --latents is the file, or "
-        "the joints of the files that are named",
+        help="train on the latents of pictures, from the file --latents, or on the joints of the "
+        "named files (default: silhouette)",
     )
     parser.add_argument(
         "--latents",
         type=Path,
         default=Path("latents.npz"),
         metavar="FILE",
-        help="the latents, as written by encode_frames.py",
+        help="the latents, as written by encode_frames.py (default: latents.npz)",
     )
     parser.add_argument(
         "--name",
         "--model",
         required=True,
-        help="name of the model: the one whose VAE made the latents, or, for "
-        "joints, a new one; a path is taken as its folder",
+        help="name of the model: the one whose VAE made the latents, or, for joints, a new one; a "
+        "path is taken as its folder",
     )
     parser.add_argument(
         "--variance",
         type=terminal.positive(float),
-        default=0.98,
-        help="of joints: share of their variance whose directions are danced, up "
-        "to 1; less is steadier, more is finer",
+        help="of joints: share of their variance that the dancer's dimensions keep, up to 1; less "
+        "is steadier, more is finer (default: 0.98)",
     )
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="of joints: read the files twice, keep their trajectory in a "
-        "temporary file, and read windows of it while others are learned from; "
-        "for recordings that do not fit into memory",
+        help="of joints: for recordings that do not fit into memory; reads the files twice, and "
+        "trains from a temporary file",
     )
-    parser.add_argument(
-        "--network",
-        choices=("lean", "dancenet"),
-        default="lean",
-        help="lean, or the network of 2018",
-    )
-    parser.add_argument(
-        "--start-from",
-        metavar="NAME",
-        default=None,
-        help="a model whose dancer is the beginning, instead of chance; the one "
-        "that the VAE was started from. Network and smoothing are that "
-        "model's. With little material the dance is far better for it",
-    )
-    parser.add_argument(
-        "--head",
-        choices=("mixture", "mse"),
-        default=None,
-        help="mixture, Gaussians trained on the likelihood, unless given; mse: a "
-        "plain LSTM regression to compare with, trained on the mean square error "
-        "(lean: three layers, dropout 0.2, no steps shown)",
-    )
-    parser.add_argument(
-        "--units",
-        type=terminal.positive(int),
-        default=None,
-        help="of each LSTM layer; the network's own unless given",
-    )
-    parser.add_argument(
-        "--layers",
-        type=terminal.positive(int),
-        default=None,
-        help="LSTM layers; the network's own unless given",
-    )
-    parser.add_argument(
-        "--mixtures",
-        type=terminal.positive(int),
-        default=None,
-        help="Gaussians of the mixture; the network's own unless given",
-    )
-    parser.add_argument(
-        "--velocity-inputs",
-        type=terminal.not_negative(int),
-        default=None,
-        help="last steps the network is shown beside each vector; the network's "
-        "own (lean: 2, dancenet: 0) unless given",
-    )
-    parser.add_argument(
-        "--sigma-floor",
-        type=terminal.not_negative(float),
-        default=None,
-        help="smallest standard deviation, in units of a usual step (lean) or of "
-        "the scaled data (dancenet); the network's own unless given",
-    )
-    parser.add_argument(
-        "--look-back",
-        type=terminal.positive(int),
-        default=64,
-        help="frames seen before a prediction; 1 learns and dances as in 2018, without a memory",
-    )
-    parser.add_argument(
-        "--stride",
-        type=terminal.positive(int),
-        default=16,
-        help="frames between the starts of two windows; they are moved by less "
-        "than that in every epoch",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=terminal.positive(int),
-        default=None,
-        help="how many, unless --minutes decides (default: 60; of joints 8, "
-        "because a dancer that learns them longer hears styles less, and 60 if "
-        "there is little to learn from)",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=terminal.positive(float),
-        default=None,
-        help="choose the number of epochs so that training takes this long",
-    )
-    parser.add_argument(
-        "--batch-size", type=terminal.positive(int), default=64, help="windows in a step"
-    )
-    parser.add_argument(
-        "--learning-rate",
-        type=terminal.positive(float),
-        default=1e-3,
-        help="the highest; it grows at first and falls to a fiftieth",
-    )
-    parser.add_argument(
-        "--perturbation",
-        type=terminal.not_negative(float),
-        default=0.4,
-        help="how far, at most, each window is moved from where it was danced, in "
-        "model units (1 is how far poses differ); teaches the dancer to come back "
-        "from its own errors",
-    )
-    parser.add_argument(
-        "--correction-rate",
-        type=terminal.not_negative(float),
-        default=None,
-        help="share of that way that it is to come back in one frame, from 0 to "
-        "1: more is safer, and varies less; 0.03 of silhouettes and 0.015 of "
-        "joints unless given",
-    )
-    parser.add_argument(
-        "--encoder-noise",
-        type=terminal.not_negative(float),
-        default=None,
-        metavar="TIMES",
-        help="noise on what the dancer sees, in shape and size "
-        "as uncertain as the encoder is (of joints: a tenth of how far poses "
-        "differ); keeps a dance from swinging itself up; 1 of silhouettes and 0.1 "
-        "of joints unless given",
-    )
-    parser.add_argument(
-        "--noise-correlation",
-        type=terminal.not_negative(float),
-        default=0.98,
-        help="how far that noise is the same from one frame to the next: 0 for "
-        "independent draws, as in 2018, below 1 for a drift",
-    )
-    parser.add_argument(
-        "--smoothing",
-        type=terminal.not_negative(float),
-        default=1.5,
-        help="standard deviation, in frames, of the low-pass over the latents: an "
-        "encoder sees each frame alone, and its latents tremble",
-    )
-    parser.add_argument(
-        "--jerk",
-        type=terminal.not_negative(float),
-        default=0.0,
-        metavar="WEIGHT",
-        help="weight of a penalty on an unsteady path: the mean square second "
-        "difference, x(t+1) - 2 x(t) + x(t-1), of the mean predictions along a "
-        "window, in usual steps. An acceleration, strictly; named, as in motion "
-        "prediction, after the jerkiness it takes away. The loss shown is without "
-        "it",
-    )
-    parser.add_argument(
-        "--clip-norm",
-        type=terminal.positive(float),
-        default=1.0,
-        help="the largest norm of the gradient, in nats per dimension",
-    )
-    parser.add_argument(
-        "--patience",
-        type=terminal.positive(int),
-        default=None,
-        help="stop after this many epochs without a better validation; 12 with "
-        "--keep best, and without end with --keep last, unless given",
+    _add_network(parser)
+    _add_noise(parser)
+    flags.add_training(
+        parser,
+        "dancer",
+        item="windows",
+        batch_size=64,
+        epochs="60; of joints 8, because a longer training follows styles less, and 60 for less "
+        "than two minutes of recordings",
+        learning_rate=0.001,
+        clip_norm="nats per dimension (default: 1.0)",
+        patience="12 with --keep best, else 0",
     )
     parser.add_argument(
         "--keep",
         choices=("best", "last"),
-        default=None,
-        help="which weights: those of the epoch that foretold the held-out "
-        "dances best, or the last ones, which know more of the others; the best "
-        "of silhouettes and the last of joints unless given",
-    )
-    parser.add_argument(
-        "--seed", type=terminal.not_negative(int), default=0, help="of all that is random"
-    )
-    begun = parser.add_mutually_exclusive_group()
-    begun.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue a training that was stopped, with the same options",
-    )
-    begun.add_argument("--overwrite", action="store_true", help="replace the dancer of that model")
-    parser.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="write TensorBoard logs to weights/NAME/training/dancer/tensorboard: "
-        "loss, gradient, mixtures, and real and generated vectors; open them with "
-        "tensorboard --logdir and that folder",
+        help="keep the weights of the epoch with the lowest validation loss, or of the last one "
+        "(default: best; of joints last)",
     )
     parser.add_argument(
         "--strategy",
         choices=("mirrored", "multiworker"),
-        default=None,
-        help="divide each batch among all GPUs of this machine (mirrored), or "
-        "among the processes that TF_CONFIG names, this one among them; one device "
-        "unless given",
-    )
-    parser.add_argument(
-        "--neighbour-correction",
-        type=terminal.not_negative(float),
-        default=0.0,
-        help="how firmly its dances are to be led back to real motion, up to 1, "
-        "unless generate_video.py says otherwise; 0.1 for a few minutes of "
-        "material. The temperature is found with it",
+        help="divide each batch among all GPUs of this machine (mirrored), or among the processes "
+        "in TF_CONFIG, which include this one (default: one device)",
     )
     parser.add_argument(
         "--virtual-devices",
         type=terminal.positive(int),
-        default=None,
         metavar="N",
-        help="with --strategy mirrored: divide the processor into N devices, to "
-        "try it without GPUs",
+        help="with --strategy mirrored: divide the processor into N devices, to try it without "
+        "GPUs (default: none)",
     )
     return parser
 
 
-# What is best differs between a VAE's latents and recorded joints.
-DEFAULTS: dict[str, dict[str, Any]] = {
-    "silhouette": {"correction_rate": 0.03, "encoder_noise": 1.0, "keep": "best", "epochs": 60},
-    "skeleton": {"correction_rate": 0.015, "encoder_noise": 0.1, "keep": "last", "epochs": 8},
-}
-LITTLE_SECONDS = 120  # of recordings, the mirrored ones too
-LITTLE = {
-    "correction_rate": 0.05,
-    "encoder_noise": 1.0,
-    "units": 256,
-    "mixtures": 3,
-    "keep": "last",
-    "epochs": 60,
-}
+def _add_network(parser: argparse.ArgumentParser) -> None:
+    positive, not_negative = terminal.positive, terminal.not_negative
+    group = parser.add_argument_group("network")
+    group.add_argument(
+        "--network",
+        choices=("lean", "dancenet"),
+        help="lean, or the network of 2018 (default: lean)",
+    )
+    group.add_argument(
+        "--head",
+        choices=("mixture", "mse"),
+        help="mixture: Gaussians trained on the likelihood; mse: a plain LSTM regression to "
+        "compare with, trained on the mean square error (lean: three layers, dropout 0.2, no "
+        "velocity inputs) (default: mixture)",
+    )
+    group.add_argument(
+        "--units",
+        type=positive(int),
+        help="units of each LSTM layer (default: 512; 256 for less than two minutes of recordings)",
+    )
+    group.add_argument(
+        "--layers", type=positive(int), help="LSTM layers (default: lean 1, dancenet 3)"
+    )
+    group.add_argument(
+        "--num-mixtures",
+        "--mixtures",
+        type=positive(int),
+        help="Gaussians of the mixture (default: lean 5, dancenet 24; 3 for less than two minutes "
+        "of recordings)",
+    )
+    group.add_argument(
+        "--velocity-inputs",
+        type=not_negative(int),
+        help="last steps that the network sees beside each vector (default: lean 2, dancenet 0)",
+    )
+    group.add_argument(
+        "--sigma-floor",
+        type=not_negative(float),
+        help="smallest standard deviation, in RMS steps (lean, default: 0.05) or in units of the "
+        "scaled latents (dancenet, default: 0.01, and 0.001 with --look-back 1)",
+    )
+    group.add_argument(
+        "--look-back",
+        type=positive(int),
+        help="frames seen before a prediction; 1 is the recipe of 2018, without a state "
+        "(default: 64)",
+    )
+    group.add_argument(
+        "--neighbour-correction",
+        type=not_negative(float),
+        metavar="STRENGTH",
+        help="strength, up to 1, of the pull of generated vectors to the nearest real ones, unless "
+        "generate_video.py sets another; the temperature is calibrated with it. Try 0.1 for a few "
+        "minutes of footage (default: 0.0)",
+    )
 
 
-def _seconds(clips: Iterable[SkeletonClip]) -> float:
-    """Returns how long clips last, or how long those that are no longer little last."""
-    seconds = 0.0
-    for clip in clips:
-        seconds += clip.num_frames / clip.fps
-        if seconds >= LITTLE_SECONDS:
-            break
-    return seconds
+def _add_noise(parser: argparse.ArgumentParser) -> None:
+    positive, not_negative = terminal.positive, terminal.not_negative
+    group = parser.add_argument_group("windows and their noise")
+    group.add_argument(
+        "--stride",
+        type=positive(int),
+        help="frames between the starts of two windows, which are moved by less than that in every "
+        "epoch (default: 16)",
+    )
+    group.add_argument(
+        "--perturbation",
+        type=not_negative(float),
+        help="largest standard deviation of the shift of a window, in model units (1 is the "
+        "deviation of poses); it teaches the dancer to correct its own errors (default: 0.4)",
+    )
+    group.add_argument(
+        "--correction-rate",
+        type=not_negative(float),
+        help="share of that shift to correct in one frame, from 0 to 1; more is more stable, and "
+        "varies less (default: 0.03; of joints 0.015, and 0.05 for less than two minutes)",
+    )
+    group.add_argument(
+        "--encoder-noise",
+        type=not_negative(float),
+        metavar="TIMES",
+        help="noise of the input, times the encoder's deviation (of joints: 0.1 model units); it "
+        "keeps generated motion from oscillating (default: 1.0; of joints 0.1, and 1.0 for less "
+        "than two minutes)",
+    )
+    group.add_argument(
+        "--noise-correlation",
+        type=not_negative(float),
+        help="correlation of that noise from one frame to the next, below 1; 0 is independent "
+        "noise, as in 2018 (default: 0.98)",
+    )
+    group.add_argument(
+        "--smoothing",
+        type=not_negative(float),
+        help="standard deviation, in frames, of a low-pass over the latents, which jitter because "
+        "the encoder sees each frame alone (default: 1.5)",
+    )
+    group.add_argument(
+        "--jerk",
+        type=not_negative(float),
+        metavar="WEIGHT",
+        help="weight of a penalty on the mean square second difference, x(t+1) - 2 x(t) + x(t-1), "
+        "of the predicted path, in RMS steps; the loss shown is without it (default: 0.0)",
+    )
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Trains, and says where the result is."""
-    from dancenet.codecs.latents import Latents
-    from dancenet.data.mocap.recordings import Recording, Recordings, each_recording
-    from dancenet.model import releases as weights
+    """Trains, and prints where the result is."""
+    from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
     from dancenet.support.errors import MissingExtra, UserError
 
-    if arguments.noise_correlation >= 1:
+    for name in ("correction_rate", "variance", "neighbour_correction"):
+        if (getattr(arguments, name) or 0) > 1:
+            raise UserError(
+                f"--{name.replace('_', '-')} must be at most 1; received "
+                f"{getattr(arguments, name):g}."
+            )
+    if (arguments.noise_correlation or 0) >= 1:
         raise UserError(
             f"--noise-correlation must be below 1; received {arguments.noise_correlation:g}."
         )
-    for name in ("correction_rate", "variance", "neighbour_correction"):
-        if (getattr(arguments, name) or 0) > 1:
-            raise UserError(f"--{name} must be at most 1; received {getattr(arguments, name):g}.")
     if arguments.virtual_devices and not arguments.strategy:
-        raise UserError("--virtual-devices needs --strategy mirrored; say both, or neither.")
+        raise UserError("--virtual-devices needs --strategy mirrored; give both, or neither.")
     folder = ModelFolder(Path("weights") / arguments.name)
-    material: Latents | Recordings | Callable[[], Iterable[Recording]]
-    if arguments.space == "skeleton":
-        if not arguments.motions:
-            raise UserError(
-                "--space skeleton needs files of motion; name them, such as dances/*.bvh."
-            )
-        if arguments.stream:
-            wanted = flags.recordings_wanted(arguments)
-            passes = count()
-            material = lambda: each_recording(  # noqa: E731
-                arguments.motions, wanted, quiet=next(passes) > 0
-            )
-        else:
-            material = flags.read_recordings(arguments)
-    else:
-        if arguments.motions:
-            raise UserError(
-                f"{arguments.motions[0]} is named, but silhouettes are learned from --latents; "
-                "say --space skeleton to learn from files of motion."
-            )
-        if not folder.exists():
-            raise UserError(
-                f"There is no model in {folder.path}; train its VAE first with "
-                f"`python scripts/train_vae.py --name {arguments.name}`."
-            )
-        material = Latents.load(arguments.latents)
-    defaults = DEFAULTS[arguments.space]
-    if not isinstance(material, Latents) and not arguments.start_from:
-        if isinstance(material, Recordings):
-            clips: Iterable[SkeletonClip] = material.clips
-        else:
-            clips = (
-                recording.clip
-                for recording in each_recording(arguments.motions, wanted, quiet=True)
-            )
-        seconds = _seconds(clips)
-        if seconds < LITTLE_SECONDS:
-            terminal.say(
-                f"{seconds:.0f} s of recordings are little; the network is small, and shown more "
-                "noise, unless flags say otherwise."
-            )
-            defaults = LITTLE
-            if arguments.head == "mse" or arguments.network != "lean":
-                # Those are there to be compared with as they are.
-                defaults = {
-                    name: value
-                    for name, value in LITTLE.items()
-                    if name not in ("units", "mixtures")
-                }
-    for name, value in defaults.items():
-        if getattr(arguments, name) is None:
-            setattr(arguments, name, value)
-    if arguments.patience is None and arguments.keep == "best":
-        arguments.patience = 12
+    source = _read(arguments, folder)
     start_from = None
     if arguments.start_from:
-        start_from = ModelFolder(weights.find_model(arguments.start_from))
+        start_from = ModelFolder(releases.find_model(arguments.start_from))
     try:
         with terminal.quiet_import():
             import keras  # noqa: F401
             import keras_mdn_layer  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Training", "train", error.name or "keras") from error
-    from dancenet.nets.training.dancer import DancerOptions, train_dancer, train_skeleton_dancer
-    from dancenet.nets.training.loop import TrainOptions
+    from dancenet.nets.export.onnx import export_dancer
 
-    options = DancerOptions(
-        network=arguments.network,
-        head=arguments.head,
-        units=arguments.units,
-        layers=arguments.layers,
-        num_mixtures=arguments.mixtures,
-        velocity_inputs=arguments.velocity_inputs,
-        sigma_floor=arguments.sigma_floor,
-        look_back=arguments.look_back,
-        stride=arguments.stride,
-        batch_size=arguments.batch_size,
-        perturbation=arguments.perturbation,
-        correction_rate=arguments.correction_rate,
-        encoder_noise=arguments.encoder_noise,
-        noise_correlation=arguments.noise_correlation,
-        smoothing=arguments.smoothing,
-        jerk=arguments.jerk,
-        tensorboard=arguments.tensorboard,
-        neighbour_correction=arguments.neighbour_correction,
-    )
-    train_options = TrainOptions(
-        epochs=arguments.epochs,
-        minutes=arguments.minutes,
-        learning_rate=arguments.learning_rate,
-        clip_norm=arguments.clip_norm,
-        patience=arguments.patience,
-        keep=arguments.keep,
-        seed=arguments.seed,
-    )
-    how: dict[str, Any] = {
-        "start_from": start_from,
-        "resume": arguments.resume,
-        "overwrite": arguments.overwrite,
-    }
-    with contextlib.ExitStack() as together:
+    with contextlib.ExitStack() as stack:
+        devices = None
         if arguments.strategy:
             from dancenet.nets.training.devices import open_devices
 
-            how["devices"] = open_devices(arguments.strategy, arguments.virtual_devices)
-            folder = together.enter_context(how["devices"].place(folder))
-        if isinstance(material, Latents):
-            train_dancer(material, folder, options, train_options, **how)
-        else:
-            train_skeleton_dancer(
-                material, folder, options, train_options, variance=arguments.variance, **how
-            )
-        if "devices" in how and not how["devices"].leads:
+            devices = open_devices(arguments.strategy, arguments.virtual_devices)
+            folder = stack.enter_context(devices.place(folder))
+        _train(arguments, source, folder, start_from=start_from, devices=devices)
+        if devices is not None and not devices.leads:
             return None
-    from dancenet.nets.export.onnx import export_dancer
-
     export_dancer(folder)
     terminal.say(
-        f"The dancer is in {folder.path}; make it dance with "
+        f"The dancer is in {folder.path}; generate with "
         f"`python scripts/generate_video.py --model {arguments.name}`."
     )
     return None
+
+
+def _read(
+    arguments: argparse.Namespace, folder: ModelFolder
+) -> Latents | Recordings | Callable[[], Iterable[Recording]]:
+    """Returns the latents, the recordings, or a function that reads the recordings."""
+    from dancenet.codecs.latents import Latents
+    from dancenet.data.mocap.recordings import each_recording
+    from dancenet.support.errors import UserError
+
+    if arguments.space == "skeleton":
+        if not arguments.motions:
+            raise UserError("--space skeleton needs files of motion, such as dances/*.bvh.")
+        if not arguments.stream:
+            return flags.read_recordings(arguments)
+        wanted, passes = flags.recordings_wanted(arguments), count()
+        return lambda: each_recording(arguments.motions, wanted, quiet=next(passes) > 0)
+    if arguments.motions:
+        raise UserError(
+            f"{arguments.motions[0]} is named, but silhouettes are learned from --latents; "
+            "say --space skeleton to train on files of motion."
+        )
+    if not folder.exists():
+        raise UserError(
+            f"There is no model in {folder.path}; train its VAE first with "
+            f"`python scripts/train_vae.py --name {arguments.name}`."
+        )
+    return Latents.load(arguments.latents)
+
+
+def _train(arguments: argparse.Namespace, source: Any, folder: ModelFolder, **others: Any) -> None:
+    from dancenet.nets.training.dancer import train_dancer, train_skeleton_dancer
+    from dancenet.nets.training.loop import TrainOptions
+    from dancenet.nets.training.options import DancerOptions
+
+    options = DancerOptions(**flags.given(arguments, DancerOptions))
+    train_options = TrainOptions(**flags.given(arguments, TrainOptions))
+    others |= {"resume": arguments.resume, "overwrite": arguments.overwrite}
+    if arguments.space == "silhouette":
+        train_dancer(source, folder, options, train_options, **others)
+    else:
+        if arguments.variance is not None:
+            others["variance"] = arguments.variance
+        train_skeleton_dancer(source, folder, options, train_options, **others)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -5,20 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
+from dancenet import flags
 from dancenet.support import terminal
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__)
+    positive, not_negative = terminal.positive, terminal.not_negative
     parser.add_argument(
         "--frames",
         default="imgs",
         metavar="FOLDER",
-        help="the frames, as written by extract_frames.py",
+        help="the frames, as written by extract_frames.py (default: imgs)",
     )
     parser.add_argument(
         "--name", required=True, type=_name, help="name of the model, written to weights/NAME"
@@ -26,122 +27,68 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--network",
         choices=("lean", "dancenet"),
-        default="lean",
-        help="lean, or the network of 2018 (about fifty times slower)",
-    )
-    parser.add_argument(
-        "--start-from",
-        metavar="NAME",
-        default=None,
-        help="a model whose VAE is the beginning, instead of chance: the bundled "
-        "silhouette_v1 has seen many bodies already",
-    )
-    parser.add_argument(
-        "--epochs",
-        type=terminal.positive(int),
-        default=40,
-        help="how many, unless --minutes decides",
-    )
-    parser.add_argument(
-        "--minutes",
-        type=terminal.positive(float),
-        default=None,
-        help="choose the number of epochs so that training takes this long",
+        help="lean, or the network of 2018, about fifty times slower (default: lean)",
     )
     parser.add_argument(
         "--frames-per-epoch",
-        type=terminal.positive(int),
-        default=40_000,
-        help="an epoch, after which there is a validation and a checkpoint, "
-        "has at most this many frames",
-    )
-    parser.add_argument(
-        "--batch-size", type=terminal.positive(int), default=32, help="frames in a step"
-    )
-    parser.add_argument(
-        "--learning-rate",
-        type=terminal.positive(float),
-        default=2e-3,
-        help="the highest; it grows at first and falls to a fiftieth",
+        type=positive(int),
+        help="largest number of frames in an epoch, which ends with a validation and a checkpoint "
+        "(default: 40000)",
     )
     parser.add_argument(
         "--beta",
-        type=terminal.not_negative(float),
-        default=0.5,
-        help="weight of the KL divergence after its warm-up; smaller values "
-        "give sharper pictures and noisier latents",
+        type=not_negative(float),
+        help="weight of the KL divergence after its warm-up; smaller values give sharper pictures "
+        "and noisier latents (default: 0.5)",
     )
     parser.add_argument(
         "--beta-steps",
-        type=terminal.positive(int),
-        default=2000,
-        help="steps over which beta grows from 0; a tenth of the training at most",
+        type=positive(int),
+        help="steps over which beta grows from 0, at most a tenth of the training (default: 2000)",
     )
     parser.add_argument(
         "--free-bits",
-        type=terminal.not_negative(float),
-        default=0.0,
-        help="nats of KL divergence that each dimension may use at no cost",
+        type=not_negative(float),
+        help="nats of KL divergence that each dimension may use at no cost (default: 0.0)",
     )
     parser.add_argument(
         "--edge-weight",
-        type=terminal.not_negative(float),
-        default=0.0,
-        help="extra weight of the pixels beside the outline",
+        type=not_negative(float),
+        help="extra weight of the pixels beside the outline (default: 0.0)",
     )
     parser.add_argument(
         "--logit-gain",
-        type=terminal.positive(float),
-        default=3.0,
-        help="how much harder the edges are drawn than they were learnt; 1 changes nothing",
+        type=positive(float),
+        help="factor of the logits after training; above 1 the edges are sharper (default: 3.0)",
     )
     parser.add_argument(
         "--logit-bias",
-        type=terminal.not_negative(float),
-        default=0.5,
-        help="how sure a pixel must be to be drawn as background, as a logit: 0 "
-        "is a half, 0.5 is 62 %%; thin limbs stay whole",
+        type=not_negative(float),
+        help="logit above which a pixel is background; 0 is a probability of a half, 0.5 of 62 %%, "
+        "which keeps thin limbs whole (default: 0.5)",
     )
     parser.add_argument(
         "--augment",
-        type=terminal.not_negative(float),
-        default=1.0,
-        help="how much the frames are moved, turned, scaled and mirrored at "
-        "random; 0 takes them as they are",
+        type=not_negative(float),
+        help="strength of random shifts, turns, scales and mirrors of the frames; 0 for none "
+        "(default: 1.0)",
     )
     parser.add_argument(
         "--rehearse",
-        type=terminal.not_negative(float),
-        default=0.5,
-        help="share of each batch that the model of --start-from draws of what "
-        "it has seen, so as not to forget it",
+        type=not_negative(float),
+        metavar="SHARE",
+        help="with --start-from: share of each batch that the first model draws, so as not to "
+        "forget it (default: 0.5)",
     )
-    parser.add_argument(
-        "--clip-norm",
-        type=terminal.positive(float),
-        default=300.0,
-        help="the largest norm of the gradient, in nats",
-    )
-    parser.add_argument(
-        "--patience",
-        type=terminal.positive(int),
-        default=None,
-        help="stop after this many epochs without a better validation",
-    )
-    parser.add_argument(
-        "--seed", type=terminal.not_negative(int), default=0, help="of all that is random"
-    )
-    begun = parser.add_mutually_exclusive_group()
-    begun.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue a training that was stopped, with the same options",
-    )
-    begun.add_argument("--overwrite", action="store_true", help="replace the model of that name")
-    parser.add_argument(
-        "--tensorboard",
-        action="store_true",
-        help="write TensorBoard logs to weights/NAME/training/vae/tensorboard",
+    flags.add_training(
+        parser,
+        "VAE",
+        item="frames",
+        batch_size=32,
+        epochs="40",
+        learning_rate=0.002,
+        clip_norm="nats (default: 300.0)",
+        patience="0",
     )
     return parser
 
@@ -155,11 +102,9 @@ def _name(text: str) -> str:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Trains, and says where the result is."""
-    from pathlib import Path
-
+    """Trains, and prints where the result is."""
     from dancenet.data.frames.folder import FrameFolder
-    from dancenet.model import releases as weights
+    from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
     from dancenet.support.errors import MissingExtra
 
@@ -169,51 +114,32 @@ def work(arguments: argparse.Namespace) -> int | None:
             import keras  # noqa: F401
     except ImportError as error:
         raise MissingExtra("Training", "train", "keras") from error
+    from dancenet.nets.export.onnx import export_vae
+    from dancenet.nets.training.folder import training_folder
     from dancenet.nets.training.loop import TrainOptions
-    from dancenet.nets.training.vae import VaeOptions, train_vae, training_folder
+    from dancenet.nets.training.options import VaeOptions
+    from dancenet.nets.training.vae import train_vae
 
     folder = ModelFolder(Path("weights") / arguments.name)
     start_from = None
     if arguments.start_from:
-        start_from = ModelFolder(weights.find_model(arguments.start_from))
+        start_from = ModelFolder(releases.find_model(arguments.start_from))
     train_vae(
         frames,
         folder,
-        VaeOptions(
-            network=arguments.network,
-            batch_size=arguments.batch_size,
-            frames_per_epoch=arguments.frames_per_epoch,
-            beta=arguments.beta,
-            beta_steps=arguments.beta_steps,
-            free_bits=arguments.free_bits,
-            edge_weight=arguments.edge_weight,
-            logit_gain=arguments.logit_gain,
-            logit_bias=arguments.logit_bias,
-            augment=arguments.augment,
-            rehearse=arguments.rehearse,
-            tensorboard=arguments.tensorboard,
-        ),
-        TrainOptions(
-            epochs=arguments.epochs,
-            minutes=arguments.minutes,
-            learning_rate=arguments.learning_rate,
-            clip_norm=arguments.clip_norm,
-            patience=arguments.patience,
-            seed=arguments.seed,
-        ),
+        VaeOptions(**flags.given(arguments, VaeOptions)),
+        TrainOptions(**flags.given(arguments, TrainOptions)),
         start_from=start_from,
         resume=arguments.resume,
         overwrite=arguments.overwrite,
     )
-    from dancenet.nets.export.onnx import export_vae
-
     export_vae(folder)
-    terminal.say(f"The VAE is in {folder.path}; look at {training_folder(folder)}.")
-    return 0
+    terminal.say(f"The VAE is in {folder.path}; look at {training_folder(folder, 'vae')}.")
+    return None
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs the script."""
+    """Runs the script; returns its exit status."""
     return terminal.run(build_parser(), work, argv)
 
 

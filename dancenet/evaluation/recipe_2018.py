@@ -172,7 +172,7 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
             noise_correlation=0.0,
             smoothing=0.0,
         ),
-        train.TrainOptions(minutes=minutes, learning_rate=5e-4),
+        train.TrainOptions(minutes=minutes, learning_rate=5e-4, patience=0),
     )
     export.export_dancer(folder)
     files.write_json(record, identity)

@@ -16,8 +16,7 @@ from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets.export import onnx
 from dancenet.nets.import_2018 import Networks2018
-from dancenet.nets.training import windows
-from dancenet.nets.training.loop import spread
+from dancenet.nets.training.statistics import MAX_SEEDS, spread
 from dancenet.support import files, terminal
 
 FPS_2018 = 10.0  # frames/s: `create_data.py` of 2018 kept every third frame of 30
@@ -106,7 +105,7 @@ def import_model(
         ModelConfig(name, fps, vae=vae_config, dancer=dancer_config, training={"imported": record})
     )
     scaler.save(folder / SCALER)
-    rows = spread(np.arange(len(vectors)), windows.MAX_SEEDS)
+    rows = spread(np.arange(len(vectors)), MAX_SEEDS)
     names = np.array([f"lv.npy, row {row}" for row in rows])
     files.write_npz(folder / SEEDS, vectors=vectors[rows, None], names=names)
     networks.save(folder / VAE_WEIGHTS, folder / DANCER_WEIGHTS)

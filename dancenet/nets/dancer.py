@@ -1,8 +1,8 @@
 """The motion network: LSTM layers and a mixture of Gaussians for the next vector.
 
-One network seen in two ways that share their weights: `model` takes whole sequences (B, T, D), for
-training; `step` takes one vector (B, D) and the state, for dancing. What they compute for
-each vector x, with one pair h, c for every LSTM layer:
+One network with two views that share their weights: `model` takes whole sequences (B, T, D), for
+training; `step` takes one vector (B, D) and the state, for generation. For each vector x, with one
+pair h, c for every LSTM layer, both compute:
 
     z = x W + h U + b, split into four parts of `units`: i, f, g, o
     c' = s(f) c + s(i) tanh(g)        h' = s(o) tanh(c')      x of the next layer is h'
@@ -10,45 +10,41 @@ each vector x, with one pair h, c for every LSTM layer:
     m, e, p = y W_m + b_m, y W_s + b_s, y W_p + b_p           (K D), (K D), (K)
     sigma' = elu(e) + 1 + 1e-7
 
-s is the sigmoid, or clip(0.2 x + 0.5, 0, 1), as `config.recurrent_activation` says. With
+s is the sigmoid, or clip(0.2 x + 0.5, 0, 1), by `config.recurrent_activation`. With
 `predict="absolute"` the mixture for the next vector is mu = m, sigma = sigma' + sigma_floor. With
-`predict="delta"` the network says how the vector moves, in units of `step_scale` (D,), the size of
-a usual step of each dimension, which is a weight of the network that is not trained:
+`predict="delta"` the network predicts the difference to the next vector, in units of `step_scale`
+(D,), the RMS step of each dimension, a weight that is not trained:
 
     mu = x + step_scale m             sigma = step_scale (sigma' + sigma_floor)
 
-With `velocity_inputs` P > 0 the network is shown how it came to x: the state has the last vectors,
-last1 … lastP, too, and the first layer and the head both see
+With `velocity_inputs` P > 0 the state also holds the last vectors, last1 … lastP, and the first
+layer and the head both see the velocity
 
     v = x, clip((x - last1) / step_scale, -5, 5), clip((last1 - last2) / step_scale, -5, 5), …
 
-so the first x above is v, and what m, e and p are computed of is h' (or y), v. An LSTM needs a long
-training to tell a velocity from two places; on real latents a linear network that sees two steps
-has a held-out loss of -1.5 nats per dimension, and one that sees places only of -0.4.
+so the x of the first layer is v, and m, e and p are computed from h' (or y) and v. An LSTM needs a
+long training to compute a velocity from two positions: on real latents a linear network that sees
+two steps has a held-out loss of -1.5 nats per dimension, and of -0.4 if it sees positions only.
 
 With a `look_back` of 1 there is no state: h and c are zero in every step, as they were in 2018.
 
-A network with S styles sees their weights y (S,) in every step, too: the first layer sees x, y or
-v, y, and the head h', y or h', v, y. They are the last entry of the state, which a step hands on
-as it is; of a network that keeps no other state they are the only one.
+In a network with S styles, their weights (B, S) are concatenated to the input of the first layer
+and of the head. In `step` they are the last entry of the state and are passed through unchanged.
 
-The head "mse" is a regression: K = 1, m is trained on the mean square error, and W_s and W_p are
-zero and not trained, nor is b_s. Least squares is the maximum of the likelihood of a Gaussian with
-one sigma for all that is seen, which is then the root mean square error (Bishop 2006, "Pattern
-recognition and machine learning", 1.2.5 and 3.1.1); `DancerNetwork.set_residual_sigma` puts it
-into b_s. So it dances, is measured and is exported as a mixture of one, and at temperature 0 it is
-the regression itself.
+The head "mse" is a regression: K = 1, m is trained on the mean square error; W_s, W_p and b_s are
+not trained, and W_s and W_p are zero. Least squares is maximum likelihood for a Gaussian with one
+sigma for all inputs, which is then the root mean square error (Bishop 2006, "Pattern recognition
+and machine learning", 1.2.5 and 3.1.1); `DancerNetwork.set_residual_sigma` writes it into b_s. So
+it is sampled, measured and exported as a mixture of one, and at temperature 0 it is the plain
+regression.
 
-The output is flat, as keras-mdn-layer lays it out: K D of mu, K D of sigma, K of pi_logits, where
-component k of mu is [k D, (k + 1) D). `split_params` takes it apart.
+The output is flat, in the layout of keras-mdn-layer: K D of mu, K D of sigma, K of pi_logits, where
+component k of mu is [k D, (k + 1) D). `split_params` splits it.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from contextvars import ContextVar
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -62,13 +58,12 @@ from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
 from dancenet.support.errors import UserError
 
-_LOG_2PI = math.log(2.0 * math.pi)
-MAX_STEP = 5.0  # usual steps; the first vector seems to come from far away
+MAX_STEP = 5.0  # RMS steps; before the first vector the state is zero, which looks like a jump
 
 
 @keras.saving.register_keras_serializable("dancenet")
 def hard_sigmoid_2018(x: Any) -> Any:
-    """Returns clip(0.2 x + 0.5, 0, 1), the gate of Keras before 2.3; that of Keras 3 differs."""
+    """Returns clip(0.2 x + 0.5, 0, 1), the hard sigmoid of Keras before 3, which changed it."""
     return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
 
 
@@ -77,7 +72,7 @@ _GATES: dict[str, Any] = {"sigmoid": "sigmoid", "hard_sigmoid_2018": hard_sigmoi
 
 @keras.saving.register_keras_serializable("dancenet")
 class MixtureHead(MDN):
-    """The layer of keras-mdn-layer, for (B, U) and for (B, T, U)."""
+    """The layer of keras-mdn-layer, for inputs (B, U) and (B, T, U)."""
 
     def compute_output_shape(self, input_shape: Any) -> tuple[int | None, ...]:
         """Returns the shape with all leading axes; the original keeps only the first."""
@@ -86,7 +81,7 @@ class MixtureHead(MDN):
 
 @keras.saving.register_keras_serializable("dancenet")
 class Placement(layers.Layer):
-    """Moves a mixture of the head to where the vector is, and keeps its sigma off zero.
+    """Adds the vector to a mixture of deltas, and the floor to its sigma.
 
     Args:
         dim: D.
@@ -111,17 +106,17 @@ class Placement(layers.Layer):
         self.built = True
 
     def call(self, params: Any, vectors: Any) -> Any:
-        """Takes the head's (…, P) and the vectors (…, D) it was given; returns (…, P)."""
+        """Takes the head's parameters (…, P) and its input vectors (…, D); returns (…, P)."""
         size = self.num_mixtures * self.dim
         mu, sigma = params[..., :size], params[..., size : 2 * size] + self.sigma_floor
         if self.step_scale is not None:
             scale = ops.tile(self.step_scale, (self.num_mixtures,))
-            place = ops.concatenate([vectors] * self.num_mixtures, axis=-1)
-            mu, sigma = place + scale * mu, scale * sigma
+            origin = ops.concatenate([vectors] * self.num_mixtures, axis=-1)
+            mu, sigma = origin + scale * mu, scale * sigma
         return ops.concatenate([mu, sigma, params[..., 2 * size :]], axis=-1)
 
     def compute_output_shape(self, params_shape: Any, vectors_shape: Any) -> Any:
-        """Returns the shape of the parameters, which does not change."""
+        """Returns the shape of the parameters."""
         return params_shape
 
     def get_config(self) -> dict[str, Any]:
@@ -137,7 +132,7 @@ class Placement(layers.Layer):
 
 @keras.saving.register_keras_serializable("dancenet")
 class Motion(layers.Layer):
-    """Puts the last steps beside a vector, in units of a usual step.
+    """Concatenates the last steps to a vector, in RMS steps.
 
     Args:
         dim: D.
@@ -151,17 +146,17 @@ class Motion(layers.Layer):
         )
         self.built = True
 
-    def call(self, places: Sequence[Any]) -> Any:
+    def call(self, recent: Sequence[Any]) -> Any:
         """Takes [vectors, last1, … lastP], each (…, D); returns (…, D + P D)."""
         steps = [
             ops.clip((new - old) / self.step_scale, -MAX_STEP, MAX_STEP)
-            for new, old in zip(places, places[1:])
+            for new, old in zip(recent, recent[1:])
         ]
-        return ops.concatenate([places[0], *steps], axis=-1)
+        return ops.concatenate([recent[0], *steps], axis=-1)
 
-    def compute_output_shape(self, places_shape: Any) -> tuple[int | None, ...]:
-        """Returns the shape of the vectors with the steps beside them."""
-        return (*places_shape[0][:-1], len(places_shape) * self.dim)
+    def compute_output_shape(self, recent_shape: Any) -> tuple[int | None, ...]:
+        """Returns the shape of the vectors with their steps."""
+        return (*recent_shape[0][:-1], len(recent_shape) * self.dim)
 
     def get_config(self) -> dict[str, Any]:
         """Returns the arguments."""
@@ -169,10 +164,10 @@ class Motion(layers.Layer):
 
 
 class DancerNetwork:
-    """The layers of a dancer, and the two views of them.
+    """The layers of a dancer, and their two views.
 
     Attributes:
-        config: what it was built from.
+        config: its configuration.
         motion: the layer `motion`, or None.
         lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D + S or U, 4 U), recurrent kernel (U, 4 U),
             bias (4 U).
@@ -220,22 +215,22 @@ class DancerNetwork:
         if self.config.styles:
             style = keras.Input((len(self.config.styles),), name="style")
             inputs = [vectors, style]
-        x, seen = self._beside(vectors if self.motion is None else self.show(vectors), style)
+        x, seen = self._with_style(vectors if self.motion is None else self.show(vectors), style)
         for index, lstm in enumerate(self.lstms):
             x = lstm(x)
             if self.dropouts:
                 x = self.dropouts[index](x)
         return keras.Model(inputs, self._head(x, seen, vectors), name="dancer")
 
-    def _beside(self, x: Any, style: Any) -> tuple[Any, list[Any]]:
-        """Puts the style beside what is seen of the motion.
+    def _with_style(self, x: Any, style: Any) -> tuple[Any, list[Any]]:
+        """Concatenates the style to the vectors.
 
         Args:
-            x: (B, D), (B, T, D) or with steps beside it.
+            x: (B, D) or (B, T, D), with velocity inputs (…, D + P D).
             style: (B, S) or None.
 
         Returns:
-            What the first layer sees, and what the head sees beside what the layers say.
+            The input of the first layer, and the inputs of the head beside the LSTM's output.
         """
         seen = [] if self.motion is None else [x]
         if style is None:
@@ -245,7 +240,7 @@ class DancerNetwork:
         return ops.concatenate([x, style], axis=-1), [*seen, style]
 
     def show(self, vectors: Any) -> Any:
-        """Returns what a network with `velocity_inputs` sees of (B, T, D): (B, T, D + P D)."""
+        """Returns vectors (B, T, D) with their velocity inputs, (B, T, D + P D)."""
         assert self.motion is not None
         count = self.config.velocity_inputs
         padded = ops.pad(vectors, ((0, 0), (count, 0), (0, 0)))
@@ -267,9 +262,9 @@ class DancerNetwork:
         cells = list(state[: len(state) - len(style)])
         if not self.config.keeps_state:
             cells = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
-        places = [vectors, *cells[2 * len(self.lstms) :]]
-        x, seen = self._beside(
-            vectors if self.motion is None else self.motion(places), style[0] if style else None
+        recent = [vectors, *cells[2 * len(self.lstms) :]]
+        x, seen = self._with_style(
+            vectors if self.motion is None else self.motion(recent), style[0] if style else None
         )
         following: list[Any] = []
         for index, lstm in enumerate(self.lstms):
@@ -278,7 +273,7 @@ class DancerNetwork:
         params = self._head(x, seen, vectors)
         if not self.config.keeps_state:
             return params, list(style)
-        return params, [*following, *places[:-1], *style]
+        return params, [*following, *recent[:-1], *style]
 
     def _head(self, x: Any, seen: Sequence[Any], vectors: Any) -> Any:
         if self.dense is not None:
@@ -288,8 +283,8 @@ class DancerNetwork:
         return self.placement(self.mdn(x), vectors)
 
     @property
-    def usual_step(self) -> Any:
-        """(D,), the weight with the size of a usual step; 1 if the network knows no steps."""
+    def rms_step(self) -> Any:
+        """(D,) the weight with the RMS step; 1 for a network without velocity inputs or deltas."""
         for layer in (self.placement, self.motion):
             if layer is not None and layer.step_scale is not None:
                 return layer.step_scale
@@ -297,12 +292,12 @@ class DancerNetwork:
 
     @property
     def step_scale(self) -> np.ndarray:
-        """(D,) float32, the size of a usual step; ones if the network knows no steps."""
-        scale = np.asarray(ops.convert_to_numpy(self.usual_step), np.float32)
+        """(D,) float32, the RMS step; ones for a network without velocity inputs or deltas."""
+        scale = np.asarray(ops.convert_to_numpy(self.rms_step), np.float32)
         return np.array(np.broadcast_to(scale, (self.config.dim,)))
 
     def set_step_scale(self, step_scale: np.ndarray) -> None:
-        """Sets the size of a usual step, if the network has a use for it.
+        """Sets the RMS step, if the network uses it.
 
         Args:
             step_scale: (D,) in model units, > 0.
@@ -313,7 +308,7 @@ class DancerNetwork:
 
     @property
     def place_scale(self) -> np.ndarray:
-        """(D,) float32, the units of m and sigma' in model units: usual steps, or ones."""
+        """(D,) float32, one unit of m and sigma' in model units: the RMS step, or one."""
         if self.placement.step_scale is None:
             return np.ones(self.config.dim, np.float32)
         return self.step_scale
@@ -322,13 +317,13 @@ class DancerNetwork:
         """Sets the sigma of a network with the head "mse".
 
         Args:
-            sigma: (D,) in model units, >= 0: the root mean square of its errors. Where it is
-                below `sigma_floor`, that is taken.
+            sigma: (D,) in model units, >= 0: the root mean square of its errors, raised to
+                `sigma_floor` where it is below.
         """
         if self.config.head != "mse":
-            raise ValueError("the sigma of a mixture is learned; only the head 'mse' has it set.")
+            raise ValueError("a mixture learns its sigma; only the sigma of the head 'mse' is set.")
         self.mdn.mdn_sigmas.bias.assign(
-            _sigma_bias(sigma / self.place_scale - self.config.sigma_floor, 1e-3)
+            sigma_bias(sigma / self.place_scale - self.config.sigma_floor, 1e-3)
         )
 
     def count_params(self) -> int:
@@ -341,57 +336,8 @@ def build_dancer(config: DancerConfig) -> DancerNetwork:
     return DancerNetwork(config)
 
 
-def begin_linear(
-    network: DancerNetwork,
-    inputs: np.ndarray,
-    targets: np.ndarray,
-    mask: np.ndarray,
-    style: np.ndarray | None = None,
-) -> None:
-    """Lets the head of a new network begin at the best linear prediction of the next step.
-
-    All components begin with its mean, and with the size of its errors as their sigma; they
-    differ in what they make of the LSTM's output. Gradient descent is slow to find this line,
-    because neighbouring steps are so alike.
-
-    Args:
-        network: with `velocity_inputs` > 0 and `predict="delta"`.
-        inputs: (B, T, D), as in training.
-        targets: (B, T, D).
-        mask: (B, T).
-        style: (B, S), if the network has styles.
-    """
-    config = network.config
-    kept = mask > 0
-    seen = ops.convert_to_numpy(network.show(inputs))[kept].astype(np.float64)
-    steps = ((targets - inputs)[kept] / network.step_scale).astype(np.float64)
-    beside = np.ones((len(seen), 1))
-    if config.styles:
-        style = np.broadcast_to(_require_style(style)[:, None], (*kept.shape, len(config.styles)))
-        beside = np.concatenate([style[kept], beside], axis=1)
-    seen = np.concatenate([seen, beside], axis=1)
-    # The ridge is what tells apart directions in which the windows hardly differ.
-    ridge = 1e-4 * len(seen) * np.eye(seen.shape[1])
-    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + S + 1, D)
-    errors = np.sqrt(np.mean((steps - seen @ line) ** 2, axis=0))
-    bias = _sigma_bias(errors - config.sigma_floor, 0.02)
-    head, size = network.mdn, seen.shape[1] - 1
-    for layer, rows, constant in (
-        (head.mdn_mus, line[:-1], line[-1]),
-        (head.mdn_sigmas, 0.0, bias),
-        (head.mdn_pi, 0.0, 0.0),
-    ):
-        kernel, _ = (np.array(ops.convert_to_numpy(value)) for value in layer.weights)
-        repeats = 1 if layer is head.mdn_pi else config.num_mixtures
-        kernel[-size:] = np.tile(rows, repeats) if np.ndim(rows) else rows
-        # What the LSTM says is heard from the start, but softly.
-        kernel[:-size] *= 0.3
-        layer.kernel.assign(kernel)
-        layer.bias.assign(np.broadcast_to(np.tile(constant, repeats), kernel.shape[1:]))
-
-
-def _sigma_bias(sigma: np.ndarray, least: float) -> np.ndarray:
-    """Returns e with elu(e) + 1 = sigma, or `least` where it is below that."""
+def sigma_bias(sigma: np.ndarray, least: float) -> np.ndarray:
+    """Returns e with elu(e) + 1 = max(sigma, least)."""
     # elu(e) + 1 is exp(e) below 1 and e + 1 above.
     sigma = np.maximum(sigma, least)
     return np.where(sigma < 1, np.log(np.minimum(sigma, 1)), sigma - 1)
@@ -419,7 +365,7 @@ def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
 
 
 def split_params(params: Any, dim: int, num_mixtures: int) -> tuple[Any, Any, Any]:
-    """Takes the flat parameters of mixtures apart.
+    """Splits the flat parameters of mixtures.
 
     Args:
         params: (…, 2 K D + K), any backend's tensor or a NumPy array.
@@ -434,221 +380,6 @@ def split_params(params: Any, dim: int, num_mixtures: int) -> tuple[Any, Any, An
     mu = ops.reshape(params[..., :size], shape)
     sigma = ops.reshape(params[..., size : 2 * size], shape)
     return params[..., 2 * size :], mu, sigma
-
-
-def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
-    """Returns the negative log-likelihood of each target, in nats per dimension.
-
-    -log sum_k pi_k prod_d N(x_d; mu_kd, sigma_kd) / D, Bishop 1994, "Mixture density networks",
-    equations 22, 23 and 29, with one sigma for each dimension. It is a density's: below zero where
-    the density is above 1, which it is wherever sigma is small.
-
-    Args:
-        params: (…, 2 K D + K).
-        targets: (…, D).
-        num_mixtures: K.
-
-    Returns:
-        (…,), one figure for each vector, so that a mask can leave some out.
-    """
-    dim = targets.shape[-1]
-    pi_logits, mu, sigma = split_params(params, dim, num_mixtures)
-    z = (ops.expand_dims(targets, -2) - mu) / sigma
-    normal = -ops.sum(0.5 * ops.square(z) + ops.log(sigma), axis=-1) - 0.5 * dim * _LOG_2PI
-    return -ops.logsumexp(_log_pi(pi_logits) + normal, axis=-1) / dim
-
-
-def _log_pi(pi_logits: Any) -> Any:
-    # Keras warns of its own softmax when there is one component.
-    return ops.subtract(pi_logits, ops.logsumexp(pi_logits, axis=-1, keepdims=True))
-
-
-def squared_errors(params: Any, targets: Any, step_scale: Any) -> Any:
-    """Returns the mean square error over the dimensions of a regression, in squared usual steps.
-
-    Args:
-        params: (…, 2 D + 1), of one Gaussian.
-        targets: (…, D).
-        step_scale: (D,), or 1 where the network knows no steps.
-
-    Returns:
-        (…,), one figure for each vector.
-    """
-    mu = params[..., : targets.shape[-1]]
-    return ops.mean(ops.square(ops.divide(ops.subtract(targets, mu), step_scale)), axis=-1)
-
-
-# Makes of a count in a part of a batch that in the whole batch; see `shared_means`.
-_in_whole_batch: ContextVar[Callable[[Any], Any]] = ContextVar(
-    "in_whole_batch", default=lambda count: count
-)
-
-
-@contextmanager
-def shared_means(in_whole_batch: Callable[[Any], Any]) -> Iterator[None]:
-    """Lets `masked_mean` give the share that a part of a batch has in the mean over all of it.
-
-    The shares of the parts add up to the mean, and so do their gradients, however many values
-    each of them masks; means of the parts would not.
-
-    Args:
-        in_whole_batch: makes of the count of a part the sum of the counts of all parts.
-    """
-    token = _in_whole_batch.set(in_whole_batch)
-    try:
-        yield
-    finally:
-        _in_whole_batch.reset(token)
-
-
-def masked_mean(values: Any, mask: Any) -> Any:
-    """Returns the mean of the values where the mask is 1; of none, 0. See `shared_means`."""
-    # Not with *: the mask may be a NumPy array, with which PyTorch cannot multiply.
-    total = ops.sum(ops.multiply(values, mask))
-    return total / ops.maximum(_in_whole_batch.get()(ops.sum(mask)), 1.0)
-
-
-def mean_prediction(params: Any, dim: int, num_mixtures: int) -> Any:
-    """Returns the means sum_k pi_k mu_k (…, D) of mixtures (…, 2 K D + K)."""
-    pi_logits, mu, _ = split_params(params, dim, num_mixtures)
-    return ops.sum(ops.expand_dims(ops.exp(_log_pi(pi_logits)), -1) * mu, axis=-2)
-
-
-def path_jerk(path: Any, mask: Any, step_scale: Any) -> Any:
-    """Returns how unsteadily a path moves: the mean square of its second difference.
-
-    That is of x(t+1) - 2 x(t) + x(t-1), the change of the step from one frame to the next: zero
-    on a straight line at a steady speed. In the strict sense it is an acceleration, and a jerk
-    would be the third difference; it is named after the jerkiness that it is to take away, as
-    penalties on a predicted motion usually are, whichever difference they square.
-
-    Args:
-        path: (B, T, D) in model units.
-        mask: (B, T), 1 where a vector counts; a difference counts where all three of its do.
-        step_scale: (D,) the size of a usual step, which is the unit.
-
-    Returns:
-        One number, a mean over dimensions and all differences that count; of none, 0.
-    """
-    change = ops.divide(path[:, 2:] - 2.0 * path[:, 1:-1] + path[:, :-2], step_scale)
-    mask = ops.convert_to_tensor(mask)
-    counts = mask[:, 2:] * mask[:, 1:-1] * mask[:, :-2]
-    return masked_mean(ops.mean(ops.square(change), axis=-1), counts)
-
-
-class DancerTrainer(keras.Model):
-    """A dancer and its loss, as one model for `train_on_batch`.
-
-    A batch is one dictionary: `inputs` (B, T, D), `targets` (B, T, D), the vectors that follow,
-    `mask` (B, T), 1 where a prediction counts, and `style` (B, S) for a network with styles.
-
-    Args:
-        network: the dancer.
-        jerk: weight of `path_jerk` of the mean predictions in what is minimised. In the log
-            `loss` is that of the head all the same, so that trainings can be compared; `jerk` is
-            beside it, and `objective` is what is minimised.
-        step_scale: (D,) the unit of the jerk; the network's own if None.
-
-    Raises:
-        ValueError: the weight is negative or not finite.
-    """
-
-    def __init__(
-        self, network: DancerNetwork, jerk: float = 0.0, step_scale: np.ndarray | None = None
-    ) -> None:
-        super().__init__(name="dancer_trainer")
-        if not 0 <= jerk < math.inf:
-            raise ValueError(f"jerk must be 0 or more and finite; received {jerk}.")
-        self.dancer = network.model
-        self.num_mixtures = network.config.num_mixtures
-        self.has_styles = bool(network.config.styles)
-        self._network = network
-        self.jerk = jerk
-        self._step_scale = network.step_scale if step_scale is None else step_scale
-        names = ("of_head", "jerk") if jerk else ()
-        self._means = [keras.metrics.Mean(name=name) for name in names]
-        self.built = True
-
-    def call(self, inputs: dict[str, Any], training: bool = False) -> Any:
-        """Returns the mixtures' parameters (B, T, P)."""
-        return self.dancer(self._shown(inputs), training=training)
-
-    def _shown(self, batch: dict[str, Any]) -> Any:
-        """Returns what `DancerNetwork.model` takes of a batch."""
-        if not self.has_styles:
-            return batch["inputs"]
-        return [batch["inputs"], _require_style(batch.get("style"))]
-
-    def compute_loss(
-        self,
-        x: Any = None,
-        y: Any = None,
-        y_pred: Any = None,
-        sample_weight: Any = None,
-        training: bool = True,
-    ) -> Any:
-        """Returns what is minimised.
-
-        It is the masked mean over time of the loss of the network's head (the negative
-        log-likelihood in nats per dimension, or the mean square error in squared usual steps),
-        and the weighted jerk of the path of the mean predictions.
-        """
-        targets = x["targets"]
-        loss = masked_mean(self._loss(y_pred, targets), x["mask"])
-        if not self.jerk:
-            return loss
-        path = mean_prediction(y_pred, targets.shape[-1], self.num_mixtures)
-        jerk = path_jerk(path, x["mask"], self._step_scale)
-        for mean, value in zip(self._means, (loss, jerk)):
-            mean.update_state(value)
-        return loss + self.jerk * jerk
-
-    def compute_metrics(
-        self, x: Any, y: Any, y_pred: Any, sample_weight: Any = None
-    ) -> dict[str, Any]:
-        """Returns the figures of a step; `loss` is always that of the head alone."""
-        figures = super().compute_metrics(x, y, y_pred, sample_weight)
-        if self.jerk:
-            figures["objective"] = figures["loss"]
-            figures["loss"] = figures.pop("of_head")
-        return figures
-
-    def _loss(self, params: Any, targets: Any) -> Any:
-        """Returns (B, T), the loss of each vector."""
-        if self._network.config.head == "mse":
-            return squared_errors(params, targets, self._network.usual_step)
-        return mixture_nats(params, targets, self.num_mixtures)
-
-    def losses(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """Returns the loss of each vector of a batch, (B, T), without training."""
-        params = self.dancer.predict_on_batch(self._shown(batch))
-        return ops.convert_to_numpy(self._loss(params, batch["targets"]))
-
-    def nats(self, batch: dict[str, np.ndarray]) -> np.ndarray:
-        """Returns the nats per dimension of each vector of a batch, (B, T), by any head."""
-        params = self.dancer.predict_on_batch(self._shown(batch))
-        return ops.convert_to_numpy(mixture_nats(params, batch["targets"], self.num_mixtures))
-
-    def fit_residual_sigma(self, batches: Iterable[dict[str, np.ndarray]]) -> None:
-        """Gives a trained network with the head "mse" the sigma of its own errors.
-
-        Args:
-            batches: of what it was trained on, without noise.
-        """
-        squares, count = np.zeros(self._network.config.dim), 0
-        for batch in batches:
-            params = self.dancer.predict_on_batch(self._shown(batch))
-            _, mu, _ = split_params(params, self._network.config.dim, 1)
-            errors = (batch["targets"] - ops.convert_to_numpy(mu)[..., 0, :])[batch["mask"] > 0]
-            squares += np.square(errors, dtype=np.float64).sum(axis=0)
-            count += len(errors)
-        self._network.set_residual_sigma(np.sqrt(squares / max(count, 1)))
-
-
-def _require_style(style: Any) -> Any:
-    if style is None:
-        raise ValueError("a network with styles needs the `style` (B, S) of every window.")
-    return style
 
 
 class KerasStepModel:

@@ -12,8 +12,10 @@ from keras import ops
 
 from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.nets import vae
-from dancenet.nets.dancer import DancerNetwork, build_dancer, mixture_nats
-from dancenet.nets.training.loop import save_weights, spread
+from dancenet.nets.dancer import DancerNetwork, build_dancer
+from dancenet.nets.dancer_trainer import mixture_nats
+from dancenet.nets.training.loop import save_weights
+from dancenet.nets.training.statistics import spread
 
 _MAX_PAIRS = 1024  # pairs of successive latents in the loss
 _MAX_PICTURES = 16  # pictures in the correlation

@@ -1,14 +1,15 @@
 """The picture network: a variational autoencoder of silhouettes, in two sizes.
 
-Both sizes have one interface: frames (B, 120, 208, 1) float32, 1 is background, to `z_mean` and
-`z_log_var` (B, 128), and a latent back to the background probability of every pixel.
+Both sizes have one interface: the encoder maps frames (B, 120, 208, 1) float32, 1 is background, to
+`z_mean` and `z_log_var` (B, 128); the decoder maps a latent to the background probability of every
+pixel.
 
 * `lean`: strided convolutions from the first layer on, and transposed 4x4 convolutions with
-  stride 2 on the way back.
+  stride 2 in the decoder.
 * `dancenet`: the network of 2018 to the letter.
 
-The layers are plain ones in a line (the encoder ends in two heads), so that they can be
-exported one by one.
+The layers form a plain sequence (the encoder ends in two heads), so that they can be exported one
+by one.
 """
 
 from __future__ import annotations
@@ -24,17 +25,14 @@ from keras import layers, ops
 from dancenet.model.config import VaeConfig
 from dancenet.support.errors import UserError
 
-# Outside of this range a standard deviation is no longer told from 0, or from the prior's, and
-# its exponential can overflow.
+# Outside this range a standard deviation cannot be told from 0, or from the prior's, and its
+# exponential can overflow.
 LOG_VAR_RANGE = (-10.0, 4.0)
 
-# Where a network starts decides how far it comes in an evening: with these and he_normal, `lean`
-# had a held-out IoU of 0.81 after 600 steps, and 0.67 with Keras's defaults.
+# Initial weights matter in a short training: with these and he_normal, `lean` had a held-out IoU of
+# 0.81 after 600 steps, and 0.67 with Keras's defaults.
 # Most pixels are background.
 _MOSTLY_BACKGROUND = keras.initializers.Constant(3.0)
-# He et al. 2015, arXiv:1502.01852, eq. 10, for a transposed convolution: an output pixel sees one
-# in strides**2 taps of the kernel, and Keras takes a transposed kernel's inputs for its outputs.
-_HE_TRANSPOSED = keras.initializers.VarianceScaling(2.0 * 2**2, "fan_out")
 
 
 def build_encoder(config: VaeConfig) -> keras.Model:
@@ -70,22 +68,22 @@ def build_encoder(config: VaeConfig) -> keras.Model:
     z_mean = layers.Dense(config.latent_dim, name="z_mean")(x)
     z_log_var = layers.Dense(
         config.latent_dim,
-        # Narrow posteriors at the start let pictures through before the noise is learnt.
+        # Narrow posteriors at the start, so that the noise does not hide the pictures.
         kernel_initializer=keras.initializers.VarianceScaling(0.1),
         bias_initializer=keras.initializers.Constant(-3.0),
         name="z_log_var",
     )(x)
     encoder = keras.Model(frames, [z_mean, z_log_var], name="encoder")
     first = encoder.get_layer("conv_1")
-    # Background is 1: this makes an empty picture give 0, whatever the kernels.
+    # Background is 1: with this bias an empty picture gives 0, whatever the kernels.
     first.bias.assign(-ops.sum(first.kernel, axis=(0, 1, 2)))
     return encoder
 
 
 def build_decoder(config: VaeConfig) -> keras.Model:
-    """Returns the untrained network from latents (B, L) to background probability (B, H, W, 1) in 0..1.
+    """Returns the untrained network from latents (B, L) to background probability (B, H, W, 1).
 
-    Its layer `logits` holds the background probability before the sigmoid.
+    Its layer `logits` is the background probability before the sigmoid.
 
     Raises:
         UserError: the network cannot be built for that size of picture.
@@ -121,7 +119,7 @@ def build_decoder(config: VaeConfig) -> keras.Model:
                 strides=2,
                 padding="same",
                 activation="relu",
-                kernel_initializer=_HE_TRANSPOSED,
+                kernel_initializer=_he_transposed(),
                 name=f"up_{number}",
             )(x)
         x = layers.Conv2DTranspose(
@@ -129,7 +127,7 @@ def build_decoder(config: VaeConfig) -> keras.Model:
             4,
             strides=2,
             padding="same",
-            kernel_initializer=_HE_TRANSPOSED,
+            kernel_initializer=_he_transposed(),
             bias_initializer=_MOSTLY_BACKGROUND,
             name="logits",
         )(x)
@@ -137,8 +135,18 @@ def build_decoder(config: VaeConfig) -> keras.Model:
     return keras.Model(latents, background, name="decoder")
 
 
+def _he_transposed() -> keras.initializers.Initializer:
+    # He et al. 2015, arXiv:1502.01852, eq. 10, for a transposed convolution: an output pixel sees
+    # one in strides**2 taps of the kernel, and Keras swaps the inputs and outputs of the kernel.
+    # A new one for each layer: an initializer draws its seed when it is made.
+    return keras.initializers.VarianceScaling(2.0 * 2**2, "fan_out")
+
+
 def join(encoder: keras.Model, decoder: keras.Model) -> keras.Model:
-    """Returns one network from frames to background probability through `z_mean`; `vae.weights.h5` is its."""
+    """Returns one network from frames through `z_mean` to background probability.
+
+    `vae.weights.h5` holds its weights.
+    """
     z_mean, _ = encoder(encoder.input)
     return keras.Model(encoder.input, decoder(z_mean), name="vae")
 
@@ -152,7 +160,7 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
     encoder, decoder = build_encoder(config), build_decoder(config)
     try:
         with warnings.catch_warnings():
-            # Keras may only warn of layers that it leaves as they were.
+            # Keras only warns if it does not load a layer.
             warnings.simplefilter("error", UserWarning)
             join(encoder, decoder).load_weights(path)
     except FileNotFoundError as error:
@@ -167,16 +175,16 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
 
 
 def sharpen(decoder: keras.Model, logit_gain: float, logit_bias: float = 0.0) -> None:
-    """Makes crispness (logits - thickness) of a decoder's logits, by way of its last layer.
+    """Changes a decoder's logits to logit_gain (logits - logit_bias), in the weights of its layer.
 
-    A decoder that has learnt by cross-entropy says how likely a pixel is to be white, and near an
-    outline it is not sure; and a limb it is not sure of falls into pieces. What is drawn black is
-    what is not white for certain.
+    A decoder trained on cross-entropy is uncertain near an outline, and thin limbs that it is
+    uncertain of have gaps. With a positive bias only a pixel that is background with a higher
+    probability than a half is drawn as background.
 
     Args:
         decoder: from `build_decoder`.
-        logit_gain: above 1 for harder edges.
-        logit_bias: logits up to which a pixel is the dancer's; 0 is a probability of a half.
+        logit_gain: above 1 for sharper edges.
+        logit_bias: logit below which a pixel is the dancer's; 0 is a probability of a half.
     """
     layer = decoder.get_layer("logits")
     layer.kernel.assign(layer.kernel * logit_gain)
@@ -184,7 +192,7 @@ def sharpen(decoder: keras.Model, logit_gain: float, logit_bias: float = 0.0) ->
 
 
 def unsharpen(decoder: keras.Model, logit_gain: float, logit_bias: float = 0.0) -> None:
-    """Undoes `sharpen`, so that the decoder can learn on."""
+    """Undoes `sharpen`, for further training."""
     sharpen(decoder, 1.0, -logit_gain * logit_bias)
     sharpen(decoder, 1.0 / logit_gain)
 
@@ -198,8 +206,8 @@ class VaeTrainer(keras.Model):
     Args:
         encoder: from `build_encoder`.
         decoder: from `build_decoder`.
-        free_bits: nats of KL divergence a dimension may use, on average over the batch, before
-            it costs (Kingma et al. 2016, arXiv:1606.04934, eq. 15).
+        free_bits: nats of KL divergence that a dimension may use at no cost, on average over the
+            batch (Kingma et al. 2016, arXiv:1606.04934, eq. 15).
         edge_weight: extra weight of the pixels beside the outline in the reconstruction loss.
     """
 
@@ -222,7 +230,9 @@ class VaeTrainer(keras.Model):
 
     def call(self, inputs: dict[str, Any], training: bool = False) -> dict[str, Any]:
         """Returns `z_mean`, `z_log_var` (B, L) and `logits` (B, H, W, 1) of a draw."""
-        z_mean, z_log_var = self.encoder(_whiteness(inputs["frames"]), training=training)
+        z_mean, z_log_var = self.encoder(
+            _background_probability(inputs["frames"]), training=training
+        )
         z_log_var = ops.clip(z_log_var, *LOG_VAR_RANGE)
         latents = z_mean + ops.exp(0.5 * z_log_var) * inputs["noise"]
         logits = self.decoder_logits(latents, training=training)
@@ -237,7 +247,7 @@ class VaeTrainer(keras.Model):
         training: bool = True,
     ) -> Any:
         """Returns reconstruction + beta KL in nats per image, and keeps both for the log."""
-        frames = _whiteness(x["frames"])
+        frames = _background_probability(x["frames"])
         pixels = bernoulli_nats(frames, y_pred["logits"])
         reconstruction = ops.mean(ops.sum(pixels, axis=(1, 2, 3)))
         self.reconstruction.update_state(reconstruction)
@@ -285,29 +295,29 @@ def evaluate(
     Args:
         trainer: the network.
         frames: (B, H, W) uint8, 0 or 255.
-        noise: (B, L) standard normal; the same for each epoch makes epochs comparable.
+        noise: (B, L) standard normal; the same for every epoch, so that epochs are comparable.
 
     Returns:
-        Per frame `reconstruction` (B,) of a draw and `kl` (B, L), in nats, and `iou` (B,) of the
-        dancers in the picture and in the reconstruction from `z_mean`; and that reconstruction,
-        background probability (B, H, W).
+        Metrics of each frame: `reconstruction` (B,) of a draw and `kl` (B, L), in nats, and `iou`
+        (B,) between the dancers in the picture and in the reconstruction from `z_mean`. And this
+        reconstruction, background probability (B, H, W).
     """
     z_mean, z_log_var = trainer.encoder.predict_on_batch(frames[..., None].astype(np.float32) / 255)
     z_log_var = np.clip(z_log_var, *LOG_VAR_RANGE)
     draws = z_mean + np.exp(0.5 * z_log_var) * noise
     logits = trainer.decoder_logits.predict_on_batch(draws)[..., 0]
-    # log(1 + exp(±logit)), whichever the pixel pays.
+    # log(1 + exp(±logit)), by the colour of the pixel.
     nats = np.logaddexp(0, np.where(frames > 0, -logits, logits)).sum((1, 2))
     logits = trainer.decoder_logits.predict_on_batch(z_mean)[..., 0]
     dancer, decoded = frames == 0, logits < 0
     union = np.maximum((dancer | decoded).sum((1, 2)), 1)
     divergence = 0.5 * (z_mean**2 + np.exp(z_log_var) - 1 - z_log_var)
-    figures = {
+    metrics = {
         "reconstruction": nats,
         "kl": divergence,
         "iou": (dancer & decoded).sum((1, 2)) / union,
     }
-    return figures, 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    return metrics, 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
 
 
 def multiply_adds(model: keras.Model) -> int:
@@ -323,7 +333,7 @@ def multiply_adds(model: keras.Model) -> int:
     return total
 
 
-def _whiteness(frames: Any) -> Any:
+def _background_probability(frames: Any) -> Any:
     return ops.cast(frames, "float32") / 255.0
 
 

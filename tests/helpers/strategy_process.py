@@ -1,4 +1,4 @@
-"""One process of a training on several devices, for test_strategy.py.
+"""One process of a training on several devices, for test_devices.py.
 
 TensorFlow's devices and servers belong to a process, so each of these has its own:
 
@@ -22,12 +22,14 @@ import keras
 import numpy as np
 
 from dancenet.model.config import DancerConfig
-from dancenet.nets.dancer import DancerTrainer, build_dancer
+from dancenet.nets.dancer import build_dancer
+from dancenet.nets.dancer_trainer import DancerTrainer
 from dancenet.nets.training.devices import Devices, open_devices
 from dancenet.nets.training.loop import (
     Batch,
     Epoch,
-    TrainOptions,
+    Schedule,
+    TrainTask,
     jit_compile,
     make_optimizer,
     train,
@@ -41,11 +43,11 @@ CONFIG = DancerConfig(
     dim=DIM, units=8, num_mixtures=2, look_back=TIME, velocity_inputs=2, styles=("calm", "wild")
 )
 # So small that the gradient is clipped in every step.
-OPTIONS = TrainOptions(epochs=2, warm_up_steps=3, learning_rate=1e-2, clip_norm=0.1)
+SCHEDULE = Schedule(epochs=2, warm_up_steps=3, learning_rate=1e-2, clip_norm=0.1)
 OPTIMIZERS: dict[str, Any] = {
-    "adam": lambda: make_optimizer(OPTIONS),
+    "adam": lambda: make_optimizer(SCHEDULE),
     # Unlike Adam's, its steps are as long as the gradient: what is summed or clipped wrongly shows.
-    "sgd": lambda: keras.optimizers.SGD(0.1, global_clipnorm=OPTIONS.clip_norm),
+    "sgd": lambda: keras.optimizers.SGD(0.1, global_clipnorm=SCHEDULE.clip_norm),
 }
 
 
@@ -131,13 +133,10 @@ def trained(
     history: list[dict[str, float]] = []
     try:
         history = train(
-            trainer,
-            batches,
-            validate,
-            place,
-            OPTIONS,
-            steps_per_epoch=STEPS,
-            items_per_step=ROWS,
+            TrainTask(
+                trainer, batches, validate, place, steps_per_epoch=STEPS, items_per_step=ROWS
+            ),
+            SCHEDULE,
             resume=resume and leads,
             stepper=None if devices is None else devices.stepper(trainer, ROWS),
         ).history

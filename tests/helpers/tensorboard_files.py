@@ -10,7 +10,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.projector.projector_config_pb2 import ProjectorConfig
 from tensorboard.util.tensor_util import make_ndarray
 
-from dancenet.nets.training.logs import PROJECTOR
+from dancenet.nets.training.tensorboard import PROJECTOR
 
 
 def read_board(folder: Path) -> dict[str, dict[int, float]]:

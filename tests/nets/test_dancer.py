@@ -20,22 +20,24 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.model.config import DancerConfig
 from dancenet.nets.dancer import (
-    DancerTrainer,
     KerasStepModel,
-    begin_linear,
     build_dancer,
     hard_sigmoid_2018,
     load_dancer,
+    split_params,
+)
+from dancenet.nets.dancer_trainer import (
+    DancerTrainer,
+    begin_linear,
     masked_mean,
     mean_prediction,
     mixture_nats,
     path_jerk,
-    split_params,
     squared_errors,
 )
-from dancenet.nets.training.dancer import DancerOptions
-from dancenet.nets.training.loop import TrainOptions, make_optimizer, save_weights
-from dancenet.nets.training.windows import baselines, fit_step_scale
+from dancenet.nets.training.loop import Schedule, make_optimizer, save_weights
+from dancenet.nets.training.options import DancerOptions
+from dancenet.nets.training.statistics import baselines, fit_step_scale
 from dancenet.sequence.generate import generate
 from dancenet.sequence.mixture import Mixture, entropy, log_likelihood
 from dancenet.support.errors import UserError
@@ -123,7 +125,7 @@ def test_a_narrow_gaussian_at_its_mean_costs_less_than_nothing():
 
 def test_the_loss_of_a_sure_network_is_below_zero():
     # The entropy of a Gaussian, log sigma + 0.5 log(2 pi e), is 0 at sigma = 0.242 and falls
-    # without end: what is foretold ten times as exactly costs log 10 nats less.
+    # without end: a prediction ten times as exact costs log 10 nats less.
     def cost(sigma):
         targets = np.float32(sigma) * some_vectors(20_000, 5)
         params = np.concatenate([np.zeros(5), np.full(5, sigma), np.zeros(1)]).astype(np.float32)
@@ -238,7 +240,7 @@ def test_a_parabola_has_the_jerk_of_its_acceleration_squared():
     assert jerk_of(a * time**2 + 3 * time - 7) == pytest.approx(np.mean((2 * a) ** 2))
 
 
-def test_jerk_is_measured_in_usual_steps():
+def test_jerk_is_measured_in_rms_steps():
     time, scale = np.arange(12.0)[None, :, None], np.array([0.5, 4.0])
     assert jerk_of(time**2 * [1, 1], step_scale=scale) == pytest.approx(np.mean((2 / scale) ** 2))
 
@@ -382,7 +384,7 @@ def test_more_steps_than_a_window_has_cannot_be_shown():
     assert DancerOptions(look_back=2).config(4).velocity_inputs == 1
 
 
-def test_the_network_is_shown_the_last_steps_in_usual_steps_and_cut_off():
+def test_the_network_is_shown_the_last_steps_in_rms_steps_and_cut_off():
     network = build_dancer(VELOCITY_INPUTS)
     network.set_step_scale(np.array([0.5, 1.0, 1.0, 1.0], np.float32))
     places = [np.full((1, 4), value, np.float32) for value in (3.0, 2.0, -9.0)]
@@ -472,7 +474,7 @@ def test_a_masked_target_has_no_influence_on_training():
 def test_a_target_that_every_component_excludes_leaves_the_weights_finite():
     network = build_dancer(dataclasses.replace(SMALL, num_mixtures=32))
     trainer = DancerTrainer(network, jerk=1.0)
-    trainer.compile(optimizer=make_optimizer(TrainOptions()), jit_compile=False)
+    trainer.compile(optimizer=make_optimizer(Schedule()), jit_compile=False)
     batch = shaken()
     batch["targets"] = batch["targets"] + np.float32(1e6)
     for _ in range(3):
@@ -515,7 +517,7 @@ def test_half_a_minute_of_a_whole_skeleton_trains_thirty_two_components(motion, 
     inputs, targets = windows[:, :-1], windows[:, 1:]
     begin_linear(network, inputs, targets, mask)
     trainer = DancerTrainer(network, jerk=0.01)
-    options, num_steps = TrainOptions(warm_up_steps=15), 45
+    options, num_steps = Schedule(warm_up_steps=15), 45
     trainer.compile(optimizer=make_optimizer(options), jit_compile=False)
     rng = np.random.default_rng(0)
     losses = []
@@ -721,7 +723,7 @@ def walks(count, length, seed=0):
     return {"inputs": vectors[:, :-1], "targets": vectors[:, 1:], "mask": mask}
 
 
-def test_the_square_error_is_in_usual_steps():
+def test_the_square_error_is_in_rms_steps():
     # Off by 0.2, 0.5, 3 and 0 where a step is 0.1, 0.5, 1 and 2: (4 + 1 + 9 + 0) / 4.
     targets = np.array([[1.2, 1.5, 4.0, 1.0]], np.float32)
     params = np.concatenate([np.ones(4), np.full(4, 7.0), [3.0]]).astype(np.float32)[None]
@@ -819,7 +821,7 @@ def test_sigma_is_never_below_the_floor_of_a_regression_that_makes_no_errors():
 
 
 def test_only_a_regression_has_its_sigma_set(network):
-    with pytest.raises(ValueError, match="only the head 'mse' has it set"):
+    with pytest.raises(ValueError, match="only the sigma of the head 'mse' is set"):
         network.set_residual_sigma(np.ones(4))
 
 
@@ -839,12 +841,13 @@ def test_it_trains_on_the_other_backends(backend):
     pytest.importorskip(backend, reason=f"{backend} is not installed")
     program = """
 import numpy as np, keras
-from dancenet.config import DancerConfig
-from dancenet.nets.dancer import DancerTrainer, build_dancer
-from dancenet.nets.train import TrainOptions, jit_compile, make_optimizer
+from dancenet.model.config import DancerConfig
+from dancenet.nets.dancer import build_dancer
+from dancenet.nets.dancer_trainer import DancerTrainer
+from dancenet.nets.training.loop import Schedule, jit_compile, make_optimizer
 network = build_dancer(DancerConfig(dim=4, units=8, layers=1, num_mixtures=2))
 trainer = DancerTrainer(network, jerk=0.1)
-optimizer = make_optimizer(TrainOptions(learning_rate=1e-2))
+optimizer = make_optimizer(Schedule(learning_rate=1e-2))
 trainer.compile(optimizer=optimizer, jit_compile=jit_compile())
 x = np.random.default_rng(0).normal(size=(4, 6, 4)).astype('float32')
 batch = {'inputs': x[:, :-1], 'targets': x[:, 1:], 'mask': np.ones((4, 5), 'float32')}

@@ -1,10 +1,11 @@
-"""The dancer's data set: trajectories in model units, split, with their noise."""
+"""The dataset of a dancer: trajectories in model units, split into training and validation."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -14,43 +15,46 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.frames.folder import Clip, split_clips
 from dancenet.data.mocap.recordings import Recording, Recordings
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.nets.training import windows as dance_data
+from dancenet.nets.training.statistics import clip_names, fit_scaler
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
 from dancenet.support.errors import UserError
+from dancenet.support.wording import option
 
-VARIANCE = 0.98  # share of the joints' variance whose directions are danced
-# How uncertain joints count as, in model units: what a network is shown is never quite right.
+VARIANCE = 0.98  # share of the variance of the joints that the dancer's dimensions keep
+# Noise added to joints in training (model units), so that the network learns to correct its errors.
 JOINT_DEVIATION = 0.1
-_MOST_FITTED = 200_000  # frames of a stream that a codec and the sizes of steps are fitted on
+_MOST_FITTED = 200_000  # frames of a stream to fit the codec and the RMS step on
 _NOT_SPLIT = (
     "The {} have {} clips to train on and {} to validate on; both are needed. Add more clips."
 )
 
 
 @dataclass(frozen=True)
-class Material:
-    """Trajectories of a space, ready to be learned from."""
+class Dataset:
+    """Trajectories of one space, split into training and validation."""
 
     vectors: np.ndarray  # (T, D) float32 in model units
-    train: list[range]  # rows to learn from, each range inside a clip
-    held_out: list[range]
-    names: list[str]  # where each range of `train` came from
+    train: list[range]  # rows to train on, each range inside a clip
+    held_out: list[range]  # rows to validate on
+    names: list[str]  # file name of each range of `train`
     held_out_names: list[str]
     fps: float  # frames per second
-    what: str  # what the vectors are made of, for people
-    raw_dim: int  # numbers that describe a frame before some are left out
-    scale: np.ndarray  # (D,) what one model unit is worth, in the space's own units
+    seconds: float  # of all clips together, mirrored ones included
+    what: str  # "latents" or "joints"
+    raw_dim: int  # dimensions of a frame before the projection to D
+    scale: np.ndarray  # (D,) one model unit in the units of the space
     style_names: tuple[str, ...]  # S
     styles: np.ndarray | None  # (T, S) weights, None without styles
-    save_units: Callable[[Path], None]  # writes the map to and from model units
+    save_units: Callable[[Path], None]  # writes the scaler or codec
     windows: Callable[[BatchOptions], WindowData]
-    # What windows are of, where `vectors` is only a sample of it.
+    # Rows of the windows; of a stream, `vectors` is only a sample of them.
     window_train: list[range]
     window_held_out: list[range]
 
     @property
     def dim(self) -> int:
+        """D."""
         return self.vectors.shape[1]
 
     def styles_of(self, rows: np.ndarray) -> np.ndarray | None:
@@ -73,44 +77,46 @@ class Material:
         look_back: int,
         smoothing: float,
         scaler: Scaler | None = None,
-    ) -> Material:
-        """Takes latents; fits the scaler on the training clips unless one is given.
+    ) -> Dataset:
+        """Prepares latents; fits the scaler on the training clips unless one is given.
 
         Args:
             latents: of every frame.
-            network: "lean" or "dancenet", see `dance_data.fit_scaler`, as of the next.
-            look_back: of the dancer.
-            smoothing: of latents over time, in frames; see `codecs.base.smooth`.
+            network: "lean" or "dancenet"; with `look_back`, it chooses the scaler: see
+                `statistics.fit_scaler`.
+            look_back: of the dancer, in frames.
+            smoothing: low-pass over time, in frames; see `codecs.base.smooth`.
             scaler: into model units.
 
         Raises:
-            UserError: there is nothing to learn from, or nothing to validate on.
+            UserError: there is nothing to train on, or nothing to validate on.
         """
         train, held_out = _split(latents, "latents")
         z_mean = smooth(latents.z_mean, latents.clips, smoothing)
         if scaler is None:
-            scaler = dance_data.fit_scaler(z_mean, train, network, look_back)
+            scaler = fit_scaler(z_mean, train, network, look_back)
         known = scaler
 
         def windows(options: BatchOptions) -> WindowData:
             return WindowData.of_latents(latents, known, options, smoothing)
 
         return cls(
-            scaler.to_model(z_mean),
-            train,
-            held_out,
-            dance_data.clip_names(latents, train),
-            dance_data.clip_names(latents, held_out),
-            latents.fps,
-            "latents",
-            scaler.latent_dim,
-            scaler.scale,
-            (),
-            None,
-            scaler.save,
-            windows,
-            train,
-            held_out,
+            vectors=scaler.to_model(z_mean),
+            train=train,
+            held_out=held_out,
+            names=clip_names(latents, train),
+            held_out_names=clip_names(latents, held_out),
+            fps=latents.fps,
+            seconds=len(latents.z_mean) / latents.fps,
+            what="latents",
+            raw_dim=scaler.latent_dim,
+            scale=scaler.scale,
+            style_names=(),
+            styles=None,
+            save_units=scaler.save,
+            windows=windows,
+            window_train=train,
+            window_held_out=held_out,
         )
 
     @classmethod
@@ -120,18 +126,18 @@ class Material:
         codec: SkeletonCodec | None = None,
         variance: float = VARIANCE,
         style_names: tuple[str, ...] | None = None,
-    ) -> Material:
-        """Takes recorded joints; fits the codec on the training clips unless one is given.
+    ) -> Dataset:
+        """Prepares recorded joints; fits the codec on the training clips unless one is given.
 
         Args:
             recordings: of one skeleton.
-            codec: of that skeleton.
-            variance: of the codec that is fitted; see `SkeletonCodec.fit`.
-            style_names: the styles that are known, or None for those of the recordings.
+            codec: of this skeleton.
+            variance: for fitting the codec; see `SkeletonCodec.fit`.
+            style_names: the styles the dancer knows, or None for the styles of the recordings.
 
         Raises:
-            UserError: there is nothing to learn from or to validate on, a style is not known, or
-                the joints are not those of the codec.
+            UserError: there is nothing to train on or to validate on, a style is not known, or
+                the joints do not fit the codec.
         """
         train, held_out = _split(recordings, "recordings")
         if codec is None:
@@ -147,33 +153,29 @@ class Material:
         _check(codec, recordings.clips[0])
         vectors = np.concatenate([codec.encode(clip.positions) for clip in recordings.clips])
         names = _known_styles(recordings.style_names, style_names)
+        weights = _style_weights(recordings.styles, names)
         styles = None
-        if names:
-            styles = np.zeros((len(vectors), len(names)), np.float32)
-            for rows, style in zip(recordings.rows, recordings.styles):
-                if style:
-                    styles[rows.start : rows.stop, names.index(style)] = 1.0
+        if weights is not None:
+            styles = np.repeat(weights, [len(rows) for rows in recordings.rows], axis=0)
 
         def windows(options: BatchOptions) -> WindowData:
             deviation = np.broadcast_to(np.float32(JOINT_DEVIATION), vectors.shape)
             return WindowData(vectors, options, deviation, styles=styles)
 
         return cls(
-            vectors,
-            train,
-            held_out,
-            dance_data.clip_names(recordings, train),
-            dance_data.clip_names(recordings, held_out),
-            recordings.fps,
-            "joints",
-            codec.scaler.latent_dim,
-            codec.scaler.scale,
-            names,
-            styles,
-            codec.save,
-            windows,
-            train,
-            held_out,
+            vectors=vectors,
+            train=train,
+            held_out=held_out,
+            names=clip_names(recordings, train),
+            held_out_names=clip_names(recordings, held_out),
+            fps=recordings.fps,
+            seconds=sum(clip.num_frames / clip.fps for clip in recordings.clips),
+            style_names=names,
+            styles=styles,
+            windows=windows,
+            window_train=train,
+            window_held_out=held_out,
+            **_describe(codec),
         )
 
     @classmethod
@@ -184,114 +186,146 @@ class Material:
         codec: SkeletonCodec | None = None,
         variance: float = VARIANCE,
         style_names: tuple[str, ...] | None = None,
-    ) -> Material:
-        """Takes recordings that need not fit into memory; they are read twice.
+    ) -> Dataset:
+        """Prepares recordings that need not fit into memory; reads them twice.
 
-        The first time tells what there is, and the codec is fitted on clips spread over all of it;
-        the second time the trajectory is written to a file, of which windows are read while
-        others are learned from. All else is measured on stretches of it.
+        The first pass lists the clips and keeps some, spread over all, to fit the codec on. The
+        second pass writes the trajectory to a file, from which windows are read during the
+        training. All other measures are taken on parts of it.
 
         Args:
             read: yields the recordings, the same ones each time.
             path: the file of the trajectory, a `.npy`.
-            codec, variance, style_names: as of `of_recordings`.
+            codec, variance, style_names: see `of_recordings`.
 
         Raises:
-            UserError: as `of_recordings`.
+            UserError: see `of_recordings`.
         """
         from dancenet.nets.training.window_stream import StreamedWindows
 
-        metas: list[Clip] = []
-        said: list[str | None] = []
-        kept: list[SkeletonClip] = []
-        rng = np.random.default_rng(0)
-        for clip, split, style in read():
-            first = metas[-1].last + 1 if metas else 1
-            stop = first + clip.num_frames - 1
-            metas.append(Clip(clip.source, clip.fps, first, stop, "", split))
-            said.append(style)
-            if codec is not None:
-                continue
-            # What is held out of this clip, or all of it, is not for the codec to see.
-            alone = replace(metas[-1], first=1, last=clip.num_frames)
-            kept += [clip.cut(part) for part in split_clips([alone])[0]]
-            # A random clip makes room, so that those that stay are spread over all.
-            while sum(one.num_frames for one in kept) > _MOST_FITTED and len(kept) > 1:
-                kept.pop(int(rng.integers(len(kept))))
-        train, held_out = split_clips(metas)
+        survey = _Survey.of(read(), keep=codec is None)
+        train, held_out = split_clips(survey.clips)
         if not train or not held_out:
             raise UserError(_NOT_SPLIT.format("recordings", len(train), len(held_out)))
         if codec is None:
-            codec = SkeletonCodec.fit(kept, variance)
-        known = codec
-        names = _known_styles(tuple(sorted({style for style in said if style})), style_names)
-        of_clip = None
-        if names:
-            of_clip = np.zeros((len(said), len(names)), np.float32)
-            for row, style in zip(of_clip, said):
-                if style:
-                    row[names.index(style)] = 1.0
-
-        def encoded() -> Iterator[np.ndarray]:
-            for number, recording in enumerate(read()):
-                if not number:
-                    _check(known, recording.clip)
-                yield known.encode(recording.clip.positions)
-
-        files = TrajectoryFiles(path, write_trajectory(path, encoded()))
-        learned, asked = files.sample(train, _MOST_FITTED), files.sample(held_out, _MOST_FITTED)
-        size = len(learned.vectors)
-        rows = [*learned.rows, *asked.rows]
+            codec = SkeletonCodec.fit(survey.kept, variance)
+        names = _known_styles(tuple(sorted(filter(None, set(survey.styles)))), style_names)
+        weights = _style_weights(survey.styles, names)
+        files = TrajectoryFiles(path, write_trajectory(path, _encoded(read(), codec)))
+        sample, tested = files.sample(train, _MOST_FITTED), files.sample(held_out, _MOST_FITTED)
+        size = len(sample.vectors)
+        rows = [*sample.rows, *tested.rows]
         clip_of = [
-            next(i for i, meta in enumerate(metas) if part.start in meta.rows) for part in rows
+            next(i for i, clip in enumerate(survey.clips) if part.start in clip.rows)
+            for part in rows
         ]
         styles = None
-        if of_clip is not None:
-            styles = np.repeat(of_clip[clip_of], [len(part) for part in rows], axis=0)
-        sources = [metas[i].source for i in clip_of]
+        if weights is not None:
+            styles = np.repeat(weights[clip_of], [len(part) for part in rows], axis=0)
+        sources = [survey.clips[i].source for i in clip_of]
         return cls(
-            np.concatenate([learned.vectors, asked.vectors]),
-            learned.clips,
-            [range(r.start + size, r.stop + size) for r in asked.clips],
-            sources[: len(learned.rows)],
-            sources[len(learned.rows) :],
-            known.fps,
-            "joints",
-            known.scaler.latent_dim,
-            known.scaler.scale,
-            names,
-            styles,
-            known.save,
-            lambda options: StreamedWindows(files, options, JOINT_DEVIATION, styles=of_clip),
-            train,
-            held_out,
+            vectors=np.concatenate([sample.vectors, tested.vectors]),
+            train=sample.clips,
+            held_out=[range(r.start + size, r.stop + size) for r in tested.clips],
+            names=sources[: len(sample.rows)],
+            held_out_names=sources[len(sample.rows) :],
+            fps=codec.fps,
+            seconds=survey.seconds,
+            style_names=names,
+            styles=styles,
+            windows=lambda options: StreamedWindows(
+                files, options, JOINT_DEVIATION, styles=weights
+            ),
+            window_train=train,
+            window_held_out=held_out,
+            **_describe(codec),
         )
+
+
+@dataclass
+class _Survey:
+    """The first pass over a stream of recordings."""
+
+    clips: list[Clip]
+    styles: list[str | None]  # of each clip
+    kept: list[SkeletonClip]  # parts to fit the codec on
+    seconds: float
+
+    @classmethod
+    def of(cls, recordings: Iterable[Recording], keep: bool) -> _Survey:
+        """Reads all recordings; keeps parts of them if `keep` is set."""
+        survey = cls([], [], [], 0.0)
+        rng = np.random.default_rng(0)
+        for clip, split, style in recordings:
+            first = survey.clips[-1].last + 1 if survey.clips else 1
+            last = first + clip.num_frames - 1
+            survey.clips.append(Clip(clip.source, clip.fps, first, last, "", split))
+            survey.styles.append(style)
+            survey.seconds += clip.num_frames / clip.fps
+            if not keep:
+                continue
+            # The codec must not be fitted on held-out parts.
+            alone = replace(survey.clips[-1], first=1, last=clip.num_frames)
+            kept = survey.kept
+            kept += [clip.cut(part) for part in split_clips([alone])[0]]
+            # Drop random clips, so that the kept ones are spread over all.
+            while sum(one.num_frames for one in kept) > _MOST_FITTED and len(kept) > 1:
+                kept.pop(int(rng.integers(len(kept))))
+        return survey
+
+
+def _encoded(recordings: Iterable[Recording], codec: SkeletonCodec) -> Iterator[np.ndarray]:
+    for number, recording in enumerate(recordings):
+        if not number:
+            _check(codec, recording.clip)
+        yield codec.encode(recording.clip.positions)
+
+
+def _describe(codec: SkeletonCodec) -> dict[str, Any]:
+    """Returns the fields of a `Dataset` of joints that come from the codec."""
+    return {
+        "what": "joints",
+        "raw_dim": codec.scaler.latent_dim,
+        "scale": codec.scaler.scale,
+        "save_units": codec.save,
+    }
+
+
+def _style_weights(styles: Sequence[str | None], names: tuple[str, ...]) -> np.ndarray | None:
+    """Returns one-hot weights (C, S) of the style of each clip; None if there are no styles."""
+    if not names:
+        return None
+    weights = np.zeros((len(styles), len(names)), np.float32)
+    for row, style in zip(weights, styles):
+        if style:
+            row[names.index(style)] = 1.0
+    return weights
 
 
 def _check(codec: SkeletonCodec, clip: SkeletonClip) -> None:
     codec.check(clip)
     if abs(codec.fps - clip.fps) > 1e-6 * codec.fps:
         raise UserError(
-            f"The recordings have {clip.fps:g} frames/s and the model dances at "
-            f"{codec.fps:g}; say --fps {codec.fps:g}."
+            f"The recordings have {clip.fps:g} frames/s and the model {codec.fps:g}; read them "
+            f"with {option('fps', f'{codec.fps:g}')}."
         )
 
 
-def _known_styles(there: tuple[str, ...], known: tuple[str, ...] | None) -> tuple[str, ...]:
-    """Returns the styles of a dancer, which are those that are there if none are known yet."""
+def _known_styles(found: tuple[str, ...], known: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Returns the styles of a dancer: the known ones, or the ones found for a new dancer."""
     if known is None:
-        return there
-    strange = sorted(set(there) - set(known))
-    if strange:
+        return found
+    unknown = sorted(set(found) - set(known))
+    if unknown:
         raise UserError(
-            f"The model does not know the style {strange[0]!r}; it knows "
+            f"The model does not know the style {unknown[0]!r}; it knows "
             f"{', '.join(known) or 'none'}."
         )
     return known
 
 
-def _split(material: Latents | Recordings, what: str) -> tuple[list[range], list[range]]:
-    train, held_out = material.split()
+def _split(source: Latents | Recordings, what: str) -> tuple[list[range], list[range]]:
+    train, held_out = source.split()
     if not train or not held_out:
         raise UserError(_NOT_SPLIT.format(what, len(train), len(held_out)))
     return train, held_out

@@ -1,7 +1,7 @@
-"""What a trained VAE saw, drawn by itself, so that it does not forget it while it learns more.
+"""Frames that a trained VAE draws itself, so that it does not forget them in further training.
 
 Pseudorehearsal (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"): a model
-folder has no frames, but real stretches of latents, and a decoder that draws them.
+folder has no frames, but it has seed clips of real latents, and a decoder.
 """
 
 from __future__ import annotations
@@ -17,20 +17,20 @@ from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.reference import read_seeds
 from dancenet.support import files
 
-_SETTLE = 2  # times each picture is encoded and decoded again, as in generation
+_REFINE = 2  # times each picture is encoded and decoded again, as in generation
 _BATCH = 64
 
 
 def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) -> np.ndarray | None:
-    """Draws the stretches of a model that has a dancer.
+    """Draws the seed clips of a model that has a dancer.
 
     Args:
-        encoder: the model's.
-        decoder: the model's.
-        folder: where its stretches and its scaler lie.
+        encoder: of the model.
+        decoder: of the model.
+        folder: of the model, with its seed clips and its scaler.
 
     Returns:
-        (T, H, W) uint8, 0 dancer and 255 background; None if the model has no stretches.
+        (T, H, W) uint8, 0 dancer and 255 background; None if the model has no seed clips.
     """
     if not ((folder / SCALER).is_file() and (folder / SEEDS).is_file()):
         return None
@@ -39,7 +39,7 @@ def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) ->
     parts = []
     for first in range(0, len(latents), _BATCH):
         background = decoder.predict_on_batch(latents[first : first + _BATCH])
-        for _ in range(_SETTLE):
+        for _ in range(_REFINE):
             background = decoder.predict_on_batch(encoder.predict_on_batch(background)[0])
         parts.append(np.where(background[..., 0] < 0.5, np.uint8(DANCER), np.uint8(BACKGROUND)))
     return np.concatenate(parts)
@@ -51,7 +51,7 @@ def save(path: Path, frames: np.ndarray) -> None:
 
 
 def load(path: Path) -> np.ndarray:
-    """Reads what `save` wrote.
+    """Reads the frames of a file of `save`.
 
     Raises:
         UserError: the file is missing or damaged.

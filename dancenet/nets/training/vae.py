@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import dataclasses
-import shutil
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -26,20 +26,32 @@ from dancenet.model.folder import (
     VAE_WEIGHTS,
     ModelFolder,
 )
-from dancenet.nets.training import logs, rehearsal
+from dancenet.nets.training import rehearsal
+from dancenet.nets.training.folder import (
+    already_there,
+    clear,
+    nothing_to_resume,
+    training_folder,
+    with_record,
+)
 from dancenet.nets.training.loop import (
     CHECKPOINT,
     Batch,
     Epoch,
+    Schedule,
     TrainOptions,
     TrainResult,
+    TrainTask,
     describe,
     jit_compile,
     make_optimizer,
     save_weights,
-    spread,
     train,
 )
+from dancenet.nets.training.loop.log import write_curves
+from dancenet.nets.training.options import VAE_SCHEDULE, VaeOptions
+from dancenet.nets.training.statistics import spread
+from dancenet.nets.training.tensorboard import TensorBoardLog
 from dancenet.nets.vae import (
     VaeTrainer,
     build_decoder,
@@ -52,8 +64,10 @@ from dancenet.nets.vae import (
     sharpen,
     unsharpen,
 )
+from dancenet.output.contact_sheet import contact_sheet, write_picture
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.wording import command, option
 
 CURVES = "loss.png"
 REMEMBERED = "remembered.npz"
@@ -70,45 +84,15 @@ _REPLACED = (
     DANCER_WEIGHTS,
 )
 _SHEET_FRAMES = 24
-_MAX_WARM_UP = 0.1  # of a training, so that a short one reaches the full beta, too
-_ACTIVE_NATS = 0.05  # a dimension with less KL divergence than this carries no picture
-
-
-@dataclass(frozen=True)
-class VaeOptions:
-    """What is particular to training the VAE; see `TrainOptions` for the rest."""
-
-    network: str = "lean"  # "lean" or "dancenet"
-    batch_size: int = 32  # frames
-    frames_per_epoch: int = 40_000  # at most
-    beta: float = 0.5  # weight of the KL divergence once warm
-    beta_steps: int = 2000  # over which it grows from 0; a tenth of the training at most
-    free_bits: float = 0.0  # nats a dimension
-    edge_weight: float = 0.0  # extra weight of the pixels beside the outline
-    logit_gain: float = 3.0  # of what is drawn, once learnt; as is the next, see `vae.sharpen`
-    logit_bias: float = 0.5
-    augment: float = 1.0  # strength of `data.frames.augment`, 0 for the frames as they are
-    # Share of each batch that the model training starts from draws of what it has seen.
-    rehearse: float = 0.5
-    max_validation_frames: int = 1024  # spread evenly over all that is held out
-    sheet_epochs: int = 5  # between two contact sheets
-    tensorboard: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.rehearse < 1:
-            raise UserError(f"rehearse must be at least 0 and below 1; received {self.rehearse}.")
-
-
-def training_folder(folder: ModelFolder) -> Path:
-    """Returns where checkpoints, log, curves and contact sheets of the VAE go."""
-    return folder.training / "vae"
+_MAX_WARM_UP = 0.1  # share of a training, so that a short one reaches the full beta, too
+_ACTIVE_NATS = 0.05  # a dimension with less KL divergence carries no information
 
 
 def train_vae(
     frames: FrameFolder,
     folder: ModelFolder,
-    options: VaeOptions,
-    train_options: TrainOptions,
+    options: VaeOptions | None = None,
+    train_options: TrainOptions | None = None,
     *,
     start_from: ModelFolder | None = None,
     resume: bool = False,
@@ -122,199 +106,301 @@ def train_vae(
     Args:
         frames: the pictures.
         folder: the model's folder; made if need be.
-        options: of the VAE.
-        train_options: of the loop.
-        start_from: a model whose VAE is the beginning, instead of chance.
+        options: of the VAE; the defaults, if None.
+        train_options: of the loop; likewise.
+        start_from: a model whose VAE is the start, instead of random weights.
         resume: continue a training that was stopped.
         overwrite: replace the model in `folder`, its dancer included.
 
     Returns:
-        How training ended; `history` has the held-out figures of every epoch.
+        How training ended; `history` has the held-out metrics of every epoch.
 
     Raises:
         UserError: there is a model already, nothing to resume, or too few frames.
         KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
     """
-    started = time.perf_counter()
-    place = training_folder(folder)
-    train_ranges, held_out_ranges = split_clips(frames.clips)
-    train_rows, held_out_rows = _rows(train_ranges), _rows(held_out_ranges)
-    if not len(train_rows) or not len(held_out_rows):
-        raise UserError(
-            f"{frames.path} has {len(train_rows)} frames to train on and {len(held_out_rows)} to "
-            "validate on; both are needed. Add more clips."
-        )
-    vae_config = VaeConfig(
-        network=options.network, logit_gain=options.logit_gain, logit_bias=options.logit_bias
+    run = VaeRun(
+        frames=frames,
+        folder=folder,
+        options=options or VaeOptions(),
+        schedule=(train_options or TrainOptions()).resolve(VAE_SCHEDULE),
+        start_from=start_from,
+        resume=resume,
+        overwrite=overwrite,
+        started=time.perf_counter(),
     )
-    keras.utils.set_random_seed(train_options.seed)
-    old = None
-    if start_from is None:
-        encoder, decoder = build_encoder(vae_config), build_decoder(vae_config)
-    else:
-        weights = start_from.require(VAE_WEIGHTS, "python scripts/train_vae.py")
-        encoder, decoder = load_vae(vae_config, weights)
-        if options.rehearse and not resume:
-            old = rehearsal.remember(encoder, decoder, start_from)
-        begun = start_from.read_config().vae
-        if begun is not None:
-            unsharpen(decoder, begun.logit_gain, begun.logit_bias)
-    packed = PackedFrames.open(frames)  # an unreadable picture is told before a folder is made
-    # Only now: what it replaces may be what it starts from.
-    config = _prepare(
-        frames, folder, vae_config, describe(options, train_options), resume, overwrite
-    )
-    remembered = place / REMEMBERED
-    if old is not None:
-        rehearsal.save(remembered, old)
-    elif resume and remembered.exists():
-        old = rehearsal.load(remembered)
+    rows = _split(frames)
+    keras.utils.set_random_seed(run.schedule.seed)
+    encoder, decoder, remembered = _build(run)
+    packed = PackedFrames.open(frames)  # before the folder is made: a picture may be unreadable
+    config = _prepare(run)  # after `_build`: it may replace the model to start from
+    remembered = _keep_remembered(run, remembered)
+    trainer = VaeTrainer(encoder, decoder, run.options.free_bits, run.options.edge_weight)
+    trainer.compile(optimizer=make_optimizer(run.schedule), jit_compile=jit_compile())
     vae = join(encoder, decoder)
-    trainer = VaeTrainer(encoder, decoder, options.free_bits, options.edge_weight)
-    trainer.compile(optimizer=make_optimizer(train_options), jit_compile=jit_compile())
-
-    batch_size = min(options.batch_size, len(train_rows))
-    num_old = 0 if old is None else round(options.rehearse * batch_size)
-    num_new = batch_size - num_old
     operations = (multiply_adds(encoder) + multiply_adds(decoder)) / 1e6
     terminal.say(
-        f"Training the VAE {vae_config.network!r} ({vae.count_params():,} weights, "
-        f"{operations:.0f} million multiply-adds a frame) on {len(train_rows):,} frames; "
-        f"{len(held_out_rows):,} are held out."
+        f"Training the VAE {run.options.network!r} ({vae.count_params():,} weights, "
+        f"{operations:.0f} million multiply-adds a frame) on {len(rows.train):,} frames; "
+        f"{len(rows.held_out):,} are held out."
     )
-    latent_dim = vae_config.latent_dim
-
-    def batches(epoch: Epoch) -> Iterator[Batch]:
-        rows = _shuffled(train_rows, epoch.num_steps * num_new, epoch.rng)
-        warm_up = max(1.0, min(options.beta_steps, _MAX_WARM_UP * epoch.total_steps))
-        for index in range(epoch.num_steps):
-            chosen = rows[index * num_new : (index + 1) * num_new]
-            step = epoch.first_step + index + 1
-            beta = options.beta * min(1.0, step / warm_up)
-            pictures = packed.read(chosen)
-            if old is not None:
-                again = old[epoch.rng.integers(len(old), size=num_old)]
-                pictures = np.concatenate([pictures, again])
-            if options.augment:
-                pictures = augment(pictures, epoch.rng, options.augment)
-            yield draw_batch(pictures, epoch.rng, beta, latent_dim)
-
-    held_out = spread(held_out_rows, options.max_validation_frames)
-    shown = spread(held_out_rows, _SHEET_FRAMES)
-    noise = np.random.default_rng(train_options.seed).standard_normal(
-        (len(held_out), latent_dim), dtype=np.float32
-    )
-
-    def validate() -> dict[str, float]:
-        return _validate(trainer, packed, held_out, noise, batch_size, options.beta)
-
-    def draw_sheet() -> None:
-        pictures = packed.read(shown)
-        _, decoded = evaluate(trainer, pictures, noise[: len(pictures)])
-        logs.write_reconstructions(place / RECONSTRUCTIONS, pictures, decoded)
-
-    board = logs.TensorBoardLog(place / "tensorboard") if options.tensorboard else None
-
-    def after_epoch(record: dict[str, float]) -> None:
-        if board is not None:
-            board.add(record)
-        if record["epoch"] % options.sheet_epochs == 1 or options.sheet_epochs == 1:
-            draw_sheet()
-
-    result = train(
-        trainer,
-        batches,
-        validate,
-        place,
-        train_options,
-        steps_per_epoch=max(1, min(len(train_rows), options.frames_per_epoch) // num_new),
-        items_per_step=batch_size,
-        resume=resume and (place / CHECKPOINT).exists(),
-        after_epoch=after_epoch,
-        started=started,
-    )
-    if board is not None:
-        board.close()
-    sharpen(decoder, options.logit_gain, options.logit_bias)
+    batches = _Batches(run, packed, rows.train, remembered)
+    validation = _Validation(run, trainer, packed, rows.held_out, batches.size)
+    result = _fit(run, trainer, batches, validation)
+    sharpen(decoder, run.options.logit_gain, run.options.logit_bias)
     save_weights(vae, folder / VAE_WEIGHTS)
-    draw_sheet()
-    logs.write_curves(place / CURVES, result.history, ("loss", "reconstruction", "kl", "iou"))
+    validation.draw_sheet()
+    curves = ("loss", "reconstruction", "kl", "iou")
+    write_curves(run.training / CURVES, result.history, curves)
+    _write_record(run, config, result, rows)
     best = result.history[result.best_epoch - 1]
-    folder.write_config(
-        dataclasses.replace(
-            config,
-            training={
-                **config.training,
-                "vae": {
-                    **describe(options, train_options),
-                    "start_from": start_from.path.name if start_from else None,
-                    "frames": len(train_rows),
-                    "held_out_frames": len(held_out_rows),
-                    "epochs": result.epochs,
-                    "steps": result.steps,
-                    "seconds": round(result.seconds),
-                    "held_out": {
-                        name: round(value, 4)
-                        for name, value in best.items()
-                        if name.startswith("val_")
-                    },
-                },
-            },
-        )
-    )
     terminal.say(
         f"Held out: {best['val_reconstruction']:.0f} nats a frame, IoU {best['val_iou']:.3f}, "
-        f"{best['val_active_dims']:.0f} of {latent_dim} dimensions in use."
+        f"{best['val_active_dims']:.0f} of {validation.latent_dim} dimensions in use."
     )
     return result
 
 
-def _prepare(
-    frames: FrameFolder,
-    folder: ModelFolder,
-    vae_config: VaeConfig,
-    record: dict[str, object],
-    resume: bool,
-    overwrite: bool,
-) -> ModelConfig:
-    config = ModelConfig(
-        name=folder.path.name, fps=frames.fps, vae=vae_config, training={"vae": record}
+@dataclass(frozen=True)
+class VaeRun:
+    """The training of one VAE: its frames, its options, and where it starts and is written."""
+
+    frames: FrameFolder
+    folder: ModelFolder
+    options: VaeOptions
+    schedule: Schedule
+    start_from: ModelFolder | None
+    resume: bool
+    overwrite: bool
+    started: float  # `time.perf_counter()`
+
+    @property
+    def training(self) -> Path:
+        """Folder of checkpoints, log, curves and contact sheets."""
+        return training_folder(self.folder, "vae")
+
+    @property
+    def config(self) -> VaeConfig:
+        """The network."""
+        return VaeConfig(
+            network=self.options.network,
+            logit_gain=self.options.logit_gain,
+            logit_bias=self.options.logit_bias,
+        )
+
+
+class _Rows(NamedTuple):
+    train: np.ndarray  # (N,)
+    held_out: np.ndarray
+
+
+def _split(frames: FrameFolder) -> _Rows:
+    rows = _Rows(*map(_rows, split_clips(frames.clips)))
+    if not len(rows.train) or not len(rows.held_out):
+        raise UserError(
+            f"{frames.path} has {len(rows.train)} frames to train on and {len(rows.held_out)} to "
+            "validate on; both are needed. Add more clips."
+        )
+    return rows
+
+
+def _build(run: VaeRun) -> tuple[keras.Model, keras.Model, np.ndarray | None]:
+    """Returns encoder, decoder, and frames (T, H, W) to rehearse, drawn by the first model."""
+    if run.start_from is None:
+        return build_encoder(run.config), build_decoder(run.config), None
+    encoder, decoder = load_vae(
+        run.config, run.start_from.require(VAE_WEIGHTS, command("train-vae"))
     )
+    remembered = None
+    if run.options.rehearse and not run.resume:
+        remembered = rehearsal.remember(encoder, decoder, run.start_from)
+    begun = run.start_from.read_config().vae
+    if begun is not None:
+        unsharpen(decoder, begun.logit_gain, begun.logit_bias)
+    return encoder, decoder, remembered
+
+
+def _prepare(run: VaeRun) -> ModelConfig:
+    """Checks the model to resume, or makes an empty folder with its configuration."""
+    folder = run.folder
     folder.require_silhouettes()
-    if folder.exists() and not overwrite:
-        if not resume:
-            finished = (folder / VAE_WEIGHTS).exists()
-            raise UserError(
-                f"There is {'a' if finished else 'an unfinished'} model in {folder.path}; say "
-                "--resume to continue its training, --overwrite to replace it, or choose another "
-                "--name."
-            )
+    record = describe(run.options, run.schedule)
+    if folder.exists() and not run.overwrite:
+        if not run.resume:
+            raise already_there(folder, "model", (folder / VAE_WEIGHTS).exists())
         if (folder / DANCER_WEIGHTS).exists():
             raise UserError(
-                f"The model in {folder.path} has a dancer, which knows the latents of this VAE "
-                "only; train a further one under another --name with --start-from "
-                f"{folder.path.name}, or say --overwrite to begin both anew."
+                f"The model in {folder.path} has a dancer, which fits the latents of this VAE "
+                "only; train a further model under another name with "
+                f"{option('start_from', folder.path.name)}, or replace both with "
+                f"{option('overwrite')}."
             )
         found = folder.read_config()
-        if found.vae != config.vae:
+        if found.vae != run.config:
             raise UserError(
                 f"The model in {folder.path} has another VAE ({found.vae}); resume it with the "
                 "options it was begun with."
             )
-        return dataclasses.replace(found, training={**found.training, **config.training})
-    if resume and not folder.exists():
-        raise UserError(
-            f"There is no training to resume in {folder.path}; start it without --resume."
-        )
+        return with_record(found, "vae", record)
+    if run.resume and not folder.exists():
+        raise nothing_to_resume(folder)
     folder.create()
-    # A dancer of other latents would be of no use with the new VAE.
-    for name in _REPLACED:
-        (folder / name).unlink(missing_ok=True)
-    if folder.training.exists():
-        shutil.rmtree(folder.training)
-    training_folder(folder).mkdir(parents=True)
+    # The dancer, too: it would not fit the latents of the new VAE.
+    clear(folder, _REPLACED, folder.training)
+    run.training.mkdir()
+    config = ModelConfig(
+        name=folder.path.name, fps=run.frames.fps, vae=run.config, training={"vae": record}
+    )
     folder.write_config(config)
     return config
+
+
+def _keep_remembered(run: VaeRun, remembered: np.ndarray | None) -> np.ndarray | None:
+    """Saves the frames to rehearse, or reads those of the training to resume."""
+    path = run.training / REMEMBERED
+    if remembered is not None:
+        rehearsal.save(path, remembered)
+    elif run.resume and path.exists():
+        return rehearsal.load(path)
+    return remembered
+
+
+class _Batches:
+    """Batches to train on.
+
+    Args:
+        run: the training.
+        packed: the frames.
+        rows: (N,) frames to train on.
+        remembered: (T, H, W) frames to rehearse, or None.
+    """
+
+    def __init__(
+        self, run: VaeRun, packed: PackedFrames, rows: np.ndarray, remembered: np.ndarray | None
+    ) -> None:
+        self._options = options = run.options
+        self._packed = packed
+        self._rows = rows
+        self._remembered = remembered
+        self._latent_dim = run.config.latent_dim
+        self.size = min(options.batch_size, len(rows))
+        self._num_old = 0 if remembered is None else round(options.rehearse * self.size)
+        self._num_new = self.size - self._num_old
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Number of batches in an epoch."""
+        return max(1, min(len(self._rows), self._options.frames_per_epoch) // self._num_new)
+
+    def __call__(self, epoch: Epoch) -> Iterator[Batch]:
+        """Yields the batches of an epoch."""
+        options, count = self._options, self._num_new
+        rows = _shuffled(self._rows, epoch.num_steps * count, epoch.rng)
+        warm_up = max(1.0, min(options.beta_steps, _MAX_WARM_UP * epoch.total_steps))
+        for index in range(epoch.num_steps):
+            chosen = rows[index * count : (index + 1) * count]
+            step = epoch.first_step + index + 1
+            beta = options.beta * min(1.0, step / warm_up)
+            pictures = self._packed.read(chosen)
+            if self._remembered is not None:
+                old = epoch.rng.integers(len(self._remembered), size=self._num_old)
+                pictures = np.concatenate([pictures, self._remembered[old]])
+            if options.augment:
+                pictures = augment(pictures, epoch.rng, options.augment)
+            yield draw_batch(pictures, epoch.rng, beta, self._latent_dim)
+
+
+class _Validation:
+    """Held-out frames, measured and drawn with the same noise after every epoch."""
+
+    def __init__(
+        self,
+        run: VaeRun,
+        trainer: VaeTrainer,
+        packed: PackedFrames,
+        rows: np.ndarray,
+        batch_size: int,
+    ) -> None:
+        self._trainer = trainer
+        self._packed = packed
+        self._beta = run.options.beta
+        self._batch_size = batch_size
+        self._path = run.training / RECONSTRUCTIONS
+        self._measured = spread(rows, run.options.max_validation_frames)
+        self._shown = spread(rows, _SHEET_FRAMES)
+        self.latent_dim = run.config.latent_dim
+        self._noise = np.random.default_rng(run.schedule.seed).standard_normal(
+            (len(self._measured), self.latent_dim), dtype=np.float32
+        )
+
+    def measure(self) -> dict[str, float]:
+        """Returns the metrics of the log."""
+        parts: list[dict[str, np.ndarray]] = []
+        for first in range(0, len(self._measured), self._batch_size):
+            chosen = slice(first, first + self._batch_size)
+            pictures = self._packed.read(self._measured[chosen])
+            parts.append(evaluate(self._trainer, pictures, self._noise[chosen])[0])
+        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+        divergence = whole["kl"].mean(axis=0)
+        reconstruction, kl = float(whole["reconstruction"].mean()), float(divergence.sum())
+        return {
+            "val_loss": reconstruction + self._beta * kl,
+            "val_reconstruction": reconstruction,
+            "val_kl": kl,
+            "val_iou": float(whole["iou"].mean()),
+            "val_active_dims": float((divergence > _ACTIVE_NATS).sum()),
+        }
+
+    def draw_sheet(self) -> None:
+        """Writes a contact sheet of frames and their reconstructions."""
+        pictures = self._packed.read(self._shown)
+        _, decoded = evaluate(self._trainer, pictures, self._noise[: len(pictures)])
+        write_reconstructions(self._path, pictures, decoded)
+
+
+def _fit(
+    run: VaeRun, trainer: VaeTrainer, batches: _Batches, validation: _Validation
+) -> TrainResult:
+    options = run.options
+    with ExitStack() as stack:
+        log = None
+        if options.tensorboard:
+            log = stack.enter_context(closing(TensorBoardLog(run.training / "tensorboard")))
+
+        def after_epoch(record: dict[str, float]) -> None:
+            if log is not None:
+                log.add(record)
+            if record["epoch"] % options.sheet_epochs == 1 or options.sheet_epochs == 1:
+                validation.draw_sheet()
+
+        task = TrainTask(
+            model=trainer,
+            batches=batches,
+            validate=validation.measure,
+            folder=run.training,
+            steps_per_epoch=batches.steps_per_epoch,
+            items_per_step=batches.size,
+            after_epoch=after_epoch,
+        )
+        resume = run.resume and (run.training / CHECKPOINT).exists()
+        return train(task, run.schedule, resume=resume, started=run.started)
+
+
+def _write_record(run: VaeRun, config: ModelConfig, result: TrainResult, rows: _Rows) -> None:
+    best = result.history[result.best_epoch - 1]
+    record = {
+        **describe(run.options, run.schedule),
+        "start_from": run.start_from.path.name if run.start_from else None,
+        "frames": len(rows.train),
+        "held_out_frames": len(rows.held_out),
+        "epochs": result.epochs,
+        "steps": result.steps,
+        "seconds": round(result.seconds),
+        "held_out": {
+            name: round(value, 4) for name, value in best.items() if name.startswith("val_")
+        },
+    }
+    run.folder.write_config(with_record(config, "vae", record))
 
 
 def _rows(ranges: list[range]) -> np.ndarray:
@@ -322,31 +408,26 @@ def _rows(ranges: list[range]) -> np.ndarray:
 
 
 def _shuffled(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns `count` of the rows in random order; none twice before all were there once."""
+    """Returns `count` of the rows in random order, each once before any is repeated."""
     rounds = [rng.permutation(rows) for _ in range(-(-count // len(rows)))]
     return np.concatenate(rounds)[:count]
 
 
-def _validate(
-    trainer: VaeTrainer,
-    packed: PackedFrames,
-    rows: np.ndarray,
-    noise: np.ndarray,
-    batch_size: int,
-    beta: float,
-) -> dict[str, float]:
-    parts: list[dict[str, np.ndarray]] = []
-    for first in range(0, len(rows), batch_size):
-        chosen = slice(first, first + batch_size)
-        figures, _ = evaluate(trainer, packed.read(rows[chosen]), noise[chosen])
-        parts.append(figures)
-    whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    divergence = whole["kl"].mean(axis=0)
-    reconstruction, kl = float(whole["reconstruction"].mean()), float(divergence.sum())
-    return {
-        "val_loss": reconstruction + beta * kl,
-        "val_reconstruction": reconstruction,
-        "val_kl": kl,
-        "val_iou": float(whole["iou"].mean()),
-        "val_active_dims": float((divergence > _ACTIVE_NATS).sum()),
-    }
+def write_reconstructions(
+    path: Path, frames: np.ndarray, decoded: np.ndarray, columns: int = 8
+) -> None:
+    """Writes a contact sheet: rows of held-out frames above rows of their reconstructions.
+
+    Args:
+        path: the PNG to write.
+        frames: (B, H, W) uint8.
+        decoded: (B, H, W) background probability, 0..1.
+        columns: pictures in a row.
+    """
+    pictures = (decoded * 255).round().astype(np.uint8)
+    rows: list[np.ndarray] = []
+    for first in range(0, len(frames), columns):
+        originals = list(frames[first : first + columns])
+        blank = [np.full_like(frames[0], 205)] * (columns - len(originals))
+        rows += [*originals, *blank, *pictures[first : first + columns], *blank]
+    write_picture(path, contact_sheet(rows, columns))

@@ -1,7 +1,7 @@
-"""Windows of recordings far larger than memory, read from files by `tf.data` while others are used.
+"""Windows of recordings larger than memory, read ahead from files by `tf.data`.
 
-TensorFlow only: the pipeline is `tf.data`, whatever backend Keras trains with, and TensorFlow must
-be installed. What comes out of it is NumPy, so JAX or PyTorch can be fed from it, too.
+The pipeline is `tf.data`, whatever backend Keras trains with, so TensorFlow must be installed. It
+returns NumPy arrays, for any backend.
 
 `StreamedWindows` is a `WindowData` whose rows stay in files. For the same seed it gives the same
 batches, to the last bit, because only the reading differs:
@@ -9,14 +9,14 @@ batches, to the last bit, because only the reading differs:
     range of batches ─▶ read, in threads, each batch's windows ─▶ in order ─▶ prefetch ─▶ noise
 
 * Order: a round is a permutation of the numbers of all windows, drawn from the epoch's generator,
-  that is, from the seed and the epoch alone. It takes 8 bytes a window, a 1/512 of the data with 64
+  that is, from the seed and the epoch alone. It takes 8 bytes a window, 1/512 of the data with 64
   dimensions and a stride of 16: 20 MB for 10 GB, and 2 GB for a terabyte. Shuffling clips first and
-  windows inside a few of them next would take less, and would not be what `WindowData` draws.
-* A round holds every window once, or as often as its style asks for. `batches` carries what is left
-  of a round, fewer than a batch, into the next one of the same epoch; `dataset` ends with a smaller
+  then windows inside a few of them would take less memory, but `WindowData` draws another order.
+* A round holds every window once, or more often for a rare style. `batches` carries the rest of a
+  round, less than a batch, into the next one of the same epoch; `dataset` ends with a smaller
   batch, or without it.
-* Reads run in parallel and are handed on in their order. Noise is drawn after that, by the caller.
-* A file that was cut or altered, or is not finite in a window, ends it with one sentence.
+* Reads run in parallel and return in order. The caller draws the noise afterwards.
+* A file that is truncated or altered, or has a window that is not finite, is an error in one line.
 """
 
 from __future__ import annotations
@@ -40,28 +40,28 @@ try:
 except ImportError as error:
     raise MissingExtra("Streaming windows from files", "train", "tensorflow") from error
 
-_READS = 4  # batches that are read at once
-_PREFETCHED = 4  # batches that wait to be taken
+_READS = 4  # batches read in parallel
+_PREFETCHED = 4  # batches kept ready
 
 
 class StreamedWindows(WindowData):
     """Windows of trajectories in files, and batches drawn from them; see the module.
 
-    It takes the place of a `WindowData`: `windows`, `draw`, `still` and `batches` give the same,
-    and `batches` reads ahead. `vectors` is empty, because no row stays in memory, and `styles` are
-    those of clips, not of rows.
+    It replaces a `WindowData`: `windows`, `draw`, `still` and `batches` return the same, and
+    `batches` reads ahead. `vectors` is empty, because no row stays in memory, and `styles` has one
+    row per clip.
 
     Args:
         files: the trajectories, or the paths of files with a clip each.
-        options: what is done to a window.
-        deviation: how uncertain the vectors are: one number for all of them, in model units, or
-            files with as many rows, in the units that `to_model` turns.
-        to_model: (L, D), from those units to model units.
+        options: length and noise of the windows.
+        deviation: standard deviation of the vectors: one number for all, in model units, or
+            files with as many rows, in the units that `to_model` converts.
+        to_model: (L, D), from these units to model units.
         styles: (C, S) weights of the styles of each of `files.clips`.
 
     Raises:
-        UserError: a file is missing, cut or no trajectory.
-        ValueError: the deviation is not as long, or there are not as many styles as clips.
+        UserError: a file is missing, truncated or not a trajectory.
+        ValueError: the deviation has another length, or there are not as many styles as clips.
     """
 
     def __init__(
@@ -95,16 +95,16 @@ class StreamedWindows(WindowData):
         """Returns the batches of `still`, read ahead, as TensorFlow's own pipeline.
 
         Args:
-            windows: (N, 2) in the order that is wanted; shuffled, for an epoch of training:
+            windows: (N, 2) in order; shuffled for an epoch of training:
                 `rng.permutation(data.windows(clips, stride, rng))`.
             batch_size: B.
             drop_remainder: leave out the last batch if it is smaller, so that all have one shape.
 
         Returns:
             A dataset of dictionaries `inputs` and `targets` (B, T, D), `mask` (B, T), and `style`
-            (B, S) if there are any. What is wrong with a file is in the message of TensorFlow's
-            error; `batches` and `still` raise it as it is. Let go of an iterator over it before
-            the program ends.
+            (B, S) if there are any. An error in a file becomes part of the message of TensorFlow's
+            error; `batches` and `still` raise it unchanged. Delete iterators over the dataset
+            before the program ends.
         """
         self._clips_of(windows)
         size = batch_size if drop_remainder else None
@@ -155,31 +155,31 @@ class StreamedWindows(WindowData):
     ) -> Iterator[tuple[np.ndarray, WindowRows]]:
         from_files = noisy and isinstance(self._uncertain, TrajectoryFiles)
         num_arrays = 1 + from_files
-        passage = _Passage(order)
+        reading = _Reading(order)
 
         def read(first: np.ndarray) -> list[np.ndarray]:
-            known = passage.order
-            if known is None:  # nobody waits for it any more
+            known = reading.order
+            if known is None:  # closed: no caller waits for this batch
                 return [np.zeros(0, np.float32)] * num_arrays
             try:
                 rows = self._read(known(int(first), int(first) + batch_size), from_files)
             except Exception as error:
-                passage.failed[int(first)] = error
+                reading.failed[int(first)] = error
                 raise
             return [rows.vectors] if rows.deviation is None else [rows.vectors, rows.deviation]
 
         firsts = range(0, count * batch_size, batch_size)
         with tf.device("CPU"):
             numbers = tf.data.Dataset.range(firsts.start, firsts.stop, firsts.step)
-            passage.batches = iter(_read_ahead(numbers, read, num_arrays))
+            reading.batches = iter(_read_ahead(numbers, read, num_arrays))
         try:
             for first in firsts:
-                arrays = passage.take()
+                arrays = reading.take()
                 if noisy and not from_files:
                     arrays.append(self._same_deviation(arrays[0]))
                 yield order(first, first + batch_size), WindowRows(*arrays)
         finally:
-            passage.close()
+            reading.close()
 
     def _styles_of(self, windows: np.ndarray) -> np.ndarray | None:
         return None if self.styles is None else self.styles[self._clips_of(windows)]
@@ -194,11 +194,11 @@ class StreamedWindows(WindowData):
         return self._by_start[index]
 
 
-class _Passage:
-    """Batches that are read ahead, until they are left.
+class _Reading:
+    """Batches in reading, until it is closed.
 
-    TensorFlow keeps the functions it was given for good, and what they hold. They hold this, which
-    lets go of the order and of errors when it is closed.
+    TensorFlow never frees the functions it is given, nor the objects they refer to. They refer to
+    this one, which drops the order and the errors when it is closed.
     """
 
     def __init__(self, order: Callable[[int, int], np.ndarray]) -> None:
@@ -214,7 +214,7 @@ class _Passage:
         except tf.errors.OpError:
             if not self.failed:
                 raise
-            # TensorFlow tells of it in a page. The first in order is the one that was met.
+            # TensorFlow's message is a page long. Raise the first error in order.
             raise self.failed[min(self.failed)] from None
 
     def close(self) -> None:
@@ -224,23 +224,23 @@ class _Passage:
         _open.discard(self)
 
 
-_open: weakref.WeakSet[_Passage] = weakref.WeakSet()
+_open: weakref.WeakSet[_Reading] = weakref.WeakSet()
 
 
 @atexit.register
 def _close_all() -> None:
-    # A thread that wants to read when Python has gone would never end, nor the program.
-    for passage in list(_open):
-        passage.close()
+    # A thread that reads after Python has ended would never end, nor would the program.
+    for reading in list(_open):
+        reading.close()
 
 
 def _leave_the_gpu_alone() -> None:
-    """Keeps TensorFlow from the GPU that another backend trains on: it would take all its memory.
+    """Hides the GPU from TensorFlow if another backend trains: it would take all its memory.
 
-    Nothing here is for a GPU.
+    Nothing here runs on a GPU.
     """
     if keras.backend.backend() != "tensorflow":
-        with suppress(RuntimeError):  # it has looked at them before
+        with suppress(RuntimeError):  # TensorFlow is initialised already
             tf.config.set_visible_devices([], "GPU")
 
 
@@ -250,7 +250,7 @@ def _read_ahead(
     num_arrays: int,
     name: Callable[..., Any] | None = None,
 ) -> tf.data.Dataset:
-    """Returns what `read` gives of each item, float32 arrays, read in threads, in order."""
+    """Returns the float32 arrays of `read` for each item, read in threads, in order."""
 
     def load(item: Any) -> Any:
         arrays = tf.numpy_function(read, [item], [tf.float32] * num_arrays)
@@ -259,7 +259,7 @@ def _read_ahead(
     options = tf.data.Options()
     options.deterministic = True
     options.autotune.enabled = False
-    # Threads of its own: a read that waits for the disk keeps no operation of a training waiting.
+    # Its own threads, so that reads that wait for the disk do not delay the training.
     options.threading.private_threadpool_size = _READS
     found = items.map(load, num_parallel_calls=_READS, deterministic=True)
     return found.prefetch(_PREFETCHED).with_options(options)

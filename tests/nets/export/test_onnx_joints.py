@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_skeleton import STRETCH, STRETCHES, small_clip, write_small_skeleton_model
+from small_skeleton import NUM_SEEDS, SEED_FRAMES, small_clip, write_small_skeleton_model
 
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
 from dancenet.nets.export import litert, saved_model
@@ -98,7 +98,7 @@ def test_at_temperature_0_a_saved_model_dances_joints_as_the_library_does(whole:
         networks.step_model,
         networks.seeds,
         20,
-        [np.random.default_rng(0)] * STRETCHES,
+        [np.random.default_rng(0)] * NUM_SEEDS,
         0.0,
         style=style,
     )
@@ -111,8 +111,8 @@ def test_at_temperature_0_a_saved_model_dances_joints_as_the_library_does(whole:
     one = run["generate"](stretch=1, style=style[1], **settings)
     np.testing.assert_allclose(one["vectors"], expected[1], atol=1e-3)
     assert one["joints"].shape == (20, len(networks.codec.names), 3)
-    with pytest.raises(Exception, match=f"stretch must be below {STRETCHES}"):
-        run["generate"](stretch=STRETCHES, style=style[1], **settings)
+    with pytest.raises(Exception, match=f"stretch must be below {NUM_SEEDS}"):
+        run["generate"](stretch=NUM_SEEDS, style=style[1], **settings)
 
 
 def test_a_saved_model_of_joints_needs_tensorflow_alone(whole: Whole, tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_litert_files_of_joints_are_keras_and_the_codec(tmp_path: Path, flat: bo
     for path in (folder / "litert").glob("*.tflite"):
         assert all(name.isupper() for name in litert.operators(path)), path.name
     decode = litert.LiteRt(folder / "litert" / "joints.tflite", "decode")
-    for count, length in ((1, 1), (3, STRETCH), (2, 5)):
+    for count, length in ((1, 1), (3, SEED_FRAMES), (2, 5)):
         vectors = networks.seeds[:count, :length]
         given = decode(vectors=vectors, placement=np.zeros((count, 3), np.float32))["joints"]
         expected = np.stack([networks.codec.decode(part) for part in vectors])

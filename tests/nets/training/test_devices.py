@@ -23,7 +23,7 @@ from strategy_process import ROWS, STEPS, STOP_AT, some_batches, work
 from workplaces import FLAGS
 
 from dancenet.model.folder import ModelFolder
-from dancenet.nets.dancer import masked_mean, shared_means
+from dancenet.nets.dancer_trainer import masked_mean, shared_means
 from dancenet.nets.training.devices import Cluster, Devices, open_devices, read_cluster
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
@@ -288,7 +288,7 @@ def test_a_script_without_tf_config_says_what_it_is(
     assert main([*FLAGS, "--virtual-devices", "2"]) == 1
     assert "needs --strategy mirrored" in capsys.readouterr().err
     assert main([*FLAGS, "--virtual-devices", "2", "--strategy", "multiworker"]) == 1
-    assert "is for --strategy mirrored" in capsys.readouterr().err
+    assert "needs --strategy mirrored" in capsys.readouterr().err
 
 
 def test_without_a_gpu_mirrored_says_that_it_has_one_device_and_goes_on(
@@ -296,7 +296,7 @@ def test_without_a_gpu_mirrored_says_that_it_has_one_device_and_goes_on(
 ) -> None:
     assert main([*FLAGS, "--epochs", "1", "--strategy", "mirrored"]) == 0
     said = capsys.readouterr().out
-    assert "found one processor and no GPU, and goes on" in said
+    assert "found one processor and no GPU and uses it" in said
     assert "The dancer is in weights/tiny" in said
 
 
@@ -307,11 +307,16 @@ def test_a_strategy_needs_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    "rows, devices, advice", [(64, 3, "63 or 66"), (13, 2, "12 or 14"), (2, 4, "4")]
+    "rows, devices, advice",
+    [
+        (64, 3, "batch_size=63 or batch_size=66"),
+        (13, 2, "batch_size=12 or batch_size=14"),
+        (2, 4, "batch_size=4"),
+    ],
 )
 def test_a_batch_that_cannot_be_divided_is_refused(rows: int, devices: int, advice: str) -> None:
     several = Devices(SimpleNamespace(num_replicas_in_sync=devices))
-    with pytest.raises(UserError, match=f"by {devices} devices; say --batch-size {advice}\\."):
+    with pytest.raises(UserError, match=f"by {devices} devices; choose {advice}\\."):
         several.stepper(strategy_process.make_trainer(), rows)
 
 
@@ -340,6 +345,6 @@ def test_a_process_that_does_not_lead_works_in_a_folder_of_its_own_and_is_silent
 
 def test_a_worker_that_is_stopped_says_who_keeps_what_was_learned(tmp_path: Path) -> None:
     worker = Devices(SimpleNamespace(num_replicas_in_sync=2), Cluster(("a:1", "b:2"), 1))
-    with pytest.raises(KeyboardInterrupt, match="The chief keeps what was learned"):
+    with pytest.raises(KeyboardInterrupt, match="The chief keeps the progress"):
         with worker.place(ModelFolder(tmp_path / "none")):
             raise KeyboardInterrupt("kept in /tmp")

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
 from dancenet.nets.training import loop
-from dancenet.nets.training.loop import Batch, Epoch, TrainOptions, TrainResult
+from dancenet.nets.training.loop import Batch, Epoch, Schedule, TrainOptions, TrainResult, TrainTask
+from dancenet.nets.training.loop.epochs import TrainingLoop
 from dancenet.support.errors import UserError
 
 STEPS = 5
@@ -34,7 +36,7 @@ def make_model() -> Any:
         ]
     )
     model.compile(
-        optimizer=loop.make_optimizer(TrainOptions()),
+        optimizer=loop.make_optimizer(Schedule()),
         loss="mse",
         metrics=["mae"],
         jit_compile=loop.jit_compile(),
@@ -61,9 +63,9 @@ def run(folder: Path, options: TrainOptions, model: Any = None, **arguments: Any
         "items_per_step": 4,
         **arguments,
     }
-    return loop.train(
-        model, keywords.pop("batches"), keywords.pop("validate"), folder, options, **keywords
-    )
+    how = {name: keywords.pop(name) for name in ("resume", "started") if name in keywords}
+    task = TrainTask(model=model, folder=folder, **keywords)
+    return loop.train(task, options.resolve(), **how)
 
 
 def checkpoint(folder: Path) -> dict[str, np.ndarray]:
@@ -86,7 +88,7 @@ def stop_at(step: int) -> Any:
 def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(tmp_path: Path, step: int) -> None:
     options = TrainOptions(epochs=4, warm_up_steps=3)
     straight = run(tmp_path / "straight", options)
-    with pytest.raises(KeyboardInterrupt, match="--resume"):
+    with pytest.raises(KeyboardInterrupt, match="resume=True"):
         run(tmp_path / "stopped", options, batches=stop_at(step))
     resumed = run(tmp_path / "stopped", options, resume=True)
     first, second = checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "stopped")
@@ -122,7 +124,7 @@ def test_timing_before_the_start_leaves_no_trace(tmp_path: Path) -> None:
     run(tmp_path, TrainOptions(epochs=1, warm_up_steps=0), model=model)
     epoch = Epoch(0, 0, STEPS, STEPS, np.random.default_rng((0, 0)))
     for index, batch in enumerate(batches(epoch)):
-        reference.optimizer.learning_rate = TrainOptions(warm_up_steps=0).rate(index, STEPS)
+        reference.optimizer.learning_rate = Schedule(warm_up_steps=0).rate(index, STEPS)
         reference.train_on_batch(*batch)
     for first, second in zip(model.weights, reference.weights, strict=True):
         np.testing.assert_allclose(first, second, rtol=1e-6)
@@ -153,7 +155,7 @@ def test_the_model_ends_with_the_weights_of_the_epoch_that_is_asked_for(
 
 def test_weights_that_are_neither_the_best_nor_the_last_are_refused() -> None:
     with pytest.raises(ValueError, match="keep must be 'best' or 'last'; received 'first'"):
-        TrainOptions(keep="first")
+        TrainOptions(keep="first").resolve()
 
 
 def test_patience_stops_after_that_many_epochs_without_a_better_one(tmp_path: Path) -> None:
@@ -169,7 +171,7 @@ def test_a_loss_that_is_not_a_number_stops_with_one_sentence(tmp_path: Path) -> 
         for x, y in batches(epoch):
             yield (x * np.nan if epoch.number == 1 else x), y
 
-    with pytest.raises(UserError, match=r"loss is nan at step 6 \(epoch 2\).*smaller --learning"):
+    with pytest.raises(UserError, match=r"loss is nan at step 6 \(epoch 2\).*smaller learning"):
         run(tmp_path, TrainOptions(epochs=3), batches=poisoned)
     assert all(np.isfinite(value).all() for value in checkpoint(tmp_path).values())
 
@@ -187,13 +189,13 @@ def test_a_figure_of_the_log_is_the_mean_over_all_steps_of_its_epoch(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[dict[str, float]] = []
-    step = loop._Loop._step
+    step = TrainingLoop.step
 
     def watched(self: Any, batch: Batch) -> dict[str, float]:
         seen.append(step(self, batch))
         return seen[-1]
 
-    monkeypatch.setattr(loop._Loop, "_step", watched)
+    monkeypatch.setattr(TrainingLoop, "step", watched)
     history = run(tmp_path, TrainOptions(epochs=3)).history
     assert len(seen) == 3 * STEPS
     for number, record in enumerate(history):
@@ -210,7 +212,7 @@ def test_the_gradient_is_measured_before_it_is_clipped() -> None:
     model = keras.Sequential(
         [keras.Input((2,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")]
     )
-    optimizer = loop.make_optimizer(TrainOptions(clip_norm=0.5))
+    optimizer = loop.make_optimizer(Schedule(clip_norm=0.5))
     model.compile(optimizer=optimizer, loss="mse", jit_compile=loop.jit_compile())
     model.train_on_batch(np.array([[3.0, 4.0]], np.float32), np.array([[2.0]], np.float32))
     assert float(keras.ops.convert_to_numpy(optimizer.gradient_norm)) == pytest.approx(20, rel=1e-6)
@@ -299,7 +301,7 @@ def test_minutes_give_as_many_steps_as_fit(tmp_path: Path, monkeypatch: pytest.M
     assert 10 <= result.epochs <= 14
     # The schedule of the learning rate is complete.
     rates = [record["learning_rate"] for record in result.history]
-    assert rates[-1] == pytest.approx(1e-3 * TrainOptions().final_rate, rel=0.05)
+    assert rates[-1] == pytest.approx(1e-3 * Schedule().final_rate, rel=0.05)
 
 
 def test_minutes_are_kept_when_the_machine_becomes_slower(
@@ -327,7 +329,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(loop.time, "perf_counter", lambda: self.now)
+        monkeypatch.setattr(time, "perf_counter", lambda: self.now)
 
 
 def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
@@ -353,7 +355,7 @@ def test_a_damaged_checkpoint_is_refused(tmp_path: Path) -> None:
 
 def test_another_seed_cannot_resume(tmp_path: Path) -> None:
     run(tmp_path, TrainOptions(epochs=1))
-    with pytest.raises(UserError, match="--seed 0"):
+    with pytest.raises(UserError, match="seed=0"):
         run(tmp_path, TrainOptions(epochs=2, seed=3), resume=True)
 
 
@@ -366,7 +368,7 @@ def test_too_few_batches_are_an_error_of_the_source(tmp_path: Path) -> None:
 
 
 def test_the_learning_rate_rises_in_a_line_and_falls_on_a_cosine() -> None:
-    options = TrainOptions(learning_rate=1.0, warm_up_steps=10, final_rate=0.1)
+    options = Schedule(learning_rate=1.0, warm_up_steps=10, final_rate=0.1)
     assert [options.rate(step, 110) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1, 1])
     assert options.rate(60, 110) == pytest.approx(0.1 + 0.9 / 2)
     assert options.rate(110, 110) == options.rate(500, 110) == pytest.approx(0.1)

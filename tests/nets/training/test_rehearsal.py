@@ -56,7 +56,7 @@ def test_remembered_frames_survive_the_file(tmp_path: Path) -> None:
 
 
 def test_a_share_of_everything_leaves_nothing_to_learn(tmp_path: Path) -> None:
-    from dancenet.nets.training.vae import VaeOptions
+    from dancenet.nets.training.options import VaeOptions
 
     with pytest.raises(UserError, match="rehearse must be at least 0 and below 1; received 1.0"):
         VaeOptions(rehearse=1.0)

@@ -16,9 +16,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard_files import read_board, read_projector
 
 from dancenet.model.config import DancerConfig
-from dancenet.nets.dancer import DancerTrainer, build_dancer
-from dancenet.nets.training.logs import TensorBoardLog
-from dancenet.nets.training.tensorboard import DancerBoard, Stretch, mixture_figures
+from dancenet.nets.dancer import build_dancer
+from dancenet.nets.dancer_trainer import DancerTrainer
+from dancenet.nets.training.tensorboard import (
+    DancerTensorBoard,
+    SourceClip,
+    TensorBoardLog,
+    mixture_figures,
+)
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.mixture import Mixture
 
@@ -62,8 +67,8 @@ def test_one_component_has_no_entropy_and_no_share_of_log_one() -> None:
     assert figures["won/00"] == 1.0 and figures["mixture/components_used"] == 1.0
 
 
-def test_each_step_is_won_by_the_component_that_foretold_it_best() -> None:
-    # The step from t to t + 1 is ((2 t + 1) / 8, 1), in usual steps (t / 2 + 1 / 4, 4). Of two
+def test_each_step_is_won_by_the_component_that_predicted_it_best() -> None:
+    # The step from t to t + 1 is ((2 t + 1) / 8, 1), in RMS steps (t / 2 + 1 / 4, 4). Of two
     # Gaussians around 0 the wide one wins where the mean square is above that of the border.
     data = parabola(40)
     windows = data.windows([range(40)], 5)
@@ -79,7 +84,7 @@ def test_each_step_is_won_by_the_component_that_foretold_it_best() -> None:
     assert figures["mixture/components_used"] == pytest.approx(used, rel=1e-5)
 
 
-def test_sigma_is_measured_in_usual_steps_and_of_the_winners_only() -> None:
+def test_sigma_is_measured_in_rms_steps_and_of_the_winners_only() -> None:
     data = parabola(30)
     windows = data.windows([range(30)], 5)
     figures = mixture_figures(steady([1.0, 1e-30], [3.0, 50.0]), data, windows, STEP)
@@ -90,7 +95,7 @@ def test_sigma_is_measured_in_usual_steps_and_of_the_winners_only() -> None:
 
 
 def test_the_jerk_of_the_path_is_beside_that_of_the_real_one() -> None:
-    # x = t^2 / 8 has the second difference 1 / 4, in usual steps 1 / 2; y has none. A dancer that
+    # x = t^2 / 8 has the second difference 1 / 4, in RMS steps 1 / 2; y has none. A dancer that
     # stays where it is repeats the path one frame late.
     data = parabola(40)
     figures = mixture_figures(steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP)
@@ -103,7 +108,7 @@ def test_what_the_board_wrote_can_be_read_back(
 ) -> None:
     data, trainer = parabola(40), steady([0.5, 0.5], [4.0, 8.0])
     windows = data.windows([range(40)], 5)
-    board = DancerBoard(tmp_path / "board", trainer, data, windows, STEP)
+    board = DancerTensorBoard(tmp_path / "board", trainer, data, windows, STEP)
     for epoch in (1, 2):
         board.add({"epoch": epoch, "step": 7 * epoch, "loss": -1.0 / epoch, "gradient_norm": 3.0})
     board.close()
@@ -147,12 +152,14 @@ class Walker:
 
 def test_real_and_generated_vectors_lie_side_by_side_in_the_projector(tmp_path: Path) -> None:
     data = parabola(40)
-    board = DancerBoard(tmp_path, steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP)
-    stretches = [
-        Stretch(range(0, 25), "training", "one\tfilm.mp4", "salsa"),
-        Stretch(range(25, 40), "held out", "two.mp4"),
+    board = DancerTensorBoard(
+        tmp_path, steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP
+    )
+    clips = [
+        SourceClip(range(0, 25), "training", "one\tfilm.mp4", "salsa"),
+        SourceClip(range(25, 40), "held out", "two.mp4"),
     ]
-    board.project(data.vectors, stretches, Walker(), 1.0, 10.0)
+    board.project(data.vectors, clips, Walker(), 1.0, 10.0)
     board.close()
     vectors, labels = read_projector(tmp_path)
     assert list(labels) == ["kind", "source", "style", "second"]
@@ -178,13 +185,15 @@ def test_real_and_generated_vectors_lie_side_by_side_in_the_projector(tmp_path: 
 
 def test_each_dance_in_the_projector_has_the_style_of_what_it_goes_on_from(tmp_path: Path) -> None:
     data, walker = parabola(60), Walker()
-    board = DancerBoard(tmp_path, steady([1.0], [1.0]), data, data.windows([range(60)], 5), STEP)
-    stretches = [
-        Stretch(range(0, 30), "training", "one.mp4", "salsa"),
-        Stretch(range(30, 60), "training", "two.mp4", "tango"),
+    board = DancerTensorBoard(
+        tmp_path, steady([1.0], [1.0]), data, data.windows([range(60)], 5), STEP
+    )
+    clips = [
+        SourceClip(range(0, 30), "training", "one.mp4", "salsa"),
+        SourceClip(range(30, 60), "training", "two.mp4", "tango"),
     ]
     styles = np.repeat(np.eye(2, dtype=np.float32), 30, axis=0)
-    board.project(data.vectors, stretches, walker, 1.0, 10.0, styles)
+    board.project(data.vectors, clips, walker, 1.0, 10.0, styles)
     board.close()
     assert walker.style.tolist() == [[1, 0], [0, 1]]
     _, labels = read_projector(tmp_path)
@@ -197,9 +206,11 @@ def test_each_dance_in_the_projector_has_the_style_of_what_it_goes_on_from(tmp_p
 
 def test_the_projector_shows_as_many_generated_vectors_as_real_ones(tmp_path: Path) -> None:
     data = parabola(3000)
-    board = DancerBoard(tmp_path, steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP)
-    stretches = [Stretch(range(n, n + 300), "training", str(n)) for n in range(0, 3000, 300)]
-    board.project(data.vectors, stretches, Walker(), 1.0, 10.0)
+    board = DancerTensorBoard(
+        tmp_path, steady([1.0], [1.0]), data, data.windows([range(40)], 5), STEP
+    )
+    clips = [SourceClip(range(n, n + 300), "training", str(n)) for n in range(0, 3000, 300)]
+    board.project(data.vectors, clips, Walker(), 1.0, 10.0)
     board.close()
     kinds = read_projector(tmp_path)[1]["kind"]
     assert (kinds.count("training"), kinds.count("generated")) == (1000, 1000)

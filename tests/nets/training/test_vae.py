@@ -16,14 +16,12 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import FrameFolder, FrameWriter
 from dancenet.model.folder import ModelFolder
-from dancenet.nets.training import logs
-from dancenet.nets.training.loop import TrainOptions, spread
-from dancenet.nets.training.vae import (
-    VaeOptions,
-    _shuffled,
-    train_vae,
-    training_folder,
-)
+from dancenet.nets.training.folder import training_folder
+from dancenet.nets.training.loop import TrainOptions
+from dancenet.nets.training.loop.log import write_curves
+from dancenet.nets.training.options import VaeOptions
+from dancenet.nets.training.statistics import spread
+from dancenet.nets.training.vae import _shuffled, train_vae, write_reconstructions
 from dancenet.nets.vae import load_vae
 from dancenet.support import files
 from dancenet.support.errors import UserError
@@ -69,7 +67,7 @@ def test_the_script_leaves_a_model_a_log_curves_and_a_contact_sheet(
     assert config.training["vae"]["epochs"] == 2
     assert 0 <= config.training["vae"]["held_out"]["val_iou"] <= 1
     load_vae(config.vae, folder / "vae.weights.h5")
-    place = training_folder(folder)
+    place = training_folder(folder, "vae")
     assert {path.name for path in place.iterdir()} == {
         "checkpoint.npz",
         "best.npz",
@@ -159,7 +157,7 @@ def with_stretches(folder: ModelFolder) -> None:
 
 
 def val_losses(folder: ModelFolder) -> list[float]:
-    lines = (training_folder(folder) / "log.jsonl").read_text().splitlines()
+    lines = (training_folder(folder, "vae") / "log.jsonl").read_text().splitlines()
     return [json.loads(line)["val_loss"] for line in lines]
 
 
@@ -282,14 +280,14 @@ def test_the_contact_sheet_has_originals_above_reconstructions(tmp_path: Path) -
     import cv2
 
     frames = np.zeros((3, 8, 8), np.uint8)
-    logs.write_reconstructions(tmp_path / "sheet.png", frames, np.ones((3, 8, 8)), columns=2)
+    write_reconstructions(tmp_path / "sheet.png", frames, np.ones((3, 8, 8)), columns=2)
     sheet = cv2.imread(str(tmp_path / "sheet.png"), cv2.IMREAD_GRAYSCALE)
     middle = [sheet[row * 12 + 8, 8] for row in range(4)]
     assert middle == [0, 255, 0, 255]
 
 
 def test_curves_of_one_epoch_can_be_drawn(tmp_path: Path) -> None:
-    logs.write_curves(
+    write_curves(
         tmp_path / "loss.png", [{"epoch": 1, "loss": 2.0, "val_loss": 3.0}], ("loss", "kl")
     )
     assert files.sha256_of(tmp_path / "loss.png")

@@ -23,11 +23,11 @@ from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.model.config import ModelConfig, VaeConfig
 from dancenet.model.folder import SCALER, ModelFolder
-from dancenet.nets.training import dancer as train_dancer
-from dancenet.nets.training import window_stream
-from dancenet.nets.training import windows as dance_data
-from dancenet.nets.training.dataset import Material
-from dancenet.nets.training.loop import TrainOptions
+from dancenet.nets.training import window_stream, windows
+from dancenet.nets.training.dancer_run import TrainingRun, run_training
+from dancenet.nets.training.dataset import Dataset
+from dancenet.nets.training.loop import Schedule
+from dancenet.nets.training.options import DancerOptions
 from dancenet.nets.training.window_stream import StreamedWindows
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
@@ -292,14 +292,14 @@ def test_an_order_is_let_go_of_when_its_batches_end_or_are_left(
     clips = LAYOUTS["one long clip"]
     _, stream = pair(tmp_path, clips, PLAIN)
     orders: list[weakref.ref] = []
-    order = dance_data._Order
+    order = windows._Order
 
     def watched(*arguments: object) -> object:
         made = order(*arguments)
         orders.append(weakref.ref(made))
         return made
 
-    monkeypatch.setattr(dance_data, "_Order", watched)
+    monkeypatch.setattr(windows, "_Order", watched)
     for _ in stream.batches(clips, 1, 8, 100, np.random.default_rng(0)):
         pass
     left = stream.batches(clips, 1, 8, 100, np.random.default_rng(0))
@@ -315,9 +315,9 @@ def test_a_program_may_end_in_the_middle_of_batches(tmp_path: Path) -> None:
     _, stream = pair(tmp_path, clips, PLAIN)
     batches = stream.batches(clips, 1, 8, 40, np.random.default_rng(0))
     next(batches)
-    (passage,) = window_stream._open
+    (reading,) = window_stream._open
     window_stream._close_all()  # as Python does at its end
-    assert passage.batches is None and passage.order is None and not window_stream._open
+    assert reading.batches is None and reading.order is None and not window_stream._open
     program = (
         "import numpy as np\n"
         "from dancenet.nets.training.window_stream import BatchOptions, StreamedWindows\n"
@@ -367,7 +367,7 @@ def test_without_tensorflow_there_is_one_sentence(tmp_path: Path) -> None:
         "sys.modules['tensorflow'] = None\n"
         "from dancenet.support.errors import MissingExtra\n"
         "try:\n"
-        "    import dancenet.nets.window_stream\n"
+        "    import dancenet.nets.training.window_stream\n"
         "except MissingExtra as error:\n"
         "    print(error)\n"
     )
@@ -386,7 +386,7 @@ def test_without_tensorflow_there_is_one_sentence(tmp_path: Path) -> None:
 def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(train_dancer, "_TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
     lengths = (100, 90, 9, 70)
     time = np.concatenate([0.3 * n + np.arange(n) / 12 for n in lengths])
     z_mean = np.stack([np.sin(time), np.sin(2 * time), np.cos(time)], axis=1).astype(np.float32)
@@ -402,7 +402,7 @@ def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
         "x",
     )
     scaler = Scaler.fit_columns(z_mean)
-    from_memory = Material.of_latents(latents, "lean", 12, 0.0, scaler)
+    from_memory = Dataset.of_latents(latents, "lean", 12, 0.0, scaler)
     write_trajectory(tmp_path / "rows.npy", [from_memory.vectors])
     write_trajectory(tmp_path / "deviation.npy", [np.exp(0.5 * latents.z_log_var)])
     made: list[StreamedWindows] = []
@@ -418,17 +418,31 @@ def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
         )
         return made[-1]
 
-    options = train_dancer.DancerOptions(
-        units=16, num_mixtures=2, look_back=12, stride=6, batch_size=8
+    options = DancerOptions(
+        units=16,
+        num_mixtures=2,
+        look_back=12,
+        stride=6,
+        batch_size=8,
+        correction_rate=0.03,
+        encoder_noise=1.0,
     )
-    train_options = TrainOptions(epochs=2, warm_up_steps=2, learning_rate=1e-2)
+    schedule = Schedule(epochs=2, warm_up_steps=2, learning_rate=1e-2)
     logs, weights = [], []
-    for name, windows in (("memory", from_memory.windows), ("files", streamed)):
+    for name, source in (("memory", from_memory.windows), ("files", streamed)):
         folder = ModelFolder(tmp_path / name)
         folder.create()
         folder.write_config(ModelConfig(name, vae=VaeConfig(latent_dim=3)))
-        material = dataclasses.replace(from_memory, windows=windows)
-        train_dancer._train(material, SCALER, folder, options, train_options, None, None, False)
+        dataset = dataclasses.replace(from_memory, windows=source)
+        run_training(
+            TrainingRun(
+                dataset=dataset,
+                folder=folder,
+                units_file=SCALER,
+                options=options,
+                schedule=schedule,
+            )
+        )
         lines = (folder.training / "dancer" / "log.jsonl").read_text().splitlines()
         logs.append(
             [

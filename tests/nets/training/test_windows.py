@@ -9,8 +9,8 @@ pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
-from dancenet.nets.training import windows as dance_data
-from dancenet.nets.training.windows import BatchOptions, WindowData
+from dancenet.nets.training import statistics
+from dancenet.nets.training.windows import BatchOptions, WindowData, balance_styles
 from dancenet.support.errors import UserError
 
 CLIPS = [range(0, 50), range(50, 57), range(57, 120)]
@@ -66,7 +66,7 @@ def test_every_row_is_predicted_with_full_context_over_some_epochs():
 
 
 def test_clips_too_short_for_any_prediction_are_an_error_that_says_how_long():
-    with pytest.raises(UserError, match="the longest stretch .* has 7 frames, and 10 are needed"):
+    with pytest.raises(UserError, match="the longest part .* has 7 frames, and 10 are needed"):
         make_data().windows([CLIPS[1]], 5)
 
 
@@ -151,7 +151,7 @@ def test_noise_with_a_memory_drifts_but_has_the_same_variance_in_every_frame():
 def test_what_makes_no_sense_is_refused(options):
     ((name, value),) = options.items()
     with pytest.raises(ValueError, match=f"{name} must be .*; received {value}"):
-        BatchOptions(**options)
+        BatchOptions(8, **options)
 
 
 def test_the_scaler_sees_training_clips_only():
@@ -159,14 +159,14 @@ def test_the_scaler_sees_training_clips_only():
     changed = latents.z_mean.copy()
     changed[57:] += 1e3
     for kind in (("lean", 64), ("dancenet", 64), ("dancenet", 1)):
-        first = dance_data.fit_scaler(latents.z_mean, CLIPS[:2], *kind)
-        second = dance_data.fit_scaler(changed, CLIPS[:2], *kind)
+        first = statistics.fit_scaler(latents.z_mean, CLIPS[:2], *kind)
+        second = statistics.fit_scaler(changed, CLIPS[:2], *kind)
         assert np.array_equal(first.to_model(latents.z_mean), second.to_model(latents.z_mean))
 
 
 def test_the_network_of_2018_sees_vectors_between_0_and_1():
     latents = make_latents()
-    vectors = dance_data.fit_scaler(latents.z_mean, CLIPS[:1], "dancenet", 1).to_model(
+    vectors = statistics.fit_scaler(latents.z_mean, CLIPS[:1], "dancenet", 1).to_model(
         latents.z_mean[CLIPS[0].start : CLIPS[0].stop]
     )
     assert vectors.min(axis=0) == pytest.approx(0) and vectors.max(axis=0) == pytest.approx(1)
@@ -174,14 +174,14 @@ def test_the_network_of_2018_sees_vectors_between_0_and_1():
 
 def test_the_step_scale_does_not_count_the_cut_between_two_clips():
     vectors = np.concatenate([np.arange(10), np.arange(10) + 500.0])[:, None] * [1.0, 3.0, 0.0]
-    scale = dance_data.fit_step_scale(vectors.astype(np.float32), [range(10), range(10, 20)])
+    scale = statistics.fit_step_scale(vectors.astype(np.float32), [range(10), range(10, 20)])
     assert scale[:2] == pytest.approx([1.0, 3.0])
     assert 0 < scale[2] < 0.01
 
 
 def test_seeds_are_real_stretches_of_two_seconds_and_named():
     latents = make_latents(400, clips=[range(0, 300), range(300, 400)])
-    seeds, names, _ = dance_data.choose_seeds(
+    seeds, names, _ = statistics.choose_seeds(
         latents.z_mean, latents.clips, latents.sources, latents.fps
     )
     assert seeds.shape == (11, 60, 3) and seeds.dtype == np.float32
@@ -193,18 +193,18 @@ def test_seeds_are_real_stretches_of_two_seconds_and_named():
 
 def test_many_seeds_are_thinned_out_to_fit_two_megabytes():
     vectors = np.zeros((20_000, 128), np.float32)
-    seeds, names, _ = dance_data.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
+    seeds, names, _ = statistics.choose_seeds(vectors, [range(20_000)], ["a"], 30.0)
     assert len(seeds) == len(names) > 32 and seeds.nbytes < 2_000_000
 
 
 def test_clips_shorter_than_two_seconds_still_give_seeds():
     latents = make_latents()
-    seeds, _, _ = dance_data.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
+    seeds, _, _ = statistics.choose_seeds(latents.z_mean, [range(0, 20)], ["a"], 30.0)
     assert seeds.shape == (1, 20, 3)
 
 
 def test_a_range_inside_a_clip_has_its_name():
-    assert dance_data.clip_names(make_latents(), [range(60, 90), range(5, 9)]) == [
+    assert statistics.clip_names(make_latents(), [range(60, 90), range(5, 9)]) == [
         "clip 2",
         "clip 0",
     ]
@@ -215,21 +215,21 @@ def test_baselines_of_white_noise_are_those_of_its_gaussians():
     vectors = np.random.default_rng(0).normal(size=(40_000, 2)).astype(np.float32)
     halves = [range(0, 20_000)], [range(20_000, 40_000)]
     entropy = 0.5 * np.log(2 * np.pi * np.e)
-    assert dance_data.baselines(vectors, *halves) == pytest.approx(
+    assert statistics.baselines(vectors, *halves) == pytest.approx(
         {"pose": entropy, "stay": entropy + 0.5 * np.log(2), "repeat": entropy + 0.5 * np.log(1.5)},
         abs=0.02,
     )
 
 
 def test_styles_of_which_there_is_little_are_shown_more_often_by_the_root_of_their_share():
-    rare = dance_data.balance_styles(np.eye(3, dtype=np.float32), np.array([160, 40, 1]))
+    rare = balance_styles(np.eye(3, dtype=np.float32), np.array([160, 40, 1]))
     # 160 / 40 is 4, whose root is 2; 160 / 1 would be 13, and 4 is the most.
     assert rare.tolist() == [1, 2, 4]
     styles = np.array([[1, 0], [0, 0], [0, 1], [0.5, 0.5]], np.float32)
     # 85 and 10 windows, 8.5 to 1: 3 times, and twice what is half of both.
-    assert dance_data.balance_styles(styles, np.array([80, 7, 5, 10])).tolist() == [1, 1, 3, 2]
+    assert balance_styles(styles, np.array([80, 7, 5, 10])).tolist() == [1, 1, 3, 2]
     unknown = np.zeros((2, 3), np.float32)
-    assert dance_data.balance_styles(unknown, np.array([5, 9])).tolist() == [1, 1]
+    assert balance_styles(unknown, np.array([5, 9])).tolist() == [1, 1]
 
 
 def test_a_round_shows_windows_of_rare_styles_more_often_and_says_how_many_there_are():
