@@ -28,7 +28,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dancenet.data.footage.video import camera_index, open_footage
+from dancenet.data.footage.camera import camera_index
+from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.folder import FrameWriter
 from dancenet.model import releases as weights
 from dancenet.model.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder

@@ -168,10 +168,10 @@ def work(arguments: argparse.Namespace) -> int | None:
 def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
     import os
 
-    from dancenet.data.footage import video
+    from dancenet.data.footage import camera, video
     from dancenet.support.errors import UserError
 
-    index = video.camera_index(source)
+    index = camera.camera_index(source)
     if index is None:
         if os.path.realpath(source) == os.path.realpath(arguments.out):
             raise UserError(
@@ -179,7 +179,7 @@ def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
             )
         return video.open_footage(source, arguments.fps, arguments.start, arguments.seconds)
     path = recordings / f"camera{index}.mkv"
-    video.record_camera(index, arguments.camera_seconds, path, arguments.fps)
+    camera.record_camera(index, arguments.camera_seconds, path, arguments.fps)
     return video.open_footage(path, arguments.fps)
 
 

@@ -17,7 +17,7 @@ from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model.config import FORMAT, renamed
 from dancenet.output import picture
-from dancenet.output.video_writer import read_settings
+from dancenet.output.video_settings import read_settings
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.neighbour_correction import NeighbourCorrection

@@ -29,7 +29,8 @@ from dancenet.generation.settings import (
 )
 from dancenet.generation.write import load_dancer, write_dance
 from dancenet.model.folder import ModelFolder
-from dancenet.output.video_writer import VideoWriter, read_settings
+from dancenet.output.video_settings import read_settings
+from dancenet.output.video_writer import VideoWriter
 from dancenet.sequence.neighbour_correction import NeighbourCorrection
 from dancenet.support.errors import UserError
 
