@@ -30,7 +30,7 @@ from typing import Any
 
 from dancenet.data.footage.camera import camera_index
 from dancenet.data.footage.video import open_footage
-from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.model import releases as weights
 from dancenet.model.folder import DANCER_WEIGHTS, TRAINING, VAE_WEIGHTS, ModelFolder
 from dancenet.output.video_writer import check_output, choose_format

@@ -111,7 +111,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.data.footage import extract as extraction
     from dancenet.data.footage import segmenter
     from dancenet.data.footage import survey as footage
-    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.support.errors import UserError
 
     if arguments.report:

@@ -13,7 +13,7 @@ from dancenet.support import terminal
 if TYPE_CHECKING:
     import numpy as np
 
-    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.data.motion.draw_body import Body
     from dancenet.data.motion.motion import MotionClip
 
@@ -108,7 +108,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Reads every file, then draws every stretch that can be used."""
-    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.data.motion.draw_body import GIRTHS
     from dancenet.support.errors import UserError
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.data.frames.components import WHOLE, largest_share
-from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.picture import BACKGROUND
 
 _BATCH = 64
 MOST_MENDING = 6  # times a picture in pieces is refined beyond what was asked for

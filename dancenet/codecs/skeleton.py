@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.codecs.base import Scaler, require_arrays
-from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.picture import BACKGROUND
 from dancenet.data.mocap.amc import JOINT_BONES
 from dancenet.data.mocap.joint_names import find_joints
 from dancenet.data.motion.bones import bone_lengths, infer_parents, steady_bones

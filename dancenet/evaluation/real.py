@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.evaluation.scenes import Scene, Silhouettes
 from dancenet.generation.settings import Dancer
 from dancenet.metrics import measures

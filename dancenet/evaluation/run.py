@@ -101,7 +101,7 @@ def evaluate(
 ) -> reports.Report:
     """Measures a model, and writes `report.json` and `report.html`.
 
-    What the trainers hold out of such material (`data.frames.folder.split_clips`) is held out here.
+    What the trainers hold out of such material (`data.frames.clips.split_clips`) is held out here.
 
     Args:
         model: a name, or a model folder.

@@ -11,7 +11,8 @@ import numpy as np
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.frames.folder import BACKGROUND, FrameFolder
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.picture import BACKGROUND
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.data.motion.draw_body import Body, measure
 

@@ -11,7 +11,8 @@ import numpy as np
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import to_network
-from dancenet.data.frames.folder import BACKGROUND, DANCER, FrameFolder
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.metrics import reconstruction
 from dancenet.model import folder as model_folder
 from dancenet.model.folder import ModelFolder

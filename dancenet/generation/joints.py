@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.picture import BACKGROUND
 from dancenet.data.mocap.bvh_writer import write_bvh
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.generation.settings import (

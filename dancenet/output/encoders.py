@@ -11,6 +11,7 @@ import av
 import imageio.v3 as iio
 import numpy as np
 from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
+from av.video.stream import VideoStream
 
 from dancenet.data.footage.filters import Filter, FilterChain
 from dancenet.output import video_settings
@@ -72,7 +73,9 @@ class FilmEncoder:
         codec, pixels, options = _CODECS[spec.format]
         rate = Fraction(spec.fps).limit_denominator(1001)
         self._time_base = 1 / rate
-        self._stream = self._film.add_stream(codec, rate=rate, options=options)
+        stream = self._film.add_stream(codec, rate=rate, options=options)
+        assert isinstance(stream, VideoStream)
+        self._stream = stream
         self._stream.width, self._stream.height = spec.size
         self._stream.pix_fmt = pixels
         if pixels == "yuv420p":
@@ -112,7 +115,7 @@ class FilmEncoder:
         if self._palette is None:
             return av.VideoFrame.from_numpy_buffer(picture, format="gray")
         indices = _GIF_SHADES[picture] if self._spec.format == "gif" else picture
-        return av.VideoFrame.from_ndarray((indices, self._palette), format="pal8")
+        return av.VideoFrame.from_ndarray((indices, self._palette), format="pal8")  # type: ignore[arg-type]
 
 
 class PictureEncoder:

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import HEIGHT, WIDTH
+from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.support.errors import UserError
 
 EDGE_WIDTH = 1.8  # output pixels from colour to colour at the outline's mean slope; 1 to 1.5 show

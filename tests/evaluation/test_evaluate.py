@@ -14,7 +14,7 @@ import pytest
 from small_model import DIM, write_small_model
 
 from dancenet.codecs.latents import Latents
-from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.scenes import Silhouettes

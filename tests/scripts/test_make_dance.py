@@ -15,7 +15,9 @@ import numpy as np
 import pytest
 
 from dancenet import project
-from dancenet.data.frames.folder import HEIGHT, WIDTH, FrameFolder, FrameWriter
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.picture import HEIGHT, WIDTH
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import VideoWriter

@@ -60,9 +60,7 @@ def record_camera(
                 "program uses it, and that this terminal may use cameras."
             )
         with _recorder(path, picture, fps) as write:
-            return _follow_clock(
-                capture, picture, write, seconds=seconds, fps=fps, clock=clock
-            )
+            return _follow_clock(capture, picture, write, seconds=seconds, fps=fps, clock=clock)
     finally:
         capture.release()
 

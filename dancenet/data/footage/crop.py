@@ -8,7 +8,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import HEIGHT, WIDTH
+from dancenet.data.frames.picture import HEIGHT, WIDTH
 
 OVERSAMPLING = 2  # silhouettes are drawn this many times larger, then reduced by area
 PADDING = 0.06  # of the dancer's extent, left free on every side

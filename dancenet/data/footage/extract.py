@@ -32,7 +32,8 @@ from dancenet.data.footage.methods import (
 )
 from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
 from dancenet.data.footage.video import Footage
-from dancenet.data.frames.folder import DANCER, FrameWriter
+from dancenet.data.frames.picture import DANCER
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
 

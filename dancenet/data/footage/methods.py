@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.footage.crop import Box, View, mask_box
-from dancenet.data.frames.folder import BACKGROUND, DANCER, HEIGHT, WIDTH
+from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 
 METHODS = ("auto", "threshold", "background", "person")
 

@@ -74,6 +74,11 @@ class PictureFolder:
         )
 
     def frames(self, side: int | None = None) -> Iterator[np.ndarray]:
+        """Yields (H, W, 3) uint8 RGB, as `VideoFile.frames` does.
+
+        Raises:
+            UserError: a picture cannot be read, or is not of the size of the first one.
+        """
         size = reduced_size(self.width, self.height, side or MAX_SIDE)
         for path in self.paths:
             picture = _read_rgb(path)
@@ -87,6 +92,7 @@ class PictureFolder:
             yield picture
 
     def loss(self, num_frames: int) -> str | None:
+        """Returns None: a picture that cannot be read is an error."""
         return None
 
 

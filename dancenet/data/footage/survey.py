@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import Clip
+from dancenet.data.frames.clips import Clip
 from dancenet.support import files
 
 T = TypeVar("T")

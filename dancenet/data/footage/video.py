@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
 
 import av
 import numpy as np
@@ -30,35 +29,18 @@ _TURNS: dict[int, tuple[Filter, ...]] = {  # counterclockwise degrees
 }
 
 
-class Footage(Protocol):
-    """Pictures at a constant rate that can be read from the start as often as needed."""
-
-    name: str
-    width: int  # upright, square pixels
-    height: int
-    fps: float  # of what `frames` yields
-    source_fps: float
-    expected_seconds: float | None  # by the container's header; None if it does not say
-
-    def frames(self, side: int | None = None) -> Iterator[np.ndarray]:
-        """Yields (H, W, 3) uint8 RGB, reduced so that the longer side is at most `side`."""
-
-    def loss(self, num_frames: int) -> str | None:
-        """Says what could not be decoded, when `num_frames` could; None if nothing is missing."""
-
-
 @dataclass(frozen=True)
 class VideoFile:
     """A film, turned upright and resampled by its timestamps."""
 
     path: Path
-    name: str
+    name: str  # in messages
     width: int  # upright, square pixels
     height: int
     rotation: int  # 0, 90, 180 or 270 degrees counterclockwise from stored to upright pictures
-    fps: float
+    fps: float  # what `frames` yields
     source_fps: float
-    expected_seconds: float | None
+    expected_seconds: float | None  # by the header; None if it does not say
     start: float = 0.0  # seconds of the source left out at the front
     seconds: float | None = None  # seconds of the source to read at most
 
@@ -111,6 +93,7 @@ class VideoFile:
         )
 
     def frames(self, side: int | None = None) -> Iterator[np.ndarray]:
+        """Yields (H, W, 3) uint8 RGB, reduced so that the longer side is at most `side`."""
         width, height = reduced_size(self.width, self.height, side or MAX_SIDE)
         filters = (
             ("fps", f"{self.fps:.6f}"),
@@ -132,6 +115,7 @@ class VideoFile:
                 yield from map(_to_array, chain.push(None))
 
     def loss(self, num_frames: int) -> str | None:
+        """Says what could not be decoded, when `num_frames` could; None if nothing is missing."""
         if self.expected_seconds is None:
             return None
         decoded = num_frames / self.fps
@@ -142,6 +126,9 @@ class VideoFile:
             f"{self.name} is damaged or cut off: {decoded:.1f} of {self.expected_seconds:.1f} "
             f"seconds could be decoded and are kept, {missing:.1f} seconds are lost."
         )
+
+
+Footage = VideoFile | PictureFolder  # pictures at a constant rate, read as often as needed
 
 
 def open_footage(

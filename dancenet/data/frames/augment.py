@@ -7,7 +7,7 @@ import math
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 
 # The most at strength 1. A dancer leans and comes nearer; nobody stands on a slope.
 _TURN = 8.0  # degrees

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import BACKGROUND, DANCER, HEIGHT, WIDTH
+from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 from dancenet.data.motion.motion import JOINTS
 from dancenet.support.errors import UserError
 

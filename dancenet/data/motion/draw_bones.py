@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dancenet.data.frames.folder import WIDTH
+from dancenet.data.frames.picture import WIDTH
 from dancenet.data.motion.draw_body import CAMERAS, CIRCLE, SUPERSAMPLE, Pen, aim, fit, rightwards
 from dancenet.support.errors import UserError
 

@@ -13,7 +13,8 @@ from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.extract import Settings, extract
 from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.video import open_footage
-from dancenet.data.frames.folder import FrameFolder, FrameWriter
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.support.errors import MissingExtra, UserError
 
 YELLOW = (250, 240, 20)
