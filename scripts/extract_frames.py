@@ -108,6 +108,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     import tempfile
     from pathlib import Path
 
+    from dancenet.data.footage import choose
     from dancenet.data.footage import extract as extraction
     from dancenet.data.footage import segmenter
     from dancenet.data.footage import survey as footage
@@ -116,7 +117,7 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     if arguments.report:
         footage.check_report(arguments.report, arguments.overwrite)
-    settings = extraction.Settings(
+    settings = choose.Settings(
         arguments.method, arguments.fit, arguments.level, arguments.invert, arguments.split
     )
     network: list[Any] = []

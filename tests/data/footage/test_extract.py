@@ -10,7 +10,8 @@ import pytest
 from films import SHARED, dancer_on, figure_mask, room, sway, wall, write_film
 
 from dancenet.data.footage.crop import letterbox_view
-from dancenet.data.footage.extract import Settings, extract
+from dancenet.data.footage.choose import Settings
+from dancenet.data.footage.extract import extract
 from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.folder import FrameFolder
