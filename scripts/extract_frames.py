@@ -12,6 +12,7 @@ from dancenet.support import terminal
 METHODS = ("auto", "threshold", "background", "person")
 
 
+# Long because a flag is six lines; there is nothing to it but flags.
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Turns videos, folders of pictures or a camera into silhouettes of the "
@@ -108,9 +109,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     import tempfile
     from pathlib import Path
 
-    from dancenet.data.footage import choose
+    from dancenet.data.footage import choose, segmenter
     from dancenet.data.footage import extract as extraction
-    from dancenet.data.footage import segmenter
     from dancenet.data.footage import survey as footage
     from dancenet.data.frames.writer import FrameWriter
     from dancenet.support.errors import UserError

@@ -115,7 +115,8 @@ class FilmEncoder:
         if self._palette is None:
             return av.VideoFrame.from_numpy_buffer(picture, format="gray")
         indices = _GIF_SHADES[picture] if self._spec.format == "gif" else picture
-        return av.VideoFrame.from_ndarray((indices, self._palette), format="pal8")  # type: ignore[arg-type]
+        pixels: Any = (indices, self._palette)  # not in the annotations of PyAV
+        return av.VideoFrame.from_ndarray(pixels, format="pal8")
 
 
 class PictureEncoder:

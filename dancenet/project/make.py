@@ -43,7 +43,7 @@ Runner = Callable[[str, list[str], Path], int]
 
 @dataclass(frozen=True)
 class Settings:
-    """What is asked for besides the clips."""
+    """The settings of a project."""
 
     minutes: float = 30.0  # for everything
     method: str = "auto"  # how the dancer is found

@@ -1,4 +1,4 @@
-"""How long the rest of a project takes, and how much of it is training."""
+"""Estimates how long the rest of a project takes, and divides the time for training."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a project knows: its clips, its stages, and what is finished."""
+"""The record of a project: its clips, its stages, and what is finished."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Source:
     path: str
     key: str  # hash of what tells its content from another's
     fps: float  # frames per second, at most 30
-    seconds: float  # of footage, 0 if unknown
+    seconds: float  # length, 0 if unknown
 
 
 @dataclass(frozen=True)

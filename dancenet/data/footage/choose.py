@@ -25,13 +25,13 @@ _PLAIN_BORDER = 0.97  # share of the picture's border that must be wall
 
 @dataclass(frozen=True)
 class Settings:
-    """How to extract."""
+    """The settings of an extraction."""
 
     method: str = "auto"
     fit: str = "crop"  # or "letterbox"
     level: float | None = None  # threshold: the grey level; None lets Otsu choose
     invert: bool = False  # threshold: the dancer is on the side that touches the border
-    split: str | None = None  # recorded with each clip
+    split: str | None = None  # "train" or "val", recorded with each clip
 
 
 class Chooser:

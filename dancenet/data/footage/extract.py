@@ -72,16 +72,9 @@ def extract(
                 continue
             drawn = draw(pictures, found, method, settings.fit, footage.fps)
             for run in runs(mark_jumps(drawn), footage.fps, progress, left_out):
-                tally = _Tally()
-                clip = writer.add_clip(
-                    tally.count(run),
-                    source=footage.name,
-                    fps=footage.fps,
-                    method=method.name,
-                    split=settings.split,
-                    details=_details(method, settings, footage),
+                report.clips.append(
+                    _write(run, shot, method, settings, footage=footage, writer=writer)
                 )
-                report.clips.append(tally.report(clip, shot))
     finally:
         for frames in (to_find, to_draw):
             frames.close()  # type: ignore[attr-defined]
@@ -137,6 +130,28 @@ class _Tally:
             zoom=shot.zoom,
             thumbnails=self.thumbnails.items,
         )
+
+
+def _write(
+    run: Iterator[Drawn],
+    shot: Shot,
+    method: Method,
+    settings: Settings,
+    *,
+    footage: Footage,
+    writer: FrameWriter,
+) -> ClipReport:
+    """Writes one run as a clip and measures it."""
+    tally = _Tally()
+    clip = writer.add_clip(
+        tally.count(run),
+        source=footage.name,
+        fps=footage.fps,
+        method=method.name,
+        split=settings.split,
+        details=_details(method, settings, footage),
+    )
+    return tally.report(clip, shot)
 
 
 def _details(method: Method, settings: Settings, footage: Footage) -> dict[str, Any]:

@@ -109,20 +109,16 @@ class FrameWriter:
             if not count:
                 raise UserError(f"{source} gave no frames; nothing was written.")
             first = self.clips[-1].last + 1 if self.clips else 1
-            clip = Clip(source, fps, first, first + count - 1, method, split, details or {})
-            # What is replaced is in the record too: a kill in between leaves none of either.
-            last = max(self._replaced | {clip.last})
-            files.write_json(self.path / PENDING_FILE, {"first": clip.first, "last": last})
-            if not self.clips:
-                (self.path / CLIPS_FILE).unlink(missing_ok=True)
-            for number in self._replaced:
-                (self.path / f"{number}.jpg").unlink(missing_ok=True)
-            self._replaced = set()
-            for index in range(count):
-                (pending / f"{index + 1}.jpg").replace(self.path / f"{first + index}.jpg")
-            write_clips(self.path / CLIPS_FILE, [*self.clips, clip])
-            self.clips.append(clip)
-            (self.path / PENDING_FILE).unlink()
+            clip = Clip(
+                source=source,
+                fps=fps,
+                first=first,
+                last=first + count - 1,
+                method=method,
+                split=split,
+                details=details or {},
+            )
+            self._take_in(pending, clip)
             return clip
         except BaseException:
             self._recover()
@@ -132,6 +128,22 @@ class FrameWriter:
             if is_new and not self.clips:
                 with contextlib.suppress(OSError):  # somebody else may have put something there
                     self.path.rmdir()
+
+    def _take_in(self, pending: Path, clip: Clip) -> None:
+        """Moves a whole clip from the pending folder to its numbers, and records it."""
+        # What is replaced is in the record too: a kill in between leaves none of either.
+        last = max(self._replaced | {clip.last})
+        files.write_json(self.path / PENDING_FILE, {"first": clip.first, "last": last})
+        if not self.clips:
+            (self.path / CLIPS_FILE).unlink(missing_ok=True)
+        for number in self._replaced:
+            (self.path / f"{number}.jpg").unlink(missing_ok=True)
+        self._replaced = set()
+        for index in range(clip.num_frames):
+            (pending / f"{index + 1}.jpg").replace(self.path / f"{clip.first + index}.jpg")
+        write_clips(self.path / CLIPS_FILE, [*self.clips, clip])
+        self.clips.append(clip)
+        (self.path / PENDING_FILE).unlink()
 
     def add_mirrored(self, clip: Clip) -> Clip:
         """Writes a clip of this folder once more, with left and right swapped."""

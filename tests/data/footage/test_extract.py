@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from films import SHARED, dancer_on, figure_mask, room, sway, wall, write_film
 
-from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.choose import Settings
+from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.extract import extract
 from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.video import open_footage
