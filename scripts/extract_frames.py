@@ -12,6 +12,7 @@ from dancenet.support import terminal
 METHODS = ("auto", "threshold", "background", "person")
 
 
+# Long because a flag is six lines; there is nothing to it but flags.
 def build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         description="Turns videos, folders of pictures or a camera into silhouettes of the "
@@ -108,15 +109,15 @@ def work(arguments: argparse.Namespace) -> int | None:
     import tempfile
     from pathlib import Path
 
+    from dancenet.data.footage import choose, segmenter
     from dancenet.data.footage import extract as extraction
-    from dancenet.data.footage import segmenter
     from dancenet.data.footage import survey as footage
-    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.support.errors import UserError
 
     if arguments.report:
         footage.check_report(arguments.report, arguments.overwrite)
-    settings = extraction.Settings(
+    settings = choose.Settings(
         arguments.method, arguments.fit, arguments.level, arguments.invert, arguments.split
     )
     network: list[Any] = []
@@ -168,10 +169,10 @@ def work(arguments: argparse.Namespace) -> int | None:
 def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
     import os
 
-    from dancenet.data.footage import video
+    from dancenet.data.footage import camera, video
     from dancenet.support.errors import UserError
 
-    index = video.camera_index(source)
+    index = camera.camera_index(source)
     if index is None:
         if os.path.realpath(source) == os.path.realpath(arguments.out):
             raise UserError(
@@ -179,7 +180,7 @@ def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
             )
         return video.open_footage(source, arguments.fps, arguments.start, arguments.seconds)
     path = recordings / f"camera{index}.mkv"
-    video.record_camera(index, arguments.camera_seconds, path, arguments.fps)
+    camera.record_camera(index, arguments.camera_seconds, path, arguments.fps)
     return video.open_footage(path, arguments.fps)
 
 

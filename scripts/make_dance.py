@@ -73,10 +73,10 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Runs the stages that are not finished."""
-    from dancenet import project
+    from dancenet.project import make
 
     folder = arguments.project or Path(f"{Path(arguments.clips[0]).stem}_project")
-    settings = project.Settings(
+    settings = make.Settings(
         minutes=arguments.minutes,
         method=arguments.method,
         model_file=arguments.model_file,
@@ -84,7 +84,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         seed=arguments.seed,
         overwrite=arguments.overwrite,
     )
-    project.make_dance(arguments.clips, arguments.out, folder, settings)
+    make.make_dance(arguments.clips, arguments.out, folder, settings)
     return 0
 
 

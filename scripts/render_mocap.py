@@ -104,7 +104,7 @@ def _add_view(parser: argparse.ArgumentParser) -> None:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Reads every file, then draws every clip that can be used."""
-    from dancenet.data.frames.folder import FrameWriter
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.data.motion.camera import CameraView
     from dancenet.data.motion.draw_body import GIRTHS
     from dancenet.support.errors import UserError

@@ -12,7 +12,7 @@ import dancenet
 from dancenet import cli
 
 ROOT = Path(dancenet.__file__).resolve().parent.parent
-HEAVY = {"numpy", "cv2", "keras", "tensorflow", "onnxruntime", "pooch", "tqdm", "imageio"}
+HEAVY = {"numpy", "cv2", "keras", "tensorflow", "onnxruntime", "pooch", "tqdm", "imageio", "av"}
 
 
 def test_there_is_one_subcommand_for_each_script():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.codecs.base import require_arrays
-from dancenet.data.frames.folder import Clip, split_clips
+from dancenet.data.frames.clips import Clip, split_clips
 from dancenet.support import files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
@@ -84,7 +84,7 @@ class Latents:
         )
 
     def split(self, fraction: float = 0.1) -> tuple[list[range], list[range]]:
-        """Returns training and validation rows, as `data.frames.folder.split_clips` does."""
+        """Returns training and validation rows, as `data.frames.clips.split_clips` does."""
         clips = [
             Clip(source, self.fps, first=rows.start + 1, last=rows.stop, method="", split=split)
             for rows, split, source in zip(self.clips, self.splits, self.sources)

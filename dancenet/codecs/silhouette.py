@@ -10,7 +10,7 @@ import numpy as np
 from dancenet.codecs.base import Codec, FrameCodec, Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.data.frames.components import WHOLE, largest_share
-from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.picture import BACKGROUND
 from dancenet.support.errors import UserError
 
 _BATCH = 64  # frames encoded at once

@@ -17,7 +17,7 @@ import numpy as np
 
 from dancenet.codecs.base import MOTION_FORMATS, Codec, Part, Scaler, View, batches, require_arrays
 from dancenet.codecs.skeleton_rows import Placement, from_rows, lead_columns, to_rows
-from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.picture import BACKGROUND
 from dancenet.data.motion.bones import steady_bones
 from dancenet.data.motion.camera import CameraView
 from dancenet.data.motion.clip import SkeletonClip

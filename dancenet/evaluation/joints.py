@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.frames.folder import BACKGROUND
+from dancenet.data.frames.picture import BACKGROUND
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.data.motion.proportions import Body, measure
 from dancenet.generation import trajectory as dance

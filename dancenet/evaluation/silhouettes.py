@@ -13,7 +13,8 @@ import numpy as np
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.data.frames.folder import BACKGROUND, DANCER, FrameFolder
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.evaluation.recipe_2018 import RangeUnits, load_recipe, trained_recipe
 from dancenet.generation.load import Dancer
 from dancenet.generation.settings import DanceSettings

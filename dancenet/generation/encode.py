@@ -10,7 +10,8 @@ import numpy as np
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import to_network
-from dancenet.data.frames.folder import BACKGROUND, DANCER, FrameFolder
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.generation.trajectory import until
 from dancenet.generation.write import write_pictures
 from dancenet.metrics import reconstruction

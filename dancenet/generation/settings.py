@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dancenet.codecs.base import View
 from dancenet.model.config import FORMAT, renamed
 from dancenet.output import picture
-from dancenet.output.video_writer import read_settings
+from dancenet.output.video_settings import read_settings
 from dancenet.sequence.style import STRENGTH
 from dancenet.support import files
 from dancenet.support.errors import UserError

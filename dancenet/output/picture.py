@@ -11,7 +11,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import HEIGHT, WIDTH
+from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 

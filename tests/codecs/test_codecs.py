@@ -10,7 +10,7 @@ import pytest
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec, to_network
-from dancenet.data.frames.folder import Clip
+from dancenet.data.frames.clips import Clip
 from dancenet.support.errors import UserError
 
 needs_sklearn = pytest.mark.skipif(

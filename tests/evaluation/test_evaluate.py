@@ -15,7 +15,7 @@ from small_model import DIM, write_small_model
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
-from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.evaluation import real, recipe_2018
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.silhouettes import SilhouetteScene

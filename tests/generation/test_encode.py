@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from small_model import DIM, write_small_model
 
-from dancenet.data.frames.folder import FrameFolder, FrameWriter
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.generation import encode as encoding
 from dancenet.model.folder import ModelFolder
 from dancenet.support.errors import UserError

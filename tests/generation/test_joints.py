@@ -443,7 +443,8 @@ def test_a_stream_longer_than_what_is_fitted_is_fitted_on_parts_of_it(here, monk
 
 
 def test_a_model_of_joints_is_no_model_of_pictures(here, tmp_path):
-    from dancenet.data.frames.folder import FrameFolder, FrameWriter
+    from dancenet.data.frames.folder import FrameFolder
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.generation.encode import encode_frames
     from scripts import train_vae
 

@@ -1,6 +1,7 @@
 """The whole path without Keras: seeds, tempo, lengths, interruptions, and models not whole."""
 
 import dataclasses
+import errno
 import json
 import os
 import signal
@@ -19,13 +20,13 @@ from small_model import DIM, STRETCH, write_small_model
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.data.motion.resample import resample_stream
-from dancenet.generation import write as pipeline
 from dancenet.generation.load import Dancer, load_dancer
 from dancenet.generation.settings import DanceSettings, Recipe
 from dancenet.generation.trajectory import read_start, trajectories
 from dancenet.generation.write import write_dance
 from dancenet.model.folder import ModelFolder
-from dancenet.output.video_writer import VideoWriter, read_settings
+from dancenet.output.encoders import FilmEncoder
+from dancenet.output.video_settings import read_settings
 from dancenet.sequence.neighbour_correction import NeighbourCorrection
 from dancenet.support.errors import UserError
 
@@ -349,15 +350,16 @@ def test_what_fails_in_a_thread_reaches_the_caller_and_leaves_nothing(
 def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, dancer: Dancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Full(VideoWriter):
-        def _feed(self, picture: np.ndarray) -> None:
-            assert self._messages is not None and self._encoder is not None
-            super()._feed(picture)
-            if self.num_frames == 20:
-                self._messages.write(b"av_interleaved_write_frame(): No space left on device\n")
-                self._encoder.kill()
+    write, count = FilmEncoder.write, 0
 
-    monkeypatch.setattr(pipeline, "VideoWriter", Full)
+    def fill_up(encoder: FilmEncoder, picture: np.ndarray) -> None:
+        nonlocal count
+        count += 1
+        if count == 20:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        write(encoder, picture)
+
+    monkeypatch.setattr(FilmEncoder, "write", fill_up)
     before = threading.active_count()
     with pytest.raises(UserError, match="The disk is full"):
         write_dance(dancer, tmp_path / "d.mp4", dataclasses.replace(SHORT, seconds=60))

@@ -15,7 +15,7 @@ import files_2018 as old
 
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
-from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.generation.load import load_dancer
 from dancenet.generation.settings import DanceSettings, Recipe
 from dancenet.generation.trajectory import trajectories

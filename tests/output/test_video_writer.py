@@ -10,13 +10,15 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import av
 import cv2
 import imageio_ffmpeg
 import numpy as np
 import pytest
 
-from dancenet.output import video_writer
-from dancenet.output.video_writer import VideoWriter, check_output, is_ours, read_settings
+from dancenet.output import encoders, video_writer
+from dancenet.output.video_settings import is_ours, read_settings
+from dancenet.output.video_writer import VideoWriter, check_output
 from dancenet.support.errors import UserError
 
 SETTINGS = {"model": 'od=d; #na\\me "é"\n', "seed": 2**63, "temperature": 0.7, "long": "x" * 600}
@@ -158,48 +160,50 @@ def test_a_failure_midway_leaves_the_old_video_and_nothing_else(tmp_path: Path, 
     assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the false ffmpeg is a shell script")
+@pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("error", "message"),
     [
-        ("av_interleaved_write_frame(): No space left on device", "The disk is full"),
-        ("Unknown encoder 'libx264'", "ffmpeg stopped .Unknown encoder"),
-        ("", "ended with status 1"),
+        (OSError(errno.ENOSPC, "No space left on device"), "The disk is full"),
+        (av.error.EncoderNotFoundError(1, "Encoder not found"), "not written: Encoder not found"),
     ],
 )
-def test_a_dead_encoder_is_one_sentence_and_the_old_file_stays(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str, message: str
+def test_a_failing_encoder_is_one_sentence_and_the_old_video_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, error: Exception, message: str
 ) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    path = out / "dance.mp4"
-    path.write_bytes(b"an older file")
-    ffmpeg = tmp_path / "ffmpeg"
-    ffmpeg.write_text(f'#!/bin/sh\necho "{words}" >&2\nexit 1\n')
-    ffmpeg.chmod(ffmpeg.stat().st_mode | stat.S_IXUSR)
-    monkeypatch.setattr(video_writer, "_ffmpeg", lambda: str(ffmpeg))
+    path = film(tmp_path / name, num_frames=3)
+    kind = encoders.FilmEncoder if path.suffix else encoders.PictureEncoder
+    write, count = kind.write, 0
+
+    def fail_at_the_fifth(encoder: Any, picture: np.ndarray) -> None:
+        nonlocal count
+        count += 1
+        if count == 5:
+            raise error
+        write(encoder, picture)
+
+    monkeypatch.setattr(kind, "write", fail_at_the_fifth)
     with pytest.raises(UserError, match=message):
-        film(path, num_frames=2000, overwrite=True)
-    assert path.read_bytes() == b"an older file"
-    assert [entry.name for entry in out.iterdir()] == ["dance.mp4"]
-
-
-def test_a_full_disk_leaves_the_old_folder_of_pictures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = film(tmp_path / "dance", num_frames=3)
-    write = video_writer._write_bytes
-
-    def full(file: Path, data: bytes) -> None:
-        if file.name == "000005.png":
-            raise OSError(errno.ENOSPC, "No space left on device")
-        write(file, data)
-
-    monkeypatch.setattr(video_writer, "_write_bytes", full)
-    with pytest.raises(UserError, match="000005.png could not be written: No space left"):
         film(path)
     assert len(read_back(path)) == 3
-    assert [entry.name for entry in tmp_path.iterdir()] == ["dance"]
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such limits there")
+@pytest.mark.parametrize("name", NAMES)
+def test_a_disk_that_takes_no_more_leaves_the_old_video(tmp_path: Path, name: str) -> None:
+    import resource
+
+    path = film(tmp_path / name, num_frames=3)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(UserError, match="File too large"):
+            film(path, num_frames=500)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert len(read_back(path)) == 3
+    assert [entry.name for entry in tmp_path.iterdir()] == [name]
 
 
 def test_what_dancenet_did_not_make_is_replaced_only_when_told(tmp_path: Path) -> None:

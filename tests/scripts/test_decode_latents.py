@@ -7,9 +7,9 @@ import pytest
 from small_model import write_small_model
 
 from dancenet.codecs.latents import Latents
-from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.folder import ModelFolder
-from dancenet.output.video_writer import read_settings
+from dancenet.output.video_settings import read_settings
 from scripts import decode_latents, encode_frames
 
 

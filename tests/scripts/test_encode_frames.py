@@ -8,7 +8,7 @@ import pytest
 from small_model import DIM, write_small_model
 
 from dancenet.codecs.latents import Latents
-from dancenet.data.frames.folder import FrameWriter
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.folder import ModelFolder
 from dancenet.support import files
 from scripts import encode_frames

@@ -11,7 +11,7 @@ from small_model import write_small_model
 from dancenet.codecs.latents import Latents
 from dancenet.generation.settings import Recipe
 from dancenet.model.folder import ModelFolder
-from dancenet.output.video_writer import read_settings
+from dancenet.output.video_settings import read_settings
 from scripts import generate_video
 
 

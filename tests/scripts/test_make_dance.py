@@ -14,11 +14,14 @@ import cv2
 import numpy as np
 import pytest
 
-from dancenet import project
-from dancenet.data.frames.folder import HEIGHT, WIDTH, FrameFolder, FrameWriter
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.picture import HEIGHT, WIDTH
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import VideoWriter
+from dancenet.project import make as project
+from dancenet.project import processes
 from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
 from scripts import make_dance
@@ -317,9 +320,9 @@ def test_two_runs_cannot_share_a_project(stages, clips):
 
 
 def test_a_stage_runs_in_a_process_of_its_own(capfd):
-    assert project._Processes(None)("download-weights", ["--help"]) == 0
+    assert processes.Processes(None)("download-weights", ["--help"]) == 0
     assert "usage: dancenet download-weights" in capfd.readouterr().out
-    assert project._Processes(None)("no-such-thing", []) == 2
+    assert processes.Processes(None)("no-such-thing", []) == 2
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
@@ -344,13 +347,13 @@ def test_ctrl_c_reaches_the_stage_once(tmp_path):
     parent = tmp_path / "parent.py"
     parent.write_text(
         "import subprocess, sys\n"
-        "from dancenet import project\n"
+        "from dancenet.project import processes\n"
         "popen = subprocess.Popen\n"
         f"command = [sys.executable, {str(child)!r}]\n"
-        "project.subprocess.Popen = lambda _, **options: popen(command, **options)\n"
-        "sys.exit(project._Processes(None)('x', []))\n"
+        "processes.subprocess.Popen = lambda _, **options: popen(command, **options)\n"
+        "sys.exit(processes.Processes(None)('x', []))\n"
     )
-    root = Path(project.__file__).parent.parent
+    root = Path(project.__file__).parents[2]
     with subprocess.Popen(
         [sys.executable, str(parent)],
         stdout=subprocess.PIPE,

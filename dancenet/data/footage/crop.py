@@ -8,10 +8,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import HEIGHT, WIDTH
+from dancenet.data.frames.picture import HEIGHT, WIDTH
 
 OVERSAMPLING = 2  # silhouettes are drawn this many times larger, then reduced by area
-PADDING = 0.06  # of the dancer's extent, left free on every side
+PADDING = 0.06  # share of the dancer's extent that is left free on every side
 _OUTLIERS = 0.5  # per cent of the frames whose extreme reach may be cut off on each side
 
 

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.footage.crop import Box, View, mask_box
-from dancenet.data.frames.folder import BACKGROUND, DANCER, HEIGHT, WIDTH
+from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 
 METHODS = ("auto", "threshold", "background", "person")
 
@@ -24,12 +24,12 @@ _NOISE_FACTOR = 4.0  # ... or this many times its own noise, if that is more
 _SHADOW_DARKEST = 0.55  # a shadow keeps at least this part of the light
 _SHADOW_WEIGHT = 0.3  # how much darkening counts that a shadow would explain
 _REVEAL_SIDE = 240  # longer side at which the scene behind an immobile dancer is guessed
-_BODY_AROUND = 0.35  # of an immobile torso's rim is body in nearly all samples
-_LARGEST_PATCH = 0.15  # of the picture, the largest calm patch that can be a body
-_COMPANION_AREA = 0.01  # of the largest piece, for another piece near it to be kept
-_COMPANION_REACH = 0.04  # of the picture's height, how near that is
-_MIN_AREA = 0.003  # of the picture, for a piece to be a dancer at all
-_MAX_AREA = 0.9  # of the picture; a piece larger than that is everything, not somebody
+_BODY_AROUND = 0.35  # share of an immobile torso's rim that is body in nearly all samples
+_LARGEST_PATCH = 0.15  # share of the picture that a calm patch may cover to be a body
+_COMPANION_AREA = 0.01  # share of the largest piece that another piece near it needs to be kept
+_COMPANION_REACH = 0.04  # share of the picture's height that counts as near
+_MIN_AREA = 0.003  # share of the picture that a dancer covers at least
+_MAX_AREA = 0.9  # share of the picture that a dancer covers at most
 
 
 class Network(Protocol):

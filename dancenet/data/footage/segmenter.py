@@ -10,6 +10,7 @@ import numpy as np
 
 from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
 from dancenet.support.files import cache_folder, sha256_of
+from dancenet.support.wording import option
 
 MODEL_URL = (
     "https://storage.googleapis.com/mediapipe-assets/selfie_segmentation.tflite"
@@ -124,8 +125,8 @@ def find_model(
         # pooch and requests share no base class; whatever failed, the way out is the same.
         raise UserError(
             f"The person segmentation network could not be downloaded from {url} "
-            f"({why_not_fetched(error)}). Check the connection, give a copy with --model-file, or "
-            "use --method background or threshold."
+            f"({why_not_fetched(error)}). Check the connection, give a copy with "
+            f"{option('model_file')}, or use {option('method', 'background')} or threshold."
         ) from error
     return path
 

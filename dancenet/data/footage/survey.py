@@ -1,4 +1,4 @@
-"""What footage is like: where it is cut, how the camera moves, and what to film better."""
+"""Measures footage: its cuts, the camera's movement, and what to film better."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from typing import Generic, TypeVar
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import Clip
+from dancenet.data.frames.clips import Clip
 from dancenet.support import files
+from dancenet.support.wording import option
 
 T = TypeVar("T")
 
@@ -25,9 +26,9 @@ _CUT_FACTOR = 3.0  # a cut changes the picture this much more than the frames ar
 _CUT_PALETTE = 0.4  # share of the colours that are exchanged ...
 _CUT_PALETTE_FACTOR = 1.5  # ... for which this factor is enough
 _AROUND = 2  # frames on either side that a change is compared with
-_SAMPLE_CHANGE = 0.004  # of the picture's pixels must have changed between two samples
+_SAMPLE_CHANGE = 0.004  # share of pixels that must have changed between two samples
 _STILL_LEVELS = 8.0  # grey levels a pixel may vary by and still be the same scene
-_MOVING_BORDER = 0.08  # of the picture's sides and top; more than this and the camera moves
+_MOVING_BORDER = 0.08  # share of unsteady pixels at the sides and top from which the camera moves
 _AGREEING = 0.5  # share of followed corners that must move alike to be the camera's move
 _PAN = 0.05  # picture widths a second at which a moving camera is worth a word
 _ZOOM = 0.05  # relative change of size a second
@@ -98,7 +99,7 @@ def survey(pictures: Iterable[np.ndarray], fps: float) -> Iterator[Shot]:
     index = 0
     previous: tuple[np.ndarray, np.ndarray] | None = None
 
-    def settle() -> Iterator[Shot]:
+    def decide() -> Iterator[Shot]:
         # Decides about the oldest picture in `waiting`, now that later ones are known.
         nonlocal observer, index
         picture, change, palette = waiting.popleft()
@@ -131,9 +132,9 @@ def survey(pictures: Iterable[np.ndarray], fps: float) -> Iterator[Shot]:
             )
         previous = grey, palette
         if len(waiting) > _AROUND:
-            yield from settle()
+            yield from decide()
     while waiting:
-        yield from settle()
+        yield from decide()
     if observer is not None:
         yield observer.finish(index)
 
@@ -141,9 +142,9 @@ def survey(pictures: Iterable[np.ndarray], fps: float) -> Iterator[Shot]:
 def _is_cut(change: float, palette: float, around: Sequence[float]) -> bool:
     if change < _CUT_CHANGE or not around:
         return False
-    usual = max(around)
-    return change > _CUT_FACTOR * usual or (
-        palette > _CUT_PALETTE and change > _CUT_PALETTE_FACTOR * usual
+    largest = max(around)
+    return change > _CUT_FACTOR * largest or (
+        palette > _CUT_PALETTE and change > _CUT_PALETTE_FACTOR * largest
     )
 
 
@@ -192,7 +193,14 @@ class _Observer:
             pan = zoom = 0.0
         elif len(self._moves) > 0.3 * (last - self._first - 1):
             pan, zoom = (float(value) for value in np.median(self._moves, axis=0) * self._fps)
-        return Shot(self._first, last, samples, is_static, pan, zoom)
+        return Shot(
+            first=self._first,
+            last=last,
+            samples=samples,
+            is_static=is_static,
+            pan=pan,
+            zoom=zoom,
+        )
 
 
 def _border_motion(samples: np.ndarray) -> float:
@@ -305,7 +313,7 @@ def advise(report: FootageReport) -> list[str]:
     if coverage > _HIGH_COVERAGE:
         advice.append(
             f"{coverage:.0%} of the frame is black, which is more than a body; "
-            "try --method person, or another background."
+            f"try {option('method', 'person')}, or another background."
         )
     if mean("steadiness") < _STEADY_IOU:
         advice.append(
@@ -394,7 +402,14 @@ def contact_sheet(reports: Sequence[FootageReport], max_rows: int = 40) -> np.nd
         )
         printable = text.encode("ascii", "replace").decode()
         cv2.putText(
-            title, printable, (6, 13), cv2.FONT_HERSHEY_SIMPLEX, 0.42, (255,) * 3, 1, cv2.LINE_AA
+            title,
+            printable,
+            (6, 13),
+            fontFace=cv2.FONT_HERSHEY_SIMPLEX,
+            fontScale=0.42,
+            color=(255,) * 3,
+            thickness=1,
+            lineType=cv2.LINE_AA,
         )
         bands.append(np.concatenate([title, np.hstack(tops), np.hstack(bottoms)]))
     if not bands:

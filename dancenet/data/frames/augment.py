@@ -1,4 +1,4 @@
-"""Silhouettes moved, turned, scaled and mirrored, so that a VAE sees more than was filmed."""
+"""Moves, turns, scales and mirrors silhouettes, so that a VAE sees more than was filmed."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 
 # The most at strength 1. A dancer leans and comes nearer; nobody stands on a slope.
 _TURN = 8.0  # degrees
-_SCALE = 0.35  # of the logarithm
-_STRETCH = 0.1  # of the logarithm, one axis against the other
+_SCALE = 0.35  # change of the logarithm
+_STRETCH = 0.1  # change of the logarithm, one axis against the other
 _SHEAR = 0.1
 _SHIFT = (14.0, 6.0)  # pixels, x and y
 

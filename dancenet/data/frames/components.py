@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-WHOLE = 0.97  # of a mask in its largest component: what is less is in pieces
+WHOLE = 0.97  # share of a mask in its largest component; with less it is in pieces
 
 
 def largest_share(masks: np.ndarray) -> np.ndarray:

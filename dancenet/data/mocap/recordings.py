@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dancenet.data.frames.folder import Clip, split_clips
+from dancenet.data.frames.clips import Clip, split_clips
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.mocap.reading import ReadOptions
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
@@ -61,7 +61,7 @@ class Recordings:
         return tuple(sorted({style for style in self.styles if style}))
 
     def split(self, fraction: float = 0.1) -> tuple[list[range], list[range]]:
-        """Returns training and validation rows, as `data.frames.folder.split_clips` does."""
+        """Returns training and validation rows, as `data.frames.clips.split_clips` does."""
         return split_clips(
             [
                 Clip(

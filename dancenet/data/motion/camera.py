@@ -12,7 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from dancenet.data.frames.folder import BACKGROUND, DANCER, HEIGHT, WIDTH
+from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 from dancenet.data.motion.smooth import smooth
 
 CAMERAS = ("follow", "fixed")

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dancenet.data.frames.folder import WIDTH
+from dancenet.data.frames.picture import WIDTH
 from dancenet.data.motion.camera import CIRCLE, SUPERSAMPLE, CameraView, Extent, Pen, aim, fit
 from dancenet.data.motion.joints import JOINTS
 from dancenet.data.motion.proportions import (

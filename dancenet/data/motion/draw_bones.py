@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from dancenet.data.frames.folder import WIDTH
+from dancenet.data.frames.picture import WIDTH
 from dancenet.data.motion.camera import CIRCLE, SUPERSAMPLE, CameraView, Extent, Pen, aim, fit
 from dancenet.support.errors import UserError
 

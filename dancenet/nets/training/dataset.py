@@ -12,7 +12,7 @@ import numpy as np
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.data.frames.folder import Clip, split_clips
+from dancenet.data.frames.clips import Clip, split_clips
 from dancenet.data.mocap.recordings import Recording, Recordings
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.nets.training.statistics import clip_names, fit_scaler

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from dancenet.codecs.base import Scaler
-from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.reference import read_seeds
 from dancenet.support import files

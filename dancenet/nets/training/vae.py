@@ -13,7 +13,9 @@ import keras
 import numpy as np
 
 from dancenet.data.frames.augment import augment
-from dancenet.data.frames.folder import FrameFolder, PackedFrames, split_clips
+from dancenet.data.frames.clips import split_clips
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.packed import PackedFrames
 from dancenet.model.config import ModelConfig, VaeConfig
 from dancenet.model.folder import (
     CHECKSUMS,

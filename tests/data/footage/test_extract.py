@@ -9,11 +9,13 @@ import numpy as np
 import pytest
 from films import SHARED, dancer_on, figure_mask, room, sway, wall, write_film
 
+from dancenet.data.footage.choose import Settings
 from dancenet.data.footage.crop import letterbox_view
-from dancenet.data.footage.extract import Settings, extract
+from dancenet.data.footage.extract import extract
 from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.video import open_footage
-from dancenet.data.frames.folder import FrameFolder, FrameWriter
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.support.errors import MissingExtra, UserError
 
 YELLOW = (250, 240, 20)

@@ -64,7 +64,7 @@ def test_the_right_bytes_are_kept_and_not_fetched_twice(server, tmp_path):
 
 
 def test_wrong_bytes_are_refused_and_not_kept(server, tmp_path):
-    with pytest.raises(UserError, match="could not be downloaded.*--model-file"):
+    with pytest.raises(UserError, match="could not be downloaded.*model_file"):
         find_model(f"{server}/model.tflite", MODEL_SHA256, tmp_path)
     assert not (tmp_path / MODEL_NAME).exists()
 
@@ -75,7 +75,7 @@ def test_an_altered_file_in_the_cache_is_fetched_again(server, tmp_path):
 
 
 def test_a_failed_download_says_where_and_what_to_do_instead(server, tmp_path):
-    with pytest.raises(UserError, match="missing.tflite.*--method background"):
+    with pytest.raises(UserError, match="missing.tflite.*method=.background"):
         find_model(f"{server}/missing.tflite", SHA256, tmp_path)
 
 

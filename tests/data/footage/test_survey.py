@@ -19,7 +19,7 @@ from dancenet.data.footage.survey import (
     survey,
     write_report,
 )
-from dancenet.data.frames.folder import Clip
+from dancenet.data.frames.clips import Clip
 
 
 def shots(frames, fps=20.0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dancenet.data.frames.augment import augment
-from dancenet.data.frames.folder import BACKGROUND, DANCER
+from dancenet.data.frames.picture import BACKGROUND, DANCER
 
 
 def figure(rows=slice(20, 100), columns=slice(60, 90)):

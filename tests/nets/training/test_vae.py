@@ -14,7 +14,8 @@ import pytest
 keras = pytest.importorskip("keras", reason="the networks need the extra 'train'")
 
 from dancenet.codecs.base import Scaler
-from dancenet.data.frames.folder import FrameFolder, FrameWriter
+from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.folder import ModelFolder
 from dancenet.nets.training.folder import training_folder
 from dancenet.nets.training.loop import TrainOptions

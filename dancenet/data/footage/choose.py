@@ -1,0 +1,112 @@
+"""Chooses how a shot's silhouettes are found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dancenet.data.footage.finders import Method
+from dancenet.data.footage.methods import (
+    BackgroundMethod,
+    Network,
+    PersonMethod,
+    ThresholdMethod,
+    otsu,
+)
+from dancenet.data.footage.survey import Shot
+from dancenet.support.errors import UserError
+
+_PLAIN_SEPARATION = 0.92  # Otsu's measure from which two grey levels explain the picture
+_PLAIN_BORDER = 0.97  # share of the picture's border that must be wall
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of an extraction."""
+
+    method: str = "auto"
+    fit: str = "crop"  # or "letterbox"
+    level: float | None = None  # threshold: the grey level; None lets Otsu choose
+    invert: bool = False  # threshold: the dancer is on the side that touches the border
+    split: str | None = None  # "train" or "val", recorded with each clip
+
+
+class Chooser:
+    """Makes the method for each shot, and the network once for all of them."""
+
+    def __init__(self, settings: Settings, load_network: Callable[[], Network]) -> None:
+        self._settings = settings
+        self._load_network = load_network
+        self._network: Network | None = None
+        self._missing: str | None = None
+
+    def choose(self, shot: Shot) -> tuple[Method, str]:
+        """Returns the fitted method for a shot and the reason in words."""
+        settings = self._settings
+        if settings.method == "threshold":
+            fitted = self._threshold(shot)
+            return fitted, f"threshold at grey level {fitted.level:.0f}, as asked"
+        if settings.method == "background":
+            reason = "background, as asked"
+            if not shot.is_static:
+                reason += "; the camera seems to move, so expect holes and ghosts"
+            return BackgroundMethod.fit(shot.samples), reason
+        if settings.method == "person":
+            self._network = self._network or self._load_network()
+            return self._person(shot), f"person, as asked{self._help(shot)}"
+        separation, border = _plainness(shot.samples)
+        if separation > _PLAIN_SEPARATION and border > _PLAIN_BORDER:
+            fitted = self._threshold(shot)
+            return fitted, (
+                f"threshold at grey level {fitted.level:.0f}: two grey levels explain "
+                f"{separation:.0%} of the picture and its border is all wall"
+            )
+        if self._network is None and self._missing is None:
+            try:
+                self._network = self._load_network()
+            except UserError as error:
+                self._missing = str(error)
+        if self._network is not None:
+            return self._person(shot), f"person: the background is not plain{self._help(shot)}"
+        if shot.is_static:
+            return BackgroundMethod.fit(shot.samples), (
+                "background: the camera stands still, and the person network cannot be used "
+                f"({self._missing})"
+            )
+        raise UserError(
+            "This footage needs the person network, because the camera moves and the background "
+            f"is not plain; but it cannot be used: {self._missing}"
+        )
+
+    def _threshold(self, shot: Shot) -> ThresholdMethod:
+        return ThresholdMethod.fit(shot.samples, self._settings.level, self._settings.invert)
+
+    def _person(self, shot: Shot) -> PersonMethod:
+        assert self._network is not None
+        if not shot.is_static or len(shot.samples) < 4:
+            return PersonMethod(self._network)
+        occupied = np.stack([_occupied(self._network(sample), sample) for sample in shot.samples])
+        return PersonMethod(self._network, BackgroundMethod.fit(shot.samples, occupied))
+
+    @staticmethod
+    def _help(shot: Shot) -> str:
+        return ", helped by the empty scene of a camera that stands still" if shot.is_static else ""
+
+
+def _occupied(person: np.ndarray, sample: np.ndarray) -> np.ndarray:
+    height, width = sample.shape[:2]
+    reach = round(max(height, width) / 30) | 1
+    mask = cv2.resize(person, (width, height)) > 0.1
+    return cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
+
+
+def _plainness(samples: np.ndarray) -> tuple[float, float]:
+    grey = np.stack([cv2.cvtColor(sample, cv2.COLOR_RGB2GRAY) for sample in samples])
+    level, separation = otsu(grey)
+    # The bottom is left out: a dancer may well stand on it or be cut by it.
+    border = np.concatenate([grey[:, :, :2].ravel(), grey[:, :, -2:].ravel(), grey[:, :2].ravel()])
+    bright = float((border >= level).mean())
+    return separation, max(bright, 1 - bright)

@@ -1,0 +1,125 @@
+"""The clips of a folder of silhouettes, their record, and which of them validate."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dancenet.data.frames.picture import HEIGHT, WIDTH
+from dancenet.support import files
+from dancenet.support.errors import UserError
+
+CLIPS_FILE = "clips.json"
+
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A run of pictures filmed without a cut."""
+
+    source: str  # the file or camera it came from
+    fps: float  # pictures per second
+    first: int  # number of the first picture, 1-based
+    last: int  # number of the last picture, inclusive
+    method: str  # how the silhouettes were made
+    split: str | None = None  # "train", "val", or None to let the trainer choose
+    details: dict[str, Any] = field(default_factory=dict)  # whatever else is worth keeping
+
+    @property
+    def num_frames(self) -> int:
+        return self.last - self.first + 1
+
+    @property
+    def rows(self) -> range:
+        """The clip's 0-based rows in an array that holds every picture in order."""
+        return range(self.first - 1, self.last)
+
+
+def split_clips(
+    clips: Sequence[Clip], fraction: float = 0.1, gap_seconds: float = 1.0
+) -> tuple[list[range], list[range]]:
+    """Splits pictures into training and validation rows, in contiguous blocks.
+
+    A clip marked "train" or "val" goes whole to its side. Of any other clip the last
+    `fraction` is held out, and `gap_seconds` before it are left to neither side, because
+    the pictures just before a held-out block look almost the same.
+
+    Returns:
+        Two lists of 0-based row ranges. A block is at least one second long, unless no clip
+        is marked and none is long enough; then the longest clip gives its end. Without that
+        the validation list may be empty.
+    """
+    train: list[range] = []
+    validation: list[range] = []
+    for clip in clips:
+        rows = clip.rows
+        if clip.split == "val":
+            validation.append(rows)
+            continue
+        held_out = round(len(rows) * fraction)
+        gap = round(clip.fps * gap_seconds)
+        if clip.split == "train" or held_out < clip.fps or held_out + gap >= len(rows) // 2:
+            train.append(rows)
+            continue
+        train.append(rows[: len(rows) - held_out - gap])
+        validation.append(rows[len(rows) - held_out :])
+    if not validation and train and not any(clip.split for clip in clips):
+        # Only short clips: the longest gives its end, however short that is. So does its mirror
+        # image, which is of the same source and as long.
+        longest = max(range(len(train)), key=lambda i: len(train[i]))
+        size = len(train[longest])
+        held_out = max(1, round(size * fraction))
+        if size > held_out:
+            for index, (clip, rows) in enumerate(zip(clips, train)):
+                if clip.source == clips[longest].source and len(rows) == size:
+                    train[index] = rows[:-held_out]
+                    validation.append(rows[-held_out:])
+    return train, validation
+
+
+def read_clips(path: Path) -> list[Clip]:
+    """Reads a folder's record of clips.
+
+    Raises:
+        UserError: the record is damaged, or of another format.
+    """
+    content = files.read_json(path, "record of clips")
+    names = {item.name for item in dataclasses.fields(Clip)}
+    clips: list[Clip] = []
+    try:
+        if content["format"] != _FORMAT:
+            raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
+        for entry in content["clips"]:
+            unknown = set(entry) - names
+            if unknown:
+                raise ValueError(f"unknown keys {sorted(unknown)}")
+            clip = Clip(**entry)
+            expected = clips[-1].last + 1 if clips else 1
+            if clip.first != expected or clip.last < clip.first:
+                raise ValueError(
+                    f"clip {len(clips) + 1} spans {clip.first} to {clip.last}, "
+                    f"but must start at {expected}"
+                )
+            if not clip.fps > 0:
+                raise ValueError(f"clip {len(clips) + 1} has {clip.fps} frames a second")
+            clips.append(clip)
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{path} cannot be used ({error}); extract the frames again.") from error
+    return clips
+
+
+def write_clips(path: Path, clips: Sequence[Clip]) -> None:
+    """Writes a folder's record of clips, atomically."""
+    files.write_json(
+        path,
+        {
+            "format": _FORMAT,
+            "width": WIDTH,
+            "height": HEIGHT,
+            "clips": [dataclasses.asdict(clip) for clip in clips],
+        },
+    )

@@ -1,0 +1,1 @@
+"""Clips in, a dance out: every stage in one folder, each begun where it was left."""

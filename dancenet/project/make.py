@@ -1,0 +1,314 @@
+"""From clips to a dance in one folder: every stage in turn, each begun where it was left.
+
+    PROJECT/project.json    what is finished, and from which clips
+    PROJECT/imgs/           the frames
+    PROJECT/reports/        what the footage is like
+    PROJECT/weights/NAME/   the model, with its training in training/
+    PROJECT/latents.npz     the frames encoded
+
+A stage runs in a process of its own, so that its memory is free when the next one begins.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shlex
+import shutil
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dancenet.data.frames.writer import FrameWriter
+from dancenet.model import releases
+from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder
+from dancenet.output.video_writer import check_output, choose_format
+from dancenet.project.plan import CHECKPOINT, Plan, training_folder
+from dancenet.project.processes import Processes, locked
+from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
+from dancenet.support import terminal
+from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.wording import command, option
+
+BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it saves most of the time
+
+# Clips are minutes at most, and leave much between their poses.
+_NEIGHBOUR_CORRECTION = 0.1
+
+# Runs a subcommand with its arguments in a working directory, and returns its exit status.
+Runner = Callable[[str, list[str], Path], int]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a project."""
+
+    minutes: float = 30.0  # for everything
+    method: str = "auto"  # how the dancer is found
+    model_file: Path | None = None  # the person network; None for the user's cache
+    seconds: float = 16.0  # length of the dance
+    seed: int | None = None  # None draws one
+    overwrite: bool = False  # begin anew, and replace a foreign file
+
+
+def check_training() -> None:
+    """Raises MissingExtra unless everything that training imports is installed.
+
+    Nothing is imported: TensorFlow alone takes seconds.
+    """
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    for module, package in (
+        (backend, backend),
+        ("keras", "keras"),
+        ("keras_mdn_layer", "keras-mdn-layer"),
+        ("matplotlib", "matplotlib"),
+        ("onnx", "onnx"),
+    ):
+        if importlib.util.find_spec(module) is None:
+            raise MissingExtra("Training", "train", package)
+
+
+def make_dance(
+    clips: Sequence[str],
+    out: str | Path,
+    folder: Path,
+    settings: Settings,
+    run: Runner | None = None,
+) -> None:
+    """Makes a dance from clips of a dancer, or goes on with one that was begun.
+
+    Args:
+        clips: films, or folders of pictures.
+        out: the video to write.
+        folder: the project; made if its parent exists.
+        settings: see `Settings`.
+        run: runs a stage; by default in a process of its own.
+
+    Raises:
+        UserError: a clip cannot be read, the project was begun with others, or a stage failed.
+        KeyboardInterrupt: stopped; the same call goes on from there.
+    """
+    check_training()
+    if settings.model_file is not None and not settings.model_file.is_file():
+        raise UserError(f"There is no segmentation network at {settings.model_file}.")
+    check_output(out, choose_format(out, None), settings.overwrite)
+    sources = [identify(clip) for clip in clips]
+    with locked(folder) as lock:
+        _Project(folder, sources, Path(out), settings, run or Processes(lock)).work()
+
+
+class _Project:
+    """Runs the stages of a project and records those that are finished."""
+
+    def __init__(
+        self, folder: Path, sources: list[Source], out: Path, settings: Settings, run: Runner
+    ) -> None:
+        self.folder = folder
+        self.sources = sources
+        self.out = out
+        self.settings = settings
+        self.run = run
+        self.frames = folder / "imgs"
+        self.latents = folder / "latents.npz"
+        self.go_on = "the same command goes on from there"
+        if settings.overwrite:
+            self.go_on = f"the same command without {option('overwrite')} goes on from there"
+            self._clear()
+        self.record = Record.read(folder, sources)
+        self.record.take(sources, folder)
+        self._write()
+        self.model = ModelFolder(folder / "weights" / self.record.name)
+        self.plan = Plan(
+            record=self.record,
+            sources=sources,
+            model=self.model,
+            minutes=settings.minutes,
+            dance_seconds=settings.seconds,
+        )
+
+    def work(self) -> None:
+        """Runs every stage that is not finished."""
+        began = time.monotonic()
+        todo = [source for source in self.sources if source.key not in self.record.clips]
+        if self.record.is_finished("generate-video") and self.out.exists():
+            terminal.say(
+                f"{self.out} is finished already. Another dance of this model: "
+                f"{_again(self.model.path)}"
+            )
+            return
+        self._say_plan(todo)
+        for source in todo:
+            self._extract(source)
+        if self.record.minutes is None:  # what a begun training was given stays as it was
+            self.record.minutes = self.plan.divide()
+            self._write()
+        self._train("train-vae", ["--frames", self.frames.name, *_start_from()])
+        self._stage(
+            "encode-frames",
+            [
+                "--frames",
+                str(self.frames),
+                "--model",
+                str(self.model.path),
+                "--out",
+                str(self.latents),
+                "--overwrite",
+            ],
+        )
+        self._train(
+            "train-dancer",
+            [
+                "--latents",
+                self.latents.name,
+                "--neighbour-correction",
+                f"{_NEIGHBOUR_CORRECTION:g}",
+                *_start_from(),
+            ],
+        )
+        self._generate()
+        terminal.say(
+            f"{self.out} is finished, after {terminal.format_seconds(time.monotonic() - began)}. "
+            f"Another dance of this model: {_again(self.model.path)}"
+        )
+
+    def _say_plan(self, todo: list[Source]) -> None:
+        finished = len(self.sources) - len(todo)
+        kept = f"; {finished} of {len(self.sources)} clips are extracted" if finished else ""
+        left = self.plan.seconds_left()
+        terminal.say(
+            f"The project is in {self.folder}{kept}. Everything is finished in about "
+            f"{terminal.format_seconds(left)}, at {_clock(left)}. Ctrl-C stops; {self.go_on}."
+        )
+        for source in todo:
+            if not source.seconds:
+                terminal.warn(f"{source.path} does not say how long it is, so this may be longer.")
+
+    def _extract(self, source: Source) -> None:
+        if source.key in self.record.clips:  # the same film twice
+            return
+        index = len(self.record.clips) + 1
+        self.folder.joinpath("reports").mkdir(exist_ok=True)
+        # What a killed run left of this clip would be there twice.
+        kept = max([clip.clips_after for clip in self.record.clips.values()], default=0)
+        FrameWriter(self.frames).keep(kept)
+        # The rate in full: rounded up, it could pass that of one clip and fit the others.
+        network = self.settings.model_file
+        seconds = self._call(
+            "extract-frames",
+            [
+                source.path,
+                "--out",
+                str(self.frames),
+                "--fps",
+                repr(self.record.fps),
+                "--method",
+                self.settings.method,
+                "--mirror",
+                "--report",
+                str(self.folder / "reports" / f"footage_{index}"),
+                *(["--model-file", str(network)] if network else []),
+            ],
+        )
+        self.record.clips[source.key] = ExtractedClip(
+            path=source.path,
+            seconds=seconds,
+            footage_seconds=source.seconds,
+            clips_after=len(FrameWriter(self.frames).clips),
+        )
+        self._write()
+
+    def _train(self, stage: str, arguments: list[str]) -> None:
+        if self.record.is_finished(stage):
+            return
+        begun = stage in self.record.stages
+        assert self.record.minutes is not None
+        minutes = self.record.minutes[stage]
+        arguments = [*arguments, "--name", self.model.path.name, "--minutes", f"{minutes:g}"]
+        if begun and (training_folder(self.model.path, stage) / CHECKPOINT).exists():
+            arguments.append("--resume")
+        else:
+            arguments.append("--overwrite")
+        self.record.stages[stage] = Stage(minutes=minutes)
+        self._write()
+        # Training writes to `weights` of the working directory.
+        self._stage(stage, arguments, self.folder)
+
+    def _generate(self) -> None:
+        arguments = [
+            "--model",
+            str(self.model.path),
+            "--out",
+            str(self.out),
+            "--seconds",
+            f"{self.settings.seconds:g}",
+        ]
+        if self.settings.seed is not None:
+            arguments += ["--seed", str(self.settings.seed)]
+        if self.settings.overwrite:
+            arguments.append("--overwrite")
+        self.record.stages.pop("generate-video", None)
+        self._stage("generate-video", arguments)
+
+    def _stage(self, stage: str, arguments: list[str], where: Path = Path()) -> None:
+        if self.record.is_finished(stage):
+            return
+        seconds = self._call(stage, arguments, where)
+        self.record.stages.setdefault(stage, Stage()).seconds = seconds
+        self._write()
+
+    def _call(self, command: str, arguments: list[str], where: Path = Path()) -> float:
+        left = self.plan.seconds_left()
+        terminal.say(
+            f"\n== {command}{f' in {where}' if where.parts else ''}: everything is finished in "
+            f"about {terminal.format_seconds(left)}, at {_clock(left)} =="
+        )
+        began = time.monotonic()
+        status = self.run(command, arguments, where)
+        if status == terminal.INTERRUPTED:
+            raise KeyboardInterrupt(f"What is finished is kept; {self.go_on}.")
+        if status < 0:
+            name = signal.Signals(-status).name
+            why = " (often: there was not enough memory)" if -status == signal.SIGKILL else ""
+            raise UserError(
+                f"{command} was ended by {name}{why}. What is finished is kept in {self.folder}; "
+                f"{self.go_on}."
+            )
+        if status:
+            raise UserError(
+                f"{command} failed, as it says above. What is finished is kept in {self.folder}; "
+                f"mend that, and {self.go_on}."
+            )
+        return round(time.monotonic() - began, 1)
+
+    def _write(self) -> None:
+        self.record.write(self.folder)
+
+    def _clear(self) -> None:
+        if not (self.folder / STATE).exists():
+            return
+        # The record goes last: until then the folder is known as a project.
+        for path in (self.frames, self.folder / "reports", self.folder / "weights"):
+            if path.is_dir():
+                shutil.rmtree(path)
+        self.latents.unlink(missing_ok=True)
+        (self.folder / STATE).unlink()
+
+
+def _start_from() -> list[str]:
+    """Returns the flags that begin with the bundled model, if it is there with its weights."""
+    try:
+        path = releases.find_model(BUNDLED)
+    except UserError:
+        return []
+    whole = all((path / name).is_file() for name in (VAE_WEIGHTS, DANCER_WEIGHTS))
+    return ["--start-from", str(path.absolute())] if whole else []
+
+
+def _again(model: Path) -> str:
+    return command("generate-video", f"--model {shlex.quote(str(model))}") + "."
+
+
+def _clock(seconds: float) -> str:
+    return time.strftime("%H:%M", time.localtime(time.time() + seconds))

@@ -1,0 +1,104 @@
+"""Estimates how long the rest of a project takes, and divides the time for training."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dancenet.model.folder import TRAINING, ModelFolder
+from dancenet.project.record import Record, Source
+
+# The training loop's files (dancenet/nets/training/loop.py, which would import Keras).
+CHECKPOINT = "checkpoint.npz"
+_LOG = "log.jsonl"
+
+_VAE_SHARE = 0.55  # share of the time for training: pictures need more of it than the motion
+_LEAST_TRAINING = 0.5  # share of all minutes, however long extraction took
+# First guesses, replaced by measured rates as the work goes on.
+_EXTRACTED_PER_SECOND = 15.0  # frames of a phone video, by the person network
+_ENCODED_PER_SECOND = 250.0  # frames
+_GENERATED_PER_SECOND = 60.0  # frames
+_START_SECONDS = 5.0  # to start a stage
+
+
+def training_folder(model: Path, stage: str) -> Path:
+    """Returns the folder in which a training stage keeps its progress."""
+    return model / TRAINING / stage.removeprefix("train-")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Estimates from what is finished and from what was measured."""
+
+    record: Record
+    sources: Sequence[Source]
+    model: ModelFolder
+    minutes: float  # for everything
+    dance_seconds: float
+
+    def seconds_left(self) -> float:
+        """Estimates the seconds that everything unfinished takes."""
+        record = self.record
+        if not record.training_began:
+            # Extraction is paid for out of the same minutes, unless it takes most of them.
+            extracting = sum(
+                self._extraction_seconds(source)
+                for source in self.sources
+                if source.key not in record.clips
+            )
+            return extracting + self._end_seconds() + self._training_seconds(extracting)
+        left = 0.0
+        for name in ("train-vae", "train-dancer"):
+            if not record.is_finished(name):
+                stage = record.stages.get(name)
+                minutes = stage.minutes if stage else None
+                if minutes is None:
+                    minutes = (record.minutes or self.divide())[name]
+                left += max(0.0, minutes * 60 - _trained_seconds(self.model.path, name))
+                left += _START_SECONDS
+        if not record.is_finished("encode-frames"):
+            left += self._encode_seconds()
+        return left + self._generate_seconds()
+
+    def divide(self) -> dict[str, float]:
+        """Returns the minutes of each training, when everything is extracted."""
+        minutes = self._training_seconds(0.0) / 60
+        return {
+            "train-vae": round(_VAE_SHARE * minutes, 2),
+            "train-dancer": round((1 - _VAE_SHARE) * minutes, 2),
+        }
+
+    def _training_seconds(self, extracting: float) -> float:
+        """Returns what extraction leaves of the minutes, given what is left of it."""
+        total = 60 * self.minutes
+        spent = sum(clip.seconds for clip in self.record.clips.values())
+        return max(_LEAST_TRAINING * total, total - spent - extracting - self._end_seconds())
+
+    def _extraction_seconds(self, source: Source) -> float:
+        measured = [clip for clip in self.record.clips.values() if clip.footage_seconds]
+        rate = _EXTRACTED_PER_SECOND
+        if measured:
+            frames = sum(clip.footage_seconds for clip in measured) * self.record.fps
+            rate = frames / max(1e-3, sum(clip.seconds for clip in measured))
+        return source.seconds * self.record.fps / rate + _START_SECONDS
+
+    def _end_seconds(self) -> float:
+        return self._encode_seconds() + self._generate_seconds() + 2 * _START_SECONDS
+
+    def _encode_seconds(self) -> float:
+        frames = 2 * sum(source.seconds * self.record.fps for source in self.sources)  # mirrored
+        return frames / _ENCODED_PER_SECOND + _START_SECONDS
+
+    def _generate_seconds(self) -> float:
+        return self.dance_seconds * self.record.fps / _GENERATED_PER_SECOND + _START_SECONDS
+
+
+def _trained_seconds(model: Path, stage: str) -> float:
+    """Returns how long a begun training has run, by its log."""
+    path = training_folder(model, stage) / _LOG
+    if not path.exists():
+        return 0.0
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return float(json.loads(lines[-1]).get("seconds", 0.0)) if lines else 0.0

@@ -1,0 +1,179 @@
+"""The record of a project: its clips, its stages, and what is finished."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dancenet.data.footage.camera import camera_index
+from dancenet.data.footage.video import open_footage
+from dancenet.project.processes import LOCK
+from dancenet.support import files
+from dancenet.support.errors import UserError
+from dancenet.support.wording import command, option
+
+STATE = "project.json"
+
+_FORMAT = 1
+_HIGHEST_FPS = 30.0
+_END_BYTES = 1 << 20  # at the front and at the back of a film, enough to know it by
+
+
+@dataclass(frozen=True)
+class Source:
+    """A clip as it is given; known by its content, so that a file may be moved."""
+
+    path: str
+    key: str  # hash of what tells its content from another's
+    fps: float  # frames per second, at most 30
+    seconds: float  # length, 0 if unknown
+
+
+@dataclass(frozen=True)
+class ExtractedClip:
+    """A source whose frames are in the project."""
+
+    path: str
+    seconds: float  # that extraction took
+    footage_seconds: float  # length of the source, 0 if unknown
+    clips_after: int  # clips in the frames' folder once it was finished
+
+
+@dataclass
+class Stage:
+    """A stage that was begun."""
+
+    minutes: float | None = None  # given to a training
+    seconds: float | None = None  # that the stage took; None until it is finished
+
+
+@dataclass
+class Record:
+    """The content of project.json."""
+
+    name: str  # the model's
+    fps: float  # frames per second of every clip
+    clips: dict[str, ExtractedClip] = field(default_factory=dict)  # by `Source.key`
+    stages: dict[str, Stage] = field(default_factory=dict)  # by subcommand
+    minutes: dict[str, float] | None = None  # for each training; None until extraction is finished
+
+    @classmethod
+    def read(cls, folder: Path, sources: Sequence[Source]) -> Record:
+        """Reads a project's record, or begins one.
+
+        Raises:
+            UserError: the folder holds something else, or the record is of another format.
+        """
+        path = folder / STATE
+        if not path.exists():
+            strangers = [entry.name for entry in folder.iterdir() if entry.name != LOCK]
+            if strangers:
+                raise UserError(
+                    f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
+                    f"choose another with {option('project')}."
+                )
+            # The folder may be renamed later; its model keeps the name.
+            name = folder.resolve().name.removesuffix("_project").lstrip(".-") or "model"
+            return cls(name.replace("\\", "_"), min(source.fps for source in sources))
+        content = files.read_json(path, "record of a project")
+        if not isinstance(content, dict) or content.get("format") != _FORMAT:
+            raise UserError(
+                f"{path} is not of the format this version of dancenet reads ({_FORMAT}); choose "
+                f"another {option('project')}, or say {option('overwrite')} to begin it anew."
+            )
+        return cls(
+            name=content["name"],
+            fps=float(content["fps"]),
+            clips={key: ExtractedClip(**clip) for key, clip in content["clips"].items()},
+            stages={name: Stage(**stage) for name, stage in content["stages"].items()},
+            minutes=content.get("minutes"),
+        )
+
+    def write(self, folder: Path) -> None:
+        """Writes the record atomically."""
+        content: dict[str, Any] = {
+            "format": _FORMAT,
+            "name": self.name,
+            "fps": self.fps,
+            "clips": {key: asdict(clip) for key, clip in self.clips.items()},
+            "stages": {
+                name: {key: value for key, value in asdict(stage).items() if value is not None}
+                for name, stage in self.stages.items()
+            },
+        }
+        if self.minutes is not None:
+            content["minutes"] = self.minutes
+        files.write_json(folder / STATE, content)
+
+    def is_finished(self, stage: str) -> bool:
+        return stage in self.stages and self.stages[stage].seconds is not None
+
+    @property
+    def training_began(self) -> bool:
+        return "train-vae" in self.stages
+
+    def take(self, sources: Sequence[Source], folder: Path) -> None:
+        """Checks the clips given now against those the project was begun with.
+
+        Raises:
+            UserError: they do not go together.
+        """
+        given = {source.key for source in sources}
+        advice = (
+            f"Choose another {option('project')}, or say {option('overwrite')} to begin this one "
+            "anew."
+        )
+        for key, clip in self.clips.items():
+            if key not in given:
+                raise UserError(
+                    f"{folder} was begun with {clip.path}, which is not given now or has "
+                    f"changed. Give the same clips again. {advice}"
+                )
+        for source in sources:
+            if source.key in self.clips:
+                continue
+            if self.training_began:
+                raise UserError(
+                    f"{folder} is being trained without {source.path}. Leave it out. {advice}"
+                )
+            if source.fps < self.fps:
+                if self.clips:
+                    raise UserError(
+                        f"{source.path} has {source.fps:g} frames/s, and {folder} was begun "
+                        f"with {self.fps:g}. Leave it out. {advice}"
+                    )
+                self.fps = source.fps
+
+
+def identify(clip: str) -> Source:
+    """Opens a clip and returns what it is known by.
+
+    Raises:
+        UserError: it cannot be read, or is a camera.
+    """
+    if camera_index(clip) is not None:
+        raise UserError(
+            f"A camera ({clip}) cannot be gone back to; record it first with "
+            f"{command('extract-frames')}, or give a film."
+        )
+    footage = open_footage(clip, _HIGHEST_FPS)
+    return Source(clip, _content_key(Path(clip)), footage.fps, footage.expected_seconds or 0.0)
+
+
+def _content_key(path: Path) -> str:
+    """Hashes what is quick to read: names and sizes of a folder, size and ends of a file."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for entry in sorted(path.iterdir()):
+            digest.update(f"{entry.name} {entry.stat().st_size}\n".encode())
+    else:
+        size = path.stat().st_size
+        digest.update(f"{size}\n".encode())
+        with open(path, "rb") as file:
+            digest.update(file.read(_END_BYTES))
+            file.seek(max(0, size - _END_BYTES))
+            digest.update(file.read(_END_BYTES))
+    return digest.hexdigest()
