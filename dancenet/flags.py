@@ -115,6 +115,8 @@ def read_recordings(arguments: argparse.Namespace) -> Recordings:
     return recordings.read_recordings(arguments.motions, recordings_wanted(arguments))
 
 
+# Long: a list of flags.
+# Many: one text for each default that differs.
 def add_training(
     parser: argparse.ArgumentParser,
     network: str,
@@ -125,7 +127,7 @@ def add_training(
     learning_rate: float,
     clip_norm: str,
     patience: str,
-) -> None:  # one text for each default that differs
+) -> None:
     """Adds the flags of both trainings; without a value they are None.
 
     Args:

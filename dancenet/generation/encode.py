@@ -23,9 +23,9 @@ from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, count_threads
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.threads import ordered_map
+from dancenet.support.wording import command
 
 _BATCH = 8  # pictures that a thread reads, encodes or decodes at once
-_EXPORT = "python scripts/export.py"  # makes the graphs
 
 
 def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
@@ -41,7 +41,7 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
     """
     fps = frames.fps
     folder.require_silhouettes()
-    path = folder.require(model_folder.ENCODER_GRAPH, _EXPORT)
+    path = folder.require(model_folder.ENCODER_GRAPH, command("export"))
     folder.check((model_folder.ENCODER_GRAPH,))
     encoder = OnnxEncoder(path, threads=1)
 
@@ -80,7 +80,7 @@ class Reconstruction:
     iou: np.ndarray | None  # (T,) overlap of the dancer in the source frame and the decoded one
 
 
-# One parameter more than usual: each is a flag of `decode_latents.py`.
+# Many: each is a flag of `decode_latents.py`.
 def write_reconstruction(
     folder: ModelFolder,
     latents: Latents,
@@ -148,14 +148,14 @@ def _open_decoder(
 ) -> OnnxDecoder:
     """Opens a model's decoder, if it fits latents, frames and rows."""
     folder.require_silhouettes()
-    encoder = folder.require(model_folder.ENCODER_GRAPH, _EXPORT)
+    encoder = folder.require(model_folder.ENCODER_GRAPH, command("export"))
     latents.require_encoder(files.sha256_of(encoder), str(folder.path))
     if frames is not None and frames.num_frames != len(latents.z_mean):
         raise UserError(
             f"{frames.path} has {frames.num_frames} frames and there are {len(latents.z_mean)} "
             "latents: they were not made from these frames."
         )
-    graph = folder.require(model_folder.DECODER_GRAPH, _EXPORT)
+    graph = folder.require(model_folder.DECODER_GRAPH, command("export"))
     folder.check((model_folder.DECODER_GRAPH,))
     if not rows:
         raise UserError(

@@ -19,9 +19,6 @@ from dancenet.support import files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
-_EXPORT = "python scripts/export.py"
-_TRAIN = "python scripts/train_dancer.py"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Dancer:
@@ -68,7 +65,8 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     else:
         codec = _load_silhouettes(folder, config.fps, config.dancer)
     steps, seeds_path = _require(
-        folder, {model_folder.STEP_GRAPH: _EXPORT, model_folder.SEEDS: _TRAIN}
+        folder,
+        {model_folder.STEP_GRAPH: command("export"), model_folder.SEEDS: command("train-dancer")},
     )
     step_model = OnnxStepModel(steps)
     seeds, seed_styles = _read_seeds(seeds_path)
@@ -103,9 +101,9 @@ def _load_silhouettes(folder: ModelFolder, fps: float, config: DancerConfig) -> 
     encoder, decoder, scaler = _require(
         folder,
         {
-            model_folder.ENCODER_GRAPH: _EXPORT,
-            model_folder.DECODER_GRAPH: _EXPORT,
-            model_folder.SCALER: _TRAIN,
+            model_folder.ENCODER_GRAPH: command("export"),
+            model_folder.DECODER_GRAPH: command("export"),
+            model_folder.SCALER: command("train-dancer"),
         },
     )
     return SilhouetteCodec(
@@ -123,7 +121,7 @@ def _load_skeletons(folder: ModelFolder) -> Codec:
     # Imported here, for it would slow the start of every dance of silhouettes.
     from dancenet.codecs.skeleton import SkeletonCodec
 
-    (path,) = _require(folder, {model_folder.CODEC: _TRAIN})
+    (path,) = _require(folder, {model_folder.CODEC: command("train-dancer")})
     return SkeletonCodec.load(path)
 
 

@@ -63,7 +63,7 @@ class DrawingStepModel(StepModel, Protocol):
         ...
 
 
-# One parameter more than usual: most callers give the first four alone.
+# Many: most callers give the first four alone.
 def generate(
     step_model: StepModel,
     seed: np.ndarray,

@@ -392,14 +392,12 @@ def contact_sheet(reports: Sequence[FootageReport], max_rows: int = 40) -> np.nd
             tops.append(outlined)
             bottoms.append(np.repeat(silhouette[..., None], 3, axis=2))
         blank = np.full((120, 208, 3), 128, np.uint8)
-        while len(tops) < columns:
-            tops.append(blank)
-            bottoms.append(blank)
+        tops += [blank] * (columns - len(tops))
+        bottoms += [blank] * (columns - len(bottoms))
         title = np.full((18, columns * 208, 3), 30, np.uint8)
-        text = (
-            f"{Path(entry.clip.source).name}  {entry.clip.first}-{entry.clip.last}.jpg  "
-            f"{entry.clip.method}  {entry.seconds:.1f} s"
-        )
+        clip = entry.clip
+        text = f"{Path(clip.source).name}  {clip.first}-{clip.last}.jpg  {clip.method}  "
+        text += f"{entry.seconds:.1f} s"
         printable = text.encode("ascii", "replace").decode()
         cv2.putText(
             title,

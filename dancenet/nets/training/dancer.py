@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from dancenet.nets.training.devices import Devices
 
 
+# Long: it says what each argument does.
+# Many: those of the command.
 def train_dancer(
     latents: Latents,
     folder: ModelFolder,
@@ -39,7 +41,7 @@ def train_dancer(
     resume: bool = False,
     overwrite: bool = False,
     devices: Devices | None = None,
-) -> TrainResult:  # the parameters of `train_skeleton_dancer`
+) -> TrainResult:
     """Trains a dancer and writes its weights, scaler, seeds, configuration, log and curves.
 
     Whole clips or whole blocks of clips are held out (`Latents.split`); scaler, step scale and
@@ -107,6 +109,8 @@ def train_dancer(
     )
 
 
+# Long: it says what each argument does.
+# Many: those of the command.
 def train_skeleton_dancer(
     recordings: Recordings | Callable[[], Iterable[Recording]],
     folder: ModelFolder,
@@ -118,7 +122,7 @@ def train_skeleton_dancer(
     resume: bool = False,
     overwrite: bool = False,
     devices: Devices | None = None,
-) -> TrainResult:  # nine parameters: those of the command
+) -> TrainResult:
     """Trains a dancer of joints and writes a whole model; see `train_dancer`.
 
     Args:

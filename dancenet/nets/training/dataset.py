@@ -178,6 +178,7 @@ class Dataset:
             **_describe(codec),
         )
 
+    # Long: it says what each argument does.
     @classmethod
     def of_stream(
         cls,
@@ -259,7 +260,7 @@ class _Survey:
         for clip, split, style in recordings:
             first = survey.clips[-1].last + 1 if survey.clips else 1
             last = first + clip.num_frames - 1
-            survey.clips.append(Clip(clip.source, clip.fps, first, last, "", split))
+            survey.clips.append(Clip(clip.source, clip.fps, first, last, method="", split=split))
             survey.styles.append(style)
             survey.seconds += clip.num_frames / clip.fps
             if not keep:

@@ -90,6 +90,7 @@ _MAX_WARM_UP = 0.1  # share of a training, so that a short one reaches the full 
 _ACTIVE_NATS = 0.05  # a dimension with less KL divergence carries no information
 
 
+# Long: it says what each argument does.
 def train_vae(
     frames: FrameFolder,
     folder: ModelFolder,
