@@ -64,6 +64,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
         patch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+        patch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
         flags = [*write_dances(place), "--labels", "labels.csv", "--name", "joints", *SMALL]
         assert train_dancer.main([*flags, "--frame-rate", "30"]) == 0
     return place
@@ -114,6 +115,7 @@ def test_a_dancer_that_is_there_is_not_replaced_unasked(here, capsys):
 
 def test_a_training_goes_on_where_it_was_and_only_with_its_own_styles(here, monkeypatch, capsys):
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     shutil.copytree("weights/joints", "weights/twin")
     flags = [*write_dances(here), "--name", "twin", *SMALL, "--frame-rate", "30", "--resume"]
     flags[flags.index("--epochs") + 1] = "2"
@@ -125,6 +127,7 @@ def test_a_training_goes_on_where_it_was_and_only_with_its_own_styles(here, monk
 
 def test_a_dancer_can_begin_with_anothers_and_knows_its_styles_only(here, monkeypatch, capsys):
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     flags = [
         *write_dances(here),
         "--labels",
@@ -319,6 +322,7 @@ def test_a_motion_of_other_joints_does_not_fit_the_model(dancer):
 def test_skeletons_of_any_number_of_joints_are_learned(tmp_path, monkeypatch, num_joints):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     rng = np.random.default_rng(1)
     time = np.arange(200)[:, None, None] / 30
     rest = rng.uniform(-0.4, 0.4, (1, num_joints, 3)) + [0, 1.0, 0]
@@ -343,6 +347,7 @@ def test_the_well_known_dance_of_55_joints_trains_at_32_mixtures(tmp_path, monke
     path = shared("dance.npy")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     flags = [str(path), "--name", "dance", *SMALL]
     flags[flags.index("--mixtures") + 1] = "32"
     assert train_dancer.main(flags) == 0
@@ -396,6 +401,7 @@ def test_the_wrong_material_is_said_in_one_sentence(here, capsys, flags, message
 
 def test_a_streamed_training_is_the_same_training(here, monkeypatch):
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     flags = [
         *write_dances(here),
         "--labels",
@@ -464,6 +470,7 @@ def test_a_model_of_joints_is_no_model_of_pictures(here, tmp_path):
 @pytest.mark.parametrize("flags", [["--head", "mse"], ["--network", "dancenet"]])
 def test_networks_to_compare_with_stay_what_they_are_with_little_material(here, monkeypatch, flags):
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 0.2)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     few = ["--look-back", "16", "--batch-size", "8", "--epochs", "1", "--frame-rate", "30"]
     monkeypatch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 1)
     named = ["--space", "skeleton", "--name", "compared", "--overwrite"]

@@ -42,6 +42,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a model that has a VAE, and latents of its encoder."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     folder = ModelFolder(tmp_path / "weights" / "tiny")
     folder.create()
     folder.write_config(ModelConfig("tiny", vae=VaeConfig(latent_dim=4)))

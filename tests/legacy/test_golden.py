@@ -23,7 +23,7 @@ from dancenet.codecs.base import Scaler
 from dancenet.legacy.import_model import Files2018, import_model
 from dancenet.legacy.networks import DANCER_2018
 from dancenet.model.folder import ModelFolder
-from dancenet.nets import dancer, vae
+from dancenet.nets import dancer, dancer_trainer, vae
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.sequence import legacy as dance_2018
 from dancenet.sequence.generate import StepModel, generate
@@ -127,7 +127,9 @@ def test_the_likelihood_is_that_of_2018(networks, golden):
 
 def test_the_loss_in_training_is_that_of_2018(source, golden):
     config = old.DANCER if source == "drawn" else DANCER_2018
-    nats = dancer.mixture_nats(golden["mdn_raw"], golden["targets_scaled"], config.num_mixtures)
+    nats = dancer_trainer.mixture_nats(
+        golden["mdn_raw"], golden["targets_scaled"], config.num_mixtures
+    )
     check(config.dim * keras.ops.convert_to_numpy(nats), golden["mixture_nll"], NATS_TOLERANCE)
 
 

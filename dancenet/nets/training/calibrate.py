@@ -21,7 +21,7 @@ TRIAL_SECONDS = 20.0  # length of a trial
 # Wanted energy, as a share of the real one: the last tenth would cost too much stability.
 WANTED_ENERGY = 0.9
 
-_TRIALS = 48
+TRIALS = 48  # dances in a trial
 _CORRECTED_TRIALS = 16  # with nearest-neighbour correction, which takes ten times as long
 _DIVERGED = 100.0  # times the real energy; above it the other measures mean nothing
 _UNSTABLE = 4.0  # times the real energy at the end of a trial
@@ -181,7 +181,7 @@ def try_dancing(
 
 def num_trials(neighbour_correction: NeighbourCorrection | None) -> int:
     """Returns how many seed clips `try_dancing` continues."""
-    return _TRIALS if neighbour_correction is None else _CORRECTED_TRIALS
+    return TRIALS if neighbour_correction is None else _CORRECTED_TRIALS
 
 
 def _energy(vectors: np.ndarray) -> np.ndarray:
@@ -238,7 +238,7 @@ def report(motion: Motion, calibration: Calibration, neighbour_correction: float
     temperature, variation = calibration
     if motion.energy < _DIVERGED:
         varied = f", varied by {variation:g} over time to match the pace" if variation else ""
-        count = _TRIALS if not neighbour_correction else _CORRECTED_TRIALS
+        count = TRIALS if not neighbour_correction else _CORRECTED_TRIALS
         terminal.say(
             f"Calibrated: temperature {temperature:g} for {WANTED_ENERGY:.0%} of the energy of the "
             f"training clips{varied}. {count} trials of {TRIAL_SECONDS:.0f} s from held-out clips: "

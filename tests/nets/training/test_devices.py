@@ -224,7 +224,7 @@ def test_a_worker_that_was_started_for_another_training_says_so(several: Path) -
 def test_a_process_says_in_a_sentence_that_another_is_gone(several: Path) -> None:
     said = str(found(several / "multiworker", "chief", "gone")["said"])
     assert said.startswith("Another process of the training is gone (")
-    assert "--resume" in said and "\n" not in said
+    assert "resume" in said and "\n" not in said
     assert not (several / "multiworker" / "worker-gone.npz").exists()
 
 
@@ -244,7 +244,7 @@ def test_the_chief_is_the_task_chief_or_else_the_first_worker() -> None:
 @pytest.mark.parametrize(
     "text, message",
     [
-        (None, "needs TF_CONFIG.*it is not set"),
+        (None, "needs the environment variable TF_CONFIG.*it is not set"),
         ("", "it is not set"),
         ("{", "TF_CONFIG is malformed"),
         ("[]", "TF_CONFIG is malformed"),
@@ -268,7 +268,7 @@ def test_the_chief_is_the_task_chief_or_else_the_first_worker() -> None:
         (
             '{"cluster": {"worker": ["a:1"], "ps": ["b:2"]}, '
             '"task": {"type": "worker", "index": 0}}',
-            "knows a job 'ps'",
+            "names a job 'ps'",
         ),
     ],
 )
@@ -284,7 +284,7 @@ def test_a_script_without_tf_config_says_what_it_is(
 ) -> None:
     monkeypatch.delenv("TF_CONFIG", raising=False)
     assert main([*FLAGS, "--strategy", "multiworker"]) == 1
-    assert "needs TF_CONFIG" in capsys.readouterr().err
+    assert "needs the environment variable TF_CONFIG" in capsys.readouterr().err
     assert main([*FLAGS, "--virtual-devices", "2"]) == 1
     assert "needs --strategy mirrored" in capsys.readouterr().err
     assert main([*FLAGS, "--virtual-devices", "2", "--strategy", "multiworker"]) == 1

@@ -14,7 +14,8 @@ pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train
 from motion_files import bvh_text, dancing
 
 from dancenet.codecs.latents import Latents
-from dancenet.data.mocap.recordings import read_recordings
+from dancenet.data.mocap.reading import ReadOptions
+from dancenet.data.mocap.recordings import RecordingOptions, read_recordings
 from dancenet.model.config import DancerConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.nets.training import dancer, vae
@@ -22,6 +23,8 @@ from dancenet.nets.training.dancer_run import TrainingRun
 from dancenet.nets.training.loop import Schedule, TrainOptions
 from dancenet.nets.training.options import VAE_SCHEDULE, DancerOptions, VaeOptions
 from scripts import train_dancer, train_vae
+
+AT_30 = RecordingOptions(reading=ReadOptions(frame_rate=30.0))
 
 
 class Reached(Exception):
@@ -91,7 +94,7 @@ def test_recordings_have_defaults_for_their_length(
         runs,
         ["dance.bvh", "--frame-rate", "30", "--space", "skeleton", "--name", "joints"],
         lambda: dancer.train_skeleton_dancer(
-            read_recordings([Path("dance.bvh")], frame_rate=30.0),
+            read_recordings([Path("dance.bvh")], AT_30),
             ModelFolder(Path("weights/joints")),
         ),
     )

@@ -172,7 +172,7 @@ def test_what_the_first_model_saw_is_rehearsed_and_still_is_after_resuming(
     one, two = (TrainOptions(epochs=count, warm_up_steps=1) for count in (1, 2))
     alone = dataclasses.replace(options, rehearse=0.0)
     train_vae(opened, third, alone, one, start_from=first)
-    assert not (training_folder(third) / "remembered.npz").exists()
+    assert not (training_folder(third, "vae") / "remembered.npz").exists()
     train_vae(opened, second, options, one, start_from=first)
     assert val_losses(second) != val_losses(third)
     shutil.rmtree(third.path)

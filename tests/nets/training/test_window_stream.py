@@ -387,6 +387,7 @@ def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     lengths = (100, 90, 9, 70)
     time = np.concatenate([0.3 * n + np.arange(n) / 12 for n in lengths])
     z_mean = np.stack([np.sin(time), np.sin(2 * time), np.cos(time)], axis=1).astype(np.float32)
