@@ -1,1 +1,1 @@
-"""What a trajectory stands for: frames or joints to vectors in model units, and back."""
+"""Codecs: frames or joints to vectors in model units, and back."""

@@ -1,4 +1,4 @@
-"""What every codec has in common: the protocol, and the scaling into model units."""
+"""The protocol of a codec, and the scaler between latents and model units."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""What a dance is written to: pictures, videos, contact sheets, a page with a player."""
+"""Writers of dances: pictures, videos, contact sheets, a page with a player."""

@@ -1,4 +1,4 @@
-"""Is a figure in one piece?"""
+"""Connected components: whether a figure is in one piece."""
 
 from __future__ import annotations
 

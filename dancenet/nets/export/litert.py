@@ -255,7 +255,7 @@ def step_function(networks: Networks, precision: str) -> list[Function]:
 
 
 def scaler_functions(networks: Networks, precision: str) -> list[Function]:
-    """Returns `to_latents`, `to_model`, and `stretch`: numbers (N,) to seed clips (N, S, D)."""
+    """Returns `to_latents`, `to_model`, and `seed_clip`: numbers (N,) to seed clips (N, S, D)."""
     assert networks.scaler is not None and networks.seeds is not None
     plain = TensorFlowScaler(networks.scaler, networks.seeds)
     dim, latent_dim = networks.scaler.dim, networks.scaler.latent_dim
@@ -278,7 +278,7 @@ def scaler_functions(networks: Networks, precision: str) -> list[Function]:
 
 def _seed_clip_function(scaler: TensorFlowScaler) -> Function:
     return Function(
-        "stretch",
+        "seed_clip",
         {"number": (None,)},
         lambda number: {"vectors": scaler.seed_clip(number)},
         scaler.variables,
@@ -286,7 +286,7 @@ def _seed_clip_function(scaler: TensorFlowScaler) -> Function:
 
 
 def joints_functions(networks: Networks, precision: str) -> list[Function]:
-    """Returns `decode`: `vectors` (B, T, D) and `placement` to `joints`; and `stretch`."""
+    """Returns `decode`: `vectors` (B, T, D) and `placement` to `joints`; and `seed_clip`."""
     assert networks.codec is not None and networks.seeds is not None
     plain = TensorFlowJoints(networks.codec, tf.float32)
     return [
@@ -363,7 +363,7 @@ def _compare_scaler(networks: Networks, path: Path) -> Comparison:
         for expected, received in (
             (latents, to_latents(vectors=vectors)["latents"]),
             (scaler.to_model(latents), LiteRt(path, "to_model")(latents=latents)["vectors"]),
-            (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
+            (networks.seeds, LiteRt(path, "seed_clip")(number=numbers)["vectors"]),
         )
     )
     times = parity.time_beside(
@@ -385,7 +385,7 @@ def _compare_joints(networks: Networks, path: Path) -> Comparison:
         for expected, received in (
             (joints, given["joints"]),
             (after, given["next_placement"]),
-            (networks.seeds, LiteRt(path, "stretch")(number=numbers)["vectors"]),
+            (networks.seeds, LiteRt(path, "seed_clip")(number=numbers)["vectors"]),
         )
     )
     times = parity.time_beside(

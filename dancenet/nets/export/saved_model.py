@@ -242,7 +242,7 @@ def _try_generate(networks: Networks, run: Signature) -> _Trial:
 
     def ours() -> dict[str, np.ndarray]:
         settings = styled if codec is not None else {"refine": 0, **styled}
-        return run(stretch=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, **settings)
+        return run(seed_clip=0, num_frames=_TRIAL_FRAMES, temperature=0.0, seed=0, **settings)
 
     given = ours()
     made = given["frames" if codec is None else "joints"]

@@ -13,7 +13,7 @@ FILE = "signatures.md"
 
 # In the order of the tables.
 _MEANINGS = {
-    "stretch": "number of the model's seed clip to continue; -1 draws one",
+    "seed_clip": "number of the model's seed clip to continue; -1 draws one",
     "number": "number of the model's seed clip, from 0",
     "frames": "background probability of every pixel, 0 dancer to 1 background; rows from the top",
     "latents": "vector of the picture network, in its own units",
@@ -44,7 +44,7 @@ DOINGS = {
     "motion, one vector after the other.",
     "to_latents": "Poses in model units to latents.",
     "to_model": "Latents to poses in model units.",
-    "stretch": "The model's seed clips: real motion to start from.",
+    "seed_clip": "The model's seed clips: real motion to start from.",
     "generate": "A new dance that continues one of the model's seed clips.",
     "generate_from": "New dances, each continuing a seed clip in `vectors`.",
 }

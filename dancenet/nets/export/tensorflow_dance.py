@@ -97,7 +97,7 @@ class DanceLoop:
         vectors = (tf.float32, (None, self._dim))
         return {
             "step": _function(self._step.named, vectors=vectors, **state),
-            "generate": _function(generate, stretch=(tf.int32, ()), **one),
+            "generate": _function(generate, seed_clip=(tf.int32, ()), **one),
             "generate_from": _function(
                 generate_from, vectors=(tf.float32, (None, None, self._dim)), **each
             ),
@@ -108,8 +108,8 @@ class DanceLoop:
         count = self._seeds.shape[0]
         with tf.control_dependencies(
             [
-                tf.debugging.assert_greater_equal(number, -1, "stretch must be -1 or more"),
-                tf.debugging.assert_less(number, count, f"stretch must be below {count}"),
+                tf.debugging.assert_greater_equal(number, -1, "seed_clip must be -1 or more"),
+                tf.debugging.assert_less(number, count, f"seed_clip must be below {count}"),
             ]
         ):
             drawn = tf.random.stateless_uniform((), _key(seed, -1), 0, count, dtype=tf.int32)
@@ -200,7 +200,7 @@ class SilhouetteFunctions(PictureFunctions):
 
     def generate(
         self,
-        stretch: Any,
+        seed_clip: Any,
         num_frames: Any,
         temperature: Any,
         seed: Any,
@@ -210,7 +210,7 @@ class SilhouetteFunctions(PictureFunctions):
         """Continues one of the model's own seed clips.
 
         Args:
-            stretch: () number of the seed clip; -1 draws one.
+            seed_clip: () number of the seed clip; -1 draws one.
             num_frames: () T.
             temperature: () as in `generation.settings.DanceSettings`.
             seed: () for all draws.
@@ -221,7 +221,7 @@ class SilhouetteFunctions(PictureFunctions):
             `frames` (T, H, W), background probability, and `vectors` (T, D) in model units.
         """
         made = self.generate_from(
-            self._loop.seed_clip(stretch, seed),
+            self._loop.seed_clip(seed_clip, seed),
             num_frames,
             temperature,
             seed=seed,
@@ -299,14 +299,14 @@ class JointFunctions:
         }
 
     def generate(
-        self, stretch: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
+        self, seed_clip: Any, num_frames: Any, temperature: Any, seed: Any, style: Any = None
     ) -> dict[str, Any]:
         """Continues one of the model's own seed clips; see `SilhouetteFunctions.generate`.
 
         Returns:
             `joints` (T, J, C) in metres, from the middle of the stage, and `vectors` (T, D).
         """
-        clips = self._loop.seed_clip(stretch, seed)
+        clips = self._loop.seed_clip(seed_clip, seed)
         return _first(self.generate_from(clips, num_frames, temperature, seed, _batch(style)))
 
     def generate_from(

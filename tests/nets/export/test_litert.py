@@ -84,7 +84,7 @@ def test_names_of_inputs_and_outputs_are_kept(whole: Whole) -> None:
             assert set(runner.get_output_details()) == outputs
     text = (to / "signatures.md").read_text(encoding="utf-8")
     assert ("`encode` in encoder_*.tflite" in text) == ("encoder" in parts(networks))
-    assert "`stretch` in scaler.tflite" in text
+    assert "`seed_clip` in scaler.tflite" in text
     for name in states:
         assert f"| in | `{name}` |" in text and f"| out | `next_{name}` |" in text
 
@@ -106,7 +106,7 @@ def test_encoder_and_step_take_any_number_at_once(whole: Whole) -> None:
 def test_the_scaler_converts_both_ways_and_has_the_seed_clips(whole: Whole) -> None:
     networks, to, _ = whole
     assert networks.scaler is not None and networks.seeds is not None
-    clips = litert.LiteRt(to / "scaler.tflite", "stretch")(number=np.array([2, 0], np.int32))
+    clips = litert.LiteRt(to / "scaler.tflite", "seed_clip")(number=np.array([2, 0], np.int32))
     np.testing.assert_array_equal(clips["vectors"], networks.seeds[[2, 0]])
     assert networks.seeds.shape[:2] == (NUM_CLIPS, CLIP_FRAMES)
     latents = litert.LiteRt(to / "scaler.tflite", "to_latents")(vectors=networks.seeds[0])

@@ -108,11 +108,11 @@ def test_at_temperature_0_a_saved_model_dances_joints_as_the_library_does(whole:
     np.testing.assert_allclose(given["vectors"], expected, atol=1e-3)
     for vectors, joints in zip(given["vectors"], given["joints"]):
         assert largest_difference(networks.codec.decode(vectors), joints) < JOINT_TOLERANCE
-    one = run["generate"](stretch=1, style=style[1], **settings)
+    one = run["generate"](seed_clip=1, style=style[1], **settings)
     np.testing.assert_allclose(one["vectors"], expected[1], atol=1e-3)
     assert one["joints"].shape == (20, len(networks.codec.names), 3)
-    with pytest.raises(Exception, match=f"stretch must be below {NUM_SEEDS}"):
-        run["generate"](stretch=NUM_SEEDS, style=style[1], **settings)
+    with pytest.raises(Exception, match=f"seed_clip must be below {NUM_SEEDS}"):
+        run["generate"](seed_clip=NUM_SEEDS, style=style[1], **settings)
 
 
 def test_a_saved_model_of_joints_needs_tensorflow_alone(whole: Whole, tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_saved_model_of_joints_needs_tensorflow_alone(whole: Whole, tmp_path: 
         "sys.modules.update(dict.fromkeys(('dancenet', 'keras', 'keras_mdn_layer', 'tf_keras')))\n"
         "import numpy as np, tensorflow as tf\n"
         f"run = tf.saved_model.load({str(version)!r}).signatures\n"
-        "dance = run['generate'](stretch=tf.constant(0), num_frames=tf.constant(9),\n"
+        "dance = run['generate'](seed_clip=tf.constant(0), num_frames=tf.constant(9),\n"
         "    temperature=tf.constant(0.0), seed=tf.constant(1, tf.int64),\n"
         "    style=tf.constant([1.0, 0.0]))\n"
         "np.savez('made.npz', **{name: value.numpy() for name, value in dance.items()})\n"

@@ -57,7 +57,7 @@ def test_at_temperature_0_it_dances_as_the_library_does(whole: Whole) -> None:
         lambda frames: networks.encode(frames[..., 0]), networks.decode, networks.scaler, 30.0
     )
     np.testing.assert_allclose(given["frames"][1], codec.decode(given["vectors"][1]), atol=1e-5)
-    one = run["generate"](stretch=1, refine=2, **settings)
+    one = run["generate"](seed_clip=1, refine=2, **settings)
     np.testing.assert_allclose(one["vectors"], given["vectors"][1], atol=1e-4)
     np.testing.assert_allclose(
         one["frames"], codec.decode(one["vectors"], refine=2, mend=0), atol=1e-4
@@ -84,9 +84,9 @@ def test_a_style_is_an_input_of_the_dance(tmp_path: Path) -> None:
     settings = {"num_frames": 12, "temperature": 0.0, "seed": 3, "refine": 0}
     given = run["generate_from"](vectors=networks.seeds, style=style, **settings)["vectors"]
     np.testing.assert_allclose(given, expected, atol=1e-3)
-    one = run["generate"](stretch=0, style=style[0], **settings)["vectors"]
+    one = run["generate"](seed_clip=0, style=style[0], **settings)["vectors"]
     np.testing.assert_allclose(one, expected[0], atol=1e-3)
-    other = run["generate"](stretch=0, style=style[1], **settings)["vectors"]
+    other = run["generate"](seed_clip=0, style=style[1], **settings)["vectors"]
     assert np.abs(other - one).max() > 1e-2
     text = (version / saved_model.DESCRIPTION).read_text(encoding="utf-8")
     assert "The styles are, in order: ballet, house." in text and "| `style` | float32 (2)" in text
@@ -122,9 +122,9 @@ def test_a_dance_depends_on_its_seed_and_not_on_the_batch(whole: Whole) -> None:
     np.testing.assert_array_equal(together, again)
     first = run["generate_from"](vectors=networks.seeds[:1], num_frames=4, **SETTINGS)["vectors"]
     np.testing.assert_allclose(together[0], first[0], atol=1e-4)
-    other = run["generate"](stretch=0, num_frames=4, **{**SETTINGS, "seed": 8})["vectors"]
+    other = run["generate"](seed_clip=0, num_frames=4, **{**SETTINGS, "seed": 8})["vectors"]
     assert np.abs(other - first[0]).max() > 0.01
-    # Two dances from one stretch part.
+    # Two dances from one seed_clip part.
     twice = run["generate_from"](vectors=networks.seeds[[0, 0]], num_frames=4, **SETTINGS)
     assert np.abs(np.diff(twice["vectors"], axis=0)).max() > 0.01
 
@@ -134,9 +134,9 @@ def test_the_model_can_draw_the_seed_clip_itself(whole: Whole) -> None:
     chosen = set()
     for seed in range(12):
         settings = {"num_frames": 1, "temperature": 0.0, "seed": seed, "refine": 0}
-        drawn = run["generate"](stretch=-1, **settings)["vectors"]
+        drawn = run["generate"](seed_clip=-1, **settings)["vectors"]
         for number in range(NUM_CLIPS):
-            if np.array_equal(run["generate"](stretch=number, **settings)["vectors"], drawn):
+            if np.array_equal(run["generate"](seed_clip=number, **settings)["vectors"], drawn):
                 chosen.add(number)
     assert chosen == set(range(NUM_CLIPS))
 
@@ -148,15 +148,15 @@ def test_the_model_can_draw_the_seed_clip_itself(whole: Whole) -> None:
         ({"num_frames": 0}, "num_frames must be 1 or more"),
         ({"temperature": -1.0}, "temperature must be 0 or more"),
         ({"refine": -1}, "refine must be 0 or more"),
-        ({"stretch": NUM_CLIPS}, f"stretch must be below {NUM_CLIPS}"),
-        ({"stretch": -2}, "stretch must be -1 or more"),
+        ({"seed_clip": NUM_CLIPS}, f"seed_clip must be below {NUM_CLIPS}"),
+        ({"seed_clip": -2}, "seed_clip must be -1 or more"),
     ],
 )
 def test_invalid_inputs_are_refused_with_a_message(
     whole: Whole, wrong: dict[str, float], words: str
 ) -> None:
     with pytest.raises(Exception, match=words):
-        whole[3]["generate"](**{"stretch": 0, "num_frames": 2, **SETTINGS, **wrong})
+        whole[3]["generate"](**{"seed_clip": 0, "num_frames": 2, **SETTINGS, **wrong})
 
 
 @pytest.mark.parametrize("whole", ["lean"], indirect=True)
@@ -187,7 +187,7 @@ def test_a_fresh_process_needs_tensorflow_alone(whole: Whole, tmp_path: Path) ->
         "call('decode', vectors=given['vectors'])\n"
         "state = {n[6:]: given[n] for n in given.files if n.startswith('state/')}\n"
         "call('step', vectors=given['vectors'], **state)\n"
-        "call('generate', stretch=0, num_frames=18, temperature=0.0, refine=0,\n"
+        "call('generate', seed_clip=0, num_frames=18, temperature=0.0, refine=0,\n"
         "     seed=tf.constant(1, tf.int64))\n"
         "np.savez('made.npz', **made)\n"
     )
