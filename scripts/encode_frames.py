@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
+from dancenet.support.wording import command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -66,7 +67,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         f"{latents.z_mean.shape[1]} dimensions, {frames.num_frames / seconds:.0f} frames/s"
     )
     look = shlex.join([str(out), "--model", arguments.model, "--frames", str(arguments.frames)])
-    terminal.say(f"See whether the VAE is good enough: python scripts/decode_latents.py {look}")
+    terminal.say(f"See whether the VAE is good enough: {command('decode-latents', look)}")
     return None
 
 

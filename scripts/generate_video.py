@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.wording import command
 
 if TYPE_CHECKING:
     from dancenet.generation.settings import DanceSettings, Recipe
@@ -229,7 +230,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     again = ["--replay", str(written[0].path)]
     if arguments.model:
         again += ["--model", arguments.model]
-    terminal.say(f"The same dance again: python scripts/generate_video.py {shlex.join(again)}")
+    terminal.say(f"The same dance again: {command('generate-video', shlex.join(again))}")
     return None
 
 

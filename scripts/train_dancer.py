@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dancenet import flags
 from dancenet.support import terminal
+from dancenet.support.wording import command
 
 if TYPE_CHECKING:
     from dancenet.codecs.latents import Latents
@@ -120,7 +121,6 @@ def _add_network(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--num-mixtures",
-        "--mixtures",
         type=positive(int),
         help="Gaussians of the mixture (default: lean 5, dancenet 24; 3 for less than two minutes "
         "of recordings)",
@@ -246,7 +246,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     export_dancer(folder)
     terminal.say(
         f"The dancer is in {folder.path}; generate with "
-        f"`python scripts/generate_video.py --model {arguments.name}`."
+        f"{command('generate-video', f'--model {arguments.name}')}."
     )
     return None
 
@@ -274,7 +274,7 @@ def _read(
     if not folder.exists():
         raise UserError(
             f"There is no model in {folder.path}; train its VAE first with "
-            f"`python scripts/train_vae.py --name {arguments.name}`."
+            f"{command('train-vae', f'--name {arguments.name}')}."
         )
     return Latents.load(arguments.latents)
 

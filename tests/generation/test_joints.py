@@ -31,7 +31,7 @@ from scripts import evaluate, generate_video, train_dancer
 SMALL = [
     "--units",
     "16",
-    "--mixtures",
+    "--num-mixtures",
     "2",
     "--look-back",
     "16",
@@ -349,7 +349,7 @@ def test_the_well_known_dance_of_55_joints_trains_at_32_mixtures(tmp_path, monke
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
     monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
     flags = [str(path), "--name", "dance", *SMALL]
-    flags[flags.index("--mixtures") + 1] = "32"
+    flags[flags.index("--num-mixtures") + 1] = "32"
     assert train_dancer.main(flags) == 0
     config = ModelFolder("weights/dance").read_config()
     assert np.isfinite(config.training["dancer"]["held_out"]["nats_per_dimension"])

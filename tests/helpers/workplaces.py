@@ -15,7 +15,7 @@ from dancenet.support import files
 FLAGS = [
     "--units",
     "16",
-    "--mixtures",
+    "--num-mixtures",
     "2",
     "--look-back",
     "12",

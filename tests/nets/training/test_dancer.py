@@ -491,7 +491,7 @@ def test_a_plain_regression_is_trained_and_dances_like_any_other(
         "--epochs",
         "2",
     ]
-    assert main([*flags, "--mixtures", "2"]) == 1
+    assert main([*flags, "--num-mixtures", "2"]) == 1
     assert "one Gaussian; received 2" in capsys.readouterr().err
     assert main(flags) == 0
     folder = ModelFolder(workplace / "weights" / "tiny")
@@ -519,7 +519,7 @@ def test_the_network_of_2018_learns_from_single_vectors_and_from_sequences(
     workplace: Path, look_back: str
 ) -> None:
     flags = ["--network", "dancenet", "--look-back", look_back, "--epochs", "2"]
-    small = ["--units", "8", "--mixtures", "2", "--stride", "6", "--batch-size", "8"]
+    small = ["--units", "8", "--num-mixtures", "2", "--stride", "6", "--batch-size", "8"]
     assert main([*flags, *small, "--latents", "latents.npz", "--name", "tiny"]) == 0
     folder = ModelFolder(workplace / "weights" / "tiny")
     config = folder.read_config().dancer
