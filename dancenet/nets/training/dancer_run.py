@@ -48,7 +48,7 @@ from dancenet.nets.training.tensorboard import DancerTensorBoard, SourceClip
 from dancenet.nets.training.windows import WARM_UP, WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel
-from dancenet.sequence.neighbour_correction import NeighbourCorrection
+from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
@@ -286,11 +286,9 @@ def onnx_steps(network: DancerNetwork) -> StepModel:
 
 
 def _neighbour_correction(dataset: Dataset, strength: float) -> NeighbourCorrection | None:
-    """Returns the correction that generation will use; see `generation.settings.Dancer`."""
-    if not strength:
-        return None
+    """Returns the correction that generation will use; see `generation.load.Dancer`."""
     seeds, _, _ = choose_seeds(dataset.vectors, dataset.train, dataset.names, dataset.fps)
-    return NeighbourCorrection(seeds, dataset.scale, strength)
+    return make_correction(seeds, dataset.scale, strength)
 
 
 def _source_clips(dataset: Dataset) -> list[SourceClip]:
