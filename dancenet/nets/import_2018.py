@@ -85,7 +85,9 @@ def _step_nats(dancer: DancerNetwork, vectors: np.ndarray) -> float:
 
 def _agreement(encoder: keras.Model, decoder: keras.Model, latents: np.ndarray) -> float:
     some = spread(latents, _MAX_PICTURES)
-    again = ops.convert_to_numpy(encoder(decoder(some))[0])
+    # A few at a time: the encoder needs 26 MB a picture.
+    parts = [some[first : first + 4] for first in range(0, len(some), 4)]
+    again = np.concatenate([ops.convert_to_numpy(encoder(decoder(part))[0]) for part in parts])
     first, second = ((z - latents.mean(axis=0)).ravel().astype(np.float64) for z in (some, again))
     length = np.sqrt(np.sum(first**2) * np.sum(second**2))
     return float(first @ second / length) if length else 0.0

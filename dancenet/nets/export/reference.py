@@ -22,7 +22,7 @@ from dancenet.support import files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
-_BATCH = 16
+_BATCH = 4
 _TRIALS = 16
 
 
@@ -113,13 +113,13 @@ class Networks:
     def encode(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Takes background probability (B, H, W); returns `z_mean` and bounded `z_log_var`."""
         assert self.vae is not None
-        z_mean, z_log_var = _predict(self.vae[0], frames[..., None])
+        z_mean, z_log_var = predict(self.vae[0], frames[..., None])
         return z_mean, np.clip(z_log_var, *LOG_VAR_RANGE)
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Takes latents (B, L); returns background probability (B, H, W)."""
         assert self.vae is not None
-        return _predict(self.vae[1], latents)[0][..., 0]
+        return predict(self.vae[1], latents)[0][..., 0]
 
     @cached_property
     def joints(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -225,7 +225,7 @@ def trial_latents(folder: ModelFolder, config: VaeConfig) -> np.ndarray:
     return np.concatenate(latents)
 
 
-def _predict(model: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
+def predict(model: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
     """Runs a model in batches of one size, because Keras compiles each size anew."""
     size = min(len(inputs), _BATCH)
     given = []
