@@ -16,8 +16,8 @@ from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.data.motion.feet import find_feet
 from dancenet.support.errors import UnknownSkeleton, UserError
 
-STILL = 1e-5  # of the body's size: a coordinate that moves less counts as still
-LEAST_SCALE = 1e-3  # of the body's size: the least that a model unit of a joint is worth
+STILL = 1e-5  # body sizes; a coordinate that moves less counts as still
+LEAST_SCALE = 1e-3  # body sizes; the least that a model unit of a joint is worth
 SAMPLED = 3000  # frames from which the skeleton is measured
 
 # Pairs of joints whose line from right to left is square to where a dancer looks.

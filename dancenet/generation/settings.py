@@ -107,7 +107,7 @@ class Recipe:
     model: str
     model_sha256: str
     index: int  # 0-based, among `settings.count`
-    start_sha256: str | None = None  # of the file of latents that `settings.start` names
+    start_sha256: str | None = None  # hash of the file of latents that `settings.start` names
 
     @classmethod
     def read(cls, path: str | Path) -> Recipe:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-NEAR_PERCENTILE = 5.0  # of the held-out windows' distances; below it a window counts as near
+NEAR_PERCENTILE = 5.0  # in the held-out windows' distances; below it a window counts as near
 LEAST_WINDOWS = 20  # needed for the normal approximation
 
 

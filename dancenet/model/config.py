@@ -63,7 +63,7 @@ class DancerConfig:
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's scale
     look_back: int = 64  # vectors of context in training; 1 trains no state
-    smoothing: float = 0.0  # of the training trajectories, frames; see `codecs.base.smooth`
+    smoothing: float = 0.0  # frames; low-pass of training trajectories, see `codecs.base.smooth`
     # Calibrated sampling temperature: generated energy is about 0.9 of real. The user's
     # `temperature` multiplies it.
     temperature: float = 1.0

@@ -41,7 +41,7 @@ class _Task(NamedTuple):
     layer: Any
     source: Value  # its input
     output: str  # name of its output
-    shape: tuple[int, ...]  # of its output, without the batch
+    shape: tuple[int, ...]  # its output's, without the batch
     consumers: list[layers.Layer]  # layers that take its output
 
     @property

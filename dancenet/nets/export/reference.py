@@ -34,9 +34,9 @@ class Networks:
     config: ModelConfig
     vae: tuple[keras.Model, keras.Model] | None  # encoder and decoder
     dancer: DancerNetwork | None
-    scaler: Scaler | None  # of a dancer of latents, once it is fitted
+    scaler: Scaler | None  # for a dancer of latents, once it is fitted
     seeds: np.ndarray | None  # (N, S, D) the dancer's seed clips, model units
-    codec: SkeletonCodec | None = None  # of a dancer of joints, in place of the scaler
+    codec: SkeletonCodec | None = None  # for a dancer of joints, in place of the scaler
 
     @classmethod
     def load(cls, folder: ModelFolder, parts: Sequence[str]) -> Networks:

@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     from dancenet.nets.training.devices import Devices
 
 CURVES = "loss.png"
-MIN_STEPS_PER_EPOCH = 20  # of a small dataset; fewer steps between two validations are too few
+MIN_STEPS_PER_EPOCH = 20  # for a small dataset; fewer steps between two validations are too few
 
 _REPLACED = (CHECKSUMS, SCALER, CODEC, SEEDS, STEP_GRAPH, DANCER_WEIGHTS)
 _VALIDATION_BATCH = 128

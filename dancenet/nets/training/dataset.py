@@ -40,7 +40,7 @@ class Dataset:
     names: list[str]  # file name of each range of `train`
     held_out_names: list[str]
     fps: float  # frames per second
-    seconds: float  # of all clips together, mirrored ones included
+    seconds: float  # length of all clips, mirrored ones included
     what: str  # "latents" or "joints"
     raw_dim: int  # dimensions of a frame before the projection to D
     scale: np.ndarray  # (D,) one model unit in the units of the space
@@ -248,7 +248,7 @@ class _Survey:
     """The first pass over a stream of recordings."""
 
     clips: list[Clip]
-    styles: list[str | None]  # of each clip
+    styles: list[str | None]  # one for each clip
     kept: list[SkeletonClip]  # parts to fit the codec on
     seconds: float
 

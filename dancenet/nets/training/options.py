@@ -11,7 +11,7 @@ from dancenet.nets.training.loop.options import Schedule, TrainOptions
 from dancenet.nets.training.windows import BatchOptions
 from dancenet.support.errors import UserError
 
-FEW_SECONDS = 120.0  # of recordings, mirrored ones included; below it a small network trains better
+FEW_SECONDS = 120.0  # recordings, mirrored ones included; below it a small network trains better
 _PATIENCE = 12  # epochs, if the best ones are kept
 
 
@@ -71,7 +71,7 @@ class DancerOptions:
 
     network: str = "lean"  # "lean" or "dancenet"
     head: str | None = None  # "mixture", or "mse" for a plain regression to compare with
-    units: int | None = None  # of each LSTM layer; None for the network's own
+    units: int | None = None  # in each LSTM layer; None for the network's own
     layers: int | None = None  # LSTM layers; None for the network's own
     num_mixtures: int | None = None  # K; None for the network's own
     velocity_inputs: int | None = None  # last steps as input beside the vector
@@ -82,7 +82,7 @@ class DancerOptions:
     perturbation: float = 0.4  # largest deviation, in model units; see `WindowData.draw`
     correction_rate: float | None = None  # share of it undone in a step; None for the dataset's
     encoder_noise: float | None = None  # times the encoder's deviation; None for the dataset's
-    noise_correlation: float = 0.98  # of that noise from one vector to the next
+    noise_correlation: float = 0.98  # correlation from one vector to the next
     smoothing: float = 1.5  # low-pass of latents over time, in frames
     jerk: float = 0.0  # weight of `path_jerk` of the predicted path
     tensorboard: bool = False

@@ -26,7 +26,7 @@ class BatchOptions:
     perturbation: float = 0.0  # largest standard deviation, in model units
     correction_rate: float = 0.0  # share of a perturbation that each step undoes, in [0, 1]
     encoder_noise: float = 0.0  # noise, times the deviation of each vector
-    noise_correlation: float = 0.0  # of that noise from one vector to the next, in [0, 1)
+    noise_correlation: float = 0.0  # correlation from one vector to the next, in [0, 1)
     style_dropout: float = 0.2  # share of windows whose style is hidden from the network
 
     def __post_init__(self) -> None:

@@ -47,7 +47,7 @@ class TrainTask:
     model: keras.Model  # built, compiled with `make_optimizer`; trained by `train_on_batch(*batch)`
     batches: Callable[[Epoch], Iterator[Batch]]  # yields `num_steps`, the same for the same epoch
     validate: Callable[[], dict[str, float]]  # metrics of the current weights, also the `monitor`
-    folder: Path  # of checkpoints and log; exists
+    folder: Path  # holds checkpoints and log; exists
     steps_per_epoch: int  # at most; fewer with a short time limit
     items_per_step: int  # for the rate shown
     unit: str = "frame"  # name of an item in the progress bar

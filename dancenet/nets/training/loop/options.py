@@ -68,7 +68,7 @@ class Epoch:
     number: int  # 0-based
     first_step: int  # steps taken before this epoch
     num_steps: int  # how many batches to yield
-    total_steps: int  # of the whole training, as planned so far
+    total_steps: int  # in the whole training, as planned so far
     rng: np.random.Generator  # depends on the seed and `number` only
 
 
@@ -78,7 +78,7 @@ class TrainResult:
 
     epochs: int
     steps: int
-    seconds: float  # of training, over all resumed runs
+    seconds: float  # training time over all resumed runs
     best: float  # `monitor` of the weights that were kept
     best_epoch: int  # the epoch of these weights, 1-based, as in the log
     history: list[dict[str, float]]  # one record an epoch, as in the log
