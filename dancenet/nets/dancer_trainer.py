@@ -18,7 +18,7 @@ _LOG_2PI = math.log(2.0 * math.pi)
 # Of the linear start of the head:
 _RIDGE = 1e-4  # squared RMS steps, per vector
 _LEAST_SIGMA = 0.02  # RMS steps
-_LSTM_SHARE = 0.3  # scales the random weights of the LSTM's output, so that it counts little at first
+_LSTM_SHARE = 0.3  # factor on the random weights of the LSTM's output; small at first
 
 
 def mixture_nats(params: Any, targets: Any, num_mixtures: int) -> Any:
