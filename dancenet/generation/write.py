@@ -47,6 +47,10 @@ class Written:
     settings: DanceSettings  # with the seed that was drawn
 
 
+class NotStarted(KeyboardInterrupt):
+    """Ctrl-C came before the first frame of a video."""
+
+
 class _Output(NamedTuple):
     """The files of one dance."""
 
@@ -172,12 +176,12 @@ def write_pictures(
         The number of frames.
 
     Raises:
-        KeyboardInterrupt: there is no picture, because the work was stopped.
+        NotStarted: there is no picture, because the work was stopped.
     """
     source = iter(drawn)
     first = next(source, None)
     if first is None:
-        raise KeyboardInterrupt("Nothing was written: there was not one frame yet.")
+        raise NotStarted("Nothing was written: there was not one frame yet.")
     height, width = first[0].shape
     with open_video((width, height)) as video:
         for pictures in chain([first], source):
@@ -204,7 +208,12 @@ def _write_all(order: _Order, outputs: list[_Output]) -> list[Written]:
                 count = codec.write(output.path, dance, order.format, order.overwrite)
                 bar.update(count)
             else:
-                count = _write_video(order, output, dance, stopped, bar.update)
+                try:
+                    count = _write_video(order, output, dance, stopped, bar.update)
+                except NotStarted:
+                    if not written:
+                        raise
+                    break
             written.append(
                 Written(
                     output.path,

@@ -347,6 +347,25 @@ def test_what_fails_in_a_thread_reaches_the_caller_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
+def test_a_stop_before_the_first_frame_of_a_dance_keeps_the_dances_before_it(
+    tmp_path: Path, dancer: Dancer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parts: list[int] = []
+
+    def until(stopped: threading.Event, items: Any) -> Any:
+        parts.append(1)
+        return items if len(parts) == 1 else iter(())
+
+    monkeypatch.setattr("dancenet.generation.write.until", until)
+    two = dataclasses.replace(SHORT, count=2)
+    latents = tmp_path / "z.npz"
+    written = write_dance(dancer, tmp_path / "d.mp4", two, latents_path=latents)
+    assert [one.path.name for one in written] == ["d-1.mp4"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["d-1.mp4", "z-1.npz"]
+    with pytest.raises(KeyboardInterrupt, match="not one frame"):
+        write_dance(dancer, tmp_path / "e.mp4", SHORT)
+
+
 def test_a_disk_that_fills_up_is_one_sentence_and_leaves_nothing(
     tmp_path: Path, dancer: Dancer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
