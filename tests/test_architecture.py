@@ -229,7 +229,7 @@ def test_every_flag_has_a_help_text(path):
 def test_a_dance_is_made_without_keras(tmp_path):
     program = (
         "import sys\n"
-        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests' / 'helpers')!r}]\n"
+        f"sys.path[:0] = [{str(ROOT)!r}, {str(ROOT / 'tests' / 'helpers' / 'models')!r}]\n"
         "from pathlib import Path\n"
         "import small_model\n"
         "from dancenet.cli import main\n"

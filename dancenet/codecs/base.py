@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.motion.resample import resample_stream
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import MissingExtra, UserError
 from dancenet.support.wording import option
 
@@ -320,7 +320,7 @@ class Scaler:
         Raises:
             UserError: the file is missing, damaged, or not a scaler.
         """
-        arrays = files.read_npz(path, "scaler")
+        arrays = checked.read_npz(path, "scaler")
         require_arrays(arrays, ("mean", "basis", "scale"), path, "scaler")
         try:
             return cls(arrays["mean"], arrays["basis"], arrays["scale"])

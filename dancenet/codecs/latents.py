@@ -10,7 +10,7 @@ import numpy as np
 
 from dancenet.codecs.base import require_arrays
 from dancenet.data.frames.clips import Clip, split_clips
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -113,7 +113,7 @@ class Latents:
             UserError: the file is missing, damaged, of another kind, or holds a value
                 that is not finite.
         """
-        arrays = files.read_npz(path, "file of latents")
+        arrays = checked.read_npz(path, "file of latents")
         require_arrays(arrays, _NAMES, path, "file of latents")
         try:
             if int(arrays["format"]) != _FORMAT:
@@ -134,7 +134,7 @@ class Latents:
     def is_latents(path: Path) -> bool:
         """Returns whether `save` wrote a file."""
         try:
-            return set(_NAMES) <= set(files.read_npz(path, "file of latents"))
+            return set(_NAMES) <= set(checked.read_npz(path, "file of latents"))
         except UserError:
             return False
 

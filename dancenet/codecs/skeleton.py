@@ -29,7 +29,7 @@ from dancenet.data.motion.proportions import Body
 from dancenet.data.motion.resample import resample_stream
 from dancenet.data.motion.tree import check_tree
 from dancenet.output.player import write_html
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 
 _BATCH = 16  # figures that a thread enlarges at once
@@ -343,7 +343,7 @@ class SkeletonCodec:
         Raises:
             UserError: the file is missing, damaged, not a codec, or of another version.
         """
-        arrays = files.read_npz(path, "skeleton codec")
+        arrays = checked.read_npz(path, "skeleton codec")
         require_arrays(arrays, _NAMES, path, "skeleton codec")
         try:
             if int(arrays["format"]) != _FORMAT:

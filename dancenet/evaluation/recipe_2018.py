@@ -19,7 +19,7 @@ from dancenet.model.releases import find_model
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import files, terminal
+from dancenet.support import checked, files, terminal
 from dancenet.support.errors import MissingExtra, UserError
 from dancenet.support.wording import command, option
 
@@ -146,7 +146,7 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
         "latents_sha256": hashlib.sha256(latents.z_mean.tobytes()).hexdigest(),
     }
     record = folder.training / _DATASET
-    if record.exists() and files.read_json(record, "record of a training") == identity:
+    if record.exists() and checked.read_json(record, "record of a training") == identity:
         terminal.say(f"Using the network of 2018 in {folder.path}.")
         return folder.path
     try:

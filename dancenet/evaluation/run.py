@@ -34,7 +34,7 @@ from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.reference import MotionSample, ReferenceStatistics, Value
 from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
-from dancenet.support import files, terminal
+from dancenet.support import checked, files, terminal
 from dancenet.support.errors import UserError
 
 JSON, PAGE = "report.json", "report.html"
@@ -202,7 +202,7 @@ def check_output(out: Path) -> None:
 def is_report(out: Path) -> bool:
     """Tells whether a folder holds a report."""
     try:
-        content = files.read_json(out / JSON, "report")
+        content = checked.read_json(out / JSON, "report")
     except UserError:
         return False
     return isinstance(content, dict) and content.get("kind") == reports.KIND

@@ -15,7 +15,7 @@ from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
 from dancenet.sequence.generate import StepModel
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -127,7 +127,7 @@ def _load_skeletons(folder: ModelFolder) -> Codec:
 
 def _read_seeds(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     """Returns seed clips (N, S, D) and the style of each."""
-    arrays = files.read_npz(path, "file of seed clips")
+    arrays = checked.read_npz(path, "file of seed clips")
     seeds = arrays.get("vectors")
     if seeds is None or seeds.ndim != 3 or 0 in seeds.shape or not np.isfinite(seeds).all():
         raise UserError(

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 from dancenet.model.download import CHUNK, TIMEOUT, unpack
 from dancenet.model.folder import CONFIG, ModelFolder
 from dancenet.model.releases import ORIGINAL, downloads_folder
-from dancenet.support import files, terminal
+from dancenet.support import checked, files, terminal
 from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
 from dancenet.support.wording import command, option
 
@@ -144,7 +144,7 @@ def _are_latents(path: Path) -> bool:
 def _known_hashes(record: Path) -> dict[str, str]:
     if not record.exists():
         return {}
-    known = files.read_json(record, "record of known archives")
+    known = checked.read_json(record, "record of known archives")
     if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
         raise UserError(f"{record} is not a record of known archives; remove it.")
     return known

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import types
-import typing
 from dataclasses import dataclass, field
 from typing import Any
 
+from dancenet.support import checked
 from dancenet.support.errors import UserError
 
 FORMAT = 2
@@ -166,7 +165,7 @@ class ModelConfig:
         if content["format"] == 1:
             content = _upgraded(content)
         fields = {key: value for key, value in content.items() if key != "format"}
-        return _build(cls, fields, source)
+        return checked.build(cls, fields, source)
 
 
 def renamed(content: dict[str, Any]) -> dict[str, Any]:
@@ -175,7 +174,7 @@ def renamed(content: dict[str, Any]) -> dict[str, Any]:
 
 
 def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
-    """Returns a configuration of format 1 as one of format 2; errors are left for `_build`."""
+    """Returns a configuration of format 1 as one of format 2; errors are left for `build`."""
     content = dict(content)
     for part in ("vae", "dancer"):
         if isinstance(content.get(part), dict):
@@ -184,48 +183,6 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
     if isinstance(dancer, dict) and "predict" in dancer:
         dancer["predict"] = _RENAMED_PREDICT.get(dancer["predict"], dancer["predict"])
     return content
-
-
-R = typing.TypeVar("R")
-
-
-def _build(record: type[R], content: Any, source: str) -> R:
-    if not isinstance(content, dict):
-        raise UserError(f"{source}: expected an object, received {content!r}.")
-    hints = typing.get_type_hints(record)
-    unknown = sorted(set(content) - set(hints))
-    if unknown:
-        raise UserError(
-            f"{source} has keys this version of dancenet does not know: {', '.join(unknown)}. "
-            "Update dancenet, or remove them."
-        )
-    values = {
-        key: _convert(hints[key], value, f"{source}: {key}") for key, value in content.items()
-    }
-    try:
-        return record(**values)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{source} cannot be used: {error}") from error
-
-
-def _convert(hint: Any, value: Any, source: str) -> Any:
-    options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
-    for option in options:
-        if option is type(None) and value is None:
-            return None
-        if dataclasses.is_dataclass(option) and isinstance(option, type):
-            if isinstance(value, dict):
-                return _build(option, value, source)
-            continue
-        kind = typing.get_origin(option) or option
-        if kind is tuple and type(value) is list:
-            item = typing.get_args(option)[0]
-            return tuple(_convert(item, element, source) for element in value)
-        if kind is float and type(value) is int:
-            return float(value)
-        if type(value) is kind:
-            return value
-    raise UserError(f"{source} is {value!r}, which has the wrong type.")
 
 
 def _check_network(network: str) -> None:

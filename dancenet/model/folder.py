@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from dancenet.model.config import SKELETON, ModelConfig
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -70,7 +70,7 @@ class ModelFolder:
         Raises:
             UserError: there is no model here, or its configuration cannot be read.
         """
-        content = files.read_json(self.path / CONFIG, "model configuration")
+        content = checked.read_json(self.path / CONFIG, "model configuration")
         return ModelConfig.from_json(content, str(self.path / CONFIG))
 
     def write_config(self, config: ModelConfig) -> None:
@@ -153,7 +153,7 @@ class ModelFolder:
                 raise UserError(f"{path} was altered: its SHA-256 is not as recorded. {advice}")
 
     def _record(self) -> dict[str, dict]:
-        record = files.read_json(self.path / CHECKSUMS, "record of the model's files")
+        record = checked.read_json(self.path / CHECKSUMS, "record of the model's files")
         if not isinstance(record, dict) or not all(
             isinstance(entry, dict) and {"size_bytes", "sha256"} <= set(entry)
             for entry in record.values()

@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dancenet.model.folder import CARD, CHECKSUMS, ModelFolder
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 
 REGISTRY = "registry.json"
@@ -75,7 +75,7 @@ def read_registry(path: Path | None = None) -> dict[str, Release]:
         UserError: it is missing, or not a registry of this version's format.
     """
     path = path or bundled_folder() / REGISTRY
-    content = files.read_json(path, "registry of models")
+    content = checked.read_json(path, "registry of models")
     try:
         if content["format"] != _FORMAT:
             raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
@@ -92,7 +92,7 @@ def describe(folder: Path) -> dict[str, Any]:
         UserError: a file of the model is missing or damaged.
     """
     ModelFolder(folder).check()
-    names = [*files.read_json(folder / CHECKSUMS, "record of the model's files"), CHECKSUMS]
+    names = [*checked.read_json(folder / CHECKSUMS, "record of the model's files"), CHECKSUMS]
     if (folder / CARD).is_file():
         names.append(CARD)
     listed = tuple(

@@ -11,7 +11,7 @@ from typing import Any
 from dancenet.data.footage.camera import camera_index
 from dancenet.data.footage.video import open_footage
 from dancenet.project.processes import LOCK
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command, option
 
@@ -78,7 +78,7 @@ class Record:
             # The folder may be renamed later; its model keeps the name.
             name = folder.resolve().name.removesuffix("_project").lstrip(".-") or "model"
             return cls(name.replace("\\", "_"), min(source.fps for source in sources))
-        content = files.read_json(path, "record of a project")
+        content = checked.read_json(path, "record of a project")
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(
                 f"{path} is not of the format this version of dancenet reads ({_FORMAT}); choose "

@@ -1,4 +1,4 @@
-"""Writes files atomically, and checks files when they are read."""
+"""Writes files atomically, and refuses to overwrite what is not ours."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ import json
 import os
 import shutil
 import tempfile
-import zipfile
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,9 +159,13 @@ def check_overwrite(
 
 
 def write_text(path: str | os.PathLike[str], text: str) -> None:
-    """Writes a UTF-8 text file atomically."""
+    """Writes a UTF-8 text file atomically, with "\\n" at the end of lines on every system.
+
+    Bytes of a name that are not UTF-8 (lone surrogates in Python) are written as `\\udcXX`, which
+    JSON reads back.
+    """
     with atomic_path(path) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
@@ -171,60 +173,8 @@ def write_json(path: str | os.PathLike[str], value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
 
 
-def read_json(path: str | os.PathLike[str], what: str) -> Any:
-    """Reads a JSON file; `what` names it in the error.
-
-    Raises:
-        UserError: the file is missing, not readable, or not JSON.
-    """
-    try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {path}; make or fetch it again.") from error
-    except (ValueError, UnicodeDecodeError) as error:
-        raise UserError(
-            f"{path} is not a valid {what}: {error}. It was cut or edited; make or fetch it again."
-        ) from error
-
-
 def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
     """Writes arrays to a compressed .npz atomically. Object arrays are refused by readers."""
     with atomic_path(path) as temporary:
         with open(temporary, "wb") as file:
             np.savez_compressed(file, **arrays)
-
-
-def read_npz(path: str | os.PathLike[str], what: str) -> dict[str, np.ndarray]:
-    """Reads every array of a .npz file without unpickling.
-
-    Raises:
-        UserError: the file is missing, truncated, not an .npz, or holds pickled objects.
-    """
-    try:
-        # Opened here, because np.load leaves its own handle open when the archive is damaged.
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if isinstance(archive, np.ndarray):
-                raise UserError(f"{path} is a single array; a {what} is an .npz archive.")
-            return {name: archive[name] for name in archive.files}
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {path}.") from error
-    except UserError:
-        raise
-    except ValueError as error:
-        # NumPy's own message advises unpickling what it does not recognise.
-        raise UserError(
-            f"{path} is not a readable {what}: it is not an .npz archive of plain arrays, or it is "
-            "damaged. Make it again."
-        ) from error
-    except (
-        OSError,
-        EOFError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-    ) as error:
-        raise UserError(
-            f"{path} is not a readable {what}: {error}. Make it again if it was cut."
-        ) from error

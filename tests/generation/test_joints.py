@@ -24,7 +24,7 @@ from dancenet.generation.load import Dancer, load_dancer
 from dancenet.generation.settings import DanceSettings, Recipe
 from dancenet.generation.write import make_motions, write_dance
 from dancenet.model.folder import ModelFolder
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from scripts import evaluate, generate_video, train_dancer
 
@@ -100,7 +100,7 @@ def test_training_leaves_a_whole_model_of_joints(here):
         path.name for path in folder.path.iterdir()
     }
     folder.check()
-    seeds = files.read_npz(folder / "seeds.npz", "seeds")
+    seeds = checked.read_npz(folder / "seeds.npz", "seeds")
     assert set(seeds["styles"]) == {"fast", "slow"}
     assert all(name.startswith(style) for name, style in zip(seeds["names"], seeds["styles"]))
     record = config.training["dancer"]

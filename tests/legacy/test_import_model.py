@@ -23,7 +23,7 @@ from dancenet.legacy import h5
 from dancenet.legacy.import_model import Imported
 from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
-from dancenet.support import files
+from dancenet.support import checked
 from scripts import (
     decode_latents,
     encode_frames,
@@ -87,7 +87,7 @@ def test_the_scaler_and_the_seeds_are_those_of_the_latents(small):
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = scaler.to_model(latents)
     assert vectors.min(axis=0) == pytest.approx(0) and vectors.max(axis=0) == pytest.approx(1)
-    seeds = files.read_npz(folder / "seeds.npz", "seeds")["vectors"]
+    seeds = checked.read_npz(folder / "seeds.npz", "seeds")["vectors"]
     assert seeds.shape == (old.ROWS, 1, 4)
     np.testing.assert_array_equal(seeds[0, 0], vectors[0])  # where every dance of 2018 began
 

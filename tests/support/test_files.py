@@ -8,7 +8,7 @@ import stat
 import numpy as np
 import pytest
 
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 
 
@@ -44,18 +44,18 @@ def test_a_missing_folder_is_named(tmp_path):
 def test_json_round_trips_and_damage_is_named(tmp_path):
     path = tmp_path / "a.json"
     files.write_json(path, {"é": [1, 2.5, None]})
-    assert files.read_json(path, "test") == {"é": [1, 2.5, None]}
+    assert checked.read_json(path, "test") == {"é": [1, 2.5, None]}
     path.write_text("{")
     with pytest.raises(UserError, match="not a valid test"):
-        files.read_json(path, "test")
+        checked.read_json(path, "test")
     with pytest.raises(UserError, match="There is no test at"):
-        files.read_json(tmp_path / "b.json", "test")
+        checked.read_json(tmp_path / "b.json", "test")
 
 
 def test_npz_round_trips(tmp_path):
     path = tmp_path / "a.npz"
     files.write_npz(path, x=np.arange(5), name=np.array("n"))
-    arrays = files.read_npz(path, "test")
+    arrays = checked.read_npz(path, "test")
     assert arrays["x"].tolist() == [0, 1, 2, 3, 4]
     assert str(arrays["name"]) == "n"
 
@@ -66,14 +66,14 @@ def test_a_cut_npz_is_refused(tmp_path, keep):
     files.write_npz(path, x=np.random.default_rng(0).random(1000))
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match="not a readable test"):
-        files.read_npz(path, "test")
+        checked.read_npz(path, "test")
 
 
 def test_a_pickle_inside_an_npz_is_refused(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, x=np.array([{"a": 1}], dtype=object))
     with pytest.raises(UserError, match="not a readable test"):
-        files.read_npz(path, "test")
+        checked.read_npz(path, "test")
 
 
 def test_a_single_array_is_not_an_archive(tmp_path):
@@ -81,7 +81,7 @@ def test_a_single_array_is_not_an_archive(tmp_path):
     with open(path, "wb") as file:
         np.save(file, np.zeros(3))
     with pytest.raises(UserError, match="single array"):
-        files.read_npz(path, "test")
+        checked.read_npz(path, "test")
 
 
 def test_an_existing_file_is_replaced_only_if_allowed_or_ours(tmp_path):
@@ -99,5 +99,5 @@ def test_an_existing_file_is_replaced_only_if_allowed_or_ours(tmp_path):
 def test_a_file_that_is_not_an_archive_is_named_without_advice_to_unpickle(tmp_path):
     (tmp_path / "a.npz").write_bytes(b"\xff\xd8 a picture")
     with pytest.raises(UserError, match="is not a readable file of latents") as caught:
-        files.read_npz(tmp_path / "a.npz", "file of latents")
+        checked.read_npz(tmp_path / "a.npz", "file of latents")
     assert "pickle" not in str(caught.value)

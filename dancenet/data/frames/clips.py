@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from dancenet.data.frames.picture import HEIGHT, WIDTH
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 
 CLIPS_FILE = "clips.json"
@@ -87,7 +87,7 @@ def read_clips(path: Path) -> list[Clip]:
     Raises:
         UserError: the record is damaged, or of another format.
     """
-    content = files.read_json(path, "record of clips")
+    content = checked.read_json(path, "record of clips")
     names = {item.name for item in dataclasses.fields(Clip)}
     clips: list[Clip] = []
     try:

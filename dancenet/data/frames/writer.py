@@ -18,7 +18,7 @@ from dancenet.data.frames.picture import (
     read_picture,
     write_picture,
 )
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -175,7 +175,7 @@ class FrameWriter:
         pending_path = self.path / PENDING_FILE
         if not pending_path.exists():
             return
-        pending = files.read_json(pending_path, "record of an interrupted clip")
+        pending = checked.read_json(pending_path, "record of an interrupted clip")
         clips_path = self.path / CLIPS_FILE
         clips = read_clips(clips_path) if clips_path.exists() else []
         recorded = clips[-1].last if clips else 0

@@ -9,7 +9,7 @@ import numpy as np
 from dancenet.data.mocap.reading import Joints, Reading, ReadOptions
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.tree import check_tree
-from dancenet.support import files
+from dancenet.support import checked
 from dancenet.support.errors import UserError
 
 ASSUMED_RATE = 30.0  # frames per second of a file that says none
@@ -97,7 +97,7 @@ def read_npz(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
     Raises:
         UserError: an array is missing or does not fit the others.
     """
-    arrays = files.read_npz(path, "motion file")
+    arrays = checked.read_npz(path, "motion file")
     for name in ("pos", "fps"):
         if name not in arrays:
             raise UserError(

@@ -27,7 +27,7 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.support import files
+from dancenet.support import checked
 from dancenet.support.errors import UserError
 
 MIN_SCORE = 0.2  # a point with a lower score was not seen
@@ -93,7 +93,7 @@ def read_keypoints(path: Path) -> Keypoints:
     Raises:
         UserError: it has none of these formats, or a part of it is malformed.
     """
-    content = _read_folder(path) if path.is_dir() else files.read_json(path, "file of keypoints")
+    content = _read_folder(path) if path.is_dir() else checked.read_json(path, "file of keypoints")
     if isinstance(content, dict) and "people" in content:
         content = [content]
     if isinstance(content, dict) and "keypoints" in content:
@@ -247,7 +247,7 @@ def _fps(path: Path, fps: Any) -> float | None:
 def _read_folder(path: Path) -> list[dict[str, Any]]:
     """Reads OpenPose's files in the order of their numbers; a missing number is an empty frame."""
     frames = {
-        _frame_number(path, file.stem): files.read_json(file, "file of keypoints")
+        _frame_number(path, file.stem): checked.read_json(file, "file of keypoints")
         for file in sorted(path.glob("*.json"))
     }
     if not frames:

@@ -18,7 +18,7 @@ from dancenet.nets.dancer import DancerNetwork, KerasStepModel, load_dancer
 from dancenet.nets.vae import LOG_VAR_RANGE, load_vae
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import files
+from dancenet.support import checked
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -178,7 +178,7 @@ class Networks:
 
 def read_seeds(folder: ModelFolder) -> np.ndarray:
     """Returns the model's seed clips, (N, S, D) in model units."""
-    return files.read_npz(folder / SEEDS, "file of seed clips")["vectors"]
+    return checked.read_npz(folder / SEEDS, "file of seed clips")["vectors"]
 
 
 def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:

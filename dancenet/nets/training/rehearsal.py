@@ -15,7 +15,7 @@ from dancenet.codecs.base import Scaler
 from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.reference import read_seeds
-from dancenet.support import files
+from dancenet.support import checked, files
 
 _REFINE = 2  # times each picture is encoded and decoded again, as in generation
 _BATCH = 64
@@ -56,6 +56,6 @@ def load(path: Path) -> np.ndarray:
     Raises:
         UserError: the file is missing or damaged.
     """
-    arrays = files.read_npz(path, "file of remembered frames")
+    arrays = checked.read_npz(path, "file of remembered frames")
     pixels = np.unpackbits(arrays["bits"], axis=2, count=int(arrays["width"]))
     return pixels * np.uint8(BACKGROUND)

@@ -31,7 +31,7 @@ from dancenet.nets.training.windows import WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from scripts.train_dancer import main
 
@@ -73,7 +73,7 @@ def test_the_script_leaves_a_dancer_that_the_export_can_use(
     assert not np.array_equal(network.step_scale, np.ones(config.dancer.dim))
     scaler = Scaler.load(folder / "scaler.npz")
     assert scaler.dim == config.dancer.dim and scaler.latent_dim == 4
-    seeds = files.read_npz(folder / "seeds.npz", "seeds")
+    seeds = checked.read_npz(folder / "seeds.npz", "seeds")
     assert seeds["vectors"].shape[1:] == (50, scaler.dim)
     assert {str(name).split()[0] for name in seeds["names"]} == {"one.mp4", "two.mp4"}
     assert (folder / "step.onnx").exists()
@@ -232,7 +232,7 @@ def test_a_model_without_a_vae_is_refused(
 def test_latents_that_are_not_finite_are_refused(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arrays = files.read_npz("latents.npz", "latents")
+    arrays = checked.read_npz("latents.npz", "latents")
     arrays["z_mean"][7, 1] = np.nan
     files.write_npz("latents.npz", **arrays)
     assert main(FLAGS) == 1
@@ -542,7 +542,7 @@ def test_the_network_of_2018_learns_from_single_vectors_and_from_sequences(
     ]
     step_model = OnnxStepModel(folder / "step.onnx")
     assert len(step_model.initial_state(1)) == (0 if look_back == "1" else 6)
-    seed = files.read_npz(folder / "seeds.npz", "seeds")["vectors"][:1]
+    seed = checked.read_npz(folder / "seeds.npz", "seeds")["vectors"][:1]
     rngs = [np.random.default_rng(0)]
     dance = np.concatenate(list(generate(step_model, seed, 50, rngs)))
     assert dance.shape == (50, 4) and np.isfinite(dance).all()

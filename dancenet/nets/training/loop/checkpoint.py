@@ -14,7 +14,7 @@ import keras
 import numpy as np
 
 from dancenet.nets.training.loop.optimizer import NORM
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -65,7 +65,7 @@ def load_variables(path: Path, variables: list[Any]) -> dict[str, Any]:
     Raises:
         UserError: the file is damaged, or belongs to a network of other shapes.
     """
-    arrays = files.read_npz(path, "checkpoint")
+    arrays = checked.read_npz(path, "checkpoint")
     try:
         content = json.loads(str(arrays.pop("content")))
         values = [arrays[f"{index:04d}"] for index in range(len(arrays))]
