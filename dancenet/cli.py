@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import ModuleType
 
 import dancenet
 from dancenet.support import terminal
+from dancenet.support.streams import courteous
 
 # The descriptions are here so that the list is printed without importing the scripts.
 COMMANDS = {
@@ -47,10 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _print(f"dancenet {dancenet.__version__}")
     name = arguments[0].replace("_", "-")
     if name not in COMMANDS:
-        terminal.say_error(
-            "dancenet",
-            f"there is no subcommand {arguments[0]!r}; there are {', '.join(COMMANDS)}.",
-        )
+        with courteous():
+            terminal.say_error(
+                "dancenet",
+                f"there is no subcommand {arguments[0]!r}; there are {', '.join(COMMANDS)}.",
+            )
         return 2
     script = load_script(name)
     parser = script.build_parser()
@@ -59,11 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print(text: str) -> int:
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        # The interpreter flushes again when it exits, which would print an error.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with courteous():
+        terminal.say(text)
     return 0
 
 

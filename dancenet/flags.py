@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dancenet.support import terminal
+from dancenet.support.names import expand
 
 if TYPE_CHECKING:
     from dancenet.data.mocap.recordings import RecordingOptions, Recordings
@@ -43,6 +43,7 @@ def add_reading(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--skeleton",
+        type=terminal.path_text,
         default=None,
         metavar="ASF",
         help="the skeleton of an .amc, if it is not beside it",
@@ -58,11 +59,11 @@ def reading(arguments: argparse.Namespace) -> dict[str, Any]:
 
 def add_recordings(parser: argparse.ArgumentParser, files: str) -> None:
     """Adds files of motion and their flags; `files` is the help of the first."""
-    parser.add_argument("motions", nargs="*", type=Path, metavar="FILE", help=files)
+    parser.add_argument("motions", nargs="*", type=terminal.path, metavar="FILE", help=files)
     group = parser.add_argument_group("joints", "with files of motion only")
     group.add_argument(
         "--labels",
-        type=Path,
+        type=terminal.path,
         default=None,
         metavar="CSV",
         help="a table with the columns file (a name, or a pattern such as 60_*.bvh), style and "
@@ -112,7 +113,7 @@ def read_recordings(arguments: argparse.Namespace) -> Recordings:
     """Reads the motions that the flags of `add_recordings` name."""
     from dancenet.data.mocap import recordings
 
-    return recordings.read_recordings(arguments.motions, recordings_wanted(arguments))
+    return recordings.read_recordings(expand(arguments.motions), recordings_wanted(arguments))
 
 
 # Long: a list of flags.
@@ -172,6 +173,7 @@ def add_training(
     group.add_argument("--seed", type=not_negative(int), help="of all random numbers (default: 0)")
     group.add_argument(
         "--start-from",
+        type=terminal.model,
         metavar="NAME",
         help=f"a model whose {network} is the start of the training (default: random weights)",
     )

@@ -8,14 +8,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = terminal.Parser(description=__doc__)
     parser.add_argument(
         "latents",
-        type=Path,
+        type=terminal.path,
         nargs="?",
         default=Path("latents.npz"),
         metavar="LATENTS",
@@ -25,12 +26,13 @@ def build_parser() -> argparse.ArgumentParser:
         "--model",
         "--name",
         required=True,
+        type=terminal.model,
         metavar="NAME",
         help="the model whose VAE encoded them: its name, or its folder",
     )
     parser.add_argument(
         "--frames",
-        type=Path,
+        type=terminal.path,
         metavar="FOLDER",
         help="the source frames, shown to the left and compared (default: none)",
     )
@@ -58,7 +60,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=terminal.path,
         default=Path("decoded.mp4"),
         metavar="FILE",
         help="the video (default: decoded.mp4)",
@@ -93,7 +95,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         overwrite=arguments.overwrite,
     )
     terminal.say(
-        f"{arguments.out}: {made.num_frames} frames, {made.num_frames / latents.fps:.1f} s"
+        f"{quoted(arguments.out)}: {made.num_frames} frames, {made.num_frames / latents.fps:.1f} s"
     )
     if made.iou is not None:
         worst = int(made.iou.argmin())
@@ -102,7 +104,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             f"{made.iou[worst]:.3f} at worst, in picture {rows.start + worst + 1}."
         )
     if made.num_frames < len(rows):
-        raise KeyboardInterrupt(f"{arguments.out} ends where you stopped it.")
+        raise KeyboardInterrupt(f"{quoted(arguments.out)} ends where you stopped it.")
     return None
 
 

@@ -7,17 +7,20 @@ import sys
 from collections.abc import Sequence
 
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         description="Lists the models there are, or fetches one by its name and checks it. "
         "DANCENET_WEIGHTS_URL names another address to fetch from (http, https or file); "
         "DANCENET_CACHE another folder for downloads. dancenet-2018, the published network "
         "of 2018, is fetched from Google Drive and imported, which needs the extra 'train'."
     )
-    parser.add_argument("name", nargs="?", help="the model to fetch (default: list all)")
+    parser.add_argument(
+        "name", nargs="?", type=terminal.model, help="the model to fetch (default: list all)"
+    )
     parser.add_argument(
         "--sha256",
         metavar="HASH",
@@ -25,6 +28,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--describe",
+        type=terminal.path,
         metavar="FOLDER",
         help="print the registry entry of a model folder, to release it",
     )
@@ -34,7 +38,6 @@ def build_parser() -> argparse.ArgumentParser:
 def work(arguments: argparse.Namespace) -> int | None:
     """Lists, fetches or describes."""
     import json
-    from pathlib import Path
 
     from dancenet.legacy import download as download_2018
     from dancenet.model import download, registry, releases
@@ -45,13 +48,13 @@ def work(arguments: argparse.Namespace) -> int | None:
             f"--sha256 is for {releases.ORIGINAL}; the hashes of the other models are known."
         )
     if arguments.describe is not None:
-        print(json.dumps(registry.describe(Path(arguments.describe)), indent=2))
+        terminal.answer(json.dumps(registry.describe(arguments.describe), indent=2))
     elif arguments.name is not None:
         if arguments.name == releases.ORIGINAL:
             path = download_2018.fetch(arguments.sha256)
         else:
             path = download.fetch(arguments.name)
-        terminal.say(f"{arguments.name} is complete, in {path}.")
+        terminal.say(f"{arguments.name} is complete, in {quoted(path)}.")
     else:
         rows = [("model", "where", "size", "what")]
         for model in releases.list_models():

@@ -8,15 +8,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = terminal.Parser(description=__doc__)
     parser.add_argument(
         "--frames",
-        type=Path,
+        type=terminal.path,
         default=Path("imgs"),
         metavar="FOLDER",
         help="the frames, as written by extract_frames.py (default: imgs)",
@@ -25,13 +26,14 @@ def build_parser() -> argparse.ArgumentParser:
         "--model",
         "--name",
         required=True,
+        type=terminal.model,
         metavar="NAME",
         help="the model whose VAE encodes: its name, or its folder",
     )
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=terminal.path,
         metavar="FILE",
         help="the file of latents (default: latents.npz beside the folder of frames)",
     )
@@ -43,7 +45,6 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Encodes, and says where the result is."""
-    import shlex
     import time
 
     from dancenet.codecs.latents import Latents
@@ -63,11 +64,12 @@ def work(arguments: argparse.Namespace) -> int | None:
     seconds = time.perf_counter() - begin
     latents.save(out)
     terminal.say(
-        f"{out}: {frames.num_frames:,} frames of {len(frames.clips)} clips, "
+        f"{quoted(out)}: {frames.num_frames:,} frames of {len(frames.clips)} clips, "
         f"{latents.z_mean.shape[1]} dimensions, {frames.num_frames / seconds:.0f} frames/s"
     )
-    look = shlex.join([str(out), "--model", arguments.model, "--frames", str(arguments.frames)])
-    terminal.say(f"See whether the VAE is good enough: {command('decode-latents', look)}")
+    words = [out, "--model", arguments.model, "--frames", arguments.frames]
+    look = command("decode-latents", *words)
+    terminal.say(f"See whether the VAE is good enough: {look}")
     return None
 
 

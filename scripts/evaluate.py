@@ -9,17 +9,19 @@ from pathlib import Path
 
 from dancenet import flags
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
         "--model",
         "--name",
         required=True,
+        type=terminal.model,
         metavar="NAME",
         help="name or folder of the model",
     )
@@ -28,7 +30,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--frames",
-        type=Path,
+        type=terminal.path,
         default=Path("imgs"),
         metavar="FOLDER",
         help="for a model of silhouettes: the frames it was trained on; what training held out is "
@@ -37,7 +39,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=terminal.path,
         default=Path("report"),
         metavar="FOLDER",
         help="folder for report.json and report.html; an older report there is replaced",
@@ -103,6 +105,7 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
     recipe = parser.add_mutually_exclusive_group()
     recipe.add_argument(
         "--recipe-2018",
+        type=terminal.model,
         metavar="NAME",
         default=None,
         help="a model with the same VAE whose dancer was trained as in 2018: "
@@ -152,7 +155,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     passed, failed, unknown = report.counts
     terminal.say(
         f"{passed} of {passed + failed + unknown} bars passed, {failed} failed, {unknown} not "
-        f"judged. The report is {arguments.out / PAGE}; every figure is in {arguments.out / JSON}."
+        f"judged. The report is {quoted(arguments.out / PAGE)}; every figure is in "
+        f"{quoted(arguments.out / JSON)}."
     )
     return None
 

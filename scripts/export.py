@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 
 if TYPE_CHECKING:
     from dancenet.model.folder import ModelFolder
@@ -19,11 +20,12 @@ FORMATS = ("onnx", "litert", "saved_model")
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = terminal.Parser(description=__doc__)
     parser.add_argument(
         "--name",
         "--model",
         required=True,
+        type=terminal.model,
         metavar="NAME",
         help="the model: its name, or its folder",
     )
@@ -42,6 +44,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out",
+        type=terminal.path,
         metavar="FOLDER",
         help="where the folders litert and saved_model go (default: the model's folder)",
     )
@@ -86,13 +89,15 @@ def work(arguments: argparse.Namespace) -> int | None:
     if "litert" in formats:
         litert.require_litert()
     if parts == ["vae"] and not arguments.only:
-        terminal.say(f"{folder.path} has no dancer yet: its picture network is exported alone.")
+        terminal.say(
+            f"{quoted(folder.path)} has no dancer yet: its picture network is exported alone."
+        )
     if "onnx" in formats:
         _export_onnx(folder, parts)
     if formats == ["onnx"]:
         return None
     networks = Networks.load(folder, parts)
-    out = folder.path if arguments.out is None else Path(arguments.out)
+    out = folder.path if arguments.out is None else arguments.out
     if "litert" in formats:
         # The export in the model's own folder is always replaced, since it belongs to the model.
         _export_litert(networks, out / "litert", arguments.out is None or arguments.overwrite)
@@ -124,7 +129,7 @@ def _choose_parts(folder: ModelFolder, only: str | None, formats: Sequence[str])
             else f"VAE first with {command('train-vae')}"
         )
         raise UserError(
-            f"The model {folder.path} has no trained weights to export; train a {advice}."
+            f"The model {quoted(folder.path)} has no trained weights to export; train a {advice}."
         )
     return parts
 
@@ -137,7 +142,7 @@ def _export_onnx(folder: ModelFolder, parts: Sequence[str]) -> None:
     for part in parts:
         report += onnx.export_vae(folder) if part == "vae" else onnx.export_dancer(folder)
     terminal.say(onnx.format_report(report))
-    terminal.say(f"Written to {folder.path}; every graph computes what Keras computes.")
+    terminal.say(f"Written to {quoted(folder.path)}; every graph computes what Keras computes.")
     if "dancer" in parts:
         speed = onnx.steps_a_second(folder / STEP_GRAPH)
         terminal.say(
@@ -153,7 +158,7 @@ def _export_litert(networks: Networks, to: Path, overwrite: bool) -> None:
     terminal.say(parity.format_comparisons([*made.written, *made.left_out]))
     for row in made.left_out:
         terminal.warn(f"{row.name} changes the result too much and was left out.")
-    terminal.say(f"Written to {to}; {litert.signatures.FILE} there has names and units.")
+    terminal.say(f"Written to {quoted(to)}; {litert.signatures.FILE} there has names and units.")
 
 
 def _export_saved_model(networks: Networks, to: Path) -> None:
@@ -163,8 +168,8 @@ def _export_saved_model(networks: Networks, to: Path) -> None:
     size = sum(path.stat().st_size for path in version.rglob("*") if path.is_file())
     terminal.say(parity.format_comparisons(rows))
     terminal.say(
-        f"Written to {version} ({size / 1e6:.1f} MB); {saved_model.DESCRIPTION} there has names "
-        "and units."
+        f"Written to {quoted(version)} ({size / 1e6:.1f} MB); "
+        f"{saved_model.DESCRIPTION} there has names and units."
     )
 
 

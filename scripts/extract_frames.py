@@ -8,13 +8,14 @@ from collections.abc import Sequence
 from typing import Any
 
 from dancenet.support import terminal
+from dancenet.support.names import expand, quoted
 
 METHODS = ("auto", "threshold", "background", "person")
 
 
 # Long because a flag is six lines; there is nothing to it but flags.
 def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         description="Turns videos, folders of pictures or a camera into silhouettes of the "
         "dancer: 1.jpg, 2.jpg, … of 208x120, black on white, and clips.json. A folder that "
         "holds clips already gets further ones."
@@ -22,10 +23,17 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "videos",
         nargs="+",
+        type=terminal.path_text,
         metavar="VIDEO",
         help="a video, a gif, a folder of pictures, or a camera's number (0 is the first)",
     )
-    parser.add_argument("-o", "--out", default="imgs", help="folder for the frames (default: imgs)")
+    parser.add_argument(
+        "-o",
+        "--out",
+        type=terminal.path_text,
+        default="imgs",
+        help="folder for the frames (default: imgs)",
+    )
     parser.add_argument(
         "--fps",
         type=terminal.positive(float),
@@ -48,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model-file",
+        type=terminal.path_text,
         help="person: the network as a .tflite file (default: downloaded once, 250 KB)",
     )
     parser.add_argument(
@@ -90,6 +99,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--report",
+        type=terminal.path_text,
         metavar="PATH",
         help="the footage report, PATH.txt and PATH.png (default: OUT/report/footage)",
     )
@@ -115,6 +125,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.data.frames.writer import FrameWriter
     from dancenet.support.errors import UserError
 
+    videos = expand(arguments.videos)
     if arguments.report:
         footage.check_report(arguments.report, arguments.overwrite)
     settings = choose.Settings(
@@ -134,7 +145,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     failures: list[str] = []
     stopped = False
     with tempfile.TemporaryDirectory() as recordings:
-        for source in arguments.videos:
+        for source in videos:
             try:
                 opened = _open(source, arguments, Path(recordings))
                 # Made once there is something to write, so a mistyped name leaves no folder.
@@ -149,7 +160,7 @@ def work(arguments: argparse.Namespace) -> int | None:
                     for clip in writer.clips[before:]:
                         writer.add_mirrored(clip)
             except UserError as error:
-                if len(arguments.videos) == 1:
+                if len(videos) == 1:
                     raise
                 failures.append(str(error))
                 terminal.warn(f"{error} It is left out.")
@@ -160,7 +171,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         _finish(reports, writer, arguments.report)
     if stopped:
         count = len(writer.clips) if writer else 0
-        raise KeyboardInterrupt(f"{arguments.out} holds {count} whole clips.")
+        raise KeyboardInterrupt(f"{quoted(arguments.out)} holds {count} whole clips.")
     if failures and not reports:
         raise UserError("None of the sources could be used. " + failures[0])
     return 1 if failures else 0
@@ -176,7 +187,8 @@ def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
     if index is None:
         if os.path.realpath(source) == os.path.realpath(arguments.out):
             raise UserError(
-                f"{source} is both the source and the output; choose another folder with -o."
+                f"{quoted(source)} is both the source and the output; choose another folder "
+                "with -o."
             )
         return video.open_footage(source, arguments.fps, arguments.start, arguments.seconds)
     path = recordings / f"camera{index}.mkv"
@@ -197,16 +209,18 @@ def _finish(reports: Any, writer: Any, report: str | None) -> None:
         path = Path(report)
     text_path, sheet_path = footage.write_report(reports, path)
     terminal.say(footage.report_text(reports).rstrip())
-    terminal.say(f"The report is in {text_path}, with pictures in {sheet_path}.")
+    terminal.say(f"The report is in {quoted(text_path)}, with pictures in {quoted(sheet_path)}.")
     rates = sorted({clip.fps for clip in writer.clips})
     if len(rates) > 1:
         terminal.warn(
-            f"{writer.path} now holds clips of {', '.join(f'{rate:g}' for rate in rates)} frames "
-            f"a second, and a dance has one rate; extract them all again with --fps {rates[0]:g}."
+            f"{quoted(writer.path)} now holds clips of {', '.join(f'{rate:g}' for rate in rates)} "
+            f"frames a second, and a dance has one rate; extract them all again with "
+            f"--fps {rates[0]:g}."
         )
     count = len(writer.clips)
     terminal.say(
-        f"{writer.path} holds {writer.clips[-1].last} frames in {count} clip{'s' * (count > 1)}."
+        f"{quoted(writer.path)} holds {writer.clips[-1].last} frames in {count} "
+        f"clip{'s' * (count > 1)}."
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import command
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ PICTURE_FLAGS = ("fps", "scale", "refine", "invert", "colors", "yaw")
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = terminal.Parser(description=__doc__)
     add_dance(parser.add_argument_group("the dance"))
     add_sampling(parser.add_argument_group("sampling"))
     add_look(parser.add_argument_group("the picture"))
@@ -57,6 +57,7 @@ def add_dance(dance: argparse._ArgumentGroup) -> None:
     )
     dance.add_argument(
         "--model",
+        type=terminal.model,
         metavar="NAME",
         help=f"a released model's name or a model folder (default: {DEFAULT_MODEL})",
     )
@@ -78,7 +79,7 @@ def add_dance(dance: argparse._ArgumentGroup) -> None:
     dance.add_argument(
         "--replay",
         metavar="FILE",
-        type=Path,
+        type=terminal.path,
         help="make the dance of this video again; flags of the picture may differ",
     )
 
@@ -174,14 +175,14 @@ def add_output(output: argparse._ArgumentGroup) -> None:
     output.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=terminal.path,
         metavar="FILE",
         help="the video, or the folder for --format frames (default: dance.mp4); several dances "
         "become dance-1.mp4, dance-2.mp4, …",
     )
     output.add_argument(
         "--latents-out",
-        type=Path,
+        type=terminal.path,
         metavar="FILE",
         help="also store the latents as .npz (kept in memory: 55 MB an hour; default: not)",
     )
@@ -219,18 +220,17 @@ def work(arguments: argparse.Namespace) -> int | None:
     )
     for video in written:
         terminal.say(
-            f"{video.path}: {video.seconds:.1f} s, {video.num_frames} frames, "
-            f"by {dancer.name}, seed {video.settings.seed}"
+            f"{quoted(video.path)}: {video.seconds:.1f} s, {video.num_frames} frames, "
+            f"by {visible(dancer.name)}, seed {video.settings.seed}"
         )
     if not written or not written[-1].complete or len(written) < (1 if recipe else settings.count):
-        last = f"{written[-1].path} ends where you stopped it." if written else ""
+        last = f"{quoted(written[-1].path)} ends where you stopped it." if written else ""
         raise KeyboardInterrupt(last)
     if written[0].path.suffix.lower().lstrip(".") in MOTION_FORMATS:
         return None
-    again = ["--replay", str(written[0].path)]
-    if arguments.model:
-        again += ["--model", arguments.model]
-    terminal.say(f"The same dance again: {command('generate-video', shlex.join(again))}")
+    model = ["--model", arguments.model] if arguments.model else []
+    again = command("generate-video", "--replay", written[0].path, *model)
+    terminal.say(f"The same dance again: {again}")
     return None
 
 

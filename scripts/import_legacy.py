@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 
 WHY_LATENTS = (
     "LV.npy, the latents that the dancer was trained on, is needed too: they were scaled to 0..1 "
@@ -18,27 +19,33 @@ WHY_LATENTS = (
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
-        "vae", type=Path, metavar="VAE.h5", help="the weights of the VAE, vae_cnn.h5 of 2018"
+        "vae",
+        type=terminal.path,
+        metavar="VAE.h5",
+        help="the weights of the VAE, vae_cnn.h5 of 2018",
     )
     parser.add_argument(
         "dancer",
-        type=Path,
+        type=terminal.path,
         metavar="DANCER.h5",
         help="the weights of the dancer, gendance.h5 of 2018",
     )
     parser.add_argument(
         "latents",
-        type=Path,
+        type=terminal.path,
         metavar="LV.npy",
         nargs="?",
         help="the latents the dancer was trained on, lv.npy of 2018",
     )
     parser.add_argument(
-        "--name", required=True, help="name of the model; a path is taken as its folder"
+        "--name",
+        required=True,
+        type=terminal.model,
+        help="name of the model; a path is taken as its folder",
     )
     parser.add_argument(
         "--fps",
@@ -64,7 +71,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         raise UserError(WHY_LATENTS)
     files.check_overwrite(target, arguments.overwrite)
     if target.exists() and not folder.exists():
-        raise UserError(f"{target} is not a model, so it is not replaced; choose another --name.")
+        raise UserError(
+            f"{quoted(target)} is not a model, so it is not replaced; choose another --name."
+        )
     try:
         with terminal.quiet_import():
             from dancenet.legacy.import_model import Files2018, import_model
@@ -80,14 +89,14 @@ def work(arguments: argparse.Namespace) -> int | None:
         )
     terminal.say(format_report(report))
     terminal.say(
-        f"On the {imported.rows:,} rows of {arguments.latents} the dancer's loss is "
+        f"On the {imported.rows:,} rows of {quoted(arguments.latents)} the dancer's loss is "
         f"{imported.nats_per_dimension:.2f} nats per dimension; one Gaussian for all frames has "
         f"{imported.pose_nats:.2f}."
     )
     model = target.name if target.parent == Path("weights") else target
     terminal.say(
-        f"The model is in {target}; make it dance with "
-        f"{command('generate-video', f'--model {model}')}, or as in 2018 with --legacy."
+        f"The model is in {quoted(target)}; make it dance with "
+        f"{command('generate-video', '--model', model)}, or as in 2018 with --legacy."
     )
     return None
 

@@ -8,17 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
+from dancenet.support.names import expand
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         description="Makes a new dance from clips of a dancer: extracts the silhouettes, trains "
         "both networks, and writes a video. Stopped with Ctrl-C or by accident, the same command "
         "goes on where it stopped."
     )
     parser.add_argument(
-        "clips", nargs="+", metavar="CLIP", help="a video, a gif, or a folder of pictures"
+        "clips",
+        nargs="+",
+        type=terminal.path_text,
+        metavar="CLIP",
+        help="a video, a gif, or a folder of pictures",
     )
     parser.add_argument(
         "--minutes",
@@ -30,14 +35,14 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--out",
-        type=Path,
+        type=terminal.path,
         default=Path("dance.mp4"),
         metavar="FILE",
         help="the video (default: dance.mp4)",
     )
     parser.add_argument(
         "--project",
-        type=Path,
+        type=terminal.path,
         metavar="FOLDER",
         help="where frames, model and progress are kept (default: CLIP_project, "
         "after the first clip)",
@@ -50,7 +55,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--model-file",
-        type=Path,
+        type=terminal.path,
         metavar="FILE",
         help="the person network as a .tflite file (default: downloaded once, 250 KB)",
     )
@@ -75,7 +80,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Runs the stages that are not finished."""
     from dancenet.project import make
 
-    folder = arguments.project or Path(f"{Path(arguments.clips[0]).stem}_project")
+    clips = expand(arguments.clips)
+    folder = arguments.project or Path(f"{Path(clips[0]).stem}_project")
     settings = make.Settings(
         minutes=arguments.minutes,
         method=arguments.method,
@@ -84,7 +90,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         seed=arguments.seed,
         overwrite=arguments.overwrite,
     )
-    make.make_dance(arguments.clips, arguments.out, folder, settings)
+    make.make_dance(clips, arguments.out, folder, settings)
     return 0
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dancenet import flags
 from dancenet.support import terminal
+from dancenet.support.names import expand, quoted, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -32,12 +33,13 @@ class Drawable(NamedTuple):
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(
+    parser = terminal.Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
     parser.add_argument(
         "motions",
         nargs="+",
+        type=terminal.path_text,
         metavar="FILE",
         help="motion capture: .bvh, .amc (its .asf beside it), .npz or .npy, "
         "the first two also gzipped",
@@ -45,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "-o",
         "--out",
+        type=terminal.path_text,
         default="imgs",
         metavar="FOLDER",
         help="folder for 1.jpg, 2.jpg, … and clips.json; more clips append",
@@ -124,7 +127,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     writer = FrameWriter(arguments.out, overwrite=arguments.overwrite)
     _check_rates(
         rates | {clip.fps for clip in writer.clips},
-        f"these recordings and the clips in {arguments.out}",
+        f"these recordings and the clips in {quoted(arguments.out)}",
     )
     looks = [
         (CameraView(yaw, mirror, arguments.camera), girth)
@@ -149,11 +152,11 @@ def work(arguments: argparse.Namespace) -> int | None:
                     )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
-            f"whole clips kept in {arguments.out}: {len(writer.clips) - clips_before}."
+            f"whole clips kept in {quoted(arguments.out)}: {len(writer.clips) - clips_before}."
         ) from None
     fps = drawables[0].clip.fps
     terminal.say(
-        f"{arguments.out}: {total} frames ({terminal.format_seconds(total / fps)} at "
+        f"{quoted(arguments.out)}: {total} frames ({terminal.format_seconds(total / fps)} at "
         f"{fps:g} frames/s) in {len(writer.clips) - clips_before} clips; the folder "
         f"now holds {writer.clips[-1].last} frames in {len(writer.clips)} clips."
     )
@@ -165,13 +168,15 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
     from dancenet.data.motion.clip import check_body
     from dancenet.data.motion.proportions import measure
 
-    for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
+    for path in terminal.progress(expand(arguments.motions), description="Reading", unit="file"):
         motion = read_skeleton(path, **flags.reading(arguments))
         for message in motion.warnings:
             terminal.warn(message)
         check_body(motion)
         if not motion.ok.any():
-            terminal.warn(f"{motion.source}: every frame has a glitch; the file is left out.")
+            terminal.warn(
+                f"{visible(motion.source)}: every frame has a glitch; the file is left out."
+            )
             continue
         body = measure(motion.positions[motion.ok])
         for run, long_enough in motion.good_runs(MIN_SECONDS):
@@ -180,7 +185,7 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
                 yield Drawable(clip, body, run.start + 1, run.stop, motion.fps)
             else:
                 terminal.say(
-                    f"{motion.source}: frames {run.start + 1} to {run.stop} "
+                    f"{visible(motion.source)}: frames {run.start + 1} to {run.stop} "
                     f"({len(run) / motion.fps:.2f} s between glitches) are too short; left out."
                 )
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dancenet import flags
 from dancenet.support import terminal
+from dancenet.support.names import expand, quoted
 from dancenet.support.wording import command
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = terminal.Parser(description=__doc__)
     flags.add_recordings(
         parser,
         "with --space skeleton: motion capture as .bvh, .amc, .npz or .npy, or keypoints as .json; "
@@ -37,7 +38,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--latents",
-        type=Path,
+        type=terminal.path,
         default=Path("latents.npz"),
         metavar="FILE",
         help="the latents, as written by encode_frames.py (default: latents.npz)",
@@ -46,6 +47,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--name",
         "--model",
         required=True,
+        type=terminal.model,
         help="name of the model: the one whose VAE made the latents, or, for joints, a new one; a "
         "path is taken as its folder",
     )
@@ -245,8 +247,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             return None
     export_dancer(folder)
     terminal.say(
-        f"The dancer is in {folder.path}; generate with "
-        f"{command('generate-video', f'--model {arguments.name}')}."
+        f"The dancer is in {quoted(folder.path)}; generate with "
+        f"{command('generate-video', '--model', arguments.name)}."
     )
     return None
 
@@ -265,16 +267,17 @@ def _read(
         if not arguments.stream:
             return flags.read_recordings(arguments)
         wanted, passes = flags.recordings_wanted(arguments), count()
-        return lambda: each_recording(arguments.motions, wanted, quiet=next(passes) > 0)
+        motions = expand(arguments.motions)
+        return lambda: each_recording(motions, wanted, quiet=next(passes) > 0)
     if arguments.motions:
         raise UserError(
-            f"{arguments.motions[0]} is named, but silhouettes are learned from --latents; "
+            f"{quoted(arguments.motions[0])} is named, but silhouettes are learned from --latents; "
             "say --space skeleton to train on files of motion."
         )
     if not folder.exists():
         raise UserError(
-            f"There is no model in {folder.path}; train its VAE first with "
-            f"{command('train-vae', f'--name {arguments.name}')}."
+            f"There is no model in {quoted(folder.path)}; train its VAE first with "
+            f"{command('train-vae', '--name', arguments.name)}."
         )
     return Latents.load(arguments.latents)
 

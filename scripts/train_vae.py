@@ -9,14 +9,16 @@ from pathlib import Path
 
 from dancenet import flags
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = terminal.Parser(description=__doc__)
     positive, not_negative = terminal.positive, terminal.not_negative
     parser.add_argument(
         "--frames",
+        type=terminal.path_text,
         default="imgs",
         metavar="FOLDER",
         help="the frames, as written by extract_frames.py (default: imgs)",
@@ -94,7 +96,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _name(text: str) -> str:
-    if not text or text.startswith(".") or "/" in text or "\\" in text:
+    if not text.strip() or "\0" in text or text.startswith(".") or "/" in text or "\\" in text:
         raise argparse.ArgumentTypeError(
             f"must be the name of one folder, not a path; received {text!r}"
         )
@@ -134,7 +136,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         overwrite=arguments.overwrite,
     )
     export_vae(folder)
-    terminal.say(f"The VAE is in {folder.path}; look at {training_folder(folder, 'vae')}.")
+    terminal.say(
+        f"The VAE is in {quoted(folder.path)}; look at {quoted(training_folder(folder, 'vae'))}."
+    )
     return None
 
 

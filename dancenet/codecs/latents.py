@@ -148,5 +148,5 @@ class Latents:
             raise UserError(
                 f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than "
                 f"the model {model} has ({sha256[:12]}…); encode the frames again with "
-                f"{command('encode-frames', f'--model {model}')}."
+                f"{command('encode-frames', '--model', model)}."
             )

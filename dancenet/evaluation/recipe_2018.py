@@ -120,7 +120,7 @@ def load_recipe(name: str | Path, dancer: Dancer) -> Dancer:
         raise UserError(
             f"{recipe.name} was trained to look back {config.look_back} vectors, but the network "
             "of 2018 saw one; train it with "
-            f"{command('train-dancer', '--network dancenet --look-back 1')}."
+            f"{command('train-dancer', '--network', 'dancenet', '--look-back', '1')}."
         )
     return recipe
 

@@ -57,7 +57,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     if config.dancer is None:
         raise UserError(
             f"The model {config.name} has a VAE and no dancer yet; train one with "
-            f"{command('train-dancer', f'--name {config.name}')}."
+            f"{command('train-dancer', '--name', config.name)}."
         )
     # The one place that asks which space a model dances in.
     if config.space == SKELETON:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shlex
 import shutil
 import signal
 import time
@@ -307,7 +306,7 @@ def _start_from() -> list[str]:
 
 
 def _again(model: Path) -> str:
-    return command("generate-video", f"--model {shlex.quote(str(model))}") + "."
+    return command("generate-video", "--model", model) + "."
 
 
 def _clock(seconds: float) -> str:

@@ -19,8 +19,8 @@ class MissingExtra(UserError):
     def __init__(self, step: str, extra: str, missing: str) -> None:
         super().__init__(
             f"{step} needs the package {missing!r}, which is not installed; "
-            f"install it with `pip install 'dancenet[{extra}]'` "
-            f"(in a clone: `pip install -e '.[{extra}]'`)."
+            f'install it with `pip install "dancenet[{extra}]"` '
+            f'(in a clone: `pip install -e ".[{extra}]"`).'
         )
 
 

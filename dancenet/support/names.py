@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+import unicodedata
+from collections.abc import Iterable
+
+from dancenet.support.errors import UserError
 
 # What a shell takes as it stands, apart from letters and digits of any script.
 _PLAIN = "_-./@%+=:,"
+_PLAIN_ON_WINDOWS = "_-./+=:"
+_FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
 _JOINERS = "\u200c\u200d"  # within emoji and some scripts; they move nothing on the screen
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
 
@@ -18,18 +25,25 @@ def quoted(name: str | os.PathLike[str]) -> str:
     and zsh read back; on Windows, where no shell can, as U+FFFD. A name that begins with a dash
     gets `./` before it, so that no program takes it for an option.
     """
-    text = os.fspath(name)
-    if text.startswith("-") and text != "-":
-        text = f"./{text}"
+    return shell_word(as_argument(name))
+
+
+def shell_word(text: str) -> str:
+    """Returns any text as one word of a command line; see `quoted`."""
     if not all(_is_visible(letter) for letter in text):
         if os.name == "nt":
             text = "".join(letter if _is_visible(letter) else "\ufffd" for letter in text)
         else:
             return "$'" + "".join(map(_escaped, text)) + "'"
-    if text and all(letter.isalnum() or letter in _PLAIN for letter in text):
+    plain = _PLAIN_ON_WINDOWS if os.name == "nt" else _PLAIN
+    # zsh takes a word that begins with = for the name of a program.
+    if text and text[0] != "=" and all(letter.isalnum() or letter in plain for letter in text):
         return text
     if os.name == "nt":
-        return f'"{text}"'
+        # Backslashes before a quote would make it part of the text (Microsoft, "Parsing C
+        # command-line arguments").
+        text = re.sub(r'(\\*)"', r'\1\1\\"', text)
+        return '"' + re.sub(r"(\\+)$", r"\1\1", text) + '"'
     return "'" + text.replace("'", "'\"'\"'") + "'"
 
 
@@ -38,8 +52,61 @@ def visible(text: str) -> str:
     return "".join(letter if _is_visible(letter) else "\ufffd" for letter in text)
 
 
+def visible_lines(text: str) -> str:
+    """Returns a text of ours for a terminal: its line ends stay, names in it can harm nothing."""
+    return "\n".join(visible(line.expandtabs()) for line in re.split("\r?\n", text))
+
+
+def expand(names: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Replaces patterns (`*`, `?`, `[…]`, `**`) by the files they match, in natural order.
+
+    Shells of Windows do not, nor any shell within quotes. What exists under the name as it is
+    written is no pattern.
+
+    Raises:
+        UserError: a pattern matches nothing.
+    """
+    found: list[str] = []
+    for name in [os.fspath(name) for name in names]:
+        if not glob.has_magic(name) or os.path.lexists(name):
+            found.append(name)
+            continue
+        matching = glob.glob(_without_existing(name), recursive=True)
+        if not matching:
+            raise UserError(
+                f"No file matches {quoted(name)}; check the folder and the pattern, or name the "
+                "files one by one."
+            )
+        found += sorted(matching, key=natural)
+    return found
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Returns a key that sorts take2 before take10."""
+    parts = re.split("([0-9]+)", name)
+    # Texts and numbers alternate, so that numbers meet numbers.
+    return [(int(part) if part.isdecimal() else 0, part.lower()) for part in parts], name
+
+
+def _without_existing(pattern: str) -> str:
+    """Escapes the folders at the front of a pattern that exist as they are written."""
+    kept, rest = "", pattern
+    while match := re.match(_FOLDER, rest):
+        if glob.has_magic(match[0]) and not os.path.lexists(kept + match[0]):
+            break
+        kept, rest = kept + match[0], rest[match.end() :]
+    return glob.escape(kept) + rest
+
+
+def as_argument(name: str | os.PathLike[str]) -> str:
+    """Returns a path for the arguments of a command, where it is no flag."""
+    text = os.fspath(name)
+    return f"./{text}" if text.startswith("-") else text
+
+
 def _is_visible(letter: str) -> bool:
-    return letter.isprintable() or letter in _JOINERS
+    # Spaces of other scripts, and the narrow one in names of screenshots, count as not printable.
+    return letter.isprintable() or letter in _JOINERS or unicodedata.category(letter) == "Zs"
 
 
 def _escaped(letter: str) -> str:

@@ -9,11 +9,14 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
 from types import FrameType
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 from dancenet.support.errors import UserError
+from dancenet.support.names import visible, visible_lines
+from dancenet.support.streams import FULL, Stream, courteous, courteous_stream
 from dancenet.support.wording import called_as
 
 T = TypeVar("T")
@@ -21,6 +24,59 @@ T = TypeVar("T")
 INTERRUPTED = 130  # the exit status of a shell command stopped by Ctrl-C
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser that takes any name a file can have, and shows it harmlessly in its errors."""
+
+    def error(self, message: str) -> NoReturn:
+        """Prints a usage error and exits with 2."""
+        super().error(visible_lines(message))
+
+    # The names are argparse's.
+    def parse_known_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> tuple[argparse.Namespace, list[str]]:
+        """Parses arguments in which names may begin with a dash; see `_tell_names`."""
+        given = sys.argv[1:] if args is None else list(args)
+        return super().parse_known_args(self._tell_names(given), namespace)
+
+    def _tell_names(self, arguments: list[str]) -> list[str]:
+        """Returns arguments in which names that begin with a dash cannot be taken for flags.
+
+        A shell makes such arguments of `*`. What is a flag stays one. What follows a flag that
+        takes a value is that value, and a file that is there is a file.
+        """
+        told: list[str] = []
+        for position, argument in enumerate(arguments):
+            if argument == "--":
+                return told + arguments[position:]
+            if not argument.startswith("-") or argument == "-" or self._is_flag(argument):
+                told.append(argument)
+                continue
+            before = self._option_string_actions.get(told[-1]) if told else None
+            if before is not None and before.nargs is None and not _is_number(argument):
+                told[-1] = f"{before.option_strings[-1]}={argument}"
+            elif os.path.lexists(argument):
+                told.append(f"./{argument}")
+            else:
+                told.append(argument)
+        return told
+
+    def _is_flag(self, argument: str) -> bool:
+        if argument.startswith("--"):
+            name = argument.partition("=")[0]
+            return any(flag.startswith(name) for flag in self._option_string_actions)
+        return argument in self._option_string_actions
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+@courteous()
 def run(
     parser: argparse.ArgumentParser,
     work: Callable[[argparse.Namespace], int | None],
@@ -99,14 +155,18 @@ def quiet_import() -> Iterator[None]:
 
     TensorFlow's C++ part writes to the file descriptor before its log level is read.
     """
-    sys.stderr.flush()
-    kept = os.dup(2)
+    courteous_stream(sys.stderr).flush()
+    try:
+        kept = os.dup(2)
+    except OSError:  # it is closed, so nothing is shown anyway
+        yield
+        return
     try:
         with open(os.devnull, "wb") as nowhere:
             os.dup2(nowhere.fileno(), 2)
         yield
     finally:
-        sys.stderr.flush()
+        courteous_stream(sys.stderr).flush()
         os.dup2(kept, 2)
         os.close(kept)
 
@@ -126,25 +186,50 @@ def silence() -> Iterator[None]:
 
 
 def say(message: str) -> None:
-    """Prints a line without breaking a progress bar."""
-    from tqdm import tqdm
+    """Prints a line on standard output without breaking a progress bar.
 
-    if _silent:
-        return
-    tqdm.write(message, file=sys.stdout)
-    sys.stdout.flush()
+    Here and below, what a terminal would obey instead of showing it is shown as U+FFFD, and
+    failures of the stream are swallowed.
+    """
+    if not _silent:
+        _print(visible_lines(message), sys.stdout)
+
+
+def answer(text: str) -> None:
+    """Prints what the command was asked for, such as JSON to be stored.
+
+    Raises:
+        UserError: the disk that standard output goes to is full.
+    """
+    stream = _print(text, sys.stdout)
+    if isinstance(stream.lost, OSError) and stream.lost.errno in FULL:
+        raise UserError(
+            f"Standard output cannot be written ({stream.lost.strerror}); free some space, or "
+            "send it elsewhere."
+        )
 
 
 def say_error(program: str, message: str) -> None:
     """Prints an error as one paragraph on standard error."""
-    print(f"{program}: error: {message}", file=sys.stderr, flush=True)
+    _print(visible_lines(f"{program}: error: {message}"), sys.stderr)
 
 
 def warn(message: str) -> None:
     """Prints a warning on standard error without breaking a progress bar."""
-    from tqdm import tqdm
+    _print(visible_lines(f"warning: {message}"), sys.stderr)
 
-    tqdm.write(f"warning: {message}", file=sys.stderr)
+
+def _print(line: str, to: Any) -> Stream:
+    stream = courteous_stream(to)
+    # Where tqdm was not imported, there is no bar to break.
+    tqdm = getattr(sys.modules.get("tqdm"), "tqdm", None)
+    try:
+        with tqdm.external_write_mode(file=to) if tqdm else nullcontext():
+            stream.write(f"{line}\n")
+            stream.flush()
+    except (OSError, ValueError):  # of a bar that another library draws
+        pass
+    return stream
 
 
 def progress(
@@ -168,17 +253,24 @@ def progress(
     """
     from tqdm import tqdm
 
-    return tqdm(
-        items,
-        total=total,
-        desc=description,
-        unit=unit if scale else f" {unit}",
-        unit_scale=scale,
-        disable=True if _silent else None if enabled is None else not enabled,
-        dynamic_ncols=True,
-        delay=0.5,
-        smoothing=0.1,
-    )
+    options: dict[str, Any] = {
+        "total": total,
+        "desc": visible(description),
+        "file": courteous_stream(sys.stderr),
+        "unit": unit if scale else f" {unit}",
+        "unit_scale": scale,
+        "dynamic_ncols": True,
+        "delay": 0.5,
+        "smoothing": 0.1,
+    }
+    try:
+        return tqdm(
+            items,
+            disable=True if _silent else None if enabled is None else not enabled,
+            **options,
+        )
+    except (OSError, ValueError):  # it flushes standard error itself
+        return tqdm(items, disable=True, **options)
 
 
 def format_seconds(seconds: float) -> str:
@@ -189,6 +281,38 @@ def format_seconds(seconds: float) -> str:
     if minutes < 90:
         return f"{minutes} min"
     return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def path(text: str) -> Path:
+    """Parses the path of a file or folder; an argparse type.
+
+    `~` is the user's home, where the shell left it, unless there is a file of that name.
+    """
+    return Path(path_text(text))
+
+
+def path_text(text: str) -> str:
+    """Parses a path as text, for arguments that may be something else; see `path`."""
+    if not text:
+        raise argparse.ArgumentTypeError("must be the name of a file or folder, received ''")
+    if "\0" in text:
+        raise argparse.ArgumentTypeError(f"must not contain a zero byte, received {text!r}")
+    if text == "-":
+        raise argparse.ArgumentTypeError(
+            "must be the name of a file or folder; received -, which is ./- if that is its name"
+        )
+    if text.startswith("~") and not os.path.lexists(text):
+        return os.path.expanduser(text)
+    return text
+
+
+def model(text: str) -> str:
+    """Parses the name of a model, or the path of its folder; an argparse type."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError(
+            f"must be the name of a model, or its folder, received {text!r}"
+        )
+    return path_text(text)
 
 
 def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -1,15 +1,18 @@
 """Names commands and options for messages: in a clone, installed, or in Python.
 
-f"Export the model again with {command('export', f'--name {name}')}."
+f"Export the model again with {command('export', '--name', name)}."
 f"Replace it with {option('overwrite')}."
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
+
+from dancenet.support.names import as_argument, shell_word
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SCRIPTS = {"make": "make_dance"}  # scripts whose name is not the subcommand
@@ -28,19 +31,23 @@ def called_as(prog: str) -> Iterator[None]:
         _caller.reset(token)
 
 
-def command(verb: str, arguments: str = "") -> str:
+def command(verb: str, *arguments: str | os.PathLike[str]) -> str:
     """Returns a command line in backticks: a script in a clone, `dancenet` elsewhere.
 
     Args:
         verb: a subcommand, such as "train-dancer".
-        arguments: the arguments after it.
+        arguments: the arguments after it, each one word; they are quoted where a shell needs it.
+            A path object is kept from being taken for a flag.
     """
     caller = _caller.get()
     if caller == "script" or (caller == "python" and _is_clone()):
         line = f"python scripts/{_SCRIPTS.get(verb, verb.replace('-', '_'))}.py"
     else:
         line = f"dancenet {verb}"
-    return f"`{line} {arguments}".rstrip() + "`"
+    words = [
+        argument if isinstance(argument, str) else as_argument(argument) for argument in arguments
+    ]
+    return "`" + " ".join([line, *map(shell_word, words)]) + "`"
 
 
 def option(name: str, value: object = None) -> str:
@@ -53,7 +60,12 @@ def option(name: str, value: object = None) -> str:
     if _caller.get() == "python":
         return f"{name.replace('-', '_')}={True if value is None else value!r}"
     flag = f"--{name.replace('_', '-')}"
-    return flag if value is None else f"{flag} {value}"
+    if value is None:
+        return flag
+    word = str(value)
+    # A flag's own value, whatever it begins with.
+    between = "=" if word.startswith("-") and isinstance(value, str) else " "
+    return f"{flag}{between}{shell_word(word)}"
 
 
 def _is_clone() -> bool:

@@ -13,7 +13,9 @@ from dancenet.support.wording import called_as, command, option
 
 def test_a_script_is_answered_with_a_script() -> None:
     with called_as("train_vae.py"):
-        assert command("train-dancer", "--name me") == "`python scripts/train_dancer.py --name me`"
+        assert (
+            command("train-dancer", "--name", "me") == "`python scripts/train_dancer.py --name me`"
+        )
         assert command("make") == "`python scripts/make_dance.py`"
         assert option("look_back", 11) == "--look-back 11"
         assert option("overwrite") == "--overwrite"
@@ -21,7 +23,7 @@ def test_a_script_is_answered_with_a_script() -> None:
 
 def test_a_subcommand_is_answered_with_a_subcommand() -> None:
     with called_as("dancenet train-vae"):
-        assert command("train-dancer", "--name me") == "`dancenet train-dancer --name me`"
+        assert command("train-dancer", "--name", "me") == "`dancenet train-dancer --name me`"
 
 
 def test_python_is_answered_with_parameters(monkeypatch: pytest.MonkeyPatch) -> None:

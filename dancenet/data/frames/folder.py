@@ -63,7 +63,7 @@ class FrameFolder:
         if not clips:
             raise UserError(
                 f"{path} holds no frames (1.jpg, 2.jpg, …); "
-                f"make some with {command('extract-frames', 'VIDEO --out imgs')}."
+                f"make some with {command('extract-frames', 'VIDEO', '--out', 'imgs')}."
             )
         missing = sorted(set(range(1, clips[-1].last + 1)) - numbers)
         if missing:
@@ -107,7 +107,7 @@ class FrameFolder:
                 raise UserError(
                     f"{path} is {picture.shape[1]}x{picture.shape[0]}; frames are "
                     f"{WIDTH}x{HEIGHT}. Make them with "
-                    f"{command('extract-frames', f'{self.path} --out another_folder')}, which "
+                    f"{command('extract-frames', self.path, '--out', 'another_folder')}, which "
                     "also takes a folder of pictures."
                 )
         return np.stack(pictures)
