@@ -49,11 +49,12 @@ class Parser(argparse.ArgumentParser):
         for position, argument in enumerate(arguments):
             if argument == "--":
                 return told + arguments[position:]
-            if not argument.startswith("-") or argument == "-" or self._is_flag(argument):
+            dashed = argument.startswith("-") and not _is_number(argument)
+            if not dashed or argument == "-" or self._is_flag(argument):
                 told.append(argument)
                 continue
             before = self._option_string_actions.get(told[-1]) if told else None
-            if before is not None and before.nargs is None and not _is_number(argument):
+            if before is not None and before.nargs is None:
                 told[-1] = f"{before.option_strings[-1]}={argument}"
             elif os.path.lexists(argument):
                 told.append(f"./{argument}")

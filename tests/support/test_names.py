@@ -7,7 +7,8 @@ import subprocess
 
 import pytest
 
-from dancenet.support.names import quoted, visible
+from dancenet.support.errors import UserError
+from dancenet.support.names import expand, natural, quoted, shell_word, visible, visible_lines
 
 NAMES = (
     "imgs/1.jpg",
@@ -22,6 +23,8 @@ NAMES = (
     os.fsdecode(b"dan\xe7a.mp4"),
     "‮4pm.exe",
     "~user",
+    "=ls",
+    "Screenshot 9.41\u202fAM\u3000a.png",
     "",
 )
 
@@ -40,7 +43,8 @@ def test_bash_reads_a_quoted_name_back(name):
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_a_quoted_name_is_one_printable_line(name):
-    assert all(letter.isprintable() or letter in "\u200c\u200d" for letter in quoted(name))
+    spaces = "\u200c\u200d\u202f\u3000"
+    assert all(letter.isprintable() or letter in spaces for letter in quoted(name))
 
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
@@ -56,7 +60,78 @@ def test_plain_names_stay_as_they_are():
 
 def test_no_program_takes_a_name_for_an_option():
     assert quoted("-k3Yt.mp4") == "./-k3Yt.mp4"
+    assert quoted("-") == "./-"
+    assert shell_word("-k3Yt") == "-k3Yt"
+
+
+@pytest.mark.parametrize(
+    "text, word",
+    [
+        ("C:\\a b\\", '"C:\\a b\\\\"'),
+        ('7" single', '"7\\" single"'),
+        ("salsa,modern", '"salsa,modern"'),  # a list to PowerShell
+        ("%PATH%", '"%PATH%"'),
+        ("plain/name.mp4", "plain/name.mp4"),
+    ],
+)
+def test_a_program_of_windows_reads_a_word_back(text, word, monkeypatch):
+    monkeypatch.setattr(os, "name", "nt")
+    assert shell_word(text) == word
 
 
 def test_text_from_outside_cannot_reach_the_terminal():
     assert visible("a\x1b[2Jb\r\n") == "a\ufffd[2Jb\ufffd\ufffd"
+
+
+def test_line_ends_of_ours_stay():
+    assert visible_lines("a\r\nb\n\x1bc\td") == "a\nb\n\ufffdc      d"
+
+
+@pytest.fixture
+def takes(tmp_path, monkeypatch):
+    """Some files in the working directory."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("take10.mp4", "take2.mp4", "a1.mp4", "a[1].mp4", ".hidden.mp4"):
+        (tmp_path / name).touch()
+    (tmp_path / "old [1]" / "deep").mkdir(parents=True)
+    (tmp_path / "old [1]" / "x.mp4").touch()
+    (tmp_path / "old [1]" / "deep" / "y.mp4").touch()
+
+
+@pytest.mark.parametrize(
+    "pattern, found",
+    [
+        ("take*.mp4", ["take2.mp4", "take10.mp4"]),
+        ("take?.mp4", ["take2.mp4"]),
+        ("*.mp4", ["a1.mp4", "a[1].mp4", "take2.mp4", "take10.mp4"]),
+        ("a[1].mp4", ["a[1].mp4"]),  # the file, though a1.mp4 fits the pattern
+        ("a[2-9].mp4", None),
+        ("old [1]/*.mp4", ["old [1]/x.mp4"]),
+        ("old*/*.mp4", ["old [1]/x.mp4"]),
+        ("old [1]/**/*.mp4", ["old [1]/deep/y.mp4", "old [1]/x.mp4"]),
+        ("missing.mp4", ["missing.mp4"]),
+        ("0", ["0"]),
+    ],
+)
+def test_patterns_are_replaced_by_files(takes, pattern, found):
+    if found is None:
+        with pytest.raises(UserError, match=r"No file matches 'a\[2-9\].mp4'"):
+            expand([pattern])
+    else:
+        assert [name.replace(os.sep, "/") for name in expand([pattern])] == found
+
+
+def test_what_comes_first_stays_first(takes):
+    assert expand(["take2.mp4", "a?.mp4"]) == ["take2.mp4", "a1.mp4"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such name there")
+def test_a_file_called_like_a_pattern_is_that_file(takes):
+    with open("*.mp4", "w"):
+        pass
+    assert expand(["*.mp4"]) == ["*.mp4"]
+
+
+def test_numbers_are_sorted_by_value():
+    names = ["b2", "a10", "a9", "A09", "a", "9", "²"]
+    assert sorted(names, key=natural) == ["9", "a", "A09", "a9", "a10", "b2", "²"]

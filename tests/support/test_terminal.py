@@ -97,3 +97,62 @@ def test_a_second_ctrl_c_gives_up() -> None:
             os.kill(os.getpid(), signal.SIGINT)
             threading.Event().wait(1)
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.fixture
+def parser():
+    parser = terminal.Parser(prog="verb")
+    parser.add_argument("films", nargs="*", type=terminal.path_text)
+    parser.add_argument("-o", "--out", type=terminal.path)
+    parser.add_argument("--yaw", type=float, nargs="+")
+    parser.add_argument("--fps", type=terminal.positive(float))
+    parser.add_argument("--mirror", action="store_true")
+    return parser
+
+
+@pytest.mark.parametrize(
+    "arguments, films, out",
+    [
+        (["-x.mp4"], ["./-x.mp4"], None),
+        (["a.mp4", "-x.mp4", "b.mp4"], ["a.mp4", "./-x.mp4", "b.mp4"], None),
+        (["--mirrored.mp4"], ["./--mirrored.mp4"], None),
+        (["-o", "-new.mp4", "a.mp4"], ["a.mp4"], "-new.mp4"),
+        (["--out", "--new.mp4"], [], "--new.mp4"),
+        (["--out=-new.mp4"], [], "-new.mp4"),
+        (["--mirror", "-x.mp4"], ["./-x.mp4"], None),
+        (["--", "-x.mp4"], ["-x.mp4"], None),
+    ],
+)
+def test_a_name_may_begin_with_a_dash(parser, tmp_path, monkeypatch, arguments, films, out):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-x.mp4", "--mirrored.mp4"):
+        (tmp_path / name).touch()
+    given = parser.parse_args(arguments)
+    assert given.films == films
+    assert given.out is None if out is None else str(given.out) == out
+
+
+def test_flags_and_numbers_stay_what_they_are(parser, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("-o", "--mirror", "--mir", "-90"):
+        (tmp_path / name).touch()
+    given = parser.parse_args(["--mir", "-o", "x", "--yaw", "-90", "-.5"])
+    assert given.mirror and str(given.out) == "x" and given.yaw == [-90, -0.5]
+    with pytest.raises(SystemExit):
+        parser.parse_args(["--fps", "-1"])
+
+
+@pytest.mark.parametrize("kind", [terminal.path, terminal.path_text, terminal.model])
+@pytest.mark.parametrize("text", ["", "a\0b", "-"])
+def test_no_file_has_such_a_name(kind, text):
+    with pytest.raises(argparse.ArgumentTypeError, match="received"):
+        kind(text)
+
+
+def test_home_is_found_where_the_shell_left_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert terminal.path("~/a.mp4") == tmp_path / "a.mp4"
+    (tmp_path / "~odd.mp4").touch()
+    assert terminal.path_text("~odd.mp4") == "~odd.mp4"
