@@ -71,7 +71,8 @@ def add_dance(dance: argparse._ArgumentGroup) -> None:
         "--style",
         metavar="NAME[:WEIGHT],…",
         help="one of the model's styles, such as salsa, or a blend such as "
-        "salsa:0.7,modern:0.3 (default: the style of the seed clip)",
+        "salsa:0.7,modern:0.3, where a name that has a comma or a colon stands in double quotes "
+        "(default: the style of the seed clip)",
     )
     dance.add_argument(
         "--count", type=terminal.positive(int), help="how many different dances (default: 1)"

@@ -12,7 +12,7 @@ import numpy as np
 
 from dancenet.data.motion.resample import frames_needed, resample_stream
 from dancenet.generation.load import Dancer
-from dancenet.generation.settings import DanceSettings, split_style
+from dancenet.generation.settings import DanceSettings, split_style, style_text
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import generate
 from dancenet.sequence.neighbour_correction import make_correction
@@ -168,11 +168,11 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
     Raises:
         UserError: the model does not know a style.
     """
-    wanted = split_style(text)
+    wanted = split_style(text, dancer.styles)
     strange = [name for name in wanted if name not in dancer.styles]
     if strange:
         known = (
-            f"it knows {', '.join(dancer.styles)}"
+            f"it knows {', '.join(map(style_text, dancer.styles))}"
             if dancer.styles
             else f"it was trained without styles; leave out {option('style', text)}"
         )

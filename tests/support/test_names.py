@@ -20,7 +20,7 @@ NAMES = (
     "$HOME `ls` \\ * ? ; &.mp4",
     "two\nlines\t.mp4",
     "\x1b[31mred\x1b[0m.mp4",
-    os.fsdecode(b"dan\xe7a.mp4"),
+    "dan\udce7a.mp4",
     "‮4pm.exe",
     "~user",
     "=ls",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import fnmatch
+import os
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from dancenet.data.mocap.reading import ReadOptions
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import option
 
 MIN_SECONDS = 1.0  # a shorter clip between two glitches teaches nothing
@@ -125,7 +128,7 @@ class Labels:
     def of(self, path: Path) -> tuple[str | None, str | None]:
         """Returns the style and the split of a recording."""
         for pattern, style, split in self._rows:
-            if fnmatch.fnmatchcase(path.name, pattern) or path.match(pattern):
+            if _matches(path, pattern):
                 self._used.add(pattern)
                 return style, split
         return None, None
@@ -159,7 +162,7 @@ class RecordingOptions:
         style, split = self.labels.of(path) if self.labels is not None else (None, None)
         if style is None and self.style_by_folder:
             style = path.resolve().parent.name
-        return style, split
+        return None if style is None else _style(style, path), split
 
 
 def each_recording(
@@ -179,6 +182,8 @@ def each_recording(
         UserError: a file cannot be read, no clip is long enough, or one has another skeleton or
             rate than the first.
     """
+    for path in paths:  # what is wrong with a name is said before anything is read
+        options.known(Path(path))
     first: SkeletonClip | None = None
     for path in terminal.progress(list(paths), description="Reading", unit="file"):
         motion = read_skeleton(path, **options.reading._asdict())
@@ -203,6 +208,32 @@ def each_recording(
             f"No recording has {MIN_SECONDS:g} s in a row without a glitch; there is nothing to "
             "learn from."
         )
+
+
+def _matches(path: Path, pattern: str) -> bool:
+    """Tells whether a file has a name, or fits a pattern; some systems write letters as two."""
+    path = Path(unicodedata.normalize("NFC", str(path)))
+    pattern = unicodedata.normalize("NFC", pattern)
+    if pattern in (path.name, str(path)) or fnmatch.fnmatchcase(path.name, pattern):
+        return True
+    return path.match(pattern)
+
+
+def _style(name: str, path: Path) -> str:
+    """Returns the name of a style as a dance can be asked for it.
+
+    Raises:
+        UserError: there is no such name.
+    """
+    name = unicodedata.normalize("NFC", name.strip())
+    # Bytes that are not UTF-8 can be given again.
+    text = os.fsencode(name).decode(errors="ignore")
+    if not name or visible(text) != text:
+        raise UserError(
+            f"{quoted(path)} has the style {name!r}, which nobody can ask for; give it a name "
+            "that can be typed, in the labels or by its folder."
+        )
+    return name
 
 
 def _check_same_rate(first: SkeletonClip, clip: SkeletonClip) -> None:

@@ -114,6 +114,28 @@ def test_the_first_line_that_fits_counts(tmp_path):
     assert known.of(Path("5.bvh")) == (None, None)
 
 
+@pytest.mark.parametrize("name", ["a[1].npz", "caf\u00e9.npz", "cafe\u0301.npz", "take:1, b.npz"])
+def test_a_line_fits_the_file_of_its_name(tmp_path, name):
+    line = (
+        name.replace("e\u0301", "\u00e9") if "\u0301" in name else name.replace("\u00e9", "e\u0301")
+    )
+    known = labels(tmp_path, f'file,style\n"{line}",salsa\n')
+    assert known.of(tmp_path / name) == ("salsa", None)
+
+
+@pytest.mark.parametrize("name", ["   ", "a\x1b[31m", "two\nlines", "\u202e"])
+def test_a_style_nobody_can_ask_for_is_refused_before_anything_is_read(tmp_path, name):
+    with pytest.raises(UserError, match="which nobody can ask for"):
+        read_recordings([tmp_path / name / "missing.npz"], RecordingOptions(style_by_folder=True))
+
+
+def test_spaces_around_a_style_and_letters_in_two_parts_make_no_other_style(tmp_path):
+    known = RecordingOptions(style_by_folder=True).known
+    assert known(tmp_path / " cafe\u0301, rock:roll " / "a.npz")[0] == "caf\u00e9, rock:roll"
+    odd = "dan\udce7a"
+    assert known(tmp_path / odd / "a.npz")[0] == odd
+
+
 def test_lines_of_the_labels_that_fit_nothing_are_said(tmp_path, capsys):
     known = labels(tmp_path, "file,style\na*,salsa\nd*,tango\n")
     read_recordings([write(tmp_path, "a.npz")], RecordingOptions(labels=known))
