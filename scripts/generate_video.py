@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, visible
+from dancenet.support.names import derived, quoted, visible
 from dancenet.support.wording import command
 
 if TYPE_CHECKING:
@@ -263,12 +263,12 @@ def choose_output(arguments: argparse.Namespace) -> tuple[Path, str | None]:
     """Returns the path and, if it is asked for, the format of the output."""
     out, kind = arguments.out, arguments.format
     if out is None:
-        stem = "dance"
+        stem, ending = "dance", ""
         if arguments.replay:
-            stem = f"{arguments.replay.stem}-replay"
+            stem, ending = arguments.replay.stem, "-replay"
             kind = kind or arguments.replay.suffix.lstrip(".").lower() or "frames"
         kind = kind or "mp4"
-        out = Path(stem if kind == "frames" else f"{stem}.{kind}")
+        out = Path(derived(stem, ending if kind == "frames" else f"{ending}.{kind}"))
         if arguments.replay:
             out = arguments.replay.parent / out
     return out, kind

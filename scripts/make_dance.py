@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
-from dancenet.support.names import expand
+from dancenet.support.names import derived, expand
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -81,7 +81,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.project import make
 
     clips = expand(arguments.clips)
-    folder = arguments.project or Path(f"{Path(clips[0]).stem}_project")
+    folder = arguments.project or Path(derived(Path(clips[0]).stem, "_project"))
     settings = make.Settings(
         minutes=arguments.minutes,
         method=arguments.method,

@@ -71,7 +71,7 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
         UserError: there is no such model; the message lists the models there are.
     """
     name = os.fspath(name_or_path)
-    given = Path(name).expanduser()
+    given = Path(os.path.expanduser(name))
     if (given / CONFIG).is_file():
         return given
     if given.is_dir() and len(given.parts) != 1:

@@ -12,6 +12,7 @@ import numpy as np
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 _ZERO = np.zeros((), np.float32)
@@ -48,7 +49,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"There is no exported network at {path}; write it with {command('export')}, or fetch "
+            f"There is no exported network at {quoted(path)}; write it with {command('export')}, or fetch "
             f"the model again with {command('download-weights')}."
         )
     options = onnxruntime.SessionOptions()
@@ -58,14 +59,25 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     # Threads that spin while they wait take the cores from the video encoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        return onnxruntime.InferenceSession(
+            _source(path), options, providers=["CPUExecutionProvider"]
+        )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
         first_line = (str(error).splitlines() or [""])[0]
         raise UserError(
-            f"{path} cannot be run: it was cut, altered, or written for another version of ONNX "
+            f"{quoted(path)} cannot be run: it was cut, altered, or written for another version of ONNX "
             f"Runtime ({first_line}). Write it again with {command('export')}, or fetch the model "
             f"again with {command('download-weights')}."
         ) from error
+
+
+def _source(path: Path) -> str | bytes:
+    """Returns a graph's path, or its bytes where ONNX Runtime cannot take the path."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:  # a name that is not UTF-8
+        return path.read_bytes()
+    return str(path)
 
 
 def require_values(session: Any, path: str | Path, names: Sequence[str]) -> None:
@@ -74,7 +86,7 @@ def require_values(session: Any, path: str | Path, names: Sequence[str]) -> None
     missing = [name for name in names if name not in there]
     if missing:
         raise UserError(
-            f"{path} is not the network that was expected: it lacks {', '.join(missing)} and "
+            f"{quoted(path)} is not the network that was expected: it lacks {', '.join(missing)} and "
             f"has {', '.join(sorted(there))}."
         )
 

@@ -14,6 +14,7 @@ from dancenet.support.errors import UserError
 _PLAIN = "_-./@%+=:,"
 _PLAIN_ON_WINDOWS = "_-./+=:"
 _FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
+_LONGEST = 255  # bytes of a name on most disks
 _JOINERS = "\u200c\u200d"  # within emoji and some scripts; they move nothing on the screen
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
 
@@ -102,6 +103,13 @@ def as_argument(name: str | os.PathLike[str]) -> str:
     """Returns a path for the arguments of a command, where it is no flag."""
     text = os.fspath(name)
     return f"./{text}" if text.startswith("-") else text
+
+
+def derived(stem: str, ending: str) -> str:
+    """Returns a name made of another one, whose end is cut off where it would be too long."""
+    while len(os.fsencode(stem + ending)) > _LONGEST and stem:
+        stem = stem[:-1]
+    return stem + ending
 
 
 def _is_visible(letter: str) -> bool:

@@ -1,5 +1,6 @@
 """The exported graphs on ONNX Runtime, and what is said of graphs that are not whole."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -83,3 +84,14 @@ def test_another_network_is_not_taken_for_the_right_one(tmp_path: Path) -> None:
 
 def test_there_is_at_least_one_core() -> None:
     assert count_cores() >= 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no such names there")
+@pytest.mark.parametrize("name", ["dan\udce7a", "two\nlines", "take:1"], ids=ascii)
+def test_a_graph_is_found_whatever_its_folder_is_called(tmp_path: Path, name: str) -> None:
+    try:
+        (tmp_path / name).mkdir()
+    except OSError:
+        pytest.skip("the disk takes no such name")
+    folder = write_small_model(tmp_path / name)
+    assert OnnxStepModel(folder / "step.onnx").dim == DIM

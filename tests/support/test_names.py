@@ -8,7 +8,15 @@ import subprocess
 import pytest
 
 from dancenet.support.errors import UserError
-from dancenet.support.names import expand, natural, quoted, shell_word, visible, visible_lines
+from dancenet.support.names import (
+    derived,
+    expand,
+    natural,
+    quoted,
+    shell_word,
+    visible,
+    visible_lines,
+)
 
 NAMES = (
     "imgs/1.jpg",
@@ -81,6 +89,12 @@ def test_a_program_of_windows_reads_a_word_back(text, word, monkeypatch):
 
 def test_text_from_outside_cannot_reach_the_terminal():
     assert visible("a\x1b[2Jb\r\n") == "a\ufffd[2Jb\ufffd\ufffd"
+
+
+def test_a_derived_name_is_not_too_long():
+    assert derived("dance", "-replay.mp4") == "dance-replay.mp4"
+    name = derived("é" * 127, "-replay.mp4")
+    assert name == "é" * 122 + "-replay.mp4" and len(os.fsencode(name)) == 255
 
 
 def test_line_ends_of_ours_stay():
