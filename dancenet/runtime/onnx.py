@@ -49,8 +49,8 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     path = Path(path)
     if not path.is_file():
         raise UserError(
-            f"There is no exported network at {quoted(path)}; write it with {command('export')}, or fetch "
-            f"the model again with {command('download-weights')}."
+            f"There is no exported network at {quoted(path)}; write it with {command('export')}, "
+            f"or fetch the model again with {command('download-weights')}."
         )
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or count_threads()
@@ -65,9 +65,9 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
         first_line = (str(error).splitlines() or [""])[0]
         raise UserError(
-            f"{quoted(path)} cannot be run: it was cut, altered, or written for another version of ONNX "
-            f"Runtime ({first_line}). Write it again with {command('export')}, or fetch the model "
-            f"again with {command('download-weights')}."
+            f"{quoted(path)} cannot be run: it was cut, altered, or written for another version of "
+            f"ONNX Runtime ({first_line}). Write it again with {command('export')}, or fetch the "
+            f"model again with {command('download-weights')}."
         ) from error
 
 
@@ -86,8 +86,8 @@ def require_values(session: Any, path: str | Path, names: Sequence[str]) -> None
     missing = [name for name in names if name not in there]
     if missing:
         raise UserError(
-            f"{quoted(path)} is not the network that was expected: it lacks {', '.join(missing)} and "
-            f"has {', '.join(sorted(there))}."
+            f"{quoted(path)} is not the network that was expected: it lacks {', '.join(missing)} "
+            f"and has {', '.join(sorted(there))}."
         )
 
 
