@@ -8,6 +8,7 @@ Neither Keras nor TensorFlow is needed.
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from dancenet.output import picture
 from dancenet.output.video_writer import VideoWriter, check_output, choose_format
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.threads import ordered_map
 from dancenet.support.wording import option
 
@@ -323,6 +325,11 @@ def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
             check_output(output.path, order.format, order.overwrite)
         if output.latents is None:
             continue
+        if _same(output.latents, output.path):
+            raise UserError(
+                f"{quoted(output.path)} cannot hold both the dance and its latents; name another "
+                "file for one of them."
+            )
         if not order.dancer.codec.encoder_sha256:
             raise UserError(
                 f"{order.dancer.name} dances {order.dancer.codec.kind} and has no latents to "
@@ -330,6 +337,10 @@ def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
             )
         files.check_parent(output.latents)
         files.check_overwrite(output.latents, order.overwrite, Latents.is_latents)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
 
 
 def _save_latents(order: _Order, index: int, latents: np.ndarray, path: Path) -> None:

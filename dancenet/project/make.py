@@ -29,6 +29,7 @@ from dancenet.project.processes import Processes, locked
 from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
 from dancenet.support import terminal
 from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
 
 BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it saves most of the time
@@ -91,7 +92,7 @@ def make_dance(
     """
     check_training()
     if settings.model_file is not None and not settings.model_file.is_file():
-        raise UserError(f"There is no segmentation network at {settings.model_file}.")
+        raise UserError(f"There is no segmentation network at {quoted(settings.model_file)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     sources = [identify(clip) for clip in clips]
     with locked(folder) as lock:
@@ -133,7 +134,7 @@ class _Project:
         todo = [source for source in self.sources if source.key not in self.record.clips]
         if self.record.is_finished("generate-video") and self.out.exists():
             terminal.say(
-                f"{self.out} is finished already. Another dance of this model: "
+                f"{quoted(self.out)} is finished already. Another dance of this model: "
                 f"{_again(self.model.path)}"
             )
             return
@@ -168,8 +169,9 @@ class _Project:
         )
         self._generate()
         terminal.say(
-            f"{self.out} is finished, after {terminal.format_seconds(time.monotonic() - began)}. "
-            f"Another dance of this model: {_again(self.model.path)}"
+            f"{quoted(self.out)} is finished, after "
+            f"{terminal.format_seconds(time.monotonic() - began)}. Another dance of this model: "
+            f"{_again(self.model.path)}"
         )
 
     def _say_plan(self, todo: list[Source]) -> None:
@@ -177,12 +179,14 @@ class _Project:
         kept = f"; {finished} of {len(self.sources)} clips are extracted" if finished else ""
         left = self.plan.seconds_left()
         terminal.say(
-            f"The project is in {self.folder}{kept}. Everything is finished in about "
+            f"The project is in {quoted(self.folder)}{kept}. Everything is finished in about "
             f"{terminal.format_seconds(left)}, at {_clock(left)}. Ctrl-C stops; {self.go_on}."
         )
         for source in todo:
             if not source.seconds:
-                terminal.warn(f"{source.path} does not say how long it is, so this may be longer.")
+                terminal.warn(
+                    f"{quoted(source.path)} does not say how long it is, so this may be longer."
+                )
 
     def _extract(self, source: Source) -> None:
         if source.key in self.record.clips:  # the same film twice
@@ -197,7 +201,7 @@ class _Project:
         seconds = self._call(
             "extract-frames",
             [
-                source.path,
+                as_argument(source.path),
                 "--out",
                 str(self.frames),
                 "--fps",
@@ -260,8 +264,8 @@ class _Project:
     def _call(self, command: str, arguments: list[str], where: Path = Path()) -> float:
         left = self.plan.seconds_left()
         terminal.say(
-            f"\n== {command}{f' in {where}' if where.parts else ''}: everything is finished in "
-            f"about {terminal.format_seconds(left)}, at {_clock(left)} =="
+            f"\n== {command}{f' in {quoted(where)}' if where.parts else ''}: everything is "
+            f"finished in about {terminal.format_seconds(left)}, at {_clock(left)} =="
         )
         began = time.monotonic()
         status = self.run(command, arguments, where)
@@ -271,13 +275,13 @@ class _Project:
             name = signal.Signals(-status).name
             why = " (often: there was not enough memory)" if -status == signal.SIGKILL else ""
             raise UserError(
-                f"{command} was ended by {name}{why}. What is finished is kept in {self.folder}; "
-                f"{self.go_on}."
+                f"{command} was ended by {name}{why}. What is finished is kept in "
+                f"{quoted(self.folder)}; {self.go_on}."
             )
         if status:
             raise UserError(
-                f"{command} failed, as it says above. What is finished is kept in {self.folder}; "
-                f"mend that, and {self.go_on}."
+                f"{command} failed, as it says above. What is finished is kept in "
+                f"{quoted(self.folder)}; mend that, and {self.go_on}."
             )
         return round(time.monotonic() - began, 1)
 

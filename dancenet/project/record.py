@@ -76,7 +76,7 @@ class Record:
                     f"choose another with {option('project')}."
                 )
             # The folder may be renamed later; its model keeps the name.
-            name = folder.resolve().name.removesuffix("_project").lstrip(".-") or "model"
+            name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
             return cls(name.replace("\\", "_"), min(source.fps for source in sources))
         content = checked.read_json(path, "record of a project")
         if not isinstance(content, dict) or content.get("format") != _FORMAT:

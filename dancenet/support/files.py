@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 
@@ -140,7 +141,7 @@ def check_overwrite(
     """Refuses to overwrite a file or folder.
 
     Args:
-        path: the file or folder about to be written.
+        path: the file or folder about to be written; a file with `is_ours`.
         overwrite: the user allows replacing it.
         is_ours: tells whether an existing file was written by the same step, and may be replaced
             in any case.
@@ -149,6 +150,8 @@ def check_overwrite(
         UserError: `path` exists and may not be replaced.
     """
     path = Path(path)
+    if is_ours is not None and path.is_dir():
+        raise UserError(f"{quoted(path)} is a folder; name a file.")
     if overwrite or not path.exists():
         return
     if path.is_file() and is_ours is not None and is_ours(path):
