@@ -7,7 +7,6 @@ import dataclasses
 from typing import TYPE_CHECKING, Any
 
 from dancenet.support import terminal
-from dancenet.support.names import expand
 
 if TYPE_CHECKING:
     from dancenet.data.mocap.recordings import RecordingOptions, Recordings
@@ -113,7 +112,9 @@ def read_recordings(arguments: argparse.Namespace) -> Recordings:
     """Reads the motions that the flags of `add_recordings` name."""
     from dancenet.data.mocap import recordings
 
-    return recordings.read_recordings(expand(arguments.motions), recordings_wanted(arguments))
+    return recordings.read_recordings(
+        terminal.expand(arguments.motions), recordings_wanted(arguments)
+    )
 
 
 # Long: a list of flags.

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from dancenet.support import terminal
-from dancenet.support.names import expand, quoted
+from dancenet.support.names import quoted
 
 METHODS = ("auto", "threshold", "background", "person")
 
@@ -125,7 +125,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.data.frames.writer import FrameWriter
     from dancenet.support.errors import UserError
 
-    videos = expand(arguments.videos)
+    videos = terminal.expand(arguments.videos)
     if arguments.report:
         footage.check_report(arguments.report, arguments.overwrite)
     settings = choose.Settings(

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dancenet.support import terminal
-from dancenet.support.names import derived, expand
+from dancenet.support.names import derived
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -80,7 +80,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Runs the stages that are not finished."""
     from dancenet.project import make
 
-    clips = expand(arguments.clips)
+    clips = terminal.expand(arguments.clips)
     folder = arguments.project or Path(derived(Path(clips[0]).stem, "_project"))
     settings = make.Settings(
         minutes=arguments.minutes,

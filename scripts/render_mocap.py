@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dancenet import flags
 from dancenet.support import terminal
-from dancenet.support.names import expand, quoted, visible
+from dancenet.support.names import quoted, visible
 
 if TYPE_CHECKING:
     import numpy as np
@@ -168,7 +168,9 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
     from dancenet.data.motion.clip import check_body
     from dancenet.data.motion.proportions import measure
 
-    for path in terminal.progress(expand(arguments.motions), description="Reading", unit="file"):
+    for path in terminal.progress(
+        terminal.expand(arguments.motions), description="Reading", unit="file"
+    ):
         motion = read_skeleton(path, **flags.reading(arguments))
         for message in motion.warnings:
             terminal.warn(message)

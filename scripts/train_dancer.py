@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from dancenet import flags
 from dancenet.support import terminal
-from dancenet.support.names import expand, quoted
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 if TYPE_CHECKING:
@@ -267,7 +267,7 @@ def _read(
         if not arguments.stream:
             return flags.read_recordings(arguments)
         wanted, passes = flags.recordings_wanted(arguments), count()
-        motions = expand(arguments.motions)
+        motions = terminal.expand(arguments.motions)
         return lambda: each_recording(motions, wanted, quiet=next(passes) > 0)
     if arguments.motions:
         raise UserError(

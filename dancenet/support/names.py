@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import re
 import unicodedata
-from collections.abc import Iterable
-
-from dancenet.support.errors import UserError
 
 # What a shell takes as it stands, apart from letters and digits of any script.
 _PLAIN = "_-./@%+=:,"
 _PLAIN_ON_WINDOWS = "_-./+=:"
-_FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
 _LONGEST = 255  # bytes of a name on most disks
 _JOINERS = "\u200c\u200d"  # within emoji and some scripts; they move nothing on the screen
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
@@ -56,47 +51,6 @@ def visible(text: str) -> str:
 def visible_lines(text: str) -> str:
     """Returns a text of ours for a terminal: its line ends stay, names in it can harm nothing."""
     return "\n".join(visible(line.expandtabs()) for line in re.split("\r?\n", text))
-
-
-def expand(names: Iterable[str | os.PathLike[str]]) -> list[str]:
-    """Replaces patterns (`*`, `?`, `[…]`, `**`) by the files they match, in natural order.
-
-    Shells of Windows do not, nor any shell within quotes. What exists under the name as it is
-    written is no pattern.
-
-    Raises:
-        UserError: a pattern matches nothing.
-    """
-    found: list[str] = []
-    for name in [os.fspath(name) for name in names]:
-        if not glob.has_magic(name) or os.path.lexists(name):
-            found.append(name)
-            continue
-        matching = glob.glob(_without_existing(name), recursive=True)
-        if not matching:
-            raise UserError(
-                f"No file matches {quoted(name)}; check the folder and the pattern, or name the "
-                "files one by one."
-            )
-        found += sorted(matching, key=natural)
-    return found
-
-
-def natural(name: str) -> tuple[list[tuple[int, str]], str]:
-    """Returns a key that sorts take2 before take10."""
-    parts = re.split("([0-9]+)", name)
-    # Texts and numbers alternate, so that numbers meet numbers.
-    return [(int(part) if part.isdecimal() else 0, part.lower()) for part in parts], name
-
-
-def _without_existing(pattern: str) -> str:
-    """Escapes the folders at the front of a pattern that exist as they are written."""
-    kept, rest = "", pattern
-    while match := re.match(_FOLDER, rest):
-        if glob.has_magic(match[0]) and not os.path.lexists(kept + match[0]):
-            break
-        kept, rest = kept + match[0], rest[match.end() :]
-    return glob.escape(kept) + rest
 
 
 def as_argument(name: str | os.PathLike[str]) -> str:

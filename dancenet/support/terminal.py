@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import errno
+import glob
 import os
+import re
 import signal
 import sys
 import threading
@@ -15,12 +17,13 @@ from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
 from dancenet.support.errors import UserError
-from dancenet.support.names import visible, visible_lines
+from dancenet.support.names import quoted, visible, visible_lines
 from dancenet.support.streams import FULL, Stream, courteous, courteous_stream
 from dancenet.support.wording import called_as
 
 T = TypeVar("T")
 
+_FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
 INTERRUPTED = 130  # the exit status of a shell command stopped by Ctrl-C
 
 
@@ -314,6 +317,47 @@ def model(text: str) -> str:
             f"must be the name of a model, or its folder, received {text!r}"
         )
     return path_text(text)
+
+
+def expand(names: Iterable[str | os.PathLike[str]]) -> list[str]:
+    """Replaces patterns (`*`, `?`, `[…]`, `**`) by the files they match, in natural order.
+
+    Shells of Windows do not, nor any shell within quotes. What exists under the name as it is
+    written is no pattern.
+
+    Raises:
+        UserError: a pattern matches nothing.
+    """
+    found: list[str] = []
+    for name in [os.fspath(name) for name in names]:
+        if not glob.has_magic(name) or os.path.lexists(name):
+            found.append(name)
+            continue
+        matching = glob.glob(_without_existing(name), recursive=True)
+        if not matching:
+            raise UserError(
+                f"No file matches {quoted(name)}; check the folder and the pattern, or name the "
+                "files one by one."
+            )
+        found += sorted(matching, key=natural)
+    return found
+
+
+def natural(name: str) -> tuple[list[tuple[int, str]], str]:
+    """Returns a key that sorts take2 before take10."""
+    parts = re.split("([0-9]+)", name)
+    # Texts and numbers alternate, so that numbers meet numbers.
+    return [(int(part) if part.isdecimal() else 0, part.lower()) for part in parts], name
+
+
+def _without_existing(pattern: str) -> str:
+    """Escapes the folders at the front of a pattern that exist as they are written."""
+    kept, rest = "", pattern
+    while match := re.match(_FOLDER, rest):
+        if glob.has_magic(match[0]) and not os.path.lexists(kept + match[0]):
+            break
+        kept, rest = kept + match[0], rest[match.end() :]
+    return glob.escape(kept) + rest
 
 
 def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:

@@ -7,11 +7,8 @@ import subprocess
 
 import pytest
 
-from dancenet.support.errors import UserError
 from dancenet.support.names import (
     derived,
-    expand,
-    natural,
     quoted,
     shell_word,
     visible,
@@ -99,53 +96,3 @@ def test_a_derived_name_is_not_too_long():
 
 def test_line_ends_of_ours_stay():
     assert visible_lines("a\r\nb\n\x1bc\td") == "a\nb\n\ufffdc      d"
-
-
-@pytest.fixture
-def takes(tmp_path, monkeypatch):
-    """Some files in the working directory."""
-    monkeypatch.chdir(tmp_path)
-    for name in ("take10.mp4", "take2.mp4", "a1.mp4", "a[1].mp4", ".hidden.mp4"):
-        (tmp_path / name).touch()
-    (tmp_path / "old [1]" / "deep").mkdir(parents=True)
-    (tmp_path / "old [1]" / "x.mp4").touch()
-    (tmp_path / "old [1]" / "deep" / "y.mp4").touch()
-
-
-@pytest.mark.parametrize(
-    "pattern, found",
-    [
-        ("take*.mp4", ["take2.mp4", "take10.mp4"]),
-        ("take?.mp4", ["take2.mp4"]),
-        ("*.mp4", ["a1.mp4", "a[1].mp4", "take2.mp4", "take10.mp4"]),
-        ("a[1].mp4", ["a[1].mp4"]),  # the file, though a1.mp4 fits the pattern
-        ("a[2-9].mp4", None),
-        ("old [1]/*.mp4", ["old [1]/x.mp4"]),
-        ("old*/*.mp4", ["old [1]/x.mp4"]),
-        ("old [1]/**/*.mp4", ["old [1]/deep/y.mp4", "old [1]/x.mp4"]),
-        ("missing.mp4", ["missing.mp4"]),
-        ("0", ["0"]),
-    ],
-)
-def test_patterns_are_replaced_by_files(takes, pattern, found):
-    if found is None:
-        with pytest.raises(UserError, match=r"No file matches 'a\[2-9\].mp4'"):
-            expand([pattern])
-    else:
-        assert [name.replace(os.sep, "/") for name in expand([pattern])] == found
-
-
-def test_what_comes_first_stays_first(takes):
-    assert expand(["take2.mp4", "a?.mp4"]) == ["take2.mp4", "a1.mp4"]
-
-
-@pytest.mark.skipif(os.name == "nt", reason="no such name there")
-def test_a_file_called_like_a_pattern_is_that_file(takes):
-    with open("*.mp4", "w"):
-        pass
-    assert expand(["*.mp4"]) == ["*.mp4"]
-
-
-def test_numbers_are_sorted_by_value():
-    names = ["b2", "a10", "a9", "A09", "a", "9", "²"]
-    assert sorted(names, key=natural) == ["9", "a", "A09", "a9", "a10", "b2", "²"]
