@@ -108,13 +108,12 @@ def work(arguments: argparse.Namespace) -> int | None:
 
 def _choose_parts(folder: ModelFolder, only: str | None, formats: Sequence[str]) -> list[str]:
     """Returns the networks to export, "vae" and "dancer": the named one, or those with weights."""
-    from dancenet.model.config import SKELETON
     from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS
     from dancenet.support.errors import UserError
     from dancenet.support.wording import command
 
-    of_joints = folder.read_config().space == SKELETON
-    if only == "dancer" and "saved_model" in formats and not of_joints:
+    has_latents = folder.read_config().facts.has_latents
+    if only == "dancer" and "saved_model" in formats and has_latents:
         raise UserError(
             "A SavedModel holds pictures and dance; leave out --only, or say --only vae."
         )
@@ -124,9 +123,9 @@ def _choose_parts(folder: ModelFolder, only: str | None, formats: Sequence[str])
     parts = [part for part, name in weights.items() if (folder / name).exists()]
     if not parts:
         advice = (
-            f"dancer with {command('train-dancer')}"
-            if of_joints
-            else f"VAE first with {command('train-vae')}"
+            f"VAE first with {command('train-vae')}"
+            if has_latents
+            else f"dancer with {command('train-dancer')}"
         )
         raise UserError(
             f"The model {quoted(folder.path)} has no trained weights to export; train a {advice}."

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from dancenet import flags
+from dancenet.flags import recordings as flags
 from dancenet.support import terminal
 from dancenet.support.names import quoted, visible
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet import flags
+from dancenet.flags import training as flags
 from dancenet.support import terminal
 from dancenet.support.names import quoted
 

@@ -14,6 +14,7 @@ import pytest
 
 import dancenet
 from dancenet import cli
+from dancenet.model.config import SPACES
 
 PACKAGE = Path(dancenet.__file__).resolve().parent
 ROOT = PACKAGE.parent
@@ -26,13 +27,13 @@ LIGHT_LINE = [
     "model",
     "data",
     "output",
-    "flags",
     "codecs",
     "sequence",
     "metrics",
     "runtime",
     "generation",
     "project",
+    "flags",
     "cli",
     "__main__",
 ]
@@ -61,7 +62,8 @@ def modules() -> list[Path]:
 
 
 def layer(path: Path) -> str:
-    return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    place = path.relative_to(PACKAGE if PACKAGE in path.parents else ROOT)
+    return place.parts[0].removesuffix(".py")
 
 
 def imported(nodes: Iterator[ast.AST] | list[ast.AST]) -> set[str]:
@@ -149,6 +151,55 @@ def test_on_the_light_line_only_measures_of_an_evaluation_import_scikit_learn_at
         if "sklearn" in {name.partition(".")[0] for name in found}:
             assert layer(path) not in {*LIGHT_LINE} - {"metrics"}, path
             assert path.name != "reconstruction.py", "generation imports it"
+
+
+CLASS_QUESTIONS = {"isinstance", "issubclass"}
+
+
+def asks_for_the_space(node: ast.AST) -> bool:
+    """Tells whether a node asks which space or codec is there, by `space ==` or `isinstance`."""
+    if isinstance(node, ast.Call) and getattr(node.func, "id", "") in CLASS_QUESTIONS:
+        return any("Codec" in name for name in names_in(node.args[1]))
+    if isinstance(node, ast.Match):
+        return "space" in names_in(node.subject)
+    if isinstance(node, ast.Compare) and "SPACES" not in names_in(node):
+        texts = {part.value for part in ast.walk(node) if isinstance(part, ast.Constant)}
+        return bool({"space", "SILHOUETTE", "SKELETON"} & names_in(node) or {*SPACES} & texts)
+    return False
+
+
+def names_in(node: ast.AST) -> set[str]:
+    """Returns the names and attributes inside an expression."""
+    return {getattr(part, "id", getattr(part, "attr", "")) for part in ast.walk(node)}
+
+
+@pytest.mark.parametrize(
+    ("line", "asks"),
+    [
+        ("config.space == SKELETON", True),
+        ("'silhouette' != name", True),
+        ("space in (SKELETON,)", True),
+        ("isinstance(dancer.codec, (int, SkeletonCodec))", True),
+        ("match config.space:\n    case 'skeleton': pass", True),
+        ("space not in SPACES", False),
+        ("TRAININGS[arguments.space](arguments)", False),
+        ("isinstance(recordings, Recordings)", False),
+    ],
+)
+def test_a_question_for_the_space_is_seen(line, asks):
+    assert any(asks_for_the_space(node) for node in ast.walk(ast.parse(line))) is asks
+
+
+def test_only_loading_asks_which_space_a_model_dances_in():
+    found = [
+        path.relative_to(ROOT).as_posix()
+        for path in [*modules(), *SCRIPTS]
+        if layer(path) != "codecs"
+        for node in ast.walk(parse(path))
+        if asks_for_the_space(node)
+    ]
+    # The second opens what a model is measured with.
+    assert sorted(found) == ["dancenet/evaluation/scenes.py", "dancenet/generation/load.py"]
 
 
 def test_every_module_has_its_place_in_the_order():

@@ -27,6 +27,20 @@ SILHOUETTE, SKELETON = "silhouette", "skeleton"
 
 
 @dataclass(frozen=True)
+class Space:
+    """What all models of one space have in common."""
+
+    dances: str  # the way they dance, for messages
+    has_latents: bool  # whether their vectors are latents of a VAE of their own
+
+
+SPACES = {
+    SILHOUETTE: Space("in silhouettes", has_latents=True),
+    SKELETON: Space("with joints", has_latents=False),
+}
+
+
+@dataclass(frozen=True)
 class VaeConfig:
     """The picture network: frames (H, W) to a latent and back."""
 
@@ -137,10 +151,19 @@ class ModelConfig:
 
     name: str
     fps: float = 30.0  # frames per second of the training clips
-    space: str = SILHOUETTE  # or SKELETON
+    space: str = SILHOUETTE  # one of SPACES
     vae: VaeConfig | None = None
     dancer: DancerConfig | None = None
     training: dict[str, Any] = field(default_factory=dict)  # a record of the training, for people
+
+    def __post_init__(self) -> None:
+        if self.space not in SPACES:
+            raise ValueError(f"space must be one of {', '.join(SPACES)}; received {self.space!r}.")
+
+    @property
+    def facts(self) -> Space:
+        """What the model shares with all models of its space."""
+        return SPACES[self.space]
 
     def to_json(self) -> dict[str, Any]:
         """Returns the record as a JSON object that `from_json` reads back."""

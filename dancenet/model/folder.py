@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from dancenet.model.config import SKELETON, ModelConfig
+from dancenet.model.config import ModelConfig
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
@@ -78,14 +78,14 @@ class ModelFolder:
         files.write_json(self.path / CONFIG, config.to_json())
 
     def require_silhouettes(self) -> None:
-        """Refuses a model of joints, which has no frames and no latents.
+        """Refuses a model that has no frames and no latents, such as one of joints.
 
         Raises:
-            UserError: it is a model of joints.
+            UserError: it is such a model.
         """
-        if self.exists() and self.read_config().space == SKELETON:
+        if self.exists() and not (facts := self.read_config().facts).has_latents:
             raise UserError(
-                f"The model {self.path} dances with joints and has no picture network; name a "
+                f"The model {self.path} dances {facts.dances} and has no picture network; name a "
                 "model of silhouettes."
             )
 

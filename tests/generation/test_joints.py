@@ -465,15 +465,3 @@ def test_a_model_of_joints_is_no_model_of_pictures(here, tmp_path):
     assert train_vae.main(flags) == 1
     assert ModelFolder("weights/joints").sha256 == before
     joints.check()
-
-
-@pytest.mark.parametrize("flags", [["--head", "mse"], ["--network", "dancenet"]])
-def test_networks_to_compare_with_stay_what_they_are_with_little_material(here, monkeypatch, flags):
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 0.2)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
-    few = ["--look-back", "16", "--batch-size", "8", "--epochs", "1", "--frame-rate", "30"]
-    monkeypatch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 1)
-    named = ["--space", "skeleton", "--name", "compared", "--overwrite"]
-    assert train_dancer.main([*write_dances(here), *named, *few, *flags]) == 0
-    dancer = ModelFolder("weights/compared").read_config().dancer
-    assert (dancer.units, dancer.num_mixtures) == (512, 1 if "mse" in flags else 24)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import pytest
 
 from dancenet.legacy import h5, networks
 from dancenet.model.config import VaeConfig
+from dancenet.model.folder import ModelFolder
+from dancenet.support import files
 
 VAE = dataclasses.replace(networks.VAE_2018, height=16, width=24, latent_dim=4)
 DANCER = dataclasses.replace(
@@ -232,3 +235,34 @@ def accept(patch: pytest.MonkeyPatch, vae_config: VaeConfig) -> None:
     defaults = import_model.__kwdefaults__
     patch.setitem(defaults, "vae_config", vae_config)
     patch.setitem(defaults, "dancer_config", DANCER)
+
+
+def import_once(patch: pytest.MonkeyPatch, kept: Path) -> None:
+    """Imports the same files for the same name only once; after that the model is copied.
+
+    Args:
+        patch: undone after the test; `accept` comes before.
+        kept: a folder for the models that outlives the test.
+    """
+    from dancenet.legacy import import_model as module
+
+    original = module.import_model
+
+    def import_model(
+        paths: Sequence[Path], folder: ModelFolder, name: str, **others: Any
+    ) -> tuple[Any, Any]:
+        key = repr([*map(files.sha256_of, paths), name, others])
+        if key not in _IMPORTED:
+            report = original(module.Files2018(*paths), folder, name, **others)
+            _IMPORTED[key] = (kept / str(len(_IMPORTED)), report)
+            shutil.copytree(folder.path, _IMPORTED[key][0])
+            return report
+        place, report = _IMPORTED[key]
+        shutil.copytree(place, folder.path, dirs_exist_ok=True)
+        return report
+
+    patch.setattr(module, "import_model", import_model)
+
+
+# By the hashes of the files, and the settings: the model, and what `import_model` returned.
+_IMPORTED: dict[str, tuple[Path, Any]] = {}

@@ -40,10 +40,22 @@ def figure_of_eight(num_frames: int, phase: float) -> np.ndarray:
 @pytest.fixture()
 def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a model that has a VAE, and latents of its encoder."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
-    folder = ModelFolder(tmp_path / "weights" / "tiny")
+    fill_workplace(tmp_path, monkeypatch)
+    return tmp_path
+
+
+def fill_workplace(place: Path, patch: pytest.MonkeyPatch) -> None:
+    """Writes the model and the latents, and makes trainings there short.
+
+    Args:
+        place: an empty folder, in which the test works from then on.
+        patch: undone after the test.
+    """
+    patch.chdir(place)
+    patch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
+    patch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+    patch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 4)
+    folder = ModelFolder(place / "weights" / "tiny")
     folder.create()
     folder.write_config(ModelConfig("tiny", vae=VaeConfig(latent_dim=4)))
     (folder / "encoder.onnx").write_bytes(b"an encoder")
@@ -60,4 +72,3 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         ("one.mp4", "two.mp4", "three.mp4"),
         files.sha256_of(folder / "encoder.onnx"),
     ).save("latents.npz")
-    return tmp_path

@@ -68,13 +68,20 @@ def members(tmp_path):
     }
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    """A folder for the models that are imported once; `test_import_model.py` imports them anew."""
+    return tmp_path_factory.mktemp("imported")
+
+
 @pytest.fixture
-def drive(tmp_path, monkeypatch):
+def drive(tmp_path, monkeypatch, kept):
     """A site in place of Drive, an empty home, and the small network for that of 2018."""
     (tmp_path / "work").mkdir()
     monkeypatch.chdir(tmp_path / "work")
     monkeypatch.setenv("DANCENET_CACHE", str(tmp_path / "cache"))
     old.accept(monkeypatch, old.VAE)
+    old.import_once(monkeypatch, kept)
     with serving() as site:
         monkeypatch.setattr(download, "ADDRESS", f"{site.url}/uc")
         yield site

@@ -40,6 +40,18 @@ def small(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory):
+    return tmp_path_factory.mktemp("imported")
+
+
+@pytest.fixture
+def imported(small, monkeypatch, kept):
+    """Three files, whose import is copied where it was made before."""
+    old.import_once(monkeypatch, kept)
+    return old.write_all(small)
+
+
 def run(*arguments):
     return import_legacy.main([*map(str, arguments), "--name", "old"])
 
@@ -79,10 +91,9 @@ def test_an_imported_model_is_whole_and_has_the_weights_of_the_files(small, caps
     assert "no better" in said.err and "change when they are decoded and encoded" in said.err
 
 
-def test_the_scaler_and_the_seeds_are_those_of_the_latents(small):
-    paths = old.write_all(small)
-    assert run(*paths) == 0
-    latents = h5.read_latents(paths[2], 4)
+def test_the_scaler_and_the_seeds_are_those_of_the_latents(small, imported):
+    assert run(*imported) == 0
+    latents = h5.read_latents(imported[2], 4)
     folder = ModelFolder(small / "weights" / "old")
     scaler = Scaler.load(folder / "scaler.npz")
     vectors = scaler.to_model(latents)
@@ -109,8 +120,8 @@ def test_every_script_takes_an_imported_model(small, capsys, monkeypatch):
     assert "12 frames" in capsys.readouterr().out
 
 
-def test_a_legacy_dance_says_so_and_can_be_replayed(small):
-    assert run(*old.write_all(small)) == 0
+def test_a_legacy_dance_says_so_and_can_be_replayed(imported):
+    assert run(*imported) == 0
     words = ["--model", "old", "--seconds", "1", "--scale", "2", "--seed", "1"]
     assert generate_video.main([*words, "--legacy", "--latents-out", "first.npz"]) == 0
     settings = Recipe.read("dance.mp4").settings
@@ -128,8 +139,8 @@ def test_a_legacy_dance_says_so_and_can_be_replayed(small):
     assert (settings.temperature, settings.refine) == (0.5, 1)
 
 
-def test_a_legacy_dance_may_have_another_rate_and_many_dancers(small):
-    assert run(*old.write_all(small)) == 0
+def test_a_legacy_dance_may_have_another_rate_and_many_dancers(imported):
+    assert run(*imported) == 0
     model = load_dancer("old")
     both = DanceSettings(seed=1, legacy=True, count=2, fps=25.0, temperature=0.01)
     vectors = np.stack(list(trajectories(model, both, 20)))
@@ -153,13 +164,12 @@ def test_a_file_that_does_not_fit_leaves_nothing_behind(small, capsys):
     assert list((small / "weights").iterdir()) == []
 
 
-def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, capsys):
-    paths = old.write_all(small)
-    assert run(*paths) == 0
-    assert run(*paths) == 1
+def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, imported, capsys):
+    assert run(*imported) == 0
+    assert run(*imported) == 1
     assert "--overwrite" in capsys.readouterr().err
     (small / "weights" / "old" / "stale.txt").write_text("of the model before")
-    assert run(*paths, "--overwrite") == 0
+    assert run(*imported, "--overwrite") == 0
     assert not (small / "weights" / "old" / "stale.txt").exists()
 
 

@@ -33,6 +33,7 @@ def test_a_configuration_round_trips_through_json(config):
         (("vae", "depth"), 1, "depth"),
         (("format",), 3, "format 3"),
         (("fps",), "thirty", "fps is 'thirty'"),
+        (("space",), "water", "space must be one of silhouette, skeleton; received 'water'"),
         (("vae", "latent_dim"), True, "latent_dim is True"),
         (("vae", "network"), "huge", "one of lean, dancenet"),
         (("vae",), 3, "vae is 3"),

@@ -12,7 +12,7 @@ import numpy as np
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.silhouette import to_network
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
-from dancenet.model.config import SKELETON, DancerConfig, ModelConfig, VaeConfig
+from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import CODEC, DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, KerasStepModel, load_dancer
 from dancenet.nets.vae import LOG_VAR_RANGE, load_vae
@@ -61,7 +61,7 @@ class Networks:
             motion = load_dancer(
                 config.dancer, folder.require(DANCER_WEIGHTS, command("train-dancer"))
             )
-            if config.space == SKELETON:
+            if not config.facts.has_latents:
                 codec = SkeletonCodec.load(folder.require(CODEC, command("train-dancer")))
             elif (folder / SCALER).exists():
                 scaler = Scaler.load(folder / SCALER)

@@ -13,14 +13,20 @@ from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.mocap.recordings import Recording, Recordings
-from dancenet.model.config import SILHOUETTE, SKELETON
 from dancenet.model.folder import CODEC, DANCER_WEIGHTS, ENCODER_GRAPH, SCALER, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, load_dancer
 from dancenet.nets.training.dancer_run import TrainingRun, run_training
 from dancenet.nets.training.dataset import VARIANCE, Dataset
 from dancenet.nets.training.folder import already_there, nothing_to_resume, training_folder
 from dancenet.nets.training.loop import CHECKPOINT, TrainOptions, TrainResult
-from dancenet.nets.training.options import FEW_JOINTS, DancerOptions, changed, defaults_for, resolve
+from dancenet.nets.training.options import (
+    FEW_JOINTS,
+    LATENTS,
+    DancerOptions,
+    changed,
+    defaults_of_joints,
+    resolve,
+)
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command, option
@@ -91,9 +97,7 @@ def train_dancer(
     dataset = Dataset.of_latents(
         latents, options.network, options.look_back, options.smoothing, scaler
     )
-    options, schedule = resolve(
-        options, train_options or TrainOptions(), defaults_for(SILHOUETTE, dataset.seconds)
-    )
+    options, schedule = resolve(options, train_options or TrainOptions(), LATENTS)
     return run_training(
         TrainingRun(
             dataset=dataset,
@@ -142,9 +146,9 @@ def train_skeleton_dancer(
             not fit the model to start from; there is too little to train on.
         KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
     """
-    if folder.exists() and folder.read_config().space != SKELETON:
+    if folder.exists() and (facts := folder.read_config().facts).has_latents:
         raise UserError(
-            f"The model {folder.path} dances in silhouettes; choose another name for a dancer "
+            f"The model {folder.path} dances {facts.dances}; choose another name for a dancer "
             "of joints."
         )
     resume = _may_resume(folder, resume and (devices is None or devices.leads), overwrite)
@@ -164,7 +168,7 @@ def train_skeleton_dancer(
             place = stack.enter_context(tempfile.TemporaryDirectory(prefix="dancenet-"))
             path = Path(place) / "trajectory.npy"
             dataset = Dataset.of_stream(recordings, path, codec, variance, style_names)
-        defaults = defaults_for(SKELETON, dataset.seconds, start_from is not None)
+        defaults = defaults_of_joints(dataset.seconds, start_from is not None)
         if defaults is FEW_JOINTS:
             terminal.say(
                 f"{dataset.seconds:.0f} s of recordings are few: by default the network is small "

@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from dancenet.model.config import SILHOUETTE, DancerConfig
+from dancenet.model.config import DancerConfig
 from dancenet.nets.training.loop.options import Schedule, TrainOptions
 from dancenet.nets.training.windows import BatchOptions
 from dancenet.support.errors import UserError
@@ -143,16 +143,13 @@ class DancerOptions:
         )
 
 
-def defaults_for(space: str, seconds: float, start_from: bool = False) -> Defaults:
-    """Returns the defaults for a dataset.
+def defaults_of_joints(seconds: float, start_from: bool) -> Defaults:
+    """Returns the defaults for a dataset of recordings.
 
     Args:
-        space: "silhouette" or "skeleton".
         seconds: length of the dataset.
         start_from: whether the training starts from another dancer, whose size is fixed.
     """
-    if space == SILHOUETTE:
-        return LATENTS
     return FEW_JOINTS if seconds < FEW_SECONDS and not start_from else JOINTS
 
 

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -14,7 +18,7 @@ pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train
 pytest.importorskip("tensorboard", reason="the board needs the extra 'train'")
 
 from tensorboard_files import read_board, read_projector
-from workplaces import FLAGS, figure_of_eight
+from workplaces import FLAGS, figure_of_eight, fill_workplace
 
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
@@ -39,13 +43,14 @@ OPTIONS = DancerOptions(units=16, num_mixtures=2, look_back=12, stride=6, batch_
 EPOCHS = TrainOptions(epochs=2, warm_up_steps=2, learning_rate=1e-2)
 
 
-def plain(vectors: np.ndarray) -> Dataset:
-    """Returns a dataset of one clip at 25 frames/s."""
+def plain(vectors: np.ndarray, clips: int = 1) -> Dataset:
+    """Returns a dataset of clips of one length at 25 frames/s."""
+    length = len(vectors) // clips
     return Dataset(
         vectors=vectors,
-        train=[range(len(vectors))],
+        train=[range(clip * length, (clip + 1) * length) for clip in range(clips)],
         held_out=[],
-        names=["a"],
+        names=["a"] * clips,
         held_out_names=[],
         fps=25.0,
         seconds=len(vectors) / 25.0,
@@ -59,6 +64,30 @@ def plain(vectors: np.ndarray) -> Dataset:
         window_train=[range(len(vectors))],
         window_held_out=[],
     )
+
+
+class Trained(NamedTuple):
+    """A training of two epochs: its folder, which is to be copied, and what it printed."""
+
+    folder: ModelFolder
+    said: str
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    place = tmp_path_factory.mktemp("trained")
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(StringIO()) as said:
+        fill_workplace(place, patch)
+        folder = ModelFolder(place / "weights" / "tiny")
+        train_dancer(Latents.load("latents.npz"), folder, OPTIONS, EPOCHS)
+    return Trained(folder, said.getvalue())
+
+
+def copied(trained: Trained, workplace: Path) -> ModelFolder:
+    """Puts the trained dancer in place of the model that has none."""
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    shutil.copytree(trained.folder.path, folder.path, dirs_exist_ok=True)
+    return folder
 
 
 def test_the_script_leaves_a_dancer_that_the_export_can_use(
@@ -172,28 +201,13 @@ def test_a_window_too_short_for_a_second_difference_cannot_be_penalised(
     assert "--jerk: must be 0 or more" in capsys.readouterr().err
 
 
-def test_training_explains_why_the_loss_may_be_below_zero(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    train_dancer(
-        Latents.load("latents.npz"),
-        ModelFolder(workplace / "weights" / "tiny"),
-        OPTIONS,
-        dataclasses.replace(EPOCHS, epochs=1),
-    )
-    said = " ".join(capsys.readouterr().out.split())
-    assert DENSITY_NOTE in said
+def test_training_explains_why_the_loss_may_be_below_zero(trained: Trained) -> None:
+    assert DENSITY_NOTE in " ".join(trained.said.split())
 
 
-def test_a_resumed_training_ends_with_the_same_weights(workplace: Path) -> None:
+def test_a_resumed_training_ends_with_the_same_weights(workplace: Path, trained: Trained) -> None:
     latents = Latents.load("latents.npz")
-    whole, halved = (ModelFolder(workplace / "weights" / name) for name in ("tiny", "twin"))
-    halved.create()
-    halved.write_config(whole.read_config())
-    (halved / "encoder.onnx").write_bytes(b"an encoder")
-    train_dancer(latents, whole, OPTIONS, EPOCHS)
-
-    stopping = dataclasses.replace(EPOCHS)
+    halved = ModelFolder(workplace / "weights" / "tiny")
     with pytest.MonkeyPatch.context() as patch:
 
         def interrupt(self: object, record: dict[str, float]) -> None:
@@ -201,11 +215,11 @@ def test_a_resumed_training_ends_with_the_same_weights(workplace: Path) -> None:
 
         patch.setattr("dancenet.nets.training.tensorboard.TensorBoardLog.add", interrupt)
         with pytest.raises(KeyboardInterrupt):
-            train_dancer(latents, halved, dataclasses.replace(OPTIONS, tensorboard=True), stopping)
+            train_dancer(latents, halved, dataclasses.replace(OPTIONS, tensorboard=True), EPOCHS)
     train_dancer(latents, halved, OPTIONS, EPOCHS, resume=True)
     first, second = (
         load_dancer(folder.read_config().dancer, folder / "dancer.weights.h5").model.get_weights()
-        for folder in (whole, halved)
+        for folder in (trained.folder, halved)
     )
     for one, other in zip(first, second):
         assert np.array_equal(one, other)
@@ -247,10 +261,9 @@ def test_without_a_checkpoint_there_is_nothing_to_resume(
 
 
 def test_a_dancer_is_resumed_only_with_its_own_size(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
+    workplace: Path, trained: Trained, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    folder = ModelFolder(workplace / "weights" / "tiny")
-    train_dancer(Latents.load("latents.npz"), folder, OPTIONS, EPOCHS)
+    copied(trained, workplace)
     assert main([*FLAGS, "--units", "17", "--resume"]) == 1
     assert "has another dancer" in capsys.readouterr().err
 
@@ -261,13 +274,16 @@ def test_clips_that_are_all_for_training_cannot_be_validated(workplace: Path) ->
         train_dancer(latents, ModelFolder(workplace / "weights" / "tiny"), OPTIONS, EPOCHS)
 
 
-def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(workplace: Path) -> None:
+def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 20)
     folder = ModelFolder(workplace / "weights" / "tiny")
     result = train_dancer(
         Latents.load("latents.npz"),
         folder,
         dataclasses.replace(OPTIONS, perturbation=0.1),
-        dataclasses.replace(EPOCHS, epochs=40),
+        dataclasses.replace(EPOCHS, epochs=15),
     )
     floors = folder.read_config().training["dancer"]["baselines"]
     assert result.best < floors["stay"] < floors["pose"]
@@ -305,30 +321,28 @@ def walker(share: float) -> OnnxStepModel:
 
 @pytest.mark.parametrize("share, expected", [(0.8, 0.72), (1.25, 1.125), (9.0, 2.0), (0.01, 0.2)])
 def test_the_temperature_is_found_at_which_a_dance_has_most_of_the_real_energy(
-    share: float, expected: float
+    share: float, expected: float, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 6.0)
     steps = np.random.default_rng(0).normal(size=(20_000, 4)).astype(np.float32)
     found, temperature_variation = calibrate(walker(share), plain(np.cumsum(steps, axis=0)))
     assert found == pytest.approx(expected, rel=0.06)
     assert temperature_variation < 0.1  # the real walk has one pace
 
 
-def test_a_dance_is_found_to_wander_as_the_real_one_does() -> None:
+def test_a_dance_is_found_to_vary_its_pace_as_the_real_one_does() -> None:
     from dancenet.sequence.generate import generate
     from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 
-    real = np.concatenate(
-        list(
-            generate(
-                walker(1.0),
-                np.zeros((1, 1, 4)),
-                60_000,
-                [np.random.default_rng(5)],
-                temperature_variation=(0.3, MEMORY_SECONDS * 30),
-            )
-        )
+    dances = generate(
+        walker(1.0),
+        np.zeros((30, 1, 4)),
+        1500,
+        np.random.default_rng(5).spawn(30),
+        temperature_variation=(0.3, MEMORY_SECONDS * 25),
     )
-    found, temperature_variation = calibrate(walker(1.0), plain(real))
+    real = np.stack(list(dances), axis=1).reshape(-1, 4)
+    found, temperature_variation = calibrate(walker(1.0), plain(real, clips=30))
     assert temperature_variation == pytest.approx(0.3, abs=0.1)
     assert found == pytest.approx(0.9, rel=0.1)
 
@@ -350,27 +364,16 @@ def test_a_dancer_whose_numbers_end_has_run_away() -> None:
         found = calibrate(Explosion(), dataset)
     assert figures.energy == figures.energy_at_end == np.inf
     assert 0.0 <= figures.still_real < 0.5
-    assert found == (1.0, 0.0)  # all are as bad; it is neither cooled nor made to wander
+    assert found == (1.0, 0.0)  # all are as bad; it is neither cooled nor varied
 
 
-def test_the_temperature_is_found_with_the_guard_that_dances_will_have(
+def test_the_temperature_is_found_with_the_correction_that_dances_will_have(
     workplace: Path,
 ) -> None:
     found = []
-    for neighbour_correction in ("0", "0.9"):
-        assert (
-            main(
-                [
-                    *FLAGS,
-                    "--epochs",
-                    "2",
-                    "--neighbour-correction",
-                    neighbour_correction,
-                    "--overwrite",
-                ]
-            )
-            == 0
-        )
+    for strength in ("0", "0.9"):
+        corrected = ["--neighbour-correction", strength, "--overwrite"]
+        assert main([*FLAGS, "--epochs", "1", *corrected]) == 0
         found.append(ModelFolder(workplace / "weights" / "tiny").read_config().dancer)
     plain_one, guarded = found
     assert plain_one is not None and guarded is not None
@@ -410,21 +413,19 @@ def test_a_dancer_without_its_temperature_is_not_finished_and_can_be_resumed(
     assert "energy" in folder.read_config().training["dancer"]["dance"]
 
 
-def started_from(workplace: Path, name: str = "tiny") -> ModelFolder:
-    """A second model with the VAE of the first and no dancer, beside a first that has one."""
-    train_dancer(
-        Latents.load("latents.npz"), ModelFolder(workplace / "weights" / name), OPTIONS, EPOCHS
-    )
+def started_from(workplace: Path, trained: Trained) -> tuple[ModelFolder, ModelFolder]:
+    """A model that has a dancer, and a second with its VAE and none."""
     second = ModelFolder(workplace / "weights" / "second")
     second.create()
     second.write_config(ModelConfig("second", vae=VaeConfig(latent_dim=4)))
     (second / "encoder.onnx").write_bytes(b"an encoder")
-    return second
+    return copied(trained, workplace), second
 
 
-def test_a_dancer_goes_on_from_another_in_the_other_ones_units(workplace: Path) -> None:
-    second = started_from(workplace)
-    first = ModelFolder(workplace / "weights" / "tiny")
+def test_a_dancer_goes_on_from_another_in_the_other_ones_units(
+    workplace: Path, trained: Trained
+) -> None:
+    first, second = started_from(workplace, trained)
     still = dataclasses.replace(EPOCHS, epochs=1, learning_rate=1e-12)
     other = dataclasses.replace(OPTIONS, smoothing=0.3)
     train_dancer(Latents.load("latents.npz"), second, other, still, start_from=first)
@@ -441,9 +442,10 @@ def test_a_dancer_goes_on_from_another_in_the_other_ones_units(workplace: Path) 
     assert (scalers[0].basis == scalers[1].basis).all()
 
 
-def test_what_contradicts_the_dancer_to_start_from_is_named(workplace: Path) -> None:
-    second = started_from(workplace)
-    first = ModelFolder(workplace / "weights" / "tiny")
+def test_what_contradicts_the_dancer_to_start_from_is_named(
+    workplace: Path, trained: Trained
+) -> None:
+    first, second = started_from(workplace, trained)
     latents = Latents.load("latents.npz")
     with pytest.raises(
         UserError, match="has units 16, num_mixtures 2; leave out units=8 and num_mixtures=3"
@@ -460,16 +462,16 @@ def test_what_contradicts_the_dancer_to_start_from_is_named(workplace: Path) -> 
     assert second.read_config().dancer is None
 
 
-def test_a_training_that_started_from_another_is_resumed_from_it_only(workplace: Path) -> None:
-    second = started_from(workplace)
-    first = ModelFolder(workplace / "weights" / "tiny")
+def test_a_training_that_started_from_another_is_resumed_from_it_only(
+    workplace: Path, trained: Trained
+) -> None:
+    first, second = started_from(workplace, trained)
     latents = Latents.load("latents.npz")
-    train_dancer(latents, second, OPTIONS, EPOCHS, start_from=first)
+    train_dancer(latents, second, OPTIONS, dataclasses.replace(EPOCHS, epochs=1), start_from=first)
     with pytest.raises(UserError, match="started from tiny"):
         train_dancer(latents, second, OPTIONS, EPOCHS, resume=True)
-    longer = dataclasses.replace(EPOCHS, epochs=3)
-    result = train_dancer(latents, second, OPTIONS, longer, start_from=first, resume=True)
-    assert result.epochs == 3
+    result = train_dancer(latents, second, OPTIONS, EPOCHS, start_from=first, resume=True)
+    assert result.epochs == 2
 
 
 def test_a_plain_regression_is_trained_and_dances_like_any_other(
@@ -489,7 +491,7 @@ def test_a_plain_regression_is_trained_and_dances_like_any_other(
         "--name",
         "tiny",
         "--epochs",
-        "2",
+        "1",
     ]
     assert main([*flags, "--num-mixtures", "2"]) == 1
     assert "one Gaussian; received 2" in capsys.readouterr().err
@@ -509,7 +511,7 @@ def test_a_plain_regression_is_trained_and_dances_like_any_other(
     said = capsys.readouterr().out
     assert "mean square error, in squared RMS steps" in said and "density" not in said
     assert "nats per dimension" in said
-    assert main([*flags, "--resume", "--epochs", "3"]) == 0
+    assert main([*flags, "--resume", "--epochs", "2"]) == 0
     assert main([*flags[2:], "--resume"]) == 1
     assert "resume it with the options it was begun with" in capsys.readouterr().err
 

@@ -185,9 +185,11 @@ def test_a_training_that_two_processes_began_goes_on_on_one_device(
 
 @pytest.mark.slow
 def test_of_two_processes_that_resume_the_chief_alone_writes_and_speaks(
-    workplace: Path, capsys: pytest.CaptureFixture[str]
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = ModelFolder(workplace / "weights" / "tiny")
+    # As many as in the processes that go on.
+    monkeypatch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 20)
     assert main([*FLAGS, "--epochs", "1"]) == 0
     capsys.readouterr()
     before = set(folder.path.rglob("*"))

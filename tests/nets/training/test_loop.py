@@ -24,7 +24,8 @@ from dancenet.support.errors import UserError
 STEPS = 5
 
 
-def make_model() -> Any:
+def make_model(eagerly: bool = True) -> Any:
+    """Builds a network; compiling its step takes longer than a few steps without."""
     keras.utils.set_random_seed(1)
     # Dropout, because its random state has to be resumed as well.
     model = keras.Sequential(
@@ -39,7 +40,8 @@ def make_model() -> Any:
         optimizer=loop.make_optimizer(Schedule()),
         loss="mse",
         metrics=["mae"],
-        jit_compile=loop.jit_compile(),
+        run_eagerly=eagerly,
+        jit_compile=not eagerly and loop.jit_compile(),
     )
     return model
 
@@ -84,13 +86,19 @@ def stop_at(step: int) -> Any:
     return interrupted
 
 
-@pytest.mark.parametrize("step", [7, 10, 14], ids=["inside", "first-of-epoch", "last-of-epoch"])
-def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(tmp_path: Path, step: int) -> None:
+@pytest.mark.parametrize(
+    ("step", "eagerly"),
+    [(7, True), (7, False), (10, True), (14, True)],
+    ids=["inside", "inside, compiled", "first of epoch", "last of epoch"],
+)
+def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(
+    tmp_path: Path, step: int, eagerly: bool
+) -> None:
     options = TrainOptions(epochs=4, warm_up_steps=3)
-    straight = run(tmp_path / "straight", options)
+    straight = run(tmp_path / "straight", options, make_model(eagerly))
     with pytest.raises(KeyboardInterrupt, match="resume=True"):
-        run(tmp_path / "stopped", options, batches=stop_at(step))
-    resumed = run(tmp_path / "stopped", options, resume=True)
+        run(tmp_path / "stopped", options, make_model(eagerly), batches=stop_at(step))
+    resumed = run(tmp_path / "stopped", options, make_model(eagerly), resume=True)
     first, second = checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "stopped")
     assert first.keys() == second.keys()
     for name in first:
@@ -224,7 +232,8 @@ def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         loss="mse",
         metrics=["mae"],
-        jit_compile=loop.jit_compile(),
+        run_eagerly=True,
+        jit_compile=False,
     )
     for batch in batches(Epoch(0, 0, STEPS, STEPS, np.random.default_rng(0))):
         model.train_on_batch(*batch)
@@ -239,7 +248,8 @@ def test_a_training_begun_before_the_gradient_was_watched_can_be_resumed(tmp_pat
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         loss="mse",
         metrics=["mae"],
-        jit_compile=loop.jit_compile(),
+        run_eagerly=True,
+        jit_compile=False,
     )
     first = run(tmp_path, TrainOptions(epochs=1), model=model).history
     assert "gradient_norm" not in first[0]
@@ -292,6 +302,7 @@ def test_minutes_give_as_many_steps_as_fit(tmp_path: Path, monkeypatch: pytest.M
     result = run(
         tmp_path,
         TrainOptions(minutes=10, epochs=1),
+        make_model(eagerly=False),
         batches=slow,
         validate=validate,
         steps_per_epoch=1000,
@@ -317,6 +328,7 @@ def test_minutes_are_kept_when_the_machine_becomes_slower(
     result = run(
         tmp_path,
         TrainOptions(minutes=10),
+        make_model(eagerly=False),
         batches=slower,
         steps_per_epoch=20,
         validate=lambda: {"val_loss": 1.0},

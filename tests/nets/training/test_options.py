@@ -105,6 +105,20 @@ def test_recordings_have_defaults_for_their_length(
     assert (schedule.keep, schedule.epochs, schedule.patience) == ("last", epochs, 0)
 
 
+@pytest.mark.parametrize("flags", [["--head", "mse"], ["--network", "dancenet"]])
+def test_networks_to_compare_with_stay_what_they_are_with_little_material(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, runs: list[TrainingRun], flags: list[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("dance.bvh").write_text(bvh_text(dancing(120, 30.0)))
+    named = ["dance.bvh", "--frame-rate", "30", "--space", "skeleton", "--name", "compared"]
+    with pytest.raises(Reached):
+        train_dancer.main([*named, *flags])
+    (run,) = runs
+    assert (run.options.correction_rate, run.options.encoder_noise) == (0.05, 1.0)
+    assert (network(run).units, network(run).num_mixtures) == (512, 1 if "mse" in flags else 24)
+
+
 def test_given_options_replace_the_defaults(workplace: Path, runs: list[TrainingRun]) -> None:
     run = both(
         runs,

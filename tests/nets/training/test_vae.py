@@ -57,6 +57,18 @@ def train_tiny(frames: Path, folder: Path, **arguments: Any) -> None:
     )
 
 
+@pytest.fixture(scope="module")
+def tiny(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What `train_tiny` leaves; to be copied, not changed."""
+    folder = tmp_path_factory.mktemp("trained") / "tiny"
+    train_tiny(frames, folder)
+    return folder
+
+
+def copied(tiny: Path, folder: Path) -> ModelFolder:
+    return ModelFolder(Path(shutil.copytree(tiny, folder)))
+
+
 def test_the_script_leaves_a_model_a_log_curves_and_a_contact_sheet(
     frames: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -91,17 +103,20 @@ def test_the_script_leaves_a_model_a_log_curves_and_a_contact_sheet(
     assert "another VAE" in capsys.readouterr().err
 
 
-def test_replacing_a_vae_removes_the_dancer_of_its_latents(frames: Path, tmp_path: Path) -> None:
-    train_tiny(frames, tmp_path / "model")
+def test_replacing_a_vae_removes_the_dancer_of_its_latents(
+    frames: Path, tiny: Path, tmp_path: Path
+) -> None:
+    copied(tiny, tmp_path / "model")
     (tmp_path / "model" / "dancer.weights.h5").write_bytes(b"of other latents")
     train_tiny(frames, tmp_path / "model", overwrite=True)
     assert not (tmp_path / "model" / "dancer.weights.h5").exists()
     assert (tmp_path / "model" / "vae.weights.h5").exists()
 
 
-def test_a_vae_may_begin_with_another_and_replace_it(frames: Path, tmp_path: Path) -> None:
-    first, second = ModelFolder(tmp_path / "first"), ModelFolder(tmp_path / "second")
-    train_tiny(frames, first.path)
+def test_a_vae_may_begin_with_another_and_replace_it(
+    frames: Path, tiny: Path, tmp_path: Path
+) -> None:
+    first, second = copied(tiny, tmp_path / "first"), ModelFolder(tmp_path / "second")
     still = TrainOptions(epochs=1, learning_rate=1e-12)
     train_vae(FrameFolder.open(frames), second, VaeOptions(batch_size=13), still, start_from=first)
     config = second.read_config()
@@ -163,10 +178,10 @@ def val_losses(folder: ModelFolder) -> list[float]:
 
 
 def test_what_the_first_model_saw_is_rehearsed_and_still_is_after_resuming(
-    frames: Path, tmp_path: Path
+    frames: Path, tiny: Path, tmp_path: Path
 ) -> None:
-    first, second, third = (ModelFolder(tmp_path / name) for name in ("first", "second", "third"))
-    train_tiny(frames, first.path)
+    first = copied(tiny, tmp_path / "first")
+    second, third = (ModelFolder(tmp_path / name) for name in ("second", "third"))
     with_stretches(first)
     opened, options = FrameFolder.open(frames), VaeOptions(batch_size=13)
     one, two = (TrainOptions(epochs=count, warm_up_steps=1) for count in (1, 2))
@@ -183,8 +198,10 @@ def test_what_the_first_model_saw_is_rehearsed_and_still_is_after_resuming(
     assert val_losses(second) == val_losses(third) and len(val_losses(third)) == 2
 
 
-def test_a_model_that_cannot_be_begun_with_costs_nothing(frames: Path, tmp_path: Path) -> None:
-    train_tiny(frames, tmp_path / "model")
+def test_a_model_that_cannot_be_begun_with_costs_nothing(
+    frames: Path, tiny: Path, tmp_path: Path
+) -> None:
+    copied(tiny, tmp_path / "model")
     before = files.sha256_of(tmp_path / "model" / "vae.weights.h5")
     with pytest.raises(UserError, match="has no vae.weights.h5"):
         train_tiny(
@@ -202,8 +219,10 @@ def test_an_unreadable_picture_leaves_no_begun_model(frames: Path, tmp_path: Pat
     assert not (tmp_path / "tiny").exists()
 
 
-def test_a_vae_whose_dancer_is_trained_is_not_trained_on(frames: Path, tmp_path: Path) -> None:
-    train_tiny(frames, tmp_path / "model")
+def test_a_vae_whose_dancer_is_trained_is_not_trained_on(
+    frames: Path, tiny: Path, tmp_path: Path
+) -> None:
+    copied(tiny, tmp_path / "model")
     (tmp_path / "model" / "dancer.weights.h5").write_bytes(b"a dancer")
     before = files.sha256_of(tmp_path / "model" / "vae.weights.h5")
     with pytest.raises(UserError, match="has a dancer"):
@@ -217,14 +236,13 @@ def test_what_contradicts_itself_is_a_usage_error(options: list[str]) -> None:
         main(["--name", "tiny", *options])
 
 
-def test_the_same_seed_trains_the_same_network(frames: Path, tmp_path: Path) -> None:
-    for name in ("first", "second"):
-        train_tiny(frames, tmp_path / name)
+def test_the_same_seed_trains_the_same_network(frames: Path, tiny: Path, tmp_path: Path) -> None:
+    train_tiny(frames, tmp_path / "again")
     networks = []
-    for name in ("first", "second"):
-        config = ModelFolder(tmp_path / name).read_config().vae
+    for folder in (tiny, tmp_path / "again"):
+        config = ModelFolder(folder).read_config().vae
         assert config is not None
-        networks.append(load_vae(config, tmp_path / name / "vae.weights.h5")[1])
+        networks.append(load_vae(config, folder / "vae.weights.h5")[1])
     for one, two in zip(networks[0].weights, networks[1].weights, strict=True):
         np.testing.assert_allclose(one, two, rtol=1e-4, atol=1e-6)
 
