@@ -69,11 +69,14 @@ def content_key(path: Path) -> str:
 def check_apart(out: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]]) -> None:
     """Raises UserError if an output is one of the files it is made from, by whatever name."""
     for source in sources:
-        with suppress(OSError, ValueError):
-            if os.path.samefile(out, source):
-                raise UserError(
-                    f"{quoted(out)} is both the source and the output; choose another output."
-                )
+        try:
+            same = os.path.samefile(out, source)
+        except (OSError, ValueError):  # one of them does not exist
+            continue
+        if same:
+            raise UserError(
+                f"{quoted(out)} is both the source and the output; choose another output."
+            )
 
 
 @contextmanager

@@ -21,7 +21,6 @@ from typing import Any, NoReturn
 
 import pytest
 
-from dancenet.support import temporary
 from dancenet.support.errors import UserError
 
 Operation = Callable[[Path], object]
@@ -78,7 +77,9 @@ def check_kills(
                 f"killed before step {step}, it cannot be run again; there are "
                 f"{sorted(content_of(folder))}"
             ) from error
-        assert found == wanted, f"killed before step {step} and run again:\n{_differ(found, wanted)}"
+        assert found == wanted, (
+            f"killed before step {step} and run again:\n{_differ(found, wanted)}"
+        )
     raise AssertionError(f"the operation takes more than {MOST_STEPS} steps")
 
 
