@@ -53,7 +53,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Imports the files, and prints how well they fit together."""
-    from dancenet.model.folder import ModelFolder
+    from dancenet.model.folder import ModelFolder, made_files
     from dancenet.support import files
     from dancenet.support.errors import MissingExtra, UserError
     from dancenet.support.wording import command
@@ -62,6 +62,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     target = folder.path
     if arguments.latents is None:
         raise UserError(WHY_LATENTS)
+    files.restore_folder(target, made_files)
     files.check_overwrite(target, arguments.overwrite)
     if target.exists() and not folder.exists():
         raise UserError(f"{target} is not a model, so it is not replaced; choose another --name.")
@@ -71,7 +72,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             from dancenet.nets.export.onnx import format_report
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
-    with files.atomic_folder(target) as staging:
+    with files.atomic_folder(target, made_files) as staging:
         imported, report = import_model(
             Files2018(arguments.vae, arguments.dancer, arguments.latents),
             ModelFolder(staging),

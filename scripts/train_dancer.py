@@ -240,10 +240,11 @@ def work(arguments: argparse.Namespace) -> int | None:
 
             devices = open_devices(arguments.strategy, arguments.virtual_devices)
             folder = stack.enter_context(devices.place(folder))
+        stack.enter_context(folder.hold())
         _train(arguments, source, folder, start_from=start_from, devices=devices)
         if devices is not None and not devices.leads:
             return None
-    export_dancer(folder)
+        export_dancer(folder)
     terminal.say(
         f"The dancer is in {folder.path}; generate with "
         f"{command('generate-video', f'--model {arguments.name}')}."

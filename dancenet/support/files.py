@@ -206,12 +206,12 @@ def is_no_room(error: OSError) -> bool:
 
 
 def remove_files(paths: Iterable[Path], folder: Path) -> None:
-    """Removes files, and then those folders that are empty, `folder` included."""
+    """Removes files of a folder, and then those folders that are empty by that."""
+    emptied = {folder}
     for path in paths:
         path.unlink(missing_ok=True)
-    for place, _, _ in os.walk(folder, topdown=False):
-        with suppress(OSError):  # it holds something else
-            os.rmdir(place)
+        emptied.update(parent for parent in path.parents if folder in parent.parents)
+    _remove_empty(emptied)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -277,7 +277,13 @@ def _move_missing(old: Path, target: Path) -> None:
             for name in names:
                 if not os.path.lexists(there / name):
                     os.rename(Path(place) / name, there / name)
-    remove_files([], old)
+    _remove_empty(Path(place) for place, _, _ in os.walk(old))
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):  # it holds something else
+            folder.rmdir()
 
 
 def _named(folder: Path) -> str:

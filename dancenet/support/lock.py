@@ -44,14 +44,14 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{quoted(folder)} is a file, and a folder is needed; choose another.")
-    is_new = not folder.exists()
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         with hold(folder / LOCK, folder, advice) as descriptor:
             yield descriptor
     finally:
-        if is_new:
-            with contextlib.suppress(OSError):  # it holds something, or is another's by now
-                folder.rmdir()
+        with contextlib.suppress(OSError):  # it holds something, or is another's by now
+            for one in new:
+                one.rmdir()
 
 
 def beside(path: Path) -> Path:

@@ -28,12 +28,16 @@ _swept: set[tuple[int, str]] = set()  # process and folder
 
 
 def temporary_name(name: str) -> str:
-    """Returns a hidden name for a temporary file of this process, with the suffix of `name`."""
-    path = Path(name)
-    stem, suffix = path.stem.lstrip("."), path.suffix
+    """Returns a hidden name for a temporary file of this process, with the suffix of `name`.
+
+    Where there are two, both are kept: Keras asks for `.weights.h5`.
+    """
+    suffix = "".join(Path(name).suffixes[-2:])
+    if len(os.fsencode(suffix)) > _LONGEST_SUFFIX:
+        suffix = Path(name).suffix
     if len(os.fsencode(suffix)) > _LONGEST_SUFFIX:
         suffix = ""
-    stem = shortened(stem)
+    stem = shortened(name.removesuffix(suffix).lstrip("."))
     pid = os.getpid()
     owner = f"{_host()}-{pid:x}-{_start_of(pid):x}"
     return f".{stem}.dancenet-{owner}-{secrets.token_hex(4)}{suffix}"
