@@ -250,7 +250,14 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
         for run, long_enough in motion.good_runs(MIN_SECONDS):
             if long_enough:
                 clip = motion.cut(run).resample(arguments.fps)
-                yield Drawable(clip, body, run.start + 1, run.stop, motion.fps, content)
+                yield Drawable(
+                    clip,
+                    body,
+                    first=run.start + 1,
+                    last=run.stop,
+                    recorded_fps=motion.fps,
+                    content=content,
+                )
             else:
                 terminal.say(
                     f"{motion.source}: frames {run.start + 1} to {run.stop} "

@@ -16,7 +16,7 @@ from dancenet.output import picture_folder
 from dancenet.output.encoders import Encoder, FilmEncoder, PictureEncoder, VideoSpec
 from dancenet.output.picture import BLACK_ON_WHITE, Color
 from dancenet.output.video_settings import is_ours
-from dancenet.support import files
+from dancenet.support import files, lock
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -56,7 +56,7 @@ def check_output(path: str | os.PathLike[str], format: str, overwrite: bool = Fa
     path = Path(path)
     files.check_parent(path)
     if format == "frames":
-        files.restore_folder(path, picture_folder.made_files)
+        files.open_folder(path, picture_folder.made_files)
         if path.is_dir():
             picture_folder.check_replaceable(path, overwrite)
         elif os.path.lexists(path):
@@ -197,7 +197,8 @@ class VideoWriter:
 
     def _start(self) -> Encoder:
         if self.format == "frames":
-            made = picture_folder.made_files
+            made, busy = picture_folder.made_files, "choose another output"
+            self._output.enter_context(lock.hold(lock.beside(self.path), self.path, busy))
             folder = self._output.enter_context(files.atomic_folder(self.path, made))
             return PictureEncoder(folder, self._spec)
         path = self._output.enter_context(files.atomic_path(self.path))

@@ -127,7 +127,8 @@ def atomic_folder(path: str | os.PathLike[str], ours: Ours) -> Iterator[Path]:
     """Yields a new folder beside `path`; puts it in the place of `path` if the block succeeds.
 
     Parent folders are created. The new folder is removed if the block raises. Of an existing
-    `path` only what `ours` returns is removed; see `replace_folder`.
+    `path` only what `ours` returns is removed; see `replace_folder`. The caller holds the lock
+    `lock.beside(path)`.
 
     Raises:
         UserError: the parent folder cannot be written, or the disk is full.
@@ -143,8 +144,7 @@ def atomic_folder(path: str | os.PathLike[str], ours: Ours) -> Iterator[Path]:
         raise write_failed(path, error) from error
     try:
         yield temporary
-        with lock.hold(lock.beside(final), final, "choose another output", wait=True):
-            replace_folder(temporary, final, ours)
+        replace_folder(temporary, final, ours)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
         if isinstance(error, OSError) and error.errno in _NO_ROOM:
@@ -156,7 +156,7 @@ def replace_folder(source: Path, target: Path, ours: Ours) -> None:
     """Puts a folder in the place of another on the same disk.
 
     What dancenet did not make in the old one is moved into the new one. A kill leaves either the
-    old or the new folder to `restore_folder`.
+    old or the new folder to `restore_folder`. The caller holds the lock `lock.beside(target)`.
 
     Args:
         source: the new folder.
@@ -178,7 +178,7 @@ def replace_folder(source: Path, target: Path, ours: Ours) -> None:
 
 
 def restore_folder(target: Path, ours: Ours | None = None) -> None:
-    """Finishes what a killed `replace_folder` began.
+    """Finishes what a killed `replace_folder` began; the caller holds the same lock.
 
     Args:
         target: the place of the folder.
@@ -203,6 +203,14 @@ def restore_folder(target: Path, ours: Ours | None = None) -> None:
 def is_no_room(error: OSError) -> bool:
     """Tells whether a disk or a quota is full, a file too large for it, or it is read only."""
     return error.errno in _NO_ROOM
+
+
+def open_folder(target: Path, ours: Ours | None = None) -> None:
+    """Calls `restore_folder` if there is anything to do, with its lock."""
+    target = _final(target)
+    if os.path.lexists(_old(target)):
+        with lock.hold(lock.beside(target), target, "choose another", wait=True):
+            restore_folder(target, ours)
 
 
 def remove_files(paths: Iterable[Path], folder: Path) -> None:

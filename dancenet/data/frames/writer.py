@@ -14,6 +14,7 @@ import numpy as np
 
 from dancenet.data.frames.clips import CLIPS_FILE, Clip, read_clips, write_clips
 from dancenet.data.frames.folder import PENDING_FILE
+from dancenet.data.frames.packed import PACKED_FILE
 from dancenet.data.frames.picture import (
     check_frame,
     numbered_pictures,
@@ -248,6 +249,15 @@ class FrameWriter:
             write_clips(self.path / CLIPS_FILE, kept)
             self._recover()
             self.clips = kept
+
+    def clear(self) -> None:
+        """Removes every clip, the record of them, and the folder if it holds nothing else."""
+        self.keep(0)
+        with self._held():
+            packed = self.path / PACKED_FILE
+            for path in (packed, packed.with_suffix(".json"), self.path / CLIPS_FILE):
+                path.unlink(missing_ok=True)
+        files.remove_files([], self.path)
 
     def _recover(self) -> None:
         """Finishes or takes back what was begun, by a killed run or by this one."""
