@@ -93,7 +93,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             f"{quoted(folder.path)} has no dancer yet: its picture network is exported alone."
         )
     if "onnx" in formats:
-        _export_onnx(folder, parts)
+        with folder.hold():
+            _export_onnx(folder, parts)
     if formats == ["onnx"]:
         return None
     networks = Networks.load(folder, parts)

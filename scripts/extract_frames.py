@@ -110,24 +110,70 @@ def build_parser() -> argparse.ArgumentParser:
         help="processor cores for the person network (default: 1)",
     )
     parser.add_argument(
+        "--again",
+        action="store_true",
+        help="take a source once more that the folder holds already (default: it is left out)",
+    )
+    parser.add_argument(
         "--overwrite", action="store_true", help="replace the clips that the folder holds"
     )
     return parser
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    import tempfile
-    from pathlib import Path
+    from contextlib import ExitStack
 
-    from dancenet.data.footage import choose, segmenter
-    from dancenet.data.footage import extract as extraction
     from dancenet.data.footage import survey as footage
     from dancenet.data.frames.writer import FrameWriter
     from dancenet.support.errors import UserError
+    from dancenet.support.temporary import temporary_folder
 
-    videos = terminal.expand(arguments.videos)
+    arguments.videos = terminal.expand(arguments.videos)
     if arguments.report:
         footage.check_report(arguments.report, arguments.overwrite)
+    take = _taker(arguments)
+    writer: FrameWriter | None = None
+    reports: list[footage.FootageReport] = []
+    taken: list[Any] = []
+    failures: list[str] = []
+    stopped = False
+    with ExitStack() as stack:
+        recordings = stack.enter_context(temporary_folder(name="recordings"))
+        for source in arguments.videos:
+            try:
+                opened = _open(source, arguments, recordings)
+                # Made once there is something to write, so a mistyped name leaves no folder.
+                if writer is None:
+                    writer = stack.enter_context(FrameWriter(arguments.out, arguments.overwrite))
+                take(source, opened, writer, reports, taken)
+            except UserError as error:
+                if len(arguments.videos) == 1:
+                    raise
+                failures.append(str(error))
+                terminal.warn(f"{error} It is left out.")
+            except KeyboardInterrupt:
+                stopped = True
+                break
+        if reports and writer is not None:
+            _finish(reports, writer, arguments.report)
+        for clips in taken:
+            clips.finish()
+    if stopped:
+        count = len(writer.clips) if writer else 0
+        raise KeyboardInterrupt(f"{quoted(arguments.out)} holds {count} whole clips.")
+    if len(failures) == len(arguments.videos):
+        raise UserError("None of the sources could be used. " + failures[0])
+    return 1 if failures else 0
+
+
+def _taker(arguments: argparse.Namespace) -> Any:
+    """Returns a function that takes one source."""
+    from pathlib import Path
+
+    from dancenet.data.footage import camera, choose, segmenter
+    from dancenet.data.footage import extract as extraction
+    from dancenet.data.frames import origin
+
     settings = choose.Settings(
         arguments.method, arguments.fit, arguments.level, arguments.invert, arguments.split
     )
@@ -140,56 +186,40 @@ def work(arguments: argparse.Namespace) -> int | None:
 
     if arguments.method == "person":
         load_network()  # what is missing is said before a minute is spent
-    writer: FrameWriter | None = None
-    reports: list[footage.FootageReport] = []
-    failures: list[str] = []
-    stopped = False
-    with tempfile.TemporaryDirectory() as recordings:
-        for source in videos:
-            try:
-                opened = _open(source, arguments, Path(recordings))
-                # Made once there is something to write, so a mistyped name leaves no folder.
-                writer = writer or FrameWriter(arguments.out, arguments.overwrite)
-                total = opened.expected_seconds and round(opened.expected_seconds * opened.fps)
-                before = len(writer.clips)
-                with terminal.progress(total=total, description=Path(source).name) as bar:
-                    reports.append(
-                        extraction.extract(opened, writer, settings, load_network, bar.update)
-                    )
-                if arguments.mirror:
-                    for clip in writer.clips[before:]:
-                        writer.add_mirrored(clip)
-            except UserError as error:
-                if len(videos) == 1:
-                    raise
-                failures.append(str(error))
-                terminal.warn(f"{error} It is left out.")
-            except KeyboardInterrupt:
-                stopped = True
-                break
-    if reports and writer is not None:
-        _finish(reports, writer, arguments.report)
-    if stopped:
-        count = len(writer.clips) if writer else 0
-        raise KeyboardInterrupt(f"{quoted(arguments.out)} holds {count} whole clips.")
-    if failures and not reports:
-        raise UserError("None of the sources could be used. " + failures[0])
-    return 1 if failures else 0
+
+    def take(source: str, opened: Any, writer: Any, reports: list[Any], taken: list[Any]) -> None:
+        for earlier in taken:  # the last one only with the report
+            earlier.finish()
+        names = ("method", "fit", "level", "invert", "start", "seconds", "split")
+        asked = {name: getattr(arguments, name) for name in names} | {"fps": opened.fps}
+        path = None if camera.camera_index(source) is not None else Path(source)
+        where = origin.Origin.of(opened.name, path, asked)
+        clips = origin.SourceWriter(writer, where, arguments.again)
+        if clips.is_finished or clips.older(opened.fps):
+            terminal.say(origin.already_there(source, writer.path))
+        else:
+            note = where.note(writer.clips, writer.path)
+            if note:
+                terminal.warn(note)
+            total = opened.expected_seconds and round(opened.expected_seconds * opened.fps)
+            with terminal.progress(total=total, description=Path(source).name) as bar:
+                reports.append(
+                    extraction.extract(opened, clips, settings, load_network, bar.update)
+                )
+        if arguments.mirror:
+            clips.add_mirrored()
+        taken.append(clips)
+
+    return take
 
 
 def _open(source: str, arguments: argparse.Namespace, recordings: Any) -> Any:
-    import os
-
     from dancenet.data.footage import camera, video
-    from dancenet.support.errors import UserError
+    from dancenet.support import files
 
     index = camera.camera_index(source)
     if index is None:
-        if os.path.realpath(source) == os.path.realpath(arguments.out):
-            raise UserError(
-                f"{quoted(source)} is both the source and the output; choose another folder "
-                "with -o."
-            )
+        files.check_apart(arguments.out, [source])
         return video.open_footage(source, arguments.fps, arguments.start, arguments.seconds)
     path = recordings / f"camera{index}.mkv"
     camera.record_camera(index, arguments.camera_seconds, path, arguments.fps)

@@ -60,8 +60,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Imports the files, and prints how well they fit together."""
-    from dancenet.model.folder import ModelFolder
-    from dancenet.support import files
+    from dancenet.model.folder import ModelFolder, made_files
+    from dancenet.support import files, lock
     from dancenet.support.errors import MissingExtra, UserError
     from dancenet.support.wording import command
 
@@ -69,6 +69,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     target = folder.path
     if arguments.latents is None:
         raise UserError(WHY_LATENTS)
+    files.open_folder(target, made_files)
     files.check_overwrite(target, arguments.overwrite)
     if target.exists() and not folder.exists():
         raise UserError(
@@ -80,7 +81,10 @@ def work(arguments: argparse.Namespace) -> int | None:
             from dancenet.nets.export.onnx import format_report
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
-    with files.atomic_folder(target) as staging:
+    with (
+        lock.hold(lock.beside(target), target, "choose another --name"),
+        files.atomic_folder(target, made_files) as staging,
+    ):
         imported, report = import_model(
             Files2018(arguments.vae, arguments.dancer, arguments.latents),
             ModelFolder(staging),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from dancenet.flags import recordings as flags
@@ -14,6 +16,7 @@ from dancenet.support.names import quoted, visible
 if TYPE_CHECKING:
     import numpy as np
 
+    from dancenet.data.frames.writer import FrameWriter
     from dancenet.data.motion.camera import CameraView
     from dancenet.data.motion.clip import SkeletonClip
     from dancenet.data.motion.proportions import Body
@@ -29,6 +32,14 @@ class Drawable(NamedTuple):
     first: int  # 1-based frame of the recording, at the recording's own rate
     last: int  # inclusive
     recorded_fps: float
+    content: str  # hash of the recording
+
+
+class Look(NamedTuple):
+    """How a clip is seen."""
+
+    view: CameraView
+    girth: float
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -67,6 +78,11 @@ def build_parser() -> argparse.ArgumentParser:
         "holds out the end of each",
     )
     flags.add_reading(parser)
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="draw clips once more that the folder holds already",
+    )
     parser.add_argument(
         "--overwrite",
         action="store_true",
@@ -124,32 +140,42 @@ def work(arguments: argparse.Namespace) -> int | None:
         )
     rates = {drawable.clip.fps for drawable in drawables}
     _check_rates(rates, "these recordings")
-    writer = FrameWriter(arguments.out, overwrite=arguments.overwrite)
-    _check_rates(
-        rates | {clip.fps for clip in writer.clips},
-        f"these recordings and the clips in {quoted(arguments.out)}",
-    )
     looks = [
-        (CameraView(yaw, mirror, arguments.camera), girth)
+        Look(CameraView(yaw, mirror, arguments.camera), girth)
         for girth in arguments.girth
         for yaw in arguments.yaw
         for mirror in ([False, True] if arguments.mirror else [False])
     ]
-    total = len(looks) * sum(drawable.clip.num_frames for drawable in drawables)
+    with FrameWriter(arguments.out, overwrite=arguments.overwrite) as writer:
+        _check_rates(
+            rates | {clip.fps for clip in writer.clips},
+            f"these recordings and the clips in {quoted(arguments.out)}",
+        )
+        _draw_all(arguments, writer, drawables, looks)
+    return 0
+
+
+def _draw_all(
+    arguments: argparse.Namespace,
+    writer: FrameWriter,
+    drawables: Sequence[Drawable],
+    looks: Sequence[Look],
+) -> None:
+    """Draws every clip that is not there yet."""
+    todo = _missing(arguments, writer, drawables, looks)
+    total = sum(drawable.clip.num_frames for drawable, _, _ in todo)
     clips_before = len(writer.clips)
     try:
         with terminal.progress(total=total, description="Drawing") as bar:
-            for drawable in drawables:
-                for view, girth in looks:
-                    frames = _draw(drawable, view, girth)
-                    writer.add_clip(
-                        _counted(frames, bar),
-                        source=drawable.clip.source,
-                        fps=drawable.clip.fps,
-                        method="mocap",
-                        split=arguments.split,
-                        details=_describe(drawable, view, girth),
-                    )
+            for drawable, (view, girth), details in todo:
+                writer.add_clip(
+                    _counted(_draw(drawable, view, girth), bar),
+                    source=drawable.clip.source,
+                    fps=drawable.clip.fps,
+                    method="mocap",
+                    split=arguments.split,
+                    details=details,
+                )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
             f"whole clips kept in {quoted(arguments.out)}: {len(writer.clips) - clips_before}."
@@ -160,10 +186,56 @@ def work(arguments: argparse.Namespace) -> int | None:
         f"{fps:g} frames/s) in {len(writer.clips) - clips_before} clips; the folder "
         f"now holds {writer.clips[-1].last} frames in {len(writer.clips)} clips."
     )
-    return 0
+
+
+def _missing(
+    arguments: argparse.Namespace,
+    writer: FrameWriter,
+    drawables: Sequence[Drawable],
+    looks: Sequence[Look],
+) -> list[tuple[Drawable, Look, dict[str, Any]]]:
+    """Returns the clips that are not in the folder yet, with their details."""
+    from dancenet.data.frames.origin import CONTENT
+    from dancenet.support.names import quoted
+
+    def key(source: str, fps: float, split: str | None, details: dict[str, Any]) -> str:
+        # A version that kept no content knew recordings by their names.
+        name = None if CONTENT in details else source
+        return json.dumps([name, fps, split, details], sort_keys=True)
+
+    there = {key(clip.source, clip.fps, clip.split, clip.details) for clip in writer.clips}
+    contents = {(clip.source, clip.details.get(CONTENT)) for clip in writer.clips}
+    names = {name for name, content in contents if content}
+    todo, num_left_out, changed = [], 0, set()
+    for drawable in drawables:
+        clip = drawable.clip
+        if clip.source in names and (clip.source, drawable.content) not in contents:
+            changed.add(clip.source)
+        for look in looks:
+            details = _describe(drawable, *look)
+            old = key(clip.source, clip.fps, arguments.split, details)
+            details |= {CONTENT: drawable.content, **_reading(arguments)}
+            new = key(clip.source, clip.fps, arguments.split, details)
+            if there & {old, new} and not arguments.again:
+                num_left_out += 1
+                continue
+            there.add(new)
+            todo.append((drawable, look, details))
+    if num_left_out:
+        terminal.say(
+            f"{num_left_out} of {num_left_out + len(todo)} clips are in {quoted(arguments.out)} "
+            "already, so they are left out; say --again to draw them once more."
+        )
+    for name in sorted(changed):
+        terminal.warn(
+            f"{quoted(arguments.out)} holds clips of another {quoted(name)}, whose content "
+            "differs; those stay, and new ones are added."
+        )
+    return todo
 
 
 def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
+    from dancenet.data.frames.origin import content_of
     from dancenet.data.mocap.read import read_skeleton
     from dancenet.data.motion.clip import check_body
     from dancenet.data.motion.proportions import measure
@@ -181,15 +253,45 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
             )
             continue
         body = measure(motion.positions[motion.ok])
+        content = content_of(path, *_skeletons(path, arguments.skeleton))
         for run, long_enough in motion.good_runs(MIN_SECONDS):
             if long_enough:
                 clip = motion.cut(run).resample(arguments.fps)
-                yield Drawable(clip, body, run.start + 1, run.stop, motion.fps)
+                yield Drawable(
+                    clip,
+                    body,
+                    first=run.start + 1,
+                    last=run.stop,
+                    recorded_fps=motion.fps,
+                    content=content,
+                )
             else:
                 terminal.say(
                     f"{visible(motion.source)}: frames {run.start + 1} to {run.stop} "
                     f"({len(run) / motion.fps:.2f} s between glitches) are too short; left out."
                 )
+
+
+def _skeletons(path: str, given: str | None) -> list[Path]:
+    """Returns the files that a recording is read with: an .amc has its bones in an .asf."""
+    recording = Path(path)
+    if ".amc" not in recording.name.lower():
+        return []
+    if given is not None:
+        return [Path(given)]
+    found = []
+    for other in recording.parent.iterdir():
+        stem, suffix, _ = other.name.lower().partition(".asf")
+        if suffix and recording.name.lower().startswith(stem):
+            found.append(other)
+    return sorted(found)
+
+
+def _reading(arguments: argparse.Namespace) -> dict[str, Any]:
+    """Returns the facts that the person gave, for the details of a clip."""
+    given = {name: value for name, value in flags.reading(arguments).items() if value is not None}
+    given.pop("skeleton", None)  # its content counts
+    return {"reading": given} if given else {}
 
 
 def _check_rates(rates: set[float], where: str) -> None:

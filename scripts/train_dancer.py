@@ -58,10 +58,11 @@ def work(arguments: argparse.Namespace) -> int | None:
 
             devices = open_devices(arguments.strategy, arguments.virtual_devices)
             folder = stack.enter_context(devices.place(folder))
+        stack.enter_context(folder.hold())
         train(folder, start_from=start_from, devices=devices, **_options(arguments))
         if devices is not None and not devices.leads:
             return None
-    export_dancer(folder)
+        export_dancer(folder)
     terminal.say(
         f"The dancer is in {quoted(folder.path)}; generate with "
         f"{command('generate-video', '--model', arguments.name)}."

@@ -111,6 +111,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.support.errors import MissingExtra
 
     frames = FrameFolder.open(arguments.frames)
+    folder = ModelFolder(Path("weights") / arguments.name)
     try:
         with terminal.quiet_import():
             import keras  # noqa: F401
@@ -122,20 +123,20 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.nets.training.options import VaeOptions
     from dancenet.nets.training.vae import train_vae
 
-    folder = ModelFolder(Path("weights") / arguments.name)
     start_from = None
     if arguments.start_from:
         start_from = ModelFolder(releases.find_model(arguments.start_from))
-    train_vae(
-        frames,
-        folder,
-        VaeOptions(**flags.given(arguments, VaeOptions)),
-        TrainOptions(**flags.given(arguments, TrainOptions)),
-        start_from=start_from,
-        resume=arguments.resume,
-        overwrite=arguments.overwrite,
-    )
-    export_vae(folder)
+    with folder.hold():
+        train_vae(
+            frames,
+            folder,
+            VaeOptions(**flags.given(arguments, VaeOptions)),
+            TrainOptions(**flags.given(arguments, TrainOptions)),
+            start_from=start_from,
+            resume=arguments.resume,
+            overwrite=arguments.overwrite,
+        )
+        export_vae(folder)
     terminal.say(
         f"The VAE is in {quoted(folder.path)}; look at {quoted(training_folder(folder, 'vae'))}."
     )

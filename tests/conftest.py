@@ -67,3 +67,5 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFact
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("DANCENET_CACHE", str(tmp_path_factory.getbasetemp() / "cache"))
     monkeypatch.delenv("DANCENET_WEIGHTS_URL", raising=False)
+    # No test outlives a power cut, and some disks take long.
+    monkeypatch.setattr(os, "fsync", lambda descriptor: None)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from dancenet.metrics.reference import ReferenceStatistics
 from dancenet.output.contact_sheet import contact_sheet
 from dancenet.output.video_writer import VideoWriter
 from dancenet.support import terminal
+from dancenet.support.temporary import temporary_folder
 
 _SHEET_SECONDS = 60.0  # length of the overview
 _SHEET_COLUMNS = 10
@@ -130,7 +130,7 @@ def _png(picture: np.ndarray) -> str:
 
 def _mp4(background: np.ndarray, fps: float) -> str:
     height, width = background.shape[1:]
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         path = Path(folder) / "moment.mp4"
         with VideoWriter(path, fps=fps, size=(width, height)) as video:
             for frame in background:

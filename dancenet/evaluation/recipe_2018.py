@@ -181,8 +181,8 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
 
 def _copy_vae(source: ModelFolder, folder: ModelFolder) -> None:
     """Replaces a model folder by one that holds only the VAE of `source`."""
-    if folder.path.exists():
-        shutil.rmtree(folder.path)
+    made = [*model_folder.made_files(folder.path), folder.training / _DATASET]
+    files.remove_files(made, folder.path)
     folder.create()
     for name in (model_folder.ENCODER_GRAPH, model_folder.DECODER_GRAPH):
         shutil.copyfile(source / name, folder / name)

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
-from dancenet.model.download import CHUNK, TIMEOUT, unpack
-from dancenet.model.folder import CONFIG, ModelFolder
+from dancenet.model.download import CHUNK, TIMEOUT, is_whole, unpack
+from dancenet.model.folder import ModelFolder, made_files
 from dancenet.model.releases import ORIGINAL, downloads_folder
-from dancenet.support import checked, files, terminal
+from dancenet.support import checked, files, lock, terminal
 from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
 from dancenet.support.wording import command, option
 
@@ -46,37 +45,41 @@ def fetch(sha256: str | None = None) -> Path:
     """
     if sha256 is not None and not re.fullmatch("[0-9a-f]{64}", sha256 := sha256.lower()):
         raise UserError(f"A SHA-256 has 64 hexadecimal digits; received {sha256!r}.")
+    target = downloads_folder() / ORIGINAL
+    with lock.hold(lock.beside(target), target, "use another model", wait=True):
+        return _fetch(target, sha256)
+
+
+def _fetch(target: Path, sha256: str | None) -> Path:
+    files.restore_folder(target, made_files)
     record = files.cache_folder() / HASHES
     known = _known_hashes(record)
     kept = known.get(ORIGINAL)
-    target = downloads_folder() / ORIGINAL
-    if (target / CONFIG).is_file() and sha256 in (None, kept):
-        try:
-            ModelFolder(target).check()
-            return target
-        except UserError as damage:
-            terminal.warn(f"{str(damage).partition('. ')[0]}. It is fetched again.")
+    if sha256 in (None, kept) and is_whole(target, "It is fetched again."):
+        return target
     try:
         with terminal.quiet_import():
             from dancenet.legacy.import_model import Files2018, import_model
     except ImportError as error:
         raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
     staging = downloads_folder() / f".{ORIGINAL}.fetching"
-    staging.mkdir(parents=True, exist_ok=True)
+    files.make_folder(staging)
     archive = staging / f"{ORIGINAL}.zip"
     _download(archive)
     found = files.sha256_of(archive)
     try:
         _check_hash(found, sha256, kept, record)
-        with tempfile.TemporaryDirectory(prefix="unpacked.", dir=staging) as folder:
-            unpack(archive, Path(folder))
-            paths = find_files(Path(folder))
-            with files.atomic_folder(target) as model:
-                import_model(Files2018(*paths), ModelFolder(model), ORIGINAL)
+        unpacked = staging / "unpacked"
+        shutil.rmtree(unpacked, ignore_errors=True)
+        unpacked.mkdir()
+        unpack(archive, unpacked)
+        paths = find_files(unpacked)
+        with files.atomic_folder(target, made_files) as model:
+            import_model(Files2018(*paths), ModelFolder(model), ORIGINAL)
+            files.write_json(record, {**known, ORIGINAL: found})
     finally:
         # Even after a failure: a complete but wrong archive must not be continued.
         shutil.rmtree(staging, ignore_errors=True)
-    files.write_json(record, {**known, ORIGINAL: found})
     if not sha256 and not kept:
         terminal.say(
             "Nobody has published a SHA-256 of this archive, so it cannot be checked against the "
@@ -190,7 +193,7 @@ def _download(path: Path) -> None:
                     if "text/html" not in response.headers.get("Content-Type", ""):
                         response.raise_for_status()
                         _save(response, partial, present)
-                        partial.replace(path)
+                        files.replace(partial, path)
                         return
                     page = _Page(_read_page(response))
                     if page.action is None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 import stat
 import zipfile
@@ -14,10 +12,10 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from dancenet.model import registry, releases
-from dancenet.model.folder import CONFIG, ModelFolder
+from dancenet.model.folder import CONFIG, ModelFolder, made_files
 from dancenet.model.registry import URL_VARIABLE, Release, RemoteFile
-from dancenet.support import files, terminal
-from dancenet.support.errors import UserError, why_not_fetched
+from dancenet.support import files, lock, terminal
+from dancenet.support.errors import UserError, why_not_fetched, write_failed
 
 CHUNK = 1 << 13  # bytes; the most that a broken connection loses
 TIMEOUT = 30  # seconds without an answer
@@ -47,23 +45,56 @@ def fetch(name: str) -> Path:
         ModelFolder(bundled).check()
         return bundled
     target = releases.downloads_folder() / name
-    if (target / CONFIG).is_file():
-        try:
-            ModelFolder(target).check()
+    if is_whole(target):
+        return target
+    with lock.hold(lock.beside(target), target, "use another model", wait=True):
+        files.restore_folder(target, made_files)
+        # It may have come while this process waited.
+        if is_whole(target, "It is fetched again."):
             return target
-        except UserError as damage:
-            terminal.warn(f"{str(damage).partition('. ')[0]}. It is fetched again.")
-    if not release.is_published:
-        raise UserError(releases.not_published(release))
-    # Kept after a failure, so that the next run continues from there.
-    staging = releases.downloads_folder() / f".{name}.fetching"
-    staging.mkdir(parents=True, exist_ok=True)
-    _download_all(release, staging)
-    whole = staging if release.archive is None else _unpack_in(staging, release.archive.path)
-    ModelFolder(whole).check()
-    files.replace_folder(whole, target)
-    shutil.rmtree(staging, ignore_errors=True)
+        if not release.is_published:
+            raise UserError(releases.not_published(release))
+        # Kept after a failure, so that the next run continues from there.
+        staging = releases.downloads_folder() / f".{name}.fetching"
+        files.make_folder(staging)
+        _remove_others(staging, [file.path for file in release.downloads])
+        _download_all(release, staging)
+        whole = staging if release.archive is None else _unpack_in(staging, release.archive.path)
+        ModelFolder(whole).check()
+        put_in_place(whole, target)
+        shutil.rmtree(staging, ignore_errors=True)
     return target
+
+
+def is_whole(folder: Path, otherwise: str | None = None) -> bool:
+    """Tells whether a model was fetched and is undamaged; warns of damage if told what follows."""
+    if not (folder / CONFIG).is_file():
+        return False
+    try:
+        ModelFolder(folder).check()
+    except UserError as damage:
+        if otherwise is not None:
+            terminal.warn(f"{str(damage).partition('. ')[0]}. {otherwise}")
+        return False
+    return True
+
+
+def put_in_place(whole: Path, target: Path) -> None:
+    """Puts a fetched model in the place of a damaged one; what is not of the model stays there."""
+    names = [path.relative_to(whole) for path in whole.rglob("*") if path.is_file()]
+
+    def ours(folder: Path) -> list[Path]:
+        return [*(folder / name for name in names), *made_files(folder)]
+
+    files.replace_folder(whole, target, ours)
+
+
+def _remove_others(staging: Path, paths: Sequence[str]) -> None:
+    """Removes what killed runs left beside the files of a download and their beginnings."""
+    kept = {staging / name for path in paths for name in (path, f"{path}.part")}
+    others = [path for path in staging.rglob("*") if path.is_file() and path not in kept]
+    files.remove_files(others, staging)
+    staging.mkdir(exist_ok=True)
 
 
 def _find_release(name: str) -> Release:
@@ -154,25 +185,24 @@ def _download_all(release: Release, folder: Path) -> None:
 
 
 def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> None:
-    import pooch
-
-    pooch.get_logger().setLevel("ERROR")
     path = folder / file.path
+    if path.is_file() and files.sha256_of(path) == file.sha256:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".part")
     start, reasons = bar.n, []
     for url in urls:
         bar.n = start
         try:
-            pooch.retrieve(
-                url,
-                known_hash=f"sha256:{file.sha256}",
-                fname=path.name,
-                path=path.parent,
-                downloader=_Resumer(path.with_name(path.name + ".part"), file.size_bytes, bar),
-            )
+            _Resumer(partial, file.size_bytes, bar).fetch(url)
+            if files.sha256_of(partial) != file.sha256:
+                partial.unlink()
+                raise ValueError("another hash than the released one")
+            files.replace(partial, path)
             return
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
-            if getattr(error, "errno", None) == errno.ENOSPC:
-                raise
+            if isinstance(error, OSError) and files.is_no_room(error):
+                raise write_failed(path, error) from error
             reasons.append(f"{url}: {why_not_fetched(error)}")
     raise UserError(
         f"{file.path} could not be fetched. {'; '.join(reasons)}. Run this again to continue "
@@ -181,14 +211,19 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
 
 
 class _Resumer:
-    """Downloads for pooch through a partial file that is kept after a failure."""
+    """Downloads through a partial file that is kept after a failure."""
 
     def __init__(self, partial: Path, size_bytes: int, bar: Any) -> None:
         self._partial = partial
         self._size = size_bytes
         self._bar = bar
 
-    def __call__(self, url: str, output_file: str | os.PathLike[str], pooch: Any) -> None:
+    def fetch(self, url: str) -> None:
+        """Completes the partial file.
+
+        Raises:
+            ValueError: the address is of another kind, or the file of another size.
+        """
         scheme = urlsplit(url).scheme
         if scheme not in ("http", "https", "file"):
             raise ValueError("the address begins with neither https://, http:// nor file://")
@@ -203,7 +238,6 @@ class _Resumer:
                 present = self._request(url, present)
         if present < self._size:
             raise ValueError(f"it ended after {present:,} of {self._size:,} bytes")
-        shutil.move(self._partial, output_file)
 
     def _copy(self, url: str) -> int:
         from urllib.request import url2pathname

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 from dancenet.model.config import ModelConfig
-from dancenet.support import checked, files
+from dancenet.support import checked, files, lock
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -37,6 +39,34 @@ _RELEASED = (
 )
 
 
+_TRAINING_FILES = (
+    "checkpoint.npz",
+    "best.npz",
+    "log.jsonl",
+    "loss.png",
+    "remembered.npz",
+    "reconstructions.png",
+    "tensorboard/**/events.out.tfevents.*",
+    "tensorboard/**/*.tsv",
+    "tensorboard/**/projector_config.pbtxt",
+)
+
+
+def made_files(folder: Path) -> Iterator[Path]:
+    """Yields the files of a model folder that dancenet makes, its record of them last."""
+    yield from training_files(folder / TRAINING)
+    for name in (CARD, *_RELEASED, CHECKSUMS):
+        if (folder / name).is_file():
+            yield folder / name
+
+
+def training_files(folder: Path) -> Iterator[Path]:
+    """Yields the files that trainings leave in a folder, and one level below it."""
+    for pattern in _TRAINING_FILES:
+        for place in ("", "*/"):
+            yield from (path for path in folder.glob(place + pattern) if path.is_file())
+
+
 class ModelFolder:
     """One model on disk. Files are replaced atomically; `seal` records their hashes."""
 
@@ -63,6 +93,16 @@ class ModelFolder:
             raise UserError(
                 f"The model folder {self.path} cannot be made ({error.strerror})."
             ) from error
+
+    @contextlib.contextmanager
+    def hold(self) -> Iterator[None]:
+        """Keeps other writers out of the folder; makes it, and removes it if it stays empty.
+
+        Raises:
+            UserError: another process is writing it, or it cannot be written.
+        """
+        with lock.hold_folder(self.path, "choose another name"):
+            yield
 
     def read_config(self) -> ModelConfig:
         """Reads `config.json`.

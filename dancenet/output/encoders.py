@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import zlib
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -14,7 +15,7 @@ from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTr
 from av.video.stream import VideoStream
 
 from dancenet.data.footage.filters import Filter, FilterChain
-from dancenet.output import video_settings
+from dancenet.output import picture_folder, video_settings
 from dancenet.output.picture import BLACK_ON_WHITE, Color
 
 GIF_LEVELS = 16  # shades from the dancer's colour to the background's
@@ -126,20 +127,24 @@ class PictureEncoder:
         self._path = path
         self._spec = spec
         self._count = 0
+        self._sums: list[int] = []
         palette = _palette(spec)
         self._colors = None if palette is None else palette[:, 1:]  # (256, 3) uint8 RGB
 
     def write(self, picture: np.ndarray) -> None:
         self._count += 1
-        path = self._path / f"{self._count:06d}.png"
+        path = self._path / picture_folder.picture_name(self._count)
         colored = picture if self._colors is None else self._colors[picture]
         # Through memory: imageio's own files are left open when the disk is full.
-        path.write_bytes(
-            iio.imwrite("<bytes>", colored, plugin="pillow", extension=".png", compress_level=3)
+        content = iio.imwrite(
+            "<bytes>", colored, plugin="pillow", extension=".png", compress_level=3
         )
+        path.write_bytes(content)
+        self._sums.append(zlib.crc32(content))
 
     def finish(self) -> None:
-        settings = {**self._spec.settings, "fps": self._spec.fps}
+        made = picture_folder.record(self._sums)
+        settings = {**self._spec.settings, "fps": self._spec.fps, **made}
         text = video_settings.to_json(settings, indent=2)
         (self._path / video_settings.SETTINGS_FILE).write_text(text, encoding="ascii")
 

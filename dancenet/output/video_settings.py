@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 import av
 
 from dancenet import __version__
+from dancenet.support import files
 from dancenet.support.errors import UserError
 
 GENERATOR = "dancenet"
@@ -35,6 +37,9 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         UserError: there is no such file, or it was not made by dancenet.
     """
     path = Path(path)
+    if not path.exists():
+        with contextlib.suppress(UserError, OSError):
+            files.open_folder(path)  # where a run was killed that replaced it
     if not path.exists():
         raise UserError(f"There is no video at {path}.")
     try:

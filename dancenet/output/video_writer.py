@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import types
 from collections.abc import Iterator
@@ -13,11 +12,13 @@ from typing import Any
 import av
 import numpy as np
 
+from dancenet.output import picture_folder
 from dancenet.output.encoders import Encoder, FilmEncoder, PictureEncoder, VideoSpec
 from dancenet.output.picture import BLACK_ON_WHITE, Color
 from dancenet.output.video_settings import is_ours
-from dancenet.support import files
-from dancenet.support.errors import UserError
+from dancenet.support import files, lock
+from dancenet.support.errors import UserError, write_failed
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 FORMATS = ("mp4", "gif", "webm", "frames")
@@ -49,18 +50,18 @@ def choose_format(path: str | os.PathLike[str], wanted: str | None = None) -> st
 def check_output(path: str | os.PathLike[str], format: str, overwrite: bool = False) -> None:
     """Raises UserError unless an output can be written; worth calling before any work.
 
-    What dancenet made is replaced freely, any other file only with `overwrite`, and a
-    folder that holds anything but dancenet's pictures never.
+    What dancenet made is replaced freely, and any other file only with `overwrite`. Of a folder
+    only dancenet's own pictures are replaced, and without `overwrite` it may hold nothing else.
     """
     path = Path(path)
     files.check_parent(path)
     if format == "frames":
-        if not path.exists() or (path.is_dir() and (is_ours(path) or not any(path.iterdir()))):
-            return
-        raise UserError(
-            f"{path} exists and is not a folder of pictures made by dancenet; "
-            "choose another output."
-        )
+        files.open_folder(path, picture_folder.made_files)
+        if path.is_dir():
+            picture_folder.check_replaceable(path, overwrite)
+        elif os.path.lexists(path):
+            raise UserError(f"{quoted(path)} is no folder; choose another output.")
+        return
     if path.is_dir():
         raise UserError(
             f"{path} is a folder; name a .{format} file, or say {option('format', 'frames')}."
@@ -196,7 +197,9 @@ class VideoWriter:
 
     def _start(self) -> Encoder:
         if self.format == "frames":
-            folder = self._output.enter_context(files.atomic_folder(self.path))
+            made, busy = picture_folder.made_files, "choose another output"
+            self._output.enter_context(lock.hold(lock.beside(self.path), self.path, busy))
+            folder = self._output.enter_context(files.atomic_folder(self.path, made))
             return PictureEncoder(folder, self._spec)
         path = self._output.enter_context(files.atomic_path(self.path))
         return FilmEncoder(path, self._spec)
@@ -213,15 +216,13 @@ class VideoWriter:
             raise
 
     def _failure(self, error: Exception) -> UserError:
-        untouched = "Nothing half-written was left, and an older file is as it was."
-        number = getattr(error, "errno", None)
-        if number in (errno.ENOSPC, errno.EDQUOT):
-            return UserError(
-                f"The disk is full: {self.path} was not written. {untouched} Free some space, "
-                "or choose another output."
-            )
+        if isinstance(error, OSError) and files.is_no_room(error):
+            return write_failed(self.path, error)
         reason = getattr(error, "strerror", None) or str(error)
-        return UserError(f"{self.path} was not written: {reason}. {untouched}")
+        return UserError(
+            f"{quoted(self.path)} was not written: {reason}. Nothing half-written was left, and an "
+            "older file is as it was."
+        )
 
 
 class _Discarded(Exception):

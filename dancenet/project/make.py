@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -22,12 +21,12 @@ from pathlib import Path
 
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.model import releases
-from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder
+from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder, made_files
 from dancenet.output.video_writer import check_output, choose_format
 from dancenet.project.plan import CHECKPOINT, Plan, training_folder
 from dancenet.project.processes import Processes, locked
 from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
-from dancenet.support import terminal
+from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra, UserError
 from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
@@ -94,6 +93,7 @@ def make_dance(
     if settings.model_file is not None and not settings.model_file.is_file():
         raise UserError(f"There is no segmentation network at {quoted(settings.model_file)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
+    files.check_apart(out, clips)
     sources = [identify(clip) for clip in clips]
     with locked(folder) as lock:
         _Project(folder, sources, Path(out), settings, run or Processes(lock)).work()
@@ -292,9 +292,16 @@ class _Project:
         if not (self.folder / STATE).exists():
             return
         # The record goes last: until then the folder is known as a project.
-        for path in (self.frames, self.folder / "reports", self.folder / "weights"):
-            if path.is_dir():
-                shutil.rmtree(path)
+        if self.frames.is_dir():
+            with FrameWriter(self.frames) as frames:
+                frames.clear()
+        reports = self.folder / "reports"
+        files.remove_files(
+            [path for path in reports.glob("footage_*") if path.suffix in (".txt", ".png")], reports
+        )
+        for model in self.folder.glob("weights/*"):
+            files.remove_files(made_files(model), model)
+        files.remove_files([], self.folder / "weights")
         self.latents.unlink(missing_ok=True)
         (self.folder / STATE).unlink()
 

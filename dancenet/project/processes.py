@@ -12,11 +12,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dancenet.support import files
-from dancenet.support.errors import UserError
+from dancenet.support import files, lock
 from dancenet.support.wording import option
-
-LOCK = ".lock"
 
 
 @contextmanager
@@ -27,25 +24,10 @@ def locked(folder: Path) -> Iterator[int | None]:
     killed.
     """
     if not folder.is_dir():
-        if folder.exists():
-            raise UserError(f"{folder} is a file; choose a folder with {option('project')}.")
         files.check_parent(folder)
-        folder.mkdir()
-    files.check_parent(folder / LOCK)
-    try:
-        import fcntl
-    except ImportError:  # Windows has no such lock; nor do its stages outlive their parent
-        yield None
-        return
-    with open(folder / LOCK, "w", encoding="utf-8") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(
-                f"Another run is at work in {folder}; wait until it has ended, or choose another "
-                f"{option('project')}."
-            ) from error
-        yield file.fileno()
+    with lock.hold_folder(folder, f"choose another {option('project')}") as descriptor:
+        # On Windows nothing is inherited; nor do stages outlive their parent there.
+        yield descriptor if os.name == "posix" else None
 
 
 class Processes:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -10,16 +9,16 @@ from typing import Any
 
 from dancenet.data.footage.camera import camera_index
 from dancenet.data.footage.video import open_footage
-from dancenet.project.processes import LOCK
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.lock import LOCK
 from dancenet.support.wording import command, option
 
 STATE = "project.json"
 
 _FORMAT = 1
 _HIGHEST_FPS = 30.0
-_END_BYTES = 1 << 20  # at the front and at the back of a film, enough to know it by
+_LOCKS = (LOCK, ".lock")  # the second is of older versions
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ class Record:
         """
         path = folder / STATE
         if not path.exists():
-            strangers = [entry.name for entry in folder.iterdir() if entry.name != LOCK]
+            strangers = [entry.name for entry in folder.iterdir() if entry.name not in _LOCKS]
             if strangers:
                 raise UserError(
                     f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
@@ -160,20 +159,4 @@ def identify(clip: str) -> Source:
             f"{command('extract-frames')}, or give a film."
         )
     footage = open_footage(clip, _HIGHEST_FPS)
-    return Source(clip, _content_key(Path(clip)), footage.fps, footage.expected_seconds or 0.0)
-
-
-def _content_key(path: Path) -> str:
-    """Hashes what is quick to read: names and sizes of a folder, size and ends of a file."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for entry in sorted(path.iterdir()):
-            digest.update(f"{entry.name} {entry.stat().st_size}\n".encode())
-    else:
-        size = path.stat().st_size
-        digest.update(f"{size}\n".encode())
-        with open(path, "rb") as file:
-            digest.update(file.read(_END_BYTES))
-            file.seek(max(0, size - _END_BYTES))
-            digest.update(file.read(_END_BYTES))
-    return digest.hexdigest()
+    return Source(clip, files.content_key(Path(clip)), footage.fps, footage.expected_seconds or 0.0)

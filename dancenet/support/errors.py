@@ -1,5 +1,12 @@
 """Errors whose message is written for the person at the terminal."""
 
+from __future__ import annotations
+
+import errno
+import os
+
+from dancenet.support.names import quoted
+
 
 class UserError(ValueError):
     """A mistake that the user can fix: what is wrong, what was received, what to do next.
@@ -38,3 +45,19 @@ def why_not_fetched(error: Exception) -> str:
             type(error).__name__, f"no connection ({type(error).__name__})"
         )
     return str(error)
+
+
+def write_failed(path: str | os.PathLike[str], error: OSError) -> UserError:
+    """Returns the error for a file that could not be written."""
+    name = quoted(path)
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = "The disk is full" if error.errno == errno.ENOSPC else "Your disk quota is used up"
+        return UserError(
+            f"{what}: {name} was not written. Nothing half-written was left, and an older file is "
+            "as it was. Free some space, or choose another output."
+        )
+    reason = error.strerror or str(error)
+    return UserError(
+        f"{name} cannot be written ({reason}). Nothing half-written was left, and an older file is "
+        "as it was. Choose another output, or change that."
+    )

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
 import shutil
-import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import stat
+import time
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from dancenet.support.errors import UserError
+from dancenet.support import lock, terminal
+from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
+from dancenet.support.temporary import shortened, sweep, temporary_name
 from dancenet.support.wording import option
+
+# Returns the files of a folder that dancenet made.
+Ours = Callable[[Path], Iterable[Path]]
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
+_HELD = (5, 32)  # Windows: access denied, and a sharing violation
+_PAUSES = (0.05, 0.1, 0.2, 0.3, 0.4)  # seconds between two tries
+_END_BYTES = 1 << 20  # at the front and at the back of a file, enough to know it by
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -35,79 +48,278 @@ def cache_folder() -> Path:
     return Path(pooch.os_cache("dancenet"))
 
 
+def content_key(path: Path) -> str:
+    """Hashes what is quick to read: names and sizes of a folder, size and ends of a file."""
+    digest = hashlib.sha256()
+    if path.is_dir():
+        for entry in sorted(path.iterdir()):
+            if not entry.name.startswith("."):  # what file managers leave there
+                name = os.fsencode(entry.name)
+                digest.update(b"%s %d\n" % (name, entry.stat().st_size))
+    else:
+        size = path.stat().st_size
+        digest.update(f"{size}\n".encode())
+        with open(path, "rb") as file:
+            digest.update(file.read(_END_BYTES))
+            file.seek(max(0, size - _END_BYTES))
+            digest.update(file.read(_END_BYTES))
+    return digest.hexdigest()
+
+
+def check_apart(out: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]]) -> None:
+    """Raises UserError if an output is one of the files it is made from, by whatever name."""
+    for source in sources:
+        try:
+            same = os.path.samefile(out, source)
+        except (OSError, ValueError):  # one of them does not exist
+            continue
+        if same:
+            raise UserError(
+                f"{quoted(out)} is both the source and the output; choose another output."
+            )
+
+
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yields a temporary path beside `path`; renames it to `path` if the block succeeds.
 
     The temporary file keeps the suffix (writers choose the format by it) and is
-    removed if the block raises, so `path` is either the old file or the whole new one.
+    removed if the block raises, so `path` is either the old file or the whole new one. A link
+    stays a link, and its target is replaced; permissions stay as they were. What killed runs
+    left in the folder is removed.
 
     Args:
         path: the final path. Its folder must exist.
 
     Raises:
-        UserError: the folder does not exist or cannot be written.
+        UserError: the folder does not exist or cannot be written, `path` is no file or is
+            write-protected, or the disk is full.
     """
-    path = Path(path)
-    check_parent(path)
+    final = _final(Path(path))
+    check_parent(final)
+    sweep(final.parent)
+    temporary = final.with_name(temporary_name(final.name))
     try:
-        handle, name = tempfile.mkstemp(
-            prefix=f".{path.stem}.", suffix=path.suffix, dir=path.parent
-        )
+        mode = _mode(final)
+        flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY
+        os.close(os.open(temporary, flags, 0o666 if mode is None else 0o600))
+        if mode is not None:
+            os.chmod(temporary, mode)
     except OSError as error:
-        raise UserError(
-            f"{path} cannot be written ({error.strerror}). Choose another path with "
-            f"{option('out')}, or free the disk."
-        ) from error
-    os.close(handle)
-    temporary = Path(name)
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise write_failed(path, error) from error
     try:
         yield temporary
-        # mkstemp makes files private; a result should have the permissions of any new file.
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o666 & ~umask)
-        os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+        _sync(temporary)
+        replace(temporary, final)
+        _sync(final.parent)
+    except BaseException as error:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise write_failed(path, error) from error
         raise
 
 
 @contextmanager
-def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
-    """Yields a new folder beside `path`; renames it to `path` if the block succeeds.
+def atomic_folder(path: str | os.PathLike[str], ours: Ours) -> Iterator[Path]:
+    """Yields a new folder beside `path`; puts it in the place of `path` if the block succeeds.
 
-    Parent folders are created; an existing `path` is replaced. The new folder is removed if the
-    block raises.
+    Parent folders are created. The new folder is removed if the block raises. Of an existing
+    `path` only what `ours` returns is removed; see `replace_folder`. The caller holds the lock
+    `lock.beside(path)`.
 
     Raises:
-        UserError: the parent folder cannot be written.
+        UserError: the parent folder cannot be written, or the disk is full.
     """
-    path = Path(path)
+    final = _final(Path(path))
+    make_folder(final.parent)
+    sweep(final.parent)
+    restore_folder(final)
+    temporary = final.with_name(temporary_name(final.name))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        temporary.mkdir()
     except OSError as error:
-        raise UserError(f"The folder {path} cannot be made ({error.strerror}).") from error
+        raise write_failed(path, error) from error
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        os.chmod(temporary, 0o777 & ~umask)
-        replace_folder(temporary, path)
-    except BaseException:
+        replace_folder(temporary, final, ours)
+    except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
+        if isinstance(error, OSError) and error.errno in _NO_ROOM:
+            raise write_failed(path, error) from error
         raise
 
 
-def replace_folder(source: Path, target: Path) -> None:
-    """Replaces a folder by another on the same disk; the old content is removed."""
-    old = target.with_name(f".{target.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+def replace_folder(source: Path, target: Path, ours: Ours) -> None:
+    """Puts a folder in the place of another on the same disk.
+
+    What dancenet did not make in the old one is moved into the new one. A kill leaves either the
+    old or the new folder to `restore_folder`. The caller holds the lock `lock.beside(target)`.
+
+    Args:
+        source: the new folder.
+        target: the place; it may be missing.
+        ours: returns the files of a folder that dancenet made and that may be removed, in order.
+    """
+    restore_folder(target, ours)
     if target.exists():
-        target.rename(old)
-    source.rename(target)
-    shutil.rmtree(old, ignore_errors=True)
+        if os.name == "posix":
+            os.chmod(source, stat.S_IMODE(target.stat().st_mode))
+        replace(target, _old(target))
+    try:
+        replace(source, target)
+    except BaseException:
+        restore_folder(target)
+        raise
+    _sync(target.parent)
+    restore_folder(target, ours)
+
+
+def restore_folder(target: Path, ours: Ours | None = None) -> None:
+    """Finishes what a killed `replace_folder` began; the caller holds the same lock.
+
+    Args:
+        target: the place of the folder.
+        ours: see `replace_folder`; None to bring back a missing folder only.
+    """
+    old = _old(target)
+    if not os.path.lexists(old):
+        return
+    if not target.exists():
+        replace(old, target)
+    elif ours is not None:
+        remove_files(ours(old), old)
+        if old.exists():
+            _move_missing(old, target)
+        if old.exists():
+            terminal.warn(
+                f"{quoted(target)} was replaced, but its old files {_named(old)} have names that "
+                f"are taken now; they are kept in {quoted(old)}."
+            )
+
+
+def is_no_room(error: OSError) -> bool:
+    """Tells whether a disk or a quota is full, a file too large for it, or it is read only."""
+    return error.errno in _NO_ROOM
+
+
+def open_folder(target: Path, ours: Ours | None = None) -> None:
+    """Calls `restore_folder` if there is anything to do, with its lock."""
+    target = _final(target)
+    if os.path.lexists(_old(target)):
+        with lock.hold(lock.beside(target), target, "choose another", wait=True):
+            restore_folder(target, ours)
+
+
+def remove_files(paths: Iterable[Path], folder: Path) -> None:
+    """Removes files of a folder, and then those folders that are empty by that."""
+    emptied = {folder}
+    for path in paths:
+        path.unlink(missing_ok=True)
+        emptied.update(parent for parent in path.parents if folder in parent.parents)
+    _remove_empty(emptied)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Renames a file or folder, also over a file; waits for programs that hold it on Windows.
+
+    Raises:
+        UserError: another program holds it.
+    """
+    for pause in (*_PAUSES, None):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError as error:
+            if getattr(error, "winerror", None) not in _HELD:
+                raise
+            if pause is None:
+                raise UserError(
+                    f"{quoted(target)} is open in another program, so it cannot be replaced; "
+                    "close it there, and run this again."
+                ) from error
+            time.sleep(pause)
+
+
+def _final(path: Path) -> Path:
+    """Returns where a link leads, so that its target is replaced and it stays."""
+    has_name = path.name not in ("", "..")
+    return path if has_name and not path.is_symlink() else Path(os.path.realpath(path))
+
+
+def _mode(path: Path) -> int | None:
+    """Returns the permissions of a file to be replaced; None if there is none."""
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(mode):
+        kind = "a folder" if stat.S_ISDIR(mode) else "no ordinary file"
+        raise UserError(f"{quoted(path)} is {kind}, so it is not replaced; choose another output.")
+    if not os.access(path, os.W_OK):
+        raise UserError(
+            f"{quoted(path)} is write-protected, so it is not replaced; choose another output, or "
+            "allow to write it."
+        )
+    return stat.S_IMODE(mode)
+
+
+def _old(target: Path) -> Path:
+    """Returns where a folder stands while another takes its place."""
+    # The hash tells apart long names that begin alike.
+    number = zlib.crc32(os.fsencode(target.name))
+    return target.with_name(f".{shortened(target.name)}.dancenet-old-{number:08x}")
+
+
+def _move_missing(old: Path, target: Path) -> None:
+    """Moves what has a free name in `target` there, and removes the folders left empty."""
+    for place, folders, names in os.walk(old, topdown=True):
+        there = target / Path(place).relative_to(old)
+        for name in list(folders):
+            if not os.path.lexists(there / name):
+                os.rename(Path(place) / name, there / name)
+                folders.remove(name)
+        if there.is_dir() and not there.is_symlink():
+            for name in names:
+                if not os.path.lexists(there / name):
+                    os.rename(Path(place) / name, there / name)
+    _remove_empty(Path(place) for place, _, _ in os.walk(old))
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in sorted(folders, key=lambda folder: len(folder.parts), reverse=True):
+        with suppress(OSError):  # it holds something else
+            folder.rmdir()
+
+
+def _named(folder: Path) -> str:
+    """Returns the names of some files of a folder."""
+    names = [
+        os.path.relpath(os.path.join(place, name), folder)
+        for place, _, found in os.walk(folder)
+        for name in found
+    ]
+    return ", ".join(map(quoted, sorted(names)[:3])) + (" …" if len(names) > 3 else "")
+
+
+def _sync(path: Path) -> None:
+    """Asks the disk to keep a file or folder over a power cut."""
+    is_folder = path.is_dir()
+    if is_folder and os.name != "posix":
+        return
+    try:
+        descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
+    except PermissionError:
+        return
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno in _NO_ROOM and not is_folder:  # some disks notice only now
+            raise
+    finally:
+        os.close(descriptor)
 
 
 def check_parent(path: str | os.PathLike[str]) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import pytest
 from films import dancer_on, sway, wall, write_film
 
 from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.writer import FrameWriter
 from scripts import extract_frames
 
 
@@ -36,8 +38,8 @@ def test_a_film_becomes_frames_clips_and_a_report(tmp_path, film, capsys):
 def test_more_videos_append_as_further_clips(tmp_path, film):
     out = tmp_path / "imgs"
     options = ("-o", out, "--method", "threshold")
-    assert extract(film, film, *options) == 0
     assert extract(film, *options) == 0
+    assert extract(film, film, *options, "--again") == 0
     assert [(c.first, c.last) for c in FrameFolder.open(out).clips] == [
         (1, 24),
         (25, 48),
@@ -57,7 +59,7 @@ def test_a_report_can_lie_elsewhere(tmp_path, film):
 def test_a_report_replaces_a_report_and_nothing_else(tmp_path, film, capsys):
     arguments = (film, "-o", tmp_path / "imgs", "--method", "threshold", "--report")
     assert extract(*arguments, tmp_path / "look") == 0
-    assert extract(*arguments, tmp_path / "look") == 0
+    assert extract(*arguments, tmp_path / "look", "--again") == 0
     (tmp_path / "diary.txt").write_text("dear diary")
     assert extract(*arguments, tmp_path / "diary.txt") == 1
     assert "exists already" in capsys.readouterr().err
@@ -115,7 +117,7 @@ def test_ctrl_c_exits_with_130_and_says_what_is_kept(tmp_path, film, capsys, mon
 
     monkeypatch.setattr(extraction, "extract", extract_once)
     out = tmp_path / "imgs"
-    assert extract(film, film, "-o", out, "--method", "threshold") == 130
+    assert extract(film, film, "-o", out, "--method", "threshold", "--again") == 130
     assert "holds 1 whole clip" in capsys.readouterr().err
     assert len(json.loads((out / "clips.json").read_text())["clips"]) == 1
     assert (out / "report" / "footage.txt").exists()
@@ -144,3 +146,59 @@ def test_a_folder_is_not_extracted_into_itself(tmp_path, film, capsys):
     assert extract(out, "-o", out, "--method", "threshold", "--overwrite") == 1
     assert "both the source and the output" in capsys.readouterr().err
     assert FrameFolder.open(out).num_frames == 24
+
+
+def details(out):
+    return [clip["details"] for clip in json.loads((out / "clips.json").read_text())["clips"]]
+
+
+def test_the_same_source_is_taken_once_and_said(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    options = ("-o", out, "--method", "threshold")
+    assert extract(film, film, *options) == 0
+    shutil.copy(film, tmp_path / "copy.mp4")
+    before = (out / "clips.json").read_bytes()
+    assert extract(film, tmp_path / "copy.mp4", *options) == 0
+    assert capsys.readouterr().out.count("is left out; say --again to take it once more") == 3
+    assert (out / "clips.json").read_bytes() == before
+    assert FrameFolder.open(out).num_frames == 24
+
+
+def test_what_is_missing_of_a_source_is_added_after_a_kill(tmp_path, film, monkeypatch):
+    options = (film, "-o", tmp_path / "imgs", "--method", "threshold", "--mirror")
+    mirror, describe = FrameWriter.add_mirrored, FrameWriter.describe
+    monkeypatch.setattr(FrameWriter, "add_mirrored", lambda *a: (_ for _ in ()).throw(MemoryError))
+    assert extract(*options) == 1
+    monkeypatch.setattr(FrameWriter, "add_mirrored", mirror)
+    monkeypatch.setattr(FrameWriter, "describe", lambda *a: (_ for _ in ()).throw(MemoryError))
+    for _ in range(2):  # the clips are whole, but nobody knows that there are no more of them
+        assert extract(*options) == 1
+        assert [clip.get("mirror") for clip in details(tmp_path / "imgs")] == [None, True]
+    monkeypatch.setattr(FrameWriter, "describe", describe)
+    assert extract(*options) == 0
+    assert [clip.get("parts") for clip in details(tmp_path / "imgs")] == [1, None]
+
+
+def test_another_film_of_a_name_and_other_settings_are_added_and_told(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    options = (film, "-o", out, "--method", "threshold")
+    assert extract(*options) == 0
+    assert extract(*options, "--fit", "letterbox") == 0
+    assert "taken with other settings" in capsys.readouterr().err
+    write_film(film, dancer_on(wall(), sway(30)))
+    assert extract(*options) == 0
+    assert "dance.mp4 has changed since" in capsys.readouterr().err
+    assert [clip.num_frames for clip in FrameFolder.open(out).clips] == [24, 24, 30]
+
+
+def test_a_source_of_a_folder_by_an_older_version_is_known_by_its_name(tmp_path, film, capsys):
+    out = tmp_path / "imgs"
+    options = (film, "-o", out, "--method", "threshold")
+    assert extract(*options) == 0
+    content = json.loads((out / "clips.json").read_text())
+    content["clips"][0]["details"] = {"fit": "crop"}
+    (out / "clips.json").write_text(json.dumps(content))
+    assert extract(*options) == 0
+    assert "is left out; say --again" in capsys.readouterr().out
+    assert extract(*options, "--again") == 0
+    assert FrameFolder.open(out).num_frames == 48

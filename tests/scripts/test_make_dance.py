@@ -311,7 +311,7 @@ def test_every_begin_of_a_stage_says_when_all_is_finished(stages, clips, capsys)
 
 def test_two_runs_cannot_share_a_project(stages, clips):
     def busy(command, arguments, where):
-        with pytest.raises(UserError, match="Another run is at work in dance_project"):
+        with pytest.raises(UserError, match="dance_project is being written by process"):
             make(stages, clips)
         return 130
 

@@ -10,6 +10,7 @@ from bodies import stand
 
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.motion.joints import JOINTS
+from dancenet.support import files
 from scripts.render_mocap import main
 
 
@@ -43,6 +44,7 @@ def test_a_recording_becomes_a_clip_that_says_how_it_was_seen(tmp_path, capsys):
         "camera": "follow",
         "recorded_frames": [1, 45],
         "recorded_fps": 30.0,
+        "content": files.content_key(tmp_path / "wave.npz")[:32],
     }
     frames = FrameFolder.open(out).read(1, 45)
     assert 0.03 < (frames == 0).mean() < 0.2
@@ -187,3 +189,41 @@ def test_a_flag_that_makes_no_sense_is_a_usage_error(tmp_path, flags):
     with pytest.raises(SystemExit) as stop:
         main(["wave.npz", *flags])
     assert stop.value.code == 2
+
+
+def test_the_same_recording_is_drawn_once_and_said(tmp_path, capsys):
+    motion, out = record(tmp_path / "wave.npz", seconds=1.0), tmp_path / "imgs"
+    assert main([motion, "-o", str(out)]) == 0
+    before = clips(out)
+    assert main([motion, motion, "-o", str(out)]) == 0
+    assert "2 of 2 clips are in" in capsys.readouterr().out
+    assert clips(out) == before
+    assert main([motion, "-o", str(out), "--mirror", "--yaw", "0", "45"]) == 0
+    assert [clip["details"]["yaw"] for clip in clips(out)] == [0, 0, 45, 45]
+    assert main([motion, "-o", str(out), "--again"]) == 0
+    assert len(clips(out)) == 5
+
+
+def test_what_the_person_says_of_a_recording_makes_other_clips(tmp_path):
+    motion, out = record(tmp_path / "wave.npz", seconds=1.0), tmp_path / "imgs"
+    assert main([motion, "-o", str(out)]) == 0
+    assert main([motion, "-o", str(out), "--unit", "0.9"]) == 0
+    assert [clip["details"].get("reading") for clip in clips(out)] == [None, {"unit": 0.9}]
+
+
+def test_another_recording_of_a_name_is_added_and_told(tmp_path, capsys):
+    out = tmp_path / "imgs"
+    assert main([record(tmp_path / "wave.npz", seconds=1.0), "-o", str(out)]) == 0
+    assert main([record(tmp_path / "wave.npz", seconds=1.5), "-o", str(out)]) == 0
+    assert "holds clips of another wave.npz" in capsys.readouterr().err
+    assert [clip["last"] for clip in clips(out)] == [30, 75]
+
+
+def test_a_clip_of_an_older_version_is_known_by_its_name(tmp_path):
+    motion, out = record(tmp_path / "wave.npz", seconds=1.0), tmp_path / "imgs"
+    assert main([motion, "-o", str(out)]) == 0
+    content = json.loads((out / "clips.json").read_text())
+    del content["clips"][0]["details"]["content"]
+    (out / "clips.json").write_text(json.dumps(content))
+    assert main([motion, "-o", str(out)]) == 0
+    assert len(clips(out)) == 1

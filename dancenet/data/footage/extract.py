@@ -21,6 +21,7 @@ from dancenet.data.footage.methods import Network, ThresholdMethod, overlap
 from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
 from dancenet.data.footage.video import Footage
 from dancenet.data.frames.clips import Clip
+from dancenet.data.frames.origin import SourceWriter
 from dancenet.data.frames.picture import DANCER
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.support import terminal
@@ -30,7 +31,7 @@ from dancenet.support.wording import option
 
 def extract(
     footage: Footage,
-    writer: FrameWriter,
+    writer: FrameWriter | SourceWriter,
     settings: Settings,
     load_network: Callable[[], Network],
     progress: Callable[[int], None] = lambda num_frames: None,
@@ -139,7 +140,7 @@ def _write(
     settings: Settings,
     *,
     footage: Footage,
-    writer: FrameWriter,
+    writer: FrameWriter | SourceWriter,
 ) -> ClipReport:
     """Writes one run as a clip and measures it."""
     tally = _Tally()

@@ -8,8 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dancenet.support import lock
 from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
-from dancenet.support.files import cache_folder, sha256_of
+from dancenet.support.files import cache_folder, replace, sha256_of
+from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
 
 MODEL_URL = (
@@ -114,13 +116,18 @@ def find_model(
         return path
     pooch.get_logger().setLevel("ERROR")
     try:
-        pooch.retrieve(
-            url,
-            known_hash=f"sha256:{sha256}",
-            fname=MODEL_NAME,
-            path=folder,
-            downloader=pooch.HTTPDownloader(progressbar=False, timeout=30),
-        )
+        with lock.hold(lock.beside(path), path, "give a copy", wait=True):
+            if path.is_file() and sha256_of(path) == sha256:  # another process has fetched it
+                return path
+            with temporary_folder(folder, "fetching") as place:
+                pooch.retrieve(
+                    url,
+                    known_hash=f"sha256:{sha256}",
+                    fname=MODEL_NAME,
+                    path=place,
+                    downloader=pooch.HTTPDownloader(progressbar=False, timeout=30),
+                )
+                replace(place / MODEL_NAME, path)
     except Exception as error:
         # pooch and requests share no base class; whatever failed, the way out is the same.
         raise UserError(

@@ -8,7 +8,6 @@ files, and decoders that return NaN, so every file is read back, run and compare
 from __future__ import annotations
 
 import contextlib
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +30,7 @@ from dancenet.runtime.onnx import count_cores
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import files, terminal
 from dancenet.support.errors import MissingExtra
+from dancenet.support.temporary import temporary_folder
 
 # How weights are stored. A product with 8-bit weights rounds its inputs to 8 bits, too.
 PRECISIONS = ("float32", "float16", "int8")
@@ -130,12 +130,12 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
 
 def _write(networks: Networks, to: Path, names: dict[tuple[str, str], str]) -> list[Comparison]:
     rows, sections = [], []
-    with tempfile.TemporaryDirectory(prefix=".export.", dir=to) as temporary:
+    with temporary_folder(to, "export") as temporary:
         for (part, precision), name in terminal.progress(
             names.items(), description="Converting", unit="file"
         ):
             make, compare = _PARTS[part]
-            path = Path(temporary) / name
+            path = temporary / name
             functions = make(networks, precision)
             path.write_bytes(convert(functions, precision))
             require_builtin(path)
@@ -145,7 +145,7 @@ def _write(networks: Networks, to: Path, names: dict[tuple[str, str], str]) -> l
                 sections += [_describe(path, function.signature) for function in functions]
         for row in rows:
             if row.passed:
-                (Path(temporary) / row.name).replace(to / row.name)
+                files.replace(temporary / row.name, to / row.name)
             else:
                 (to / row.name).unlink(missing_ok=True)
     files.write_text(
@@ -183,7 +183,8 @@ def convert(functions: Sequence[Function], precision: str) -> bytes:
     }
     # Conversion through a SavedModel keeps the names of inputs and outputs. The converter writes
     # pages to the terminal.
-    with tempfile.TemporaryDirectory() as folder, terminal.quiet_import():
+    with temporary_folder(name="litert") as place, terminal.quiet_import():
+        folder = str(place)
         tf.saved_model.save(module, folder, concrete)
         converter = tf.lite.TFLiteConverter.from_saved_model(folder, list(concrete))
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]

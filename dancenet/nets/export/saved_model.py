@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -25,6 +24,7 @@ from dancenet.nets.export.tensorflow_dance import build_functions
 from dancenet.sequence.generate import generate
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.temporary import sweep, temporary_name
 from dancenet.support.wording import command
 
 _TRIAL_FRAMES = 8
@@ -60,8 +60,9 @@ def export_saved_model(networks: Networks, to: Path) -> tuple[Path, list[Compari
         for name in (SCALER if networks.codec is None else CODEC, SEEDS):
             networks.folder.require(name, command("train-dancer"))
     files.make_folder(to)
-    # TF Serving ignores names that are not numbers. Unlike mkdtemp's, it has the usual permissions.
-    temporary = to / f".{secrets.token_hex(8)}"
+    # TF Serving ignores names that are not numbers.
+    sweep(to)
+    temporary = to / temporary_name("export")
     files.check_parent(temporary)
     try:
         _save(networks, temporary)

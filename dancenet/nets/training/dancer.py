@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dancenet.codecs.base import Scaler
@@ -29,6 +27,7 @@ from dancenet.nets.training.options import (
 )
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import command, option
 
 if TYPE_CHECKING:
@@ -165,8 +164,8 @@ def train_skeleton_dancer(
         if isinstance(recordings, Recordings):
             dataset = Dataset.of_recordings(recordings, codec, variance, style_names)
         else:
-            place = stack.enter_context(tempfile.TemporaryDirectory(prefix="dancenet-"))
-            path = Path(place) / "trajectory.npy"
+            place = stack.enter_context(temporary_folder())
+            path = place / "trajectory.npy"
             dataset = Dataset.of_stream(recordings, path, codec, variance, style_names)
         defaults = defaults_of_joints(dataset.seconds, start_from is not None)
         if defaults is FEW_JOINTS:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
@@ -51,6 +50,7 @@ from dancenet.sequence.generate import StepModel
 from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
 
 if TYPE_CHECKING:
@@ -279,8 +279,8 @@ def _calibrate(
 
 def onnx_steps(network: DancerNetwork) -> StepModel:
     """Returns a dancer's steps on ONNX Runtime, a hundred times faster than in Keras."""
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / STEP_GRAPH
+    with temporary_folder() as folder:
+        path = folder / STEP_GRAPH
         path.write_bytes(step_graph(network).SerializeToString())
         return OnnxStepModel(path)
 

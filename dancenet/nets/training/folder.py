@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
 from dancenet.model.config import ModelConfig
-from dancenet.model.folder import ModelFolder
+from dancenet.model.folder import ModelFolder, training_files
+from dancenet.support import files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -37,16 +37,17 @@ def already_there(folder: ModelFolder, what: str, finished: bool) -> UserError:
 def clear(folder: ModelFolder, replaced: Iterable[str], training: Path) -> None:
     """Deletes the files that a new training will replace, and makes its training folder.
 
+    What trainings did not make stays.
+
     Args:
         folder: of the model; exists.
         replaced: names of files in it.
-        training: the training folder of the network, which is emptied.
+        training: the training folder of the network, or that of all networks.
     """
     for name in replaced:
         (folder / name).unlink(missing_ok=True)
-    if training.exists():
-        shutil.rmtree(training)
-    training.mkdir(parents=True)
+    files.remove_files(training_files(training), training)
+    training.mkdir(parents=True, exist_ok=True)
 
 
 def with_record(config: ModelConfig, network: str, record: dict[str, object]) -> ModelConfig:

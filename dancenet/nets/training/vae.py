@@ -250,7 +250,7 @@ def _prepare(run: VaeRun) -> ModelConfig:
     folder.create()
     # The dancer, too: it would not fit the latents of the new VAE.
     clear(folder, _REPLACED, folder.training)
-    run.training.mkdir()
+    run.training.mkdir(exist_ok=True)
     config = ModelConfig(
         name=folder.path.name, fps=run.frames.fps, vae=run.config, training={"vae": record}
     )

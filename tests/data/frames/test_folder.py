@@ -95,7 +95,7 @@ def test_a_clip_that_cannot_be_recorded_is_taken_back(tmp_path, monkeypatch):
         write_json(path, value)
 
     monkeypatch.setattr(files, "write_json", full)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(UserError, match="The disk is full"):
         add(tmp_path, 2)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
         "1.jpg",

@@ -6,11 +6,9 @@ import json
 import os
 import shutil
 import signal
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -21,6 +19,7 @@ from dancenet.nets.training.devices.cluster import TF_CONFIG, Cluster, first_lin
 from dancenet.nets.training.devices.distributed import DistributedStepper
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
 
 _NEEDED = (CONFIG, ENCODER_GRAPH)  # files of a model that the training of a dancer reads
@@ -138,8 +137,8 @@ class Devices:
         if self.leads:
             yield folder
             return
-        with tempfile.TemporaryDirectory(prefix="dancenet-") as path, terminal.silence():
-            apart = ModelFolder(Path(path) / folder.path.name)
+        with temporary_folder() as path, terminal.silence():
+            apart = ModelFolder(path / folder.path.name)
             if folder.exists():
                 apart.create()
                 for name in _NEEDED:

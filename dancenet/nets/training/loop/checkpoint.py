@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -93,9 +91,5 @@ def save_weights(model: keras.Model, path: Path) -> None:
     Raises:
         UserError: the folder cannot be written.
     """
-    files.check_parent(path)
-    # Keras insists on the double suffix, so write to a temporary folder.
-    with tempfile.TemporaryDirectory(prefix=".weights-", dir=path.parent) as folder:
-        temporary = Path(folder) / path.name
+    with files.atomic_path(path) as temporary:
         model.save_weights(temporary)
-        os.replace(temporary, path)
