@@ -206,7 +206,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and prints where the result is."""
     from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
-    from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.nets.training.folder import may_resume_dancer
+    from dancenet.support import failures, signals
+    from dancenet.support.errors import UserError
 
     for name in ("correction_rate", "variance", "neighbour_correction"):
         if (getattr(arguments, name) or 0) > 1:
@@ -221,6 +223,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     if arguments.virtual_devices and not arguments.strategy:
         raise UserError("--virtual-devices needs --strategy mirrored; give both, or neither.")
     folder = ModelFolder(Path("weights") / arguments.name)
+    # What is known already is said before the files are read and TensorFlow is loaded.
+    if not arguments.strategy:
+        may_resume_dancer(folder, arguments.resume, arguments.overwrite)
     source = _read(arguments, folder)
     start_from = None
     if arguments.start_from:
@@ -230,7 +235,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             import keras  # noqa: F401
             import keras_mdn_layer  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("Training", "train", error.name or "keras") from error
+        raise failures.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_dancer
 
     with contextlib.ExitStack() as stack:
@@ -243,7 +248,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         _train(arguments, source, folder, start_from=start_from, devices=devices)
         if devices is not None and not devices.leads:
             return None
-    export_dancer(folder)
+    graphs = command("export", f"--name {folder.path}")
+    with signals.saying(lambda: f"The dancer is trained; write its graph with {graphs}."):
+        export_dancer(folder)
     terminal.say(
         f"The dancer is in {folder.path}; generate with "
         f"{command('generate-video', f'--model {arguments.name}')}."
