@@ -28,7 +28,7 @@ from dancenet.output.video_writer import check_output, choose_format
 from dancenet.project.plan import CHECKPOINT, Plan, training_folder
 from dancenet.project.processes import Processes, locked
 from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
-from dancenet.support import terminal
+from dancenet.support import signals, terminal
 from dancenet.support.errors import MissingExtra, UserError
 from dancenet.support.wording import command, option
 
@@ -36,6 +36,11 @@ BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it sav
 
 # Clips are minutes at most, and leave much between their poses.
 _NEIGHBOUR_CORRECTION = 0.1
+
+# Exit statuses of a stage that was stopped: it said so, or the signal came before it could.
+_STOPPED = {status for number in signals.STOPPING for status in (128 + number, -number)}
+# How processes end when there is no memory: by the system, by C++, by a library that trusts it.
+_NO_MEMORY = ("SIGKILL", "SIGABRT", "SIGSEGV", "SIGBUS")
 
 # Runs a subcommand with its arguments in a working directory, and returns its exit status.
 Runner = Callable[[str, list[str], Path], int]
@@ -266,11 +271,11 @@ class _Project:
         )
         began = time.monotonic()
         status = self.run(command, arguments, where)
-        if status == terminal.INTERRUPTED:
-            raise KeyboardInterrupt(f"What is finished is kept; {self.go_on}.")
+        if status in _STOPPED:
+            raise signals.Stopped(f"What is finished is kept; {self.go_on}.")
         if status < 0:
             name = signal.Signals(-status).name
-            why = " (often: there was not enough memory)" if -status == signal.SIGKILL else ""
+            why = " (often: there was not enough memory)" if name in _NO_MEMORY else ""
             raise UserError(
                 f"{command} was ended by {name}{why}. What is finished is kept in {self.folder}; "
                 f"{self.go_on}."

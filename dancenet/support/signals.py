@@ -115,6 +115,23 @@ def finishing(notice: Callable[[int], None] | None = None) -> Iterator[threading
             state.notice = before
 
 
+def fulfil_interrupt() -> None:
+    """Takes Ctrl-C for a wish that was fulfilled, such as the end of a recording: work goes on.
+
+    The next signal counts as the first one.
+
+    Raises:
+        Stopped: another signal came, which asks for the end of everything.
+    """
+    if _state is None or not _state.received:
+        return
+    if set(_state.received) != {signal.SIGINT}:
+        raise Stopped
+    _state.received.clear()
+    _state.asked = _state.noticed = 0
+    _state.raised = False
+
+
 @contextmanager
 def saying(sentence: Callable[[], str]) -> Iterator[None]:
     """Gives a stop in the block a text, unless it has one: what was kept and how to go on."""
@@ -130,6 +147,23 @@ def saying(sentence: Callable[[], str]) -> Iterator[None]:
 def by_default() -> Iterator[None]:
     """Lets signals end the process at once, while a library waits and Python handles none."""
     with _installed(signal.SIG_DFL):
+        yield
+
+
+@contextmanager
+def passed_on(forward: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Gives signals to a handler that passes them on, and remembers the first one.
+
+    They are not handled here: the process that gets them ends, and its end is seen.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if _state is not None:
+            _state.received.append(number)
+            _state.noticed += 1
+        forward(number, frame)
+
+    with _installed(handle):
         yield
 
 

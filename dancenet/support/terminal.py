@@ -56,7 +56,7 @@ def run(
         except UserError as error:
             message = str(error)
         except KeyboardInterrupt as stop:
-            say_error(parser.prog, f"stopped. {stop or _BEGIN_AGAIN}")
+            say_error(parser.prog, f"stopped. {str(stop) or _BEGIN_AGAIN}")
             return signals.exit_status()
         except BrokenPipeError:
             return 1
