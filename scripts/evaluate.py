@@ -121,13 +121,13 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Evaluates the model, and prints the table."""
-    from dancenet.support import failures
+    from dancenet.support import errors
 
     try:
         from dancenet.evaluation.options import Options
         from dancenet.evaluation.run import JSON, PAGE, evaluate
     except ImportError as error:
-        raise failures.why_not_imported(error, "An evaluation", "train") from error
+        raise errors.why_not_imported(error, "An evaluation", "train") from error
 
     report = evaluate(
         arguments.model,

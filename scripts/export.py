@@ -65,7 +65,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Exports the model, and prints tables of sizes, differences and speeds."""
     from dancenet.model.folder import ModelFolder
     from dancenet.model.releases import find_model
-    from dancenet.support import failures
+    from dancenet.support import errors
     from dancenet.support.errors import UserError
 
     formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
@@ -83,7 +83,7 @@ def work(arguments: argparse.Namespace) -> int | None:
                 from dancenet.nets.export import litert
                 from dancenet.nets.export.reference import Networks
     except ImportError as error:
-        raise failures.why_not_imported(error, "Exporting a model", "train") from error
+        raise errors.why_not_imported(error, "Exporting a model", "train") from error
     if "litert" in formats:
         litert.require_litert()
     if parts == ["vae"] and not arguments.only:

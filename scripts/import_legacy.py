@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
 def work(arguments: argparse.Namespace) -> int | None:
     """Imports the files, and prints how well they fit together."""
     from dancenet.model.folder import ModelFolder
-    from dancenet.support import failures, files
+    from dancenet.support import errors, files
     from dancenet.support.errors import UserError
     from dancenet.support.wording import command
 
@@ -70,7 +70,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             from dancenet.legacy.import_model import Files2018, import_model
             from dancenet.nets.export.onnx import format_report
     except ImportError as error:
-        raise failures.why_not_imported(error, "Importing weights of 2018", "train") from error
+        raise errors.why_not_imported(error, "Importing weights of 2018", "train") from error
     with files.atomic_folder(target) as staging:
         imported, report = import_model(
             Files2018(arguments.vae, arguments.dancer, arguments.latents),

@@ -207,7 +207,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
     from dancenet.nets.training.folder import may_resume_dancer
-    from dancenet.support import failures, signals
+    from dancenet.support import errors, signals
     from dancenet.support.errors import UserError
 
     for name in ("correction_rate", "variance", "neighbour_correction"):
@@ -235,7 +235,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             import keras  # noqa: F401
             import keras_mdn_layer  # noqa: F401
     except ImportError as error:
-        raise failures.why_not_imported(error, "Training", "train") from error
+        raise errors.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_dancer
 
     with contextlib.ExitStack() as stack:

@@ -108,7 +108,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
     from dancenet.nets.training.folder import may_resume_vae, training_folder
-    from dancenet.support import failures, signals
+    from dancenet.support import errors, signals
 
     frames = FrameFolder.open(arguments.frames)
     folder = ModelFolder(Path("weights") / arguments.name)
@@ -118,7 +118,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         with terminal.quiet_import():
             import keras  # noqa: F401
     except ImportError as error:
-        raise failures.why_not_imported(error, "Training", "train") from error
+        raise errors.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_vae
     from dancenet.nets.training.loop import TrainOptions
     from dancenet.nets.training.options import VaeOptions

@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.motion.resample import resample_stream
-from dancenet.support import checked, failures, files
+from dancenet.support import checked, errors, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -275,9 +275,7 @@ class Scaler:
         try:
             from sklearn.decomposition import PCA
         except ImportError as error:
-            raise failures.why_not_imported(
-                error, "Fitting principal components", "train"
-            ) from error
+            raise errors.why_not_imported(error, "Fitting principal components", "train") from error
         latents = latents.astype(np.float64)
         mean = latents.mean(axis=0)
         spread = np.sqrt(((latents - mean) ** 2).mean())

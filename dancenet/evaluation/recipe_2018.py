@@ -19,7 +19,7 @@ from dancenet.model.releases import find_model
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import checked, failures, files, terminal
+from dancenet.support import checked, errors, files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command, option
 
@@ -156,7 +156,7 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
             from dancenet.nets.training import loop as train
     except ImportError as error:
         step = "Training the network of 2018"
-        raise failures.why_not_imported(error, step, "train") from error
+        raise errors.why_not_imported(error, step, "train") from error
     out.mkdir(exist_ok=True)
     _copy_vae(source, folder)
     # The input is a draw of each latent, as in 2018. The target is its mean, because the weights

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 from dancenet.model.download import CHUNK, TIMEOUT, unpack
 from dancenet.model.folder import CONFIG, ModelFolder
 from dancenet.model.releases import ORIGINAL, downloads_folder
-from dancenet.support import checked, failures, files, terminal
+from dancenet.support import checked, errors, files, terminal
 from dancenet.support.errors import UserError, why_not_fetched
 from dancenet.support.wording import command, option
 
@@ -60,7 +60,7 @@ def fetch(sha256: str | None = None) -> Path:
         with terminal.quiet_import():
             from dancenet.legacy.import_model import Files2018, import_model
     except ImportError as error:
-        raise failures.why_not_imported(error, "Importing weights of 2018", "train") from error
+        raise errors.why_not_imported(error, "Importing weights of 2018", "train") from error
     staging = downloads_folder() / f".{ORIGINAL}.fetching"
     staging.mkdir(parents=True, exist_ok=True)
     archive = staging / f"{ORIGINAL}.zip"

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from dancenet.support import signals
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -62,7 +63,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     os.close(handle)
     temporary = Path(name)
     try:
-        yield temporary
+        with signals.temporary(temporary):
+            yield temporary
         # mkstemp makes files private; a result should have the permissions of any new file.
         umask = os.umask(0)
         os.umask(umask)
@@ -90,7 +92,8 @@ def atomic_folder(path: str | os.PathLike[str]) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"The folder {path} cannot be made ({error.strerror}).") from error
     try:
-        yield temporary
+        with signals.temporary(temporary):
+            yield temporary
         umask = os.umask(0)
         os.umask(umask)
         os.chmod(temporary, 0o777 & ~umask)

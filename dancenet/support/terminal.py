@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from dancenet.support import failures, signals
+from dancenet.support import errors, signals
 from dancenet.support.errors import UserError
 from dancenet.support.wording import called_as
 
@@ -50,7 +50,7 @@ def run(
                 except UserError:
                     raise
                 except Exception as error:
-                    message = failures.explain(error, tuple(vars(arguments)))
+                    message = errors.explain(error, tuple(vars(arguments)))
                     if message is None or isinstance(error, BrokenPipeError):
                         raise
         except UserError as error:

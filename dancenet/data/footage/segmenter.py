@@ -8,7 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dancenet.support import failures
+from dancenet.support import errors
 from dancenet.support.errors import UserError, why_not_fetched
 from dancenet.support.files import cache_folder, sha256_of
 from dancenet.support.wording import option
@@ -136,5 +136,5 @@ def _interpreter_class() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise failures.why_not_imported(error, "person segmentation", "person") from error
+        raise errors.why_not_imported(error, "person segmentation", "person") from error
     return Interpreter
