@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dancenet.data.frames.clips import check_trainable
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.model import releases
 from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder
@@ -146,6 +147,8 @@ class _Project:
         self._say_plan(todo)
         for source in todo:
             self._extract(source)
+        if not self.record.is_finished("train-dancer"):
+            check_trainable(FrameWriter(self.frames).clips, self.frames)
         if self.record.minutes is None:  # what a begun training was given stays as it was
             self.record.minutes = self.plan.divide()
             self._write()

@@ -138,12 +138,14 @@ def why_not_imported(error: ImportError, step: str, extra: str | None = None) ->
     root = _root(error)
     if root in _OURS:
         raise error
-    name = _PACKAGES.get(root, root.replace("_", "-")) or "(unnamed)"
+    name = _PACKAGES.get(root, root.replace("_", "-"))
+    # An extension tells the last part of its name only, which begins with an underscore.
+    what = f"the package {name!r}" if root and not root.startswith("_") else "a library"
     if isinstance(error, ModuleNotFoundError) and "." not in (error.name or ""):
         if extra is not None:
             return MissingExtra(step, extra, name)
         return UserError(
-            f"{step} needs the package {name!r}, which is not installed; install dancenet again "
+            f"{step} needs {what}, which is not installed; install dancenet again "
             "with `pip install dancenet` (in a clone: `pip install -e .`)."
         )
     if _is_memory(error):
@@ -153,7 +155,7 @@ def why_not_imported(error: ImportError, step: str, extra: str | None = None) ->
     else:
         lines = [line.strip() for line in str(error).splitlines() if line.strip()]
         reason = f"{visible(lines[-1]) if lines else 'no reason is given'}; install it again."
-    return UserError(f"{step} needs the package {name!r}, which cannot be loaded: {reason}")
+    return UserError(f"{step} needs {what}, which cannot be loaded: {reason}")
 
 
 def _explain_os_error(error: OSError) -> str | None:

@@ -75,7 +75,7 @@ class Stages:
 
     @staticmethod
     def add_clip(folder: Path, source: str, fps: float) -> None:
-        frames = np.full((3, HEIGHT, WIDTH), 255, np.uint8)
+        frames = np.full((24, HEIGHT, WIDTH), 255, np.uint8)
         FrameWriter(folder).add_clip(frames, source=source, fps=fps, method="threshold")
 
 

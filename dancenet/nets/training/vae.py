@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from dancenet.data.frames.augment import augment
-from dancenet.data.frames.clips import split_clips
+from dancenet.data.frames.clips import check_trainable, split_clips
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.packed import PackedFrames
 from dancenet.model.config import ModelConfig, VaeConfig
@@ -210,6 +210,10 @@ def _split(frames: FrameFolder) -> _Rows:
             f"{frames.path} has {len(rows.train)} frames to train on and {len(rows.held_out)} to "
             "validate on; both are needed. Add more clips."
         )
+    try:
+        check_trainable(frames.clips, frames.path)
+    except UserError as error:
+        terminal.warn(f"{error} The VAE is trained all the same.")
     return rows
 
 
