@@ -124,15 +124,13 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 def work(arguments: argparse.Namespace) -> int | None:
     """Evaluates the model, and prints the table."""
-    from dancenet.support.errors import MissingExtra
+    from dancenet.support import errors
 
     try:
         from dancenet.evaluation.options import Options
         from dancenet.evaluation.run import JSON, PAGE, evaluate
-    except ModuleNotFoundError as error:
-        if error.name is None or error.name.partition(".")[0] != "sklearn":
-            raise
-        raise MissingExtra("An evaluation", "train", "scikit-learn") from error
+    except ImportError as error:
+        raise errors.why_not_imported(error, "An evaluation", "train") from error
 
     report = evaluate(
         arguments.model,

@@ -68,7 +68,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Exports the model, and prints tables of sizes, differences and speeds."""
     from dancenet.model.folder import ModelFolder
     from dancenet.model.releases import find_model
-    from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.support import errors
+    from dancenet.support.errors import UserError
 
     formats = [name for name in FORMATS if name in (arguments.format or FORMATS[:1])]
     if arguments.out is not None and formats == ["onnx"]:
@@ -84,8 +85,8 @@ def work(arguments: argparse.Namespace) -> int | None:
             if formats != ["onnx"]:
                 from dancenet.nets.export import litert
                 from dancenet.nets.export.reference import Networks
-    except ModuleNotFoundError as error:
-        raise MissingExtra("Exporting a model", "train", error.name or "keras") from error
+    except ImportError as error:
+        raise errors.why_not_imported(error, "Exporting a model", "train") from error
     if "litert" in formats:
         litert.require_litert()
     if parts == ["vae"] and not arguments.only:

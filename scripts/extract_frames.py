@@ -230,6 +230,8 @@ def _finish(reports: Any, writer: Any, report: str | None) -> None:
     from pathlib import Path
 
     from dancenet.data.footage import survey as footage
+    from dancenet.data.frames.clips import check_trainable
+    from dancenet.support.errors import UserError
 
     if report is None:
         # In a folder of its own: the frames' folder holds numbered pictures only.
@@ -247,6 +249,10 @@ def _finish(reports: Any, writer: Any, report: str | None) -> None:
             f"frames a second, and a dance has one rate; extract them all again with "
             f"--fps {rates[0]:g}."
         )
+    try:
+        check_trainable(writer.clips, writer.path)
+    except UserError as error:
+        terminal.warn(str(error))
     count = len(writer.clips)
     terminal.say(
         f"{quoted(writer.path)} holds {writer.clips[-1].last} frames in {count} "

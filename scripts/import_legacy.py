@@ -61,8 +61,8 @@ def build_parser() -> argparse.ArgumentParser:
 def work(arguments: argparse.Namespace) -> int | None:
     """Imports the files, and prints how well they fit together."""
     from dancenet.model.folder import ModelFolder, made_files
-    from dancenet.support import files, lock
-    from dancenet.support.errors import MissingExtra, UserError
+    from dancenet.support import errors, files, lock
+    from dancenet.support.errors import UserError
     from dancenet.support.wording import command
 
     folder = ModelFolder(Path("weights") / arguments.name)
@@ -80,7 +80,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             from dancenet.legacy.import_model import Files2018, import_model
             from dancenet.nets.export.onnx import format_report
     except ImportError as error:
-        raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
+        raise errors.why_not_imported(error, "Importing weights of 2018", "train") from error
     with (
         lock.hold(lock.beside(target), target, "choose another --name"),
         files.atomic_folder(target, made_files) as staging,

@@ -35,10 +35,14 @@ def work(arguments: argparse.Namespace) -> int | None:
     """Trains, and prints where the result is."""
     from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
-    from dancenet.support.errors import MissingExtra
+    from dancenet.nets.training.folder import may_resume_dancer
+    from dancenet.support import errors, signals
 
     flags.check(arguments)
     folder = ModelFolder(Path("weights") / arguments.name)
+    # What is known already is said before the files are read and TensorFlow is loaded.
+    if not arguments.strategy:
+        may_resume_dancer(folder, arguments.resume, arguments.overwrite)
     train = _TRAININGS[arguments.space](arguments, folder)
     start_from = None
     if arguments.start_from:
@@ -48,7 +52,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             import keras  # noqa: F401
             import keras_mdn_layer  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("Training", "train", error.name or "keras") from error
+        raise errors.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_dancer
 
     with contextlib.ExitStack() as stack:
@@ -62,7 +66,9 @@ def work(arguments: argparse.Namespace) -> int | None:
         train(folder, start_from=start_from, devices=devices, **_options(arguments))
         if devices is not None and not devices.leads:
             return None
-        export_dancer(folder)
+        graphs = command("export", "--name", folder.path)
+        with signals.saying(lambda: f"The dancer is trained; write its graph with {graphs}."):
+            export_dancer(folder)
     terminal.say(
         f"The dancer is in {quoted(folder.path)}; generate with "
         f"{command('generate-video', '--model', arguments.name)}."

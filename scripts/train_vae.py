@@ -10,6 +10,7 @@ from pathlib import Path
 from dancenet.flags import training as flags
 from dancenet.support import terminal
 from dancenet.support.names import quoted
+from dancenet.support.wording import command
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -108,17 +109,19 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.data.frames.folder import FrameFolder
     from dancenet.model import releases
     from dancenet.model.folder import ModelFolder
-    from dancenet.support.errors import MissingExtra
+    from dancenet.nets.training.folder import may_resume_vae, training_folder
+    from dancenet.support import errors, signals
 
     frames = FrameFolder.open(arguments.frames)
     folder = ModelFolder(Path("weights") / arguments.name)
+    # What is known already is said before seconds are spent on TensorFlow.
+    may_resume_vae(folder, arguments.resume, arguments.overwrite)
     try:
         with terminal.quiet_import():
             import keras  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("Training", "train", "keras") from error
+        raise errors.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_vae
-    from dancenet.nets.training.folder import training_folder
     from dancenet.nets.training.loop import TrainOptions
     from dancenet.nets.training.options import VaeOptions
     from dancenet.nets.training.vae import train_vae
@@ -136,7 +139,9 @@ def work(arguments: argparse.Namespace) -> int | None:
             resume=arguments.resume,
             overwrite=arguments.overwrite,
         )
-        export_vae(folder)
+        graphs = command("export", "--name", folder.path)
+        with signals.saying(lambda: f"The VAE is trained; write its graphs with {graphs}."):
+            export_vae(folder)
     terminal.say(
         f"The VAE is in {quoted(folder.path)}; look at {quoted(training_folder(folder, 'vae'))}."
     )

@@ -14,8 +14,8 @@ import cv2
 import numpy as np
 
 from dancenet.data.motion.resample import resample_stream
-from dancenet.support import checked, files
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support import checked, errors, files
+from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
 # Formats, besides those of videos, that a codec may write.
@@ -275,7 +275,7 @@ class Scaler:
         try:
             from sklearn.decomposition import PCA
         except ImportError as error:
-            raise MissingExtra("Fitting principal components", "train", "scikit-learn") from error
+            raise errors.why_not_imported(error, "Fitting principal components", "train") from error
         latents = latents.astype(np.float64)
         mean = latents.mean(axis=0)
         spread = np.sqrt(((latents - mean) ** 2).mean())

@@ -19,8 +19,8 @@ from dancenet.model.releases import find_model
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import checked, files, terminal
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support import checked, errors, files, terminal
+from dancenet.support.errors import UserError
 from dancenet.support.wording import command, option
 
 FOLDER = "recipe_2018"  # inside the folder of the report
@@ -156,7 +156,7 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
             from dancenet.nets.training import loop as train
     except ImportError as error:
         step = "Training the network of 2018"
-        raise MissingExtra(step, "train", error.name or "keras") from error
+        raise errors.why_not_imported(error, step, "train") from error
     out.mkdir(exist_ok=True)
     _copy_vae(source, folder)
     # The input is a draw of each latent, as in 2018. The target is its mean, because the weights

@@ -133,7 +133,7 @@ def write_reconstruction(
         overwrite=overwrite,
     )
     with (
-        terminal.finish_on_interrupt() as stopped,
+        terminal.finish_on_interrupt("the pictures in hand") as stopped,
         terminal.progress(total=len(rows), description="Decoding") as bar,
         picture.one_thread(),
         ordered_map(draw, until(stopped, rows[::_BATCH]), count_threads()) as drawn,

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import IO, TypeVar
 
 import numpy as np
@@ -18,11 +19,17 @@ from dancenet.sequence.generate import generate
 from dancenet.sequence.neighbour_correction import make_correction
 from dancenet.sequence.style import StyleGuided
 from dancenet.sequence.temperature_variation import MEMORY_SECONDS
-from dancenet.support import terminal
+from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command, option
 
 Item = TypeVar("Item")
+
+# Dances made side by side, so that memory does not grow with their number. A constant of the
+# format: a product of matrices may round otherwise beside more or fewer rows.
+GROUP = 1000
+
+_TEMPORARY = "TEMP" if os.name == "nt" else "TMPDIR"
 
 
 def trajectories(dancer: Dancer, settings: DanceSettings, num_frames: int) -> Iterator[np.ndarray]:
@@ -39,44 +46,65 @@ def trajectories(dancer: Dancer, settings: DanceSettings, num_frames: int) -> It
         UserError: the start does not fit, or the network gave a value that is not finite.
     """
     ratio = dancer.fps / (settings.fps or dancer.fps)
-    vectors = _at_own_rate(dancer, settings, frames_needed(num_frames, ratio))
+    needed = frames_needed(num_frames, ratio)
+    vectors = _at_own_rate(dancer, settings, needed, range(settings.count))
     yield from resample_stream(vectors, ratio, num_frames)
 
 
 @contextmanager
 def each_trajectory(
-    dancer: Dancer, settings: DanceSettings, num_frames: int, stopped: threading.Event
+    dancer: Dancer,
+    settings: DanceSettings,
+    num_frames: int,
+    stopped: threading.Event,
+    first: int = 0,
 ) -> Iterator[Callable[[int], Iterator[np.ndarray]]]:
     """Makes trajectories at the model's rate, to be read one after the other.
 
     One that is drawn while it is made is never in memory as a whole. Several are made side by
-    side, and wait in a temporary file, as does one that is needed whole.
+    side in groups, and wait in a temporary file, as does one that is needed whole.
 
     Args:
         dancer: the model.
         settings: with a seed.
         num_frames: of each dance at the video's rate.
         stopped: when it is set, the dance ends there.
+        first: the number of the dance that is read first.
 
     Yields:
         A function that takes a dance's number, from 0, and yields its vectors (D,).
 
     Raises:
-        KeyboardInterrupt: stopped before the first of several dances was complete.
+        NotStarted: stopped before the first of several dances was complete; so does the function.
+        UserError: the disk for temporary files is too small.
     """
     needed = frames_needed(num_frames, dancer.fps / (settings.fps or dancer.fps))
-    steps = until(stopped, _at_own_rate(dancer, settings, needed))
     if settings.count == 1 and dancer.codec.streams:
+        steps = until(stopped, _at_own_rate(dancer, settings, needed, range(1)))
         yield lambda index: (rows[index] for rows in steps)
         return
-    with _Spool(settings.count, dancer.step_model.dim) as spool:
-        with terminal.progress(
-            steps, total=needed, description="Choosing steps", unit="step"
-        ) as shown:
-            spool.fill(shown)
-        if settings.count > 1 and stopped.is_set():
-            raise KeyboardInterrupt("Nothing was written yet.")
-        yield spool.read
+    with ExitStack() as stack:
+        groups: dict[int, _Spool] = {}  # the current one
+
+        def read(index: int) -> Iterator[np.ndarray]:
+            number, place = divmod(index, GROUP)
+            if number not in groups:
+                groups.clear()
+                stack.close()
+                dances = range(number * GROUP, min((number + 1) * GROUP, settings.count))
+                groups[number] = stack.enter_context(_Spool(len(dances), dancer.step_model.dim))
+                groups[number].check_disk(needed)
+                steps = until(stopped, _at_own_rate(dancer, settings, needed, dances))
+                with terminal.progress(
+                    steps, total=needed, description="Choosing steps", unit="step"
+                ) as shown:
+                    groups[number].fill(shown)
+                if settings.count > 1 and stopped.is_set():
+                    raise NotStarted("Nothing was written yet.")
+            return groups[number].read(place)
+
+        read(first)
+        yield read
 
 
 def until(stopped: threading.Event, items: Iterable[Item]) -> Iterator[Item]:
@@ -85,6 +113,10 @@ def until(stopped: threading.Event, items: Iterable[Item]) -> Iterator[Item]:
         yield item
         if stopped.is_set():
             return
+
+
+class NotStarted(KeyboardInterrupt):
+    """A stop came before the first frame of a dance was there."""
 
 
 class _Spool:
@@ -101,6 +133,16 @@ class _Spool:
     def __exit__(self, *_: object) -> None:
         self._file.close()
 
+    def check_disk(self, num_frames: int) -> None:
+        """Raises UserError unless the disk has room for so many frames."""
+        count, dim = self._shape
+        files.check_space(
+            tempfile.gettempdir(),
+            4 * count * dim * num_frames,
+            f"the steps of {count} dance{'s' * (count > 1)} while they wait to be drawn",
+            f"ask for fewer or shorter ones, or set {_TEMPORARY} to a folder of another disk",
+        )
+
     def fill(self, vectors: Iterable[np.ndarray]) -> None:
         for rows in vectors:
             self._file.write(np.ascontiguousarray(rows, np.float32).data)
@@ -113,13 +155,15 @@ class _Spool:
             yield np.frombuffer(self._file.read(row_bytes), np.float32)
 
 
-def _at_own_rate(dancer: Dancer, settings: DanceSettings, num_frames: int) -> Iterator[np.ndarray]:
-    """Checks the settings, and makes trajectories (count, D) at the model's rate."""
+def _at_own_rate(
+    dancer: Dancer, settings: DanceSettings, num_frames: int, dances: range
+) -> Iterator[np.ndarray]:
+    """Checks the settings, and makes some of the trajectories (B, D) at the model's rate."""
     if settings.seed is None:
         raise ValueError("settings.seed must be set; see `DanceSettings.with_seed`.")
     rngs = [
         np.random.default_rng(np.random.SeedSequence(settings.seed, spawn_key=(index,)))
-        for index in range(settings.count)
+        for index in dances
     ]
     style = None if settings.style is None else read_style(dancer, settings.style)
     # Drawn in any case, so that another start with one seed changes nothing but the start.
@@ -127,8 +171,8 @@ def _at_own_rate(dancer: Dancer, settings: DanceSettings, num_frames: int) -> It
     if settings.start is None:
         clips = dancer.seeds[drawn]
     else:
-        clips = np.repeat(read_start(dancer, settings.start)[None], settings.count, axis=0)
-        drawn = [int(settings.start) if settings.start.isdecimal() else -1] * settings.count
+        clips = np.repeat(read_start(dancer, settings.start)[None], len(dances), axis=0)
+        drawn = [int(settings.start) if settings.start.isdecimal() else -1] * len(dances)
     temperature = settings.temperature * dancer.temperature
     if settings.legacy:
         return _named_errors(dancer, _legacy(dancer, clips, num_frames, rngs, temperature))

@@ -22,7 +22,7 @@ from dancenet.codecs.base import MOTION_FORMATS, Part
 from dancenet.codecs.latents import Latents
 from dancenet.generation.load import Dancer
 from dancenet.generation.settings import DanceSettings, Recipe, start_sha256
-from dancenet.generation.trajectory import each_trajectory, until
+from dancenet.generation.trajectory import NotStarted, each_trajectory, until
 from dancenet.output import picture
 from dancenet.output.video_writer import VideoWriter, check_output, choose_format
 from dancenet.support import files, terminal
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 # Generated latents have no variance; stored is the least log-variance that an encoder gives.
 _POINT_LOG_VAR = -10.0
 
+# Bytes of a frame at scale 1, or of a frame of joints: a little less than the bundled models take.
+_BYTES = {"mp4": 400, "webm": 350, "gif": 450, "frames": 1300, "bvh": 150, "npz": 50, "html": 100}
+
 
 @dataclass(frozen=True)
 class Written:
@@ -47,10 +50,6 @@ class Written:
     seconds: float
     complete: bool  # False if it was stopped before its end
     settings: DanceSettings  # with the seed that was drawn
-
-
-class NotStarted(KeyboardInterrupt):
-    """Ctrl-C came before the first frame of a video."""
 
 
 class _Output(NamedTuple):
@@ -123,6 +122,7 @@ def write_dance(
     order = _Order(dancer, settings.with_seed(), format, overwrite)
     outputs = _choose_outputs(settings.count, only, Path(path), latents_path)
     _check_outputs(order, outputs)
+    _check_space(order, outputs)
     return _write_all(order, outputs)
 
 
@@ -198,24 +198,26 @@ def _write_all(order: _Order, outputs: list[_Output]) -> list[Written]:
     codec, fps, num_frames = order.dancer.codec, order.fps, order.num_frames
     written: list[Written] = []
     with (
-        terminal.finish_on_interrupt() as stopped,
-        each_trajectory(order.dancer, order.settings, num_frames, stopped) as read,
+        terminal.finish_on_interrupt("the dance in hand") as stopped,
+        each_trajectory(
+            order.dancer, order.settings, num_frames, stopped, outputs[0].dance
+        ) as read,
         terminal.progress(total=num_frames * len(outputs), description="Dancing") as bar,
         picture.one_thread(),
     ):
         for output in outputs:
-            vectors = read(output.dance)
-            dance = codec.perform(vectors, fps, num_frames, order.title(output.dance))
-            if order.format in MOTION_FORMATS:
-                count = codec.write(output.path, dance, order.format, order.overwrite)
-                bar.update(count)
-            else:
-                try:
+            try:
+                vectors = read(output.dance)
+                dance = codec.perform(vectors, fps, num_frames, order.title(output.dance))
+                if order.format in MOTION_FORMATS:
+                    count = codec.write(output.path, dance, order.format, order.overwrite)
+                    bar.update(count)
+                else:
                     count = _write_video(order, output, dance, stopped, bar.update)
-                except NotStarted:
-                    if not written:
-                        raise
-                    break
+            except NotStarted:
+                if not written:
+                    raise
+                break
             written.append(
                 Written(
                     output.path,
@@ -341,6 +343,20 @@ def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
 
 def _same(one: Path, other: Path) -> bool:
     return os.path.normcase(os.path.realpath(one)) == os.path.normcase(os.path.realpath(other))
+
+
+def _check_space(order: _Order, outputs: list[_Output]) -> None:
+    """Raises UserError unless the disk has room for what is to be written."""
+    size = _BYTES[order.format] * (1 if order.format in MOTION_FORMATS else order.settings.scale)
+    if outputs[0].latents is not None:
+        size += 2 * 4 * order.dancer.codec.scaler.latent_dim
+    count = len(outputs)
+    files.check_space(
+        outputs[0].path.absolute().parent,
+        size * order.num_frames * count,
+        f"{count} dance{'s' * (count > 1)} of {terminal.format_seconds(order.settings.seconds)}",
+        "ask for less, or choose another place",
+    )
 
 
 def _save_latents(order: _Order, index: int, latents: np.ndarray, path: Path) -> None:

@@ -12,8 +12,8 @@ from urllib.parse import parse_qsl, urljoin, urlsplit
 from dancenet.model.download import CHUNK, TIMEOUT, is_whole, unpack
 from dancenet.model.folder import ModelFolder, made_files
 from dancenet.model.releases import ORIGINAL, downloads_folder
-from dancenet.support import checked, files, lock, terminal
-from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
+from dancenet.support import checked, errors, files, lock, terminal
+from dancenet.support.errors import UserError, why_not_fetched
 from dancenet.support.wording import command, option
 
 ADDRESS = "https://drive.google.com/uc"
@@ -61,7 +61,7 @@ def _fetch(target: Path, sha256: str | None) -> Path:
         with terminal.quiet_import():
             from dancenet.legacy.import_model import Files2018, import_model
     except ImportError as error:
-        raise MissingExtra("Importing weights of 2018", "train", error.name or "keras") from error
+        raise errors.why_not_imported(error, "Importing weights of 2018", "train") from error
     staging = downloads_folder() / f".{ORIGINAL}.fetching"
     files.make_folder(staging)
     archive = staging / f"{ORIGINAL}.zip"

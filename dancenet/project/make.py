@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from dancenet.data.frames.clips import check_trainable
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.model import releases
 from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder, made_files
@@ -26,7 +27,7 @@ from dancenet.output.video_writer import check_output, choose_format
 from dancenet.project.plan import CHECKPOINT, Plan, training_folder
 from dancenet.project.processes import Processes, locked
 from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
-from dancenet.support import files, terminal
+from dancenet.support import files, signals, terminal
 from dancenet.support.errors import MissingExtra, UserError
 from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
@@ -35,6 +36,13 @@ BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it sav
 
 # Clips are minutes at most, and leave much between their poses.
 _NEIGHBOUR_CORRECTION = 0.1
+
+# Exit statuses of a stage that was stopped: it said so, or the signal came before it could.
+_STOPPED = {status for number in signals.STOPPING for status in (128 + number, -number)}
+# How processes end when there is no memory: by the system, by C++, by a library that trusts it.
+_NO_MEMORY = ("SIGKILL", "SIGABRT", "SIGSEGV", "SIGBUS")
+
+_FEW_MINUTES = 5.0
 
 # Runs a subcommand with its arguments in a working directory, and returns its exit status.
 Runner = Callable[[str, list[str], Path], int]
@@ -64,9 +72,14 @@ def check_training() -> None:
         ("keras_mdn_layer", "keras-mdn-layer"),
         ("matplotlib", "matplotlib"),
         ("onnx", "onnx"),
+        ("sklearn", "scikit-learn"),
     ):
-        if importlib.util.find_spec(module) is None:
-            raise MissingExtra("Training", "train", package)
+        _require(module, package, "Training", "train")
+
+
+def _require(module: str, package: str, step: str, extra: str) -> None:
+    if importlib.util.find_spec(module) is None:
+        raise MissingExtra(step, extra, package)
 
 
 def make_dance(
@@ -90,6 +103,8 @@ def make_dance(
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
     check_training()
+    if settings.method == "person":
+        _require("ai_edge_litert", "ai-edge-litert", "Person segmentation", "person")
     if settings.model_file is not None and not settings.model_file.is_file():
         raise UserError(f"There is no segmentation network at {quoted(settings.model_file)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
@@ -138,9 +153,12 @@ class _Project:
                 f"{_again(self.model.path)}"
             )
             return
+        self._check_place()
         self._say_plan(todo)
         for source in todo:
             self._extract(source)
+        if not self.record.is_finished("train-dancer"):
+            check_trainable(FrameWriter(self.frames).clips, self.frames)
         if self.record.minutes is None:  # what a begun training was given stays as it was
             self.record.minutes = self.plan.divide()
             self._write()
@@ -174,6 +192,22 @@ class _Project:
             f"{_again(self.model.path)}"
         )
 
+    def _check_place(self) -> None:
+        """Raises UserError unless every stage can write, and the disk has room for all of them."""
+        places = (self.folder, self.frames, self.folder / "reports", self.model.path, self.latents)
+        for place in places:
+            if place.exists() and not os.access(place, os.W_OK):
+                raise UserError(
+                    f"{place} cannot be written; mend its permissions, or choose another "
+                    f"{option('project')}."
+                )
+        files.check_space(
+            self.folder,
+            self.plan.bytes_left(),
+            "the frames and the model",
+            f"free some, or choose a {option('project')} on another disk",
+        )
+
     def _say_plan(self, todo: list[Source]) -> None:
         finished = len(self.sources) - len(todo)
         kept = f"; {finished} of {len(self.sources)} clips are extracted" if finished else ""
@@ -182,6 +216,11 @@ class _Project:
             f"The project is in {quoted(self.folder)}{kept}. Everything is finished in about "
             f"{terminal.format_seconds(left)}, at {_clock(left)}. Ctrl-C stops; {self.go_on}."
         )
+        if self.settings.minutes < _FEW_MINUTES:
+            terminal.warn(
+                f"{option('minutes', f'{self.settings.minutes:g}')} are enough to try it out, and "
+                "too few for a good dance."
+            )
         for source in todo:
             if not source.seconds:
                 terminal.warn(
@@ -269,11 +308,11 @@ class _Project:
         )
         began = time.monotonic()
         status = self.run(command, arguments, where)
-        if status == terminal.INTERRUPTED:
-            raise KeyboardInterrupt(f"What is finished is kept; {self.go_on}.")
+        if status in _STOPPED:
+            raise signals.Stopped(f"What is finished is kept; {self.go_on}.")
         if status < 0:
             name = signal.Signals(-status).name
-            why = " (often: there was not enough memory)" if -status == signal.SIGKILL else ""
+            why = " (often: there was not enough memory)" if name in _NO_MEMORY else ""
             raise UserError(
                 f"{command} was ended by {name}{why}. What is finished is kept in "
                 f"{quoted(self.folder)}; {self.go_on}."

@@ -21,6 +21,9 @@ _EXTRACTED_PER_SECOND = 15.0  # frames of a phone video, by the person network
 _ENCODED_PER_SECOND = 250.0  # frames
 _GENERATED_PER_SECOND = 60.0  # frames
 _START_SECONDS = 5.0  # to start a stage
+# Bytes on disk, a little less than what is used.
+_FRAME_BYTES = 2 * (4096 + 3000)  # of a frame and its mirror image: a picture, and its packed bits
+_MODEL_BYTES = 80_000_000  # weights, checkpoints with the optimiser, graphs
 
 
 def training_folder(model: Path, stage: str) -> Path:
@@ -44,9 +47,7 @@ class Plan:
         if not record.training_began:
             # Extraction is paid for out of the same minutes, unless it takes most of them.
             extracting = sum(
-                self._extraction_seconds(source)
-                for source in self.sources
-                if source.key not in record.clips
+                self._extraction_seconds(source) for source in self.sources if self._is_new(source)
             )
             return extracting + self._end_seconds() + self._training_seconds(extracting)
         left = 0.0
@@ -61,6 +62,15 @@ class Plan:
         if not record.is_finished("encode-frames"):
             left += self._encode_seconds()
         return left + self._generate_seconds()
+
+    def bytes_left(self) -> int:
+        """Estimates, rather low, how much disk the unfinished stages take."""
+        seconds = sum(source.seconds for source in self.sources if self._is_new(source))
+        model = 0 if self.record.training_began else _MODEL_BYTES
+        return round(seconds * self.record.fps) * _FRAME_BYTES + model
+
+    def _is_new(self, source: Source) -> bool:
+        return source.key not in self.record.clips
 
     def divide(self) -> dict[str, float]:
         """Returns the minutes of each training, when everything is extracted."""

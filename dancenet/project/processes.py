@@ -12,7 +12,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from dancenet.support import files, lock
+from dancenet.support import files, lock, signals
 from dancenet.support.wording import option
 
 
@@ -34,7 +34,8 @@ class Processes:
     """Runs each stage in a process of its own, and passes signals on to it, once each.
 
     The process stands in a group of its own: a Ctrl-C at the terminal would otherwise reach it
-    twice, which stages take for impatience.
+    twice, which stages take for impatience. Its standard input is a pipe that nobody writes to;
+    when this process ends, however it does, the pipe is closed, and the stage saves and ends.
     """
 
     def __init__(self, lock: int | None) -> None:
@@ -45,18 +46,21 @@ class Processes:
         root = str(Path(__file__).resolve().parents[2])
         program = (
             f"import sys; sys.path.append({root!r}); "
+            "from dancenet.support import signals; signals.end_with_parent(); "
             "from dancenet.cli import main; sys.exit(main())"
         )
         options: dict[str, Any] = {}
         if os.name == "posix":
             options = {"process_group": 0, "pass_fds": [self._lock] if self._lock else []}
+        else:
+            options = {"creationflags": getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)}
         process: subprocess.Popen[bytes] | None = None
         received: list[int] = []
 
         def forward(number: int, frame: FrameType | None) -> None:
-            received.append(signal.SIGINT if number == signal.SIGINT else signal.SIGTERM)
+            received.append(number)
             if process is not None:
-                process.send_signal(received[-1])
+                _pass_on(process, received)
 
         def suspend(number: int, frame: FrameType | None) -> None:
             if process is not None:
@@ -65,26 +69,38 @@ class Processes:
             if process is not None:
                 process.send_signal(signal.SIGCONT)
 
-        with _handlers(forward, suspend):
+        with signals.passed_on(forward), _handler("SIGTSTP", suspend):
             process = subprocess.Popen(
                 [sys.executable, "-P", "-c", program, command, *arguments],
-                stdin=subprocess.DEVNULL,
+                stdin=subprocess.PIPE,
                 cwd=where,
                 **options,
             )
-            if received:  # while it was being started
-                process.send_signal(received[-1])
-            return process.wait()
+            with process:
+                if received:  # while it was being started
+                    _pass_on(process, received)
+                return process.wait()
+
+
+def _pass_on(process: subprocess.Popen[bytes], received: list[int]) -> None:
+    """Passes the last signal received on to a stage."""
+    if os.name == "posix":
+        process.send_signal(received[-1])
+    elif len(received) > 1:
+        process.terminate()
+    elif process.stdin is not None:  # Windows: no signal reaches another group for certain
+        process.stdin.close()
 
 
 @contextmanager
-def _handlers(forward: Callable[..., None], suspend: Callable[..., None]) -> Iterator[None]:
-    handlers: dict[int, Any] = {signal.SIGINT: forward, signal.SIGTERM: forward}
-    if os.name == "posix":
-        handlers |= {signal.SIGHUP: forward, signal.SIGTSTP: suspend}
-    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
+def _handler(name: str, handler: Callable[..., None]) -> Iterator[None]:
+    """Handles a signal in the block, if the system has it and it is not ignored."""
+    number = getattr(signal, name, None)
+    if number is None or signals.is_ignored(number):
+        yield
+        return
+    before = signal.signal(number, handler)
     try:
         yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        signal.signal(number, before)

@@ -5,7 +5,56 @@ from __future__ import annotations
 import errno
 import os
 
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, visible
+from dancenet.support.wording import option
+
+_OURS = ("dancenet", "scripts")
+
+# What libraries write in their own errors when an allocation failed.
+_NO_MEMORY = (
+    "bad_alloc",
+    "bad allocation",
+    "insufficient memory",
+    "cannot allocate memory",
+    "failed to allocate memory",
+    "failed to map segment",
+    "unable to allocate",
+    "out of memory",
+    "resource_exhausted",
+    "oom when allocating",
+    "couldn't allocate",
+    "could not allocate",
+    "static tls block",
+)
+_NO_DESCRIPTOR = ("too many open files",)
+_NO_THREAD = ("can't start new thread", "resource temporarily unavailable", "pthread_create")
+# Libraries whose own errors are looked at; a ValueError or KeyError with such a text is a bug.
+_FROM_LIBRARIES = ("cv2", "tensorflow", "onnxruntime", "jaxlib", "torch", "av")
+
+# The packages of modules with another name.
+_PACKAGES = {"cv2": "opencv-python-headless", "sklearn": "scikit-learn"}
+
+_MEMORY_FLAGS = ("batch_size", "count", "dances", "seconds", "scale", "threads")
+
+_FULL = "Nothing half-written was left behind. Free some space, or choose another place."
+_REASONS = {
+    errno.ENOSPC: f"the disk is full. {_FULL}",
+    errno.EDQUOT: f"your share of the disk is used up. {_FULL}",
+    errno.EFBIG: "a file would be larger than the disk's format, or `ulimit -f`, allows. " + _FULL,
+    errno.EIO: "the disk, or the connection to it, reports an error; copy your files to another.",
+    errno.ENOTCONN: "the connection to the disk is broken; mount it again.",
+}
+if hasattr(errno, "ESTALE"):
+    _REASONS[errno.ESTALE] = "the disk was unmounted or its server restarted; mount it again."
+# Errors of a file or of the network that a person can do something about. Others, such as a bad
+# descriptor, are bugs.
+_ABOUT_FILES = {
+    errno.ENAMETOOLONG: "choose a shorter name.",
+    errno.EROFS: "the disk can only be read; choose another.",
+    errno.ENOENT: "check that it exists, or choose another.",
+    errno.EACCES: "check that you have permission, or choose another.",
+    errno.EPERM: "check that you have permission, or choose another.",
+}
 
 
 class UserError(ValueError):
@@ -61,3 +110,128 @@ def write_failed(path: str | os.PathLike[str], error: OSError) -> UserError:
         f"{name} cannot be written ({reason}). Nothing half-written was left, and an older file is "
         "as it was. Choose another output, or change that."
     )
+
+
+def explain(error: BaseException, flags: tuple[str, ...] = ()) -> str | None:
+    """Returns the sentence for an error that is nobody's bug; None for any other.
+
+    Args:
+        error: what ended the work.
+        flags: names of the command's flags, to name those that save memory.
+    """
+    if isinstance(error, OSError) and error.errno is not None and not _is_memory(error):
+        return _explain_os_error(error)
+    if _is_memory(error):
+        return _not_enough_memory(flags)
+    if _says(error, _NO_DESCRIPTOR):
+        return _too_many_files()
+    if _says(error, _NO_THREAD):
+        return (
+            "no further thread or process can be started; end other programs, raise the limit "
+            "(`ulimit -u`), or free memory."
+        )
+    if isinstance(error, ImportError) and _root(error) not in _OURS:
+        return str(why_not_imported(error, "This"))
+    if isinstance(error, OSError):  # without a number: a library's own, about a file or a network
+        return visible(str(error)) or type(error).__name__
+    return None
+
+
+def why_not_imported(error: ImportError, step: str, extra: str | None = None) -> UserError:
+    """Returns the error of a step whose packages cannot be imported.
+
+    Args:
+        error: the import's.
+        step: what needs them, the subject of a sentence.
+        extra: the extra of this package that installs them; None if it needs none.
+
+    Returns:
+        `MissingExtra` if a package is not there. If it is there and cannot be loaded, the reason.
+
+    Raises:
+        ImportError: it is this program's own fault.
+    """
+    root = _root(error)
+    if root in _OURS:
+        raise error
+    name = _PACKAGES.get(root, root.replace("_", "-"))
+    # An extension tells the last part of its name only, which begins with an underscore.
+    what = f"the package {name!r}" if root and not root.startswith("_") else "a library"
+    if isinstance(error, ModuleNotFoundError) and "." not in (error.name or ""):
+        if extra is not None:
+            return MissingExtra(step, extra, name)
+        return UserError(
+            f"{step} needs {what}, which is not installed; install dancenet again "
+            "with `pip install dancenet` (in a clone: `pip install -e .`)."
+        )
+    if _is_memory(error):
+        reason = _not_enough_memory(())
+    elif _says(error, _NO_DESCRIPTOR):
+        reason = _too_many_files()
+    else:
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        reason = f"{visible(lines[-1]) if lines else 'no reason is given'}; install it again."
+    return UserError(f"{step} needs {what}, which cannot be loaded: {reason}")
+
+
+def _explain_os_error(error: OSError) -> str | None:
+    number = error.errno
+    if number in (errno.EMFILE, errno.ENFILE):
+        return _too_many_files()
+    if number == errno.EAGAIN and not error.filename:
+        return "the computer has no process or thread left; end other programs."
+    if number in _REASONS:
+        return _REASONS[number]
+    if not error.filename:
+        # Of the network; or of a file that a library does not name.
+        known = number in _ABOUT_FILES or isinstance(error, ConnectionError | TimeoutError)
+        return f"{error.strerror}." if known else None
+    name = error.filename2 or error.filename
+    shown = quoted(os.fsdecode(name)) if isinstance(name, str | bytes) else str(name)
+    advice = _ABOUT_FILES.get(
+        number or 0, "check that it exists and that you have permission, or choose another."
+    )
+    return f"{shown} cannot be read or written ({error.strerror}); {advice}"
+
+
+def _is_memory(error: BaseException) -> bool:
+    if isinstance(error, MemoryError) or getattr(error, "errno", None) == errno.ENOMEM:
+        return True
+    return _says(error, _NO_MEMORY)
+
+
+def _says(error: BaseException, texts: tuple[str, ...]) -> bool:
+    """Tells whether a library's error has one of these texts."""
+    library = type(error).__module__.partition(".")[0]
+    if not (
+        type(error) in (RuntimeError, SystemError, ImportError)
+        or (isinstance(error, OSError) and error.errno is None)
+        or library in _FROM_LIBRARIES
+    ):
+        return False
+    message = str(error).lower()
+    return any(text in message for text in texts)
+
+
+def _root(error: ImportError) -> str:
+    return (error.name or "").partition(".")[0]
+
+
+def _not_enough_memory(flags: tuple[str, ...]) -> str:
+    smaller = [option(name) for name in _MEMORY_FLAGS if name in flags]
+    ask = f"ask for less with {_either(smaller)}, " if smaller else ""
+    return (
+        f"there is not enough memory; {ask}end other programs, or raise the limit if there is "
+        "one (`ulimit -v`, or that of a container)."
+    )
+
+
+def _too_many_files() -> str:
+    return (
+        "too many files are open at once; raise the limit with `ulimit -n 1024` and run it again, "
+        "or end other programs."
+    )
+
+
+def _either(names: list[str]) -> str:
+    return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} or {names[-1]}"

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.support import lock, terminal
+from dancenet.support import lock, signals, terminal
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
 from dancenet.support.temporary import shortened, sweep, temporary_name
@@ -110,7 +110,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
             temporary.unlink(missing_ok=True)
         raise write_failed(path, error) from error
     try:
-        yield temporary
+        with signals.temporary(temporary):
+            yield temporary
         _sync(temporary)
         replace(temporary, final)
         _sync(final.parent)
@@ -143,7 +144,8 @@ def atomic_folder(path: str | os.PathLike[str], ours: Ours) -> Iterator[Path]:
     except OSError as error:
         raise write_failed(path, error) from error
     try:
-        yield temporary
+        with signals.temporary(temporary):
+            yield temporary
         replace_folder(temporary, final, ours)
     except BaseException as error:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -329,6 +331,36 @@ def check_parent(path: str | os.PathLike[str]) -> None:
         raise UserError(f"The folder {parent} does not exist; create it, or choose another output.")
     if not os.access(parent, os.W_OK):
         raise UserError(f"The folder {parent} cannot be written; choose another output.")
+
+
+def check_space(folder: str | os.PathLike[str], needed: float, what: str, advice: str) -> None:
+    """Raises UserError unless a disk has room for something.
+
+    Args:
+        folder: on the disk; it, or one of its parents, exists.
+        needed: bytes, estimated low: who is refused would certainly have failed.
+        what: what is to be written.
+        advice: what to do.
+    """
+    place = Path(folder).absolute()
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    try:
+        free = shutil.disk_usage(place).free
+    except OSError:  # some network disks do not tell
+        return
+    if needed > free:
+        raise UserError(
+            f"There is not enough space in {quoted(place)}: {what} would take about "
+            f"{format_bytes(needed)}, and {format_bytes(free)} are free; {advice}."
+        )
+
+
+def format_bytes(size: float) -> str:
+    """Formats a number of bytes: '48 MB', '1.2 GB', '75,000 GB'."""
+    if size < 1e9:
+        return f"{size / 1e6:,.0f} MB"
+    return f"{size / 1e9:,.1f} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:

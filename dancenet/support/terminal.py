@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import errno
 import glob
 import os
 import re
@@ -13,9 +12,9 @@ import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from types import FrameType
 from typing import Any, NoReturn, TypeVar
 
+from dancenet.support import errors, signals
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted, visible, visible_lines
 from dancenet.support.streams import FULL, Stream, courteous, courteous_stream
@@ -25,6 +24,8 @@ T = TypeVar("T")
 
 _FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
 INTERRUPTED = 130  # the exit status of a shell command stopped by Ctrl-C
+
+_BEGIN_AGAIN = "Nothing half-written was left; the same command begins again."
 
 
 class Parser(argparse.ArgumentParser):
@@ -94,63 +95,49 @@ def run(
         argv: the arguments, `sys.argv[1:]` if None.
 
     Returns:
-        0 on success, 1 if the work failed, 130 if it was stopped with Ctrl-C.
+        0 on success, 1 if the work failed, 128 and the signal's number if it was stopped: 130 for
+        Ctrl-C, 143 for SIGTERM.
     """
     arguments = parser.parse_args(argv)
     # Read when TensorFlow is imported; otherwise it prints pages about the processor.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("OPENCV_LOG_LEVEL", "ERROR")  # its warnings repeat our messages
-    try:
-        with called_as(parser.prog):
-            return work(arguments) or 0
-    except UserError as error:
-        say_error(parser.prog, str(error))
-        return 1
-    except KeyboardInterrupt as stop:
-        say_error(parser.prog, f"stopped. {stop}".rstrip())
-        return INTERRUPTED
-    except BrokenPipeError:
-        return 1
-    except MemoryError:
-        say_error(parser.prog, "there is not enough memory for this; try a smaller batch.")
-        return 1
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            message = "the disk is full; nothing half-written was left behind. Free some space."
-        else:
-            reason = error.strerror or str(error)
-            message = (
-                f"{error.filename} cannot be read or written ({reason}); check that it exists and "
-                "that you have permission, or choose another."
-                if error.filename
-                else reason
-            )
+    with signals.handled():
+        try:
+            with called_as(parser.prog):
+                try:
+                    return work(arguments) or 0
+                except UserError:
+                    raise
+                except Exception as error:
+                    message = errors.explain(error, tuple(vars(arguments)))
+                    if message is None or isinstance(error, BrokenPipeError):
+                        raise
+        except UserError as error:
+            message = str(error)
+        except KeyboardInterrupt as stop:
+            say_error(parser.prog, f"stopped. {str(stop) or _BEGIN_AGAIN}")
+            return signals.exit_status()
+        except BrokenPipeError:
+            return 1
         say_error(parser.prog, message)
         return 1
 
 
 @contextmanager
-def finish_on_interrupt() -> Iterator[threading.Event]:
-    """Turns the first Ctrl-C into an event, so that current work can be finished.
+def finish_on_interrupt(what: str = "") -> Iterator[threading.Event]:
+    """Turns the first Ctrl-C, or another signal to stop, into an event: see `signals.finishing`.
 
-    A second Ctrl-C raises KeyboardInterrupt as usual. Outside the main thread, which cannot
-    handle signals, nothing changes.
+    Args:
+        what: what is finished first, for a message: "this step". No message if empty.
     """
-    stopped = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stopped
-        return
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        if stopped.is_set():
-            raise KeyboardInterrupt
-        stopped.set()
+    def notice(number: int) -> None:
+        again = "if you press Ctrl-C again" if number == signal.SIGINT else "at a second signal"
+        warn(f"stopping after {what}, or at once {again}")
 
-    before = signal.signal(signal.SIGINT, stop)
-    try:
+    with signals.finishing(notice if what else None) as stopped:
         yield stopped
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 @contextmanager

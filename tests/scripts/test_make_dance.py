@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -75,7 +76,7 @@ class Stages:
 
     @staticmethod
     def add_clip(folder: Path, source: str, fps: float) -> None:
-        frames = np.full((3, HEIGHT, WIDTH), 255, np.uint8)
+        frames = np.full((24, HEIGHT, WIDTH), 255, np.uint8)
         FrameWriter(folder).add_clip(frames, source=source, fps=fps, method="threshold")
 
 
@@ -271,12 +272,6 @@ def test_a_failed_stage_says_what_to_do(stages, clips):
         make(stages, clips)
 
 
-def test_a_killed_stage_says_what_it_often_means(stages, clips):
-    stages.stop_in, stages.status = "train-vae", -signal.SIGKILL
-    with pytest.raises(UserError, match="ended by SIGKILL .*not enough memory"):
-        make(stages, clips)
-
-
 def test_a_missing_package_is_said_before_anything_is_done(stages, clips, monkeypatch):
     found = project.importlib.util.find_spec
     monkeypatch.setattr(
@@ -288,6 +283,60 @@ def test_a_missing_package_is_said_before_anything_is_done(stages, clips, monkey
     with pytest.raises(MissingExtra, match="'tensorflow'.*\\[train\\]"):
         make(stages, clips)
     assert not Path("dance_project").exists()
+
+
+def test_takes_too_short_to_train_on_are_told_before_anything_is_trained(stages, clips):
+    def add_clip(folder: Path, source: str, fps: float) -> None:
+        frames = np.full((20, HEIGHT, WIDTH), 255, np.uint8)
+        FrameWriter(folder).add_clip(frames, source=source, fps=fps, method="threshold")
+
+    stages.add_clip = add_clip
+    with pytest.raises(UserError, match="longest is 0.7 s, 20 frames"):
+        make(stages, clips)
+    assert set(stages.names) == {"extract-frames"}
+
+
+def test_a_disk_too_small_for_all_stages_is_told_before_the_first(stages, clips, monkeypatch):
+    free = shutil.disk_usage(".")._replace(free=20_000_000)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: free)
+    with pytest.raises(UserError, match="frames and the model would take about 82 MB, and 20 MB"):
+        make(stages, clips)  # 121 frames, and their mirror images, beside the model
+    assert stages.calls == []
+
+
+def test_a_part_of_the_project_that_cannot_be_written_is_told_before_the_first_stage(
+    stages, clips, monkeypatch
+):
+    stages.stop_in = "train-vae"
+    with pytest.raises(KeyboardInterrupt):
+        make(stages, clips)
+    stages.calls.clear()
+    may = os.access
+    monkeypatch.setattr(
+        project.os, "access", lambda path, mode: Path(path).name != "imgs" and may(path, mode)
+    )
+    with pytest.raises(UserError, match="dance_project/imgs cannot be written"):
+        make(stages, clips)
+    assert stages.calls == []
+
+
+def test_few_minutes_are_said_to_be_few(stages, clips, capsys):
+    make(stages, clips, minutes=1.0)
+    assert "too few for a good dance" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("status", [130, 143, 129, -signal.SIGINT, -signal.SIGTERM])
+def test_a_stage_that_was_stopped_by_any_signal_was_stopped(stages, clips, status):
+    stages.stop_in, stages.status = "train-vae", status
+    with pytest.raises(KeyboardInterrupt, match="What is finished is kept; the same command"):
+        make(stages, clips)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
+def test_a_stage_without_memory_ends_in_many_ways(stages, clips, number):
+    stages.stop_in, stages.status = "train-vae", -number
+    with pytest.raises(UserError, match=f"ended by {number.name} .*not enough memory"):
+        make(stages, clips)
 
 
 def test_a_camera_is_no_clip(stages):
@@ -372,3 +421,68 @@ def test_ctrl_c_reaches_the_stage_once(tmp_path):
         timer.cancel()
         timer.join()
     assert status == 101
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals are those of POSIX")
+def test_a_stage_whose_parent_was_killed_saves_and_ends(tmp_path):
+    # A stage in place of a real one: it writes to the pipe that the test reads.
+    root = Path(project.__file__).parents[2]
+    package = tmp_path / "dancenet_stage.py"
+    package.write_text(
+        "import sys, time\n"
+        "from dancenet import cli\n"
+        "from dancenet.support import terminal\n"
+        "def main():\n"
+        "    import argparse\n"
+        "    return terminal.run(argparse.ArgumentParser(), work, [])\n"
+        "def work(arguments):\n"
+        "    with terminal.finish_on_interrupt() as stopped:\n"
+        "        print('ready', flush=True)\n"
+        "        while not stopped.is_set(): time.sleep(0.01)\n"
+        "        print('saved', flush=True)\n"
+        "    raise KeyboardInterrupt\n"
+    )
+    parent = tmp_path / "parent.py"
+    parent.write_text(
+        "import subprocess, sys\n"
+        "from dancenet.project import processes\n"
+        "popen = subprocess.Popen\n"
+        "def start(command, **options):\n"
+        "    program = command[3].replace('dancenet.cli', 'dancenet_stage')\n"
+        "    return popen([*command[:3], program, *command[4:]], **options)\n"
+        "processes.subprocess.Popen = start\n"
+        "sys.exit(processes.Processes(None)('x', []))\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, str(parent)],
+        stdout=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{tmp_path}"},
+    ) as process:
+        timer = threading.Timer(60, process.kill)
+        timer.start()
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+        process.kill()
+        # The end of the file: the stage, which holds the pipe too, has ended.
+        assert process.stdout.read() == "saved\n"
+        timer.cancel()
+        timer.join()
+
+
+def test_on_windows_a_stage_is_stopped_by_the_end_of_its_pipe(monkeypatch):
+    class Stage:
+        ended = False
+
+        def __init__(self):
+            self.stdin = open(os.devnull, "wb")
+
+        def terminate(self):
+            self.ended = True
+
+    monkeypatch.setattr(processes.os, "name", "nt")
+    stage = Stage()
+    processes._pass_on(stage, [signal.SIGINT])
+    assert stage.stdin.closed and not stage.ended
+    processes._pass_on(stage, [signal.SIGINT, signal.SIGINT])
+    assert stage.ended

@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 
-from dancenet.support import terminal
+from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
 
 
@@ -76,9 +76,12 @@ def _follow_clock(
 ) -> int:
     """Writes the latest picture whenever one is due; returns how many were written."""
     written, begin, total = 0, clock(), math.ceil(seconds * fps)
-    with terminal.progress(total=round(seconds * fps), description="Recording") as bar:
+    with (
+        terminal.finish_on_interrupt() as stopped,
+        terminal.progress(total=round(seconds * fps), description="Recording") as bar,
+    ):
         try:
-            while written < seconds * fps:
+            while written < seconds * fps and not stopped.is_set():
                 due = min(math.floor((clock() - begin) * fps) + 1, total)
                 for _ in range(due - written):
                     write(picture)
@@ -90,7 +93,10 @@ def _follow_clock(
                     break
                 picture = latest
         except KeyboardInterrupt:
-            terminal.say(f"Recording stopped after {written / fps:.1f} seconds.")
+            stopped.set()
+    if stopped.is_set():
+        terminal.say(f"Recording stopped after {written / fps:.1f} seconds.")
+        signals.fulfil_interrupt()
     return written
 
 

@@ -8,8 +8,8 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dancenet.support import lock
-from dancenet.support.errors import MissingExtra, UserError, why_not_fetched
+from dancenet.support import errors, lock
+from dancenet.support.errors import UserError, why_not_fetched
 from dancenet.support.files import cache_folder, replace, sha256_of
 from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
@@ -142,5 +142,5 @@ def _interpreter_class() -> Any:
     try:
         from ai_edge_litert.interpreter import Interpreter
     except ImportError as error:
-        raise MissingExtra("person segmentation", "person", "ai-edge-litert") from error
+        raise errors.why_not_imported(error, "person segmentation", "person") from error
     return Interpreter

@@ -11,10 +11,15 @@ from typing import Any
 from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
+from dancenet.support.wording import option
 
 CLIPS_FILE = "clips.json"
 
+LEAST_ROWS = 10  # of a clip that a dancer can be trained on, or validated on
+
 _FORMAT = 1
+_SHORT_END = 12  # rows that a short clip gives to validation
 
 
 @dataclass(frozen=True)
@@ -50,8 +55,8 @@ def split_clips(
 
     Returns:
         Two lists of 0-based row ranges. A block is at least one second long, unless no clip
-        is marked and none is long enough; then the longest clip gives its end. Without that
-        the validation list may be empty.
+        is marked and none is long enough; then the longest clip gives its end, or short clips
+        give theirs. Without that the validation list may be empty.
     """
     train: list[range] = []
     validation: list[range] = []
@@ -68,17 +73,62 @@ def split_clips(
         train.append(rows[: len(rows) - held_out - gap])
         validation.append(rows[len(rows) - held_out :])
     if not validation and train and not any(clip.split for clip in clips):
-        # Only short clips: the longest gives its end, however short that is. So does its mirror
-        # image, which is of the same source and as long.
-        longest = max(range(len(train)), key=lambda i: len(train[i]))
-        size = len(train[longest])
-        held_out = max(1, round(size * fraction))
-        if size > held_out:
-            for index, (clip, rows) in enumerate(zip(clips, train)):
-                if clip.source == clips[longest].source and len(rows) == size:
-                    train[index] = rows[:-held_out]
-                    validation.append(rows[-held_out:])
+        return _split_short_clips(clips, fraction)
     return train, validation
+
+
+def _split_short_clips(clips: Sequence[Clip], fraction: float) -> tuple[list[range], list[range]]:
+    """Splits clips of which none has a second to hold out.
+
+    The longest gives its end. If that is too short to validate a dancer on, as many clips as
+    needed give a fixed number of rows, the longest ones first. So does the mirror image of a
+    clip, which is of the same source and as long.
+    """
+    train = [clip.rows for clip in clips]
+    validation: list[range] = []
+    alike: dict[tuple[str, int], list[int]] = {}
+    for index, clip in enumerate(clips):
+        alike.setdefault((clip.source, clip.num_frames), []).append(index)
+    groups = sorted(alike.items(), key=lambda group: -group[0][1])  # stable
+    longest = groups[0][0][1]
+    held_out, wanted = max(1, round(longest * fraction)), 0.0
+    if held_out < LEAST_ROWS and longest >= 2 * _SHORT_END:
+        held_out, wanted = _SHORT_END, fraction * sum(map(len, train))
+    for (_, size), indices in groups:
+        if size <= held_out or (validation and (size < 2 * held_out or not wanted)):
+            break
+        for index in indices:
+            rows = train[index]
+            train[index] = rows[:-held_out]
+            validation.append(rows[-held_out:])
+        if sum(map(len, validation)) >= wanted:
+            break
+    return train, sorted(validation, key=lambda rows: rows.start)
+
+
+def check_trainable(clips: Sequence[Clip], where: str | Path) -> None:
+    """Raises UserError unless a dancer can be trained on clips.
+
+    Args:
+        clips: of a folder.
+        where: the folder, for the message.
+    """
+    train, validation = split_clips(clips)
+    longest = [max(map(len, part), default=0) for part in (train, validation)]
+    if min(longest) >= LEAST_ROWS:
+        return
+    if any(clip.split for clip in clips):
+        missing = "train on" if longest[0] < LEAST_ROWS else "validate on"
+        raise UserError(
+            f"{quoted(where)} has no clip to {missing} of at least {LEAST_ROWS} frames; both kinds "
+            f"are needed. Extract some without {option('split')}."
+        )
+    clip = max(clips, key=lambda clip: clip.num_frames)
+    raise UserError(
+        f"The takes in {quoted(where)} are too short to train a dancer on: the longest is "
+        f"{clip.num_frames / clip.fps:.1f} s, {clip.num_frames} frames, and at least "
+        f"{2 * _SHORT_END} are needed. Film takes of some seconds, a minute or more in all."
+    )
 
 
 def read_clips(path: Path) -> list[Clip]:

@@ -28,8 +28,7 @@ from dancenet.nets.export.tensorflow_layers import (
 )
 from dancenet.runtime.onnx import count_cores
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import files, terminal
-from dancenet.support.errors import MissingExtra
+from dancenet.support import errors, files, terminal
 from dancenet.support.temporary import temporary_folder
 
 # How weights are stored. A product with 8-bit weights rounds its inputs to 8 bits, too.
@@ -160,7 +159,7 @@ def require_litert() -> None:
     try:
         import ai_edge_litert.interpreter  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("Exporting to LiteRT", "train", "ai-edge-litert") from error
+        raise errors.why_not_imported(error, "Exporting to LiteRT", "train") from error
 
 
 def convert(functions: Sequence[Function], precision: str) -> bytes:

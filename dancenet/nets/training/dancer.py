@@ -15,8 +15,8 @@ from dancenet.model.folder import CODEC, DANCER_WEIGHTS, ENCODER_GRAPH, SCALER, 
 from dancenet.nets.dancer import DancerNetwork, load_dancer
 from dancenet.nets.training.dancer_run import TrainingRun, run_training
 from dancenet.nets.training.dataset import VARIANCE, Dataset
-from dancenet.nets.training.folder import already_there, nothing_to_resume, training_folder
-from dancenet.nets.training.loop import CHECKPOINT, TrainOptions, TrainResult
+from dancenet.nets.training.folder import may_resume_dancer
+from dancenet.nets.training.loop import TrainOptions, TrainResult
 from dancenet.nets.training.options import (
     FEW_JOINTS,
     LATENTS,
@@ -77,7 +77,7 @@ def train_dancer(
     folder.require_silhouettes()
     encoder = folder.require(ENCODER_GRAPH, command("train-vae"))
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
-    resume = _may_resume(folder, resume and (devices is None or devices.leads), overwrite)
+    resume = may_resume_dancer(folder, resume and (devices is None or devices.leads), overwrite)
     scaler, initial = None, None
     if start_from is not None:
         initial = _load_initial(start_from, options)
@@ -150,7 +150,7 @@ def train_skeleton_dancer(
             f"The model {folder.path} dances {facts.dances}; choose another name for a dancer "
             "of joints."
         )
-    resume = _may_resume(folder, resume and (devices is None or devices.leads), overwrite)
+    resume = may_resume_dancer(folder, resume and (devices is None or devices.leads), overwrite)
     options = dataclasses.replace(options or DancerOptions(), smoothing=0.0)
     codec, initial, style_names = None, None, None
     if start_from is not None:
@@ -187,17 +187,6 @@ def train_skeleton_dancer(
                 devices=devices,
             )
         )
-
-
-def _may_resume(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
-    """Returns `resume`; refuses to resume without a checkpoint, and to replace unasked."""
-    begun = (training_folder(folder, "dancer") / CHECKPOINT).exists()
-    finished = (folder / DANCER_WEIGHTS).exists()
-    if resume and not begun:
-        raise nothing_to_resume(folder)
-    if not resume and (begun or finished) and not overwrite:
-        raise already_there(folder, "dancer", finished)
-    return resume
 
 
 def _load_initial(model: ModelFolder, options: DancerOptions) -> DancerNetwork:

@@ -27,7 +27,7 @@ from dancenet.nets.dancer_trainer import DancerTrainer, begin_linear
 from dancenet.nets.export.onnx import step_graph
 from dancenet.nets.training.calibrate import Calibration, Motion, calibrate, report, try_dancing
 from dancenet.nets.training.dataset import Dataset
-from dancenet.nets.training.folder import clear, training_folder, with_record
+from dancenet.nets.training.folder import clear, how_to_go_on, training_folder, with_record
 from dancenet.nets.training.loop import (
     Batch,
     Epoch,
@@ -48,7 +48,7 @@ from dancenet.nets.training.windows import WARM_UP, WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel
 from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
-from dancenet.support import files, terminal
+from dancenet.support import files, signals, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
@@ -127,6 +127,11 @@ class _Windows:
 
 def run_training(run: TrainingRun) -> TrainResult:
     """Trains, calibrates and writes a dancer."""
+    with signals.saying(lambda: how_to_go_on(run.training)):
+        return _run_training(run)
+
+
+def _run_training(run: TrainingRun) -> TrainResult:
     windows = _Windows.of(run)
     config = _prepare(run)
     assert config.dancer is not None

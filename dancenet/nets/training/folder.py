@@ -1,4 +1,7 @@
-"""The model folder in a training: permission to begin, a clean start, the record in config.json."""
+"""The model folder in a training: permission to begin, a clean start, the record in config.json.
+
+Nothing heavy is imported, so that permission is asked before TensorFlow is loaded.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,12 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from dancenet.model.config import ModelConfig
-from dancenet.model.folder import ModelFolder, training_files
+from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder, training_files
 from dancenet.support import files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
+
+CHECKPOINT = "checkpoint.npz"
 
 
 def training_folder(folder: ModelFolder, network: str) -> Path:
@@ -25,6 +30,13 @@ def nothing_to_resume(folder: ModelFolder) -> UserError:
     )
 
 
+def how_to_go_on(training: Path) -> str:
+    """Returns what to do after a stop outside the training loop, which saves at its own."""
+    if (training / CHECKPOINT).exists():
+        return f"The training is kept in {training}; run it again with {option('resume')}."
+    return "Nothing was trained yet; the same command begins again."
+
+
 def already_there(folder: ModelFolder, what: str, finished: bool) -> UserError:
     """Returns the error of a "model" or "dancer" that a new training would replace."""
     return UserError(
@@ -32,6 +44,46 @@ def already_there(folder: ModelFolder, what: str, finished: bool) -> UserError:
         f"training with {option('resume')}, replace it with {option('overwrite')}, or choose "
         "another name."
     )
+
+
+def may_resume_vae(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
+    """Returns whether there is a VAE to resume; refuses to replace one unasked.
+
+    Raises:
+        UserError: there is a model already, or nothing to resume.
+    """
+    if overwrite or not folder.exists():
+        if resume and not folder.exists():
+            raise nothing_to_resume(folder)
+        return False
+    finished = (folder / VAE_WEIGHTS).exists()
+    begun = (training_folder(folder, "vae") / CHECKPOINT).exists()
+    if resume and (folder / DANCER_WEIGHTS).exists():
+        raise UserError(
+            f"The model in {folder.path} has a dancer, which fits the latents of this VAE "
+            "only; train a further model under another name with "
+            f"{option('start_from', folder.path.name)}, or replace both with "
+            f"{option('overwrite')}."
+        )
+    # A training that was stopped before its first checkpoint is begun again.
+    if not resume and (finished or begun or (folder / DANCER_WEIGHTS).exists()):
+        raise already_there(folder, "model", finished)
+    return resume
+
+
+def may_resume_dancer(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
+    """Returns `resume`; refuses to resume without a checkpoint, and to replace unasked.
+
+    Raises:
+        UserError: there is a dancer already, or nothing to resume.
+    """
+    begun = (training_folder(folder, "dancer") / CHECKPOINT).exists()
+    finished = (folder / DANCER_WEIGHTS).exists()
+    if resume and not begun:
+        raise nothing_to_resume(folder)
+    if not resume and (begun or finished) and not overwrite:
+        raise already_there(folder, "dancer", finished)
+    return resume
 
 
 def clear(folder: ModelFolder, replaced: Iterable[str], training: Path) -> None:

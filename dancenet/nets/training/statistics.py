@@ -64,9 +64,12 @@ def choose_seeds(
 
     Returns:
         (N, S, D) float32; N names, the clip's name and the second where the seed clip begins; and
-        the first row (N,) of each. S is two seconds, or the longest clip if none is that long.
+        the first row (N,) of each. S is two seconds; if no clip is that long, the length that half
+        of the clips have.
     """
-    length = min(max(2, round(SEED_SECONDS * fps)), max(len(clip) for clip in clips))
+    length = max(2, round(SEED_SECONDS * fps))
+    if max(len(clip) for clip in clips) < length:
+        length = sorted(len(clip) for clip in clips)[len(clips) // 2]
     count = min(MAX_SEEDS, max(1, _MAX_SEED_BYTES // (length * vectors.shape[1] * 4)))
     pairs = [
         (start, f"{name} {(start - clip.start) / fps:.1f} s")

@@ -23,8 +23,7 @@ from dancenet.nets.training.statistics import SEED_SECONDS, spread
 from dancenet.nets.training.windows import WindowData
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.mixture import Mixture, entropy, responsibilities
-from dancenet.support import files, terminal
-from dancenet.support.errors import MissingExtra
+from dancenet.support import errors, files, terminal
 from dancenet.support.wording import option
 
 PROJECTOR = "projector_config.pbtxt"  # the name that TensorBoard looks for
@@ -145,7 +144,7 @@ class TensorBoardLog:
         try:
             from tensorboard.summary import Writer
         except ImportError as error:
-            raise MissingExtra(option("tensorboard"), "train", "tensorboard") from error
+            raise errors.why_not_imported(error, option("tensorboard"), "train") from error
         self._writer: Any = Writer(str(folder))
         self._folder = folder
         self._descriptions = dict(descriptions or {})

@@ -13,7 +13,7 @@ import keras
 import numpy as np
 
 from dancenet.data.frames.augment import augment
-from dancenet.data.frames.clips import split_clips
+from dancenet.data.frames.clips import check_trainable, split_clips
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.packed import PackedFrames
 from dancenet.model.config import ModelConfig, VaeConfig
@@ -30,9 +30,9 @@ from dancenet.model.folder import (
 )
 from dancenet.nets.training import rehearsal
 from dancenet.nets.training.folder import (
-    already_there,
     clear,
-    nothing_to_resume,
+    how_to_go_on,
+    may_resume_vae,
     training_folder,
     with_record,
 )
@@ -67,9 +67,9 @@ from dancenet.nets.vae import (
     unsharpen,
 )
 from dancenet.output.contact_sheet import contact_sheet, write_picture
-from dancenet.support import terminal
+from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
-from dancenet.support.wording import command, option
+from dancenet.support.wording import command
 
 CURVES = "loss.png"
 REMEMBERED = "remembered.npz"
@@ -132,6 +132,12 @@ def train_vae(
         overwrite=overwrite,
         started=time.perf_counter(),
     )
+    with signals.saying(lambda: how_to_go_on(run.training)):
+        return _train(run)
+
+
+def _train(run: VaeRun) -> TrainResult:
+    frames, folder = run.frames, run.folder
     rows = _split(frames)
     keras.utils.set_random_seed(run.schedule.seed)
     encoder, decoder, remembered = _build(run)
@@ -204,6 +210,10 @@ def _split(frames: FrameFolder) -> _Rows:
             f"{frames.path} has {len(rows.train)} frames to train on and {len(rows.held_out)} to "
             "validate on; both are needed. Add more clips."
         )
+    try:
+        check_trainable(frames.clips, frames.path)
+    except UserError as error:
+        terminal.warn(f"{error} The VAE is trained all the same.")
     return rows
 
 
@@ -228,16 +238,7 @@ def _prepare(run: VaeRun) -> ModelConfig:
     folder = run.folder
     folder.require_silhouettes()
     record = describe(run.options, run.schedule)
-    if folder.exists() and not run.overwrite:
-        if not run.resume:
-            raise already_there(folder, "model", (folder / VAE_WEIGHTS).exists())
-        if (folder / DANCER_WEIGHTS).exists():
-            raise UserError(
-                f"The model in {folder.path} has a dancer, which fits the latents of this VAE "
-                "only; train a further model under another name with "
-                f"{option('start_from', folder.path.name)}, or replace both with "
-                f"{option('overwrite')}."
-            )
+    if may_resume_vae(folder, run.resume, run.overwrite):
         found = folder.read_config()
         if found.vae != run.config:
             raise UserError(
@@ -245,8 +246,6 @@ def _prepare(run: VaeRun) -> ModelConfig:
                 "options it was begun with."
             )
         return with_record(found, "vae", record)
-    if run.resume and not folder.exists():
-        raise nothing_to_resume(folder)
     folder.create()
     # The dancer, too: it would not fit the latents of the new VAE.
     clear(folder, _REPLACED, folder.training)

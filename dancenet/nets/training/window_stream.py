@@ -33,12 +33,12 @@ import numpy as np
 
 from dancenet.nets.training.windows import BatchOptions, WindowData, WindowRows
 from dancenet.sequence.trajectory_file import TrajectoryFiles
-from dancenet.support.errors import MissingExtra
+from dancenet.support import errors
 
 try:
     import tensorflow as tf
 except ImportError as error:
-    raise MissingExtra("Streaming windows from files", "train", "tensorflow") from error
+    raise errors.why_not_imported(error, "Streaming windows from files", "train") from error
 
 _READS = 4  # batches read in parallel
 _PREFETCHED = 4  # batches kept ready

@@ -10,10 +10,11 @@ import numpy as np
 
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
+from dancenet.data.frames.clips import LEAST_ROWS
 from dancenet.sequence.windows import WindowTable
 from dancenet.support.errors import UserError
 
-WARM_UP = 8  # first predictions of a window, which do not count: their context is too short
+WARM_UP = LEAST_ROWS - 2  # first predictions of a window; their context is too short to count
 _MOST_REPEATS = 4
 
 

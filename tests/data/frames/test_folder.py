@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from dancenet.data.frames.clips import Clip, split_clips
+from dancenet.data.frames.clips import LEAST_ROWS, Clip, check_trainable, split_clips
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.packed import PackedFrames
 from dancenet.data.frames.writer import FrameWriter
@@ -259,15 +259,55 @@ def test_marked_clips_go_whole_to_their_side():
 
 
 def test_one_short_clip_still_gives_validation():
-    assert split_clips([Clip("a", 30.0, 1, 32, "t")]) == ([range(0, 29)], [range(29, 32)])
+    assert split_clips([Clip("a", 30.0, 1, 20, "t")]) == ([range(0, 18)], [range(18, 20)])
+    assert split_clips([Clip("a", 30.0, 1, 150, "t")]) == ([range(0, 135)], [range(135, 150)])
 
 
 def test_what_a_short_clip_holds_out_is_not_seen_in_its_mirror_image():
     clips = [
         Clip(source, 30.0, first, last, "t")
-        for source, first, last in (("a", 1, 32), ("a", 33, 64), ("b", 65, 90))
+        for source, first, last in (("a", 1, 150), ("a", 151, 300), ("b", 301, 330))
     ]
     assert split_clips(clips) == (
-        [range(0, 29), range(32, 61), range(64, 90)],
-        [range(29, 32), range(61, 64)],
+        [range(0, 135), range(150, 285), range(300, 330)],
+        [range(135, 150), range(285, 300)],
     )
+
+
+def takes(*sizes: int, source: str = "a", split: str | None = None) -> list[Clip]:
+    ends = np.cumsum(sizes)
+    return [
+        Clip(source, 30.0, int(end - size + 1), int(end), "t", split)
+        for size, end in zip(sizes, ends)
+    ]
+
+
+def test_takes_shorter_than_three_seconds_give_their_ends_until_a_tenth_is_held_out():
+    # A take and its mirror image, which are as long, give 12 rows each, 24 in all. A tenth of 400
+    # rows needs two such pairs, of 240 rows one.
+    train, validation = split_clips(takes(80, 70, 50, 80, 70, 50))
+    assert validation == [range(68, 80), range(138, 150), range(268, 280), range(338, 350)]
+    assert train[2] == range(150, 200) and train[0] == range(0, 68)
+    train, validation = split_clips(takes(80, 40, 80, 40))
+    assert validation == [range(68, 80), range(188, 200)]
+
+
+def test_takes_of_a_second_can_be_trained_on():
+    check_trainable(takes(*[30] * 12), "imgs")
+    check_trainable(takes(24), "imgs")
+    for rows in split_clips(takes(*[30] * 12)):
+        assert min(map(len, rows)) >= LEAST_ROWS
+
+
+def test_takes_too_short_to_train_on_are_told_before_anything_is_trained():
+    with pytest.raises(UserError, match="longest is 0.8 s, 23 frames, and at least 24"):
+        check_trainable(takes(*[23] * 100), "imgs")
+
+
+@pytest.mark.parametrize(
+    "train, val, missing", [(30, 0, "validate on"), (0, 30, "train on"), (30, 9, "validate on")]
+)
+def test_marked_clips_of_one_kind_only_are_told(train, val, missing):
+    clips = takes(*filter(None, [train]), split="train") + takes(*filter(None, [val]), split="val")
+    with pytest.raises(UserError, match=f"has no clip to {missing}"):
+        check_trainable(clips, "imgs")

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -17,7 +15,7 @@ from dancenet.model.folder import CONFIG, ENCODER_GRAPH, ModelFolder
 from dancenet.nets.dancer_trainer import DancerTrainer
 from dancenet.nets.training.devices.cluster import TF_CONFIG, Cluster, first_line, read_cluster
 from dancenet.nets.training.devices.distributed import DistributedStepper
-from dancenet.support import terminal
+from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
@@ -61,7 +59,7 @@ def open_devices(name: str, virtual_devices: int | None = None) -> Devices:
             "Ctrl-C."
         )
     try:
-        with _ended_by_interrupt():
+        with signals.by_default():  # Python handles none while TensorFlow waits
             strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except (tf.errors.OpError, RuntimeError, ValueError) as error:
         raise UserError(
@@ -70,19 +68,6 @@ def open_devices(name: str, virtual_devices: int | None = None) -> Devices:
             "cluster, and that no other program uses its port."
         ) from error
     return Devices(strategy, cluster)
-
-
-@contextmanager
-def _ended_by_interrupt() -> Iterator[None]:
-    """Lets Ctrl-C end the process while TensorFlow waits and Python handles no signals."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = signal.signal(signal.SIGINT, signal.SIG_DFL)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 def _mirrored(tf: Any, virtual_devices: int | None) -> Devices:

@@ -11,12 +11,14 @@ from typing import Any
 import keras
 import numpy as np
 
+from dancenet.nets.training.folder import CHECKPOINT
 from dancenet.nets.training.loop.optimizer import NORM
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
-CHECKPOINT = "checkpoint.npz"
+__all__ = ["BEST", "CHECKPOINT", "load_variables", "restored", "save_variables", "save_weights"]
+
 BEST = "best.npz"
 
 _FORMAT = 1

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import keras
@@ -83,20 +80,21 @@ def train(
     """
     stepper = stepper or SingleStepper(task.model)
     loop = TrainingLoop(task, schedule, stepper, started)
-    loop.compile_step()
-    if resume:
-        loop.restore()
-    else:
-        for name in (CHECKPOINT, BEST, LOG):
-            (task.folder / name).unlink(missing_ok=True)
-    loop.share()
-    loop.plan(resume)
-    with _stop_on_signal() as asked:
+    # A signal that interrupted a step would leave some weights updated and some not.
+    with terminal.finish_on_interrupt("this step") as asked:
         stop = stepper.watch(asked)
-        while not loop.progress.finished:
+        loop.compile_step()
+        if resume:
+            loop.restore()
+        else:
+            for name in (CHECKPOINT, BEST, LOG):
+                (task.folder / name).unlink(missing_ok=True)
+        loop.share()
+        loop.plan(resume, stop)
+        while not stop.is_set() and not loop.progress.finished:
             loop.run_epoch(stop)
-            if stop.is_set() and not loop.progress.finished:
-                loop.raise_stopped()
+        if stop.is_set():
+            loop.raise_stopped()
     return loop.finish()
 
 
@@ -165,8 +163,11 @@ class TrainingLoop:
     def _share_progress(self) -> None:
         self.progress = Progress(**self.stepper.share(dataclasses.asdict(self.progress)))
 
-    def plan(self, resumed: bool) -> None:
-        """Times a few steps, decides how many to take, and prints how long they will take."""
+    def plan(self, resumed: bool, stop: threading.Event) -> None:
+        """Times a few steps, decides how many to take, and prints how long they will take.
+
+        Once `stop` is set it decides nothing, and saves a new training so that it can be resumed.
+        """
         progress, schedule, steps_per_epoch = (
             self.progress,
             self.schedule,
@@ -178,13 +179,17 @@ class TrainingLoop:
             "steps_per_epoch": steps_per_epoch,
         }
         changed = self._asked != asked
-        self._asked = asked
         if changed:
             progress.plan_epochs(steps_per_epoch, schedule.epochs)
         elif progress.finished:
             terminal.say(f"This training is finished: {progress.epochs} epochs.")
             return
-        step_seconds = self._time_steps()
+        step_seconds = self._time_steps(stop)
+        if stop.is_set():
+            if not resumed:
+                self._save()
+            return
+        self._asked = asked
         if schedule.minutes is not None and changed:
             for fit in (progress.shorten_epochs, progress.fit_time):
                 fit(seconds_left(schedule.minutes, self.seconds), step_seconds, self._end_seconds)
@@ -372,18 +377,23 @@ class TrainingLoop:
             history=self.history,
         )
 
-    def _time_steps(self) -> float:
-        """Returns the seconds of a training step; measures a validation, too."""
+    def _time_steps(self, stop: threading.Event) -> float:
+        """Returns the seconds of a training step; measures a validation, too.
+
+        Ends early, with a number that means nothing, once `stop` is set.
+        """
         times: list[float] = []
         with restored(training_variables(self.task.model)):
             epoch = Epoch(0, 0, _TIMED_STEPS, _TIMED_STEPS, self._rng(0))
             batches = iter(self.task.batches(epoch))
             began = time.perf_counter()
-            while len(times) < _TIMED_STEPS and sum(times) < _TIMED_SECONDS:
+            while len(times) < _TIMED_STEPS and sum(times) < _TIMED_SECONDS and not stop.is_set():
                 self.stepper.train_on_batch(*next(batches), return_dict=True)
                 now = time.perf_counter()
                 times.append(self.stepper.share(now - began))
                 began = now
+        if stop.is_set():
+            return 0.0
         self.task.validate()  # the first one compiles
         began = time.perf_counter()
         self.task.validate()
@@ -401,28 +411,3 @@ class TrainingLoop:
             "state": dataclasses.asdict(self.progress),
         }
         save_variables(self.task.folder / CHECKPOINT, training_variables(self.task.model), content)
-
-
-@contextmanager
-def _stop_on_signal() -> Iterator[threading.Event]:
-    """Yields an event set by Ctrl-C or SIGTERM; the second one stops at once.
-
-    A signal that interrupted a step would leave some weights updated and some not.
-    """
-    stop = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield stop
-        return
-
-    def handle(number: int, frame: FrameType | None) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        terminal.warn("stopping after this step; press Ctrl-C again to stop at once")
-
-    previous = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

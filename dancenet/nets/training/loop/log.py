@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import files
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support import errors, files
+from dancenet.support.errors import UserError
 
 LOG = "log.jsonl"
 
@@ -47,7 +47,7 @@ def write_curves(path: Path, history: Sequence[dict[str, float]], names: Sequenc
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
-        raise MissingExtra("Drawing loss curves", "train", "matplotlib") from error
+        raise errors.why_not_imported(error, "Drawing loss curves", "train") from error
     # Not through pyplot, which would look for a display.
     figure = Figure(figsize=(4.5 * len(names), 3.2), layout="constrained")
     epochs = [record["epoch"] for record in history]
