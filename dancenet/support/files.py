@@ -6,15 +6,17 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, shortened
 from dancenet.support.wording import option
 
 
@@ -22,6 +24,31 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_regular(path: str | os.PathLike[str], what: str) -> BinaryIO:
+    """Opens a regular file to read; a pipe or a device might never end.
+
+    Raises:
+        UserError: it is missing, not a regular file, or cannot be read.
+    """
+    try:
+        # Without waiting for whoever writes to a pipe.
+        file = open(path, "rb", opener=_open_at_once)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {what} at {quoted(path)}; make or fetch it again.") from error
+    except OSError as error:
+        raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # a name that no file can have
+        raise UserError(f"{quoted(path)} cannot be read ({shortened(error)}).") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UserError(f"{quoted(path)} is not a regular file; a {what} is one.")
+    return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def cache_folder() -> Path:

@@ -8,6 +8,7 @@ import re
 # What a shell takes as it stands, apart from letters and digits of any script.
 _PLAIN = "_-./@%+=:,"
 _JOINERS = "\u200c\u200d"  # within emoji and some scripts; they move nothing on the screen
+_LONGEST = 400  # letters of what is quoted from a file, or from another program
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
 
 
@@ -36,6 +37,12 @@ def quoted(name: str | os.PathLike[str]) -> str:
 def visible(text: str) -> str:
     """Returns text from outside for a message: escapes, line ends and odd bytes as U+FFFD."""
     return "".join(letter if _is_visible(letter) else "\ufffd" for letter in text)
+
+
+def shortened(reason: object) -> str:
+    """Returns what another program or a file says, for a message: visible, and not too long."""
+    text = visible(str(reason)).rstrip(". ")
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 2]} …"
 
 
 def _is_visible(letter: str) -> bool:

@@ -10,15 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.data.frames.clips import CLIPS_FILE, Clip, read_clips, write_clips
-from dancenet.data.frames.folder import PENDING_FILE
+from dancenet.data.frames.clips import (
+    CLIPS_FILE,
+    PENDING_FILE,
+    Clip,
+    read_clips,
+    read_pending,
+    write_clips,
+)
 from dancenet.data.frames.picture import (
     check_frame,
     numbered_pictures,
     read_picture,
     write_picture,
 )
-from dancenet.support import checked, files
+from dancenet.support import files
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -175,10 +181,12 @@ class FrameWriter:
         pending_path = self.path / PENDING_FILE
         if not pending_path.exists():
             return
-        pending = checked.read_json(pending_path, "record of an interrupted clip")
+        pending = read_pending(pending_path)
         clips_path = self.path / CLIPS_FILE
         clips = read_clips(clips_path) if clips_path.exists() else []
         recorded = clips[-1].last if clips else 0
-        for number in range(max(int(pending["first"]), recorded + 1), int(pending["last"]) + 1):
-            (self.path / f"{number}.jpg").unlink(missing_ok=True)
+        numbers, _ = numbered_pictures(self.path)
+        for number in numbers:
+            if max(pending.first, recorded + 1) <= number <= pending.last:
+                (self.path / f"{number}.jpg").unlink(missing_ok=True)
         pending_path.unlink()
