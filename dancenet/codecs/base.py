@@ -15,7 +15,9 @@ import numpy as np
 
 from dancenet.data.motion.resample import resample_stream
 from dancenet.support import checked, errors, files
+from dancenet.support.arrays import require_floats
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, shortened
 from dancenet.support.wording import option
 
 # Formats, besides those of videos, that a codec may write.
@@ -215,15 +217,10 @@ class Scaler:
     scale: np.ndarray  # (D,) float32, > 0
 
     def __post_init__(self) -> None:
+        require_floats("the scaler's basis", self.basis, (None, None))
         dim, latent_dim = self.basis.shape
-        if self.mean.shape != (latent_dim,) or self.scale.shape != (dim,):
-            raise ValueError(
-                f"mean {self.mean.shape}, basis {self.basis.shape} and scale {self.scale.shape} "
-                "do not fit together."
-            )
-        for name in ("mean", "basis", "scale"):
-            if not np.isfinite(getattr(self, name)).all():
-                raise ValueError(f"the scaler's {name} is not finite.")
+        require_floats("the scaler's mean", self.mean, (latent_dim,))
+        require_floats("the scaler's scale", self.scale, (dim,))
         if not (self.scale > 0).all():
             raise ValueError("the scaler's scale must be greater than 0.")
 
@@ -325,7 +322,7 @@ class Scaler:
         try:
             return cls(arrays["mean"], arrays["basis"], arrays["scale"])
         except ValueError as error:
-            raise UserError(f"{path} cannot be used: {error}") from error
+            raise unusable(path, error) from error
 
 
 def smooth(vectors: np.ndarray, clips: Sequence[range], deviation: float) -> np.ndarray:
@@ -363,7 +360,12 @@ def require_arrays(
     """Raises UserError unless every name is among the arrays read from `path`."""
     missing = [name for name in names if name not in arrays]
     if missing:
+        there = shortened(", ".join(arrays)) or "nothing"
         raise UserError(
-            f"{path} is not a {what}: it lacks {', '.join(missing)} and holds "
-            f"{', '.join(arrays) or 'nothing'}."
+            f"{quoted(path)} is not a {what}: it lacks {', '.join(missing)} and holds {there}."
         )
+
+
+def unusable(path: str | Path, reason: object) -> UserError:
+    """Returns the error for a file whose arrays do not fit together."""
+    return UserError(f"{quoted(path)} cannot be used: {shortened(reason)}.")

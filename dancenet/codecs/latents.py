@@ -8,13 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.codecs.base import require_arrays
+from dancenet.codecs.base import require_arrays, unusable
 from dancenet.data.frames.clips import Clip, split_clips
 from dancenet.support import checked, files
+from dancenet.support.arrays import described, scalar
 from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 from dancenet.support.wording import command
 
 _FORMAT = 1
+_MOST_CLIPS = 100_000
 _NAMES = (
     "format",
     "z_mean",
@@ -40,7 +43,11 @@ class Latents:
     encoder_sha256: str  # hash of the encoder graph that made them
 
     def __post_init__(self) -> None:
-        if self.z_mean.ndim != 2 or self.z_mean.shape != self.z_log_var.shape:
+        for name in ("z_mean", "z_log_var"):
+            array = getattr(self, name)
+            if array.ndim != 2 or 0 in array.shape or array.dtype.kind != "f":
+                raise ValueError(f"{name} must be (T, L) floats; received {described(array)}")
+        if self.z_mean.shape != self.z_log_var.shape:
             raise ValueError(
                 f"z_mean {self.z_mean.shape} and z_log_var {self.z_log_var.shape} must be (T, L)."
             )
@@ -60,8 +67,10 @@ class Latents:
                     f"{name} holds NaN or infinity in {bad.sum()} frames, first in frame "
                     f"{int(np.argmax(bad)) + 1}; encode the frames again"
                 )
-        if not (np.isfinite(self.fps) and self.fps > 0):
-            raise ValueError(f"the frame rate is {self.fps}.")
+        checked.between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        for split in self.splits:
+            if split not in (None, "train", "val"):
+                raise ValueError(f"a split must be train, val or none; received {split!r}")
 
     @classmethod
     def from_clips(
@@ -116,19 +125,26 @@ class Latents:
         arrays = checked.read_npz(path, "file of latents")
         require_arrays(arrays, _NAMES, path, "file of latents")
         try:
-            if int(arrays["format"]) != _FORMAT:
+            if scalar(int, arrays, "format") != _FORMAT:
                 raise ValueError(f"format {arrays['format']}; this version reads {_FORMAT}")
+            clips = arrays["clips"]
+            if clips.ndim != 2 or clips.shape[1] != 2 or clips.dtype.kind not in "iu":
+                raise ValueError(f"clips must be pairs of rows; received {described(clips)}")
+            checked.between("the number of clips", len(clips), 1, _MOST_CLIPS)
+            for name in ("splits", "sources"):
+                if arrays[name].shape != clips.shape[:1] or arrays[name].dtype.kind != "U":
+                    raise ValueError(f"{name} must be a text for each of {len(clips)} clips")
             return cls(
                 z_mean=arrays["z_mean"],
                 z_log_var=arrays["z_log_var"],
-                fps=float(arrays["fps"]),
-                clips=tuple(range(int(start), int(stop)) for start, stop in arrays["clips"]),
+                fps=scalar(float, arrays, "fps"),
+                clips=tuple(range(start, stop) for start, stop in clips.tolist()),
                 splits=tuple(str(split) or None for split in arrays["splits"]),
                 sources=tuple(str(source) for source in arrays["sources"]),
-                encoder_sha256=str(arrays["encoder_sha256"]),
+                encoder_sha256=scalar(str, arrays, "encoder_sha256"),
             )
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path} cannot be used: {error}.") from error
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise unusable(path, error) from error
 
     @staticmethod
     def is_latents(path: Path) -> bool:
@@ -146,7 +162,8 @@ class Latents:
         """
         if self.encoder_sha256 != sha256:
             raise UserError(
-                f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than "
-                f"the model {model} has ({sha256[:12]}…); encode the frames again with "
+                f"These latents were made by another encoder "
+                f"({visible(self.encoder_sha256[:12])}…) than the model {model} has "
+                f"({sha256[:12]}…); encode the frames again with "
                 f"{command('encode-frames', '--model', model)}."
             )

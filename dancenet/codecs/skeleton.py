@@ -15,7 +15,16 @@ from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from dancenet.codecs.base import MOTION_FORMATS, Codec, Part, Scaler, View, batches, require_arrays
+from dancenet.codecs.base import (
+    MOTION_FORMATS,
+    Codec,
+    Part,
+    Scaler,
+    View,
+    batches,
+    require_arrays,
+    unusable,
+)
 from dancenet.codecs.skeleton_rows import Placement, from_rows, lead_columns, to_rows
 from dancenet.data.frames.picture import BACKGROUND
 from dancenet.data.motion.bones import steady_bones
@@ -30,10 +39,12 @@ from dancenet.data.motion.resample import resample_stream
 from dancenet.data.motion.tree import check_tree
 from dancenet.output.player import write_html
 from dancenet.support import checked, files
+from dancenet.support.arrays import described, require_floats, scalar
 from dancenet.support.errors import UserError
 
 _BATCH = 16  # figures that a thread enlarges at once
 
+_MOST_JOINTS = 2000
 _FORMAT = 1
 _NAMES = (
     "format",
@@ -87,36 +98,28 @@ class SkeletonCodec:
 
     def __post_init__(self) -> None:
         num_joints = len(self.names)
+        checked.between("the number of joints", num_joints, 1, _MOST_JOINTS)
         raw_dim = len(self.kept) if self.kept.ndim == 1 else -1
-        shapes = {
-            "lengths": (num_joints,),
-            "facing": (num_joints, 2),
-            "middle": (num_joints,),
-            "twin": (num_joints,),
-            "constant": (raw_dim,),
-        }
-        for name, shape in shapes.items():
-            array = getattr(self, name)
-            if array.shape != shape or not np.isfinite(array).all():
-                raise ValueError(f"{name} must be finite, of shape {shape}: {array.shape}")
         if raw_dim not in (num_joints * 2 + 2, num_joints * 3 + 4) or self.kept.dtype != bool:
             raise ValueError(f"kept {self.kept.shape} does not fit {num_joints} joints")
+        require_floats("lengths", self.lengths, (num_joints,))
+        require_floats("facing", self.facing, (num_joints, 2))
+        require_floats("middle", self.middle, (num_joints,))
+        require_floats("constant", self.constant, (raw_dim,))
+        if self.offsets is not None:
+            require_floats("offsets", self.offsets, (num_joints, 3))
         if self.kept.sum() != self.scaler.latent_dim:
             raise ValueError(
                 f"kept has {self.kept.sum()} columns and the scaler {self.scaler.latent_dim}"
             )
-        if not (np.isfinite(self.fps) and self.fps > 0 and np.isfinite(self.size)):
-            raise ValueError(f"the frame rate is {self.fps} and the size {self.size}")
-        if self.twin.dtype.kind != "i" or not ((0 <= self.twin) & (self.twin < num_joints)).all():
+        checked.between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        checked.between("size", self.size, 0, 1e6, above=True)
+        if self.twin.shape != (num_joints,) or not _are_joints(self.twin, num_joints):
             raise ValueError("twin must be joints of the skeleton")
         check_tree(self.parents, num_joints)
-        if (
-            self.feet.shape != self.rest.shape
-            or not np.isin(self.feet, np.arange(num_joints)).all()
-        ):
+        if not _are_joints(self.feet, num_joints):
             raise ValueError("feet must be joints of the skeleton, with a height each")
-        if self.offsets is not None and self.offsets.shape != (num_joints, 3):
-            raise ValueError(f"offsets must be ({num_joints}, 3): {self.offsets.shape}")
+        require_floats("the height of the feet", self.rest, self.feet.shape)
 
     @classmethod
     def fit(
@@ -346,26 +349,29 @@ class SkeletonCodec:
         arrays = checked.read_npz(path, "skeleton codec")
         require_arrays(arrays, _NAMES, path, "skeleton codec")
         try:
-            if int(arrays["format"]) != _FORMAT:
+            if scalar(int, arrays, "format") != _FORMAT:
                 raise ValueError(f"format {arrays['format']}; this version reads {_FORMAT}")
+            for name, kind in (("joints", "U"), ("parents", "i")):
+                if arrays[name].ndim != 1 or arrays[name].dtype.kind != kind:
+                    raise ValueError(f"{name} is {described(arrays[name])}")
             return cls(
-                fps=float(arrays["fps"]),
+                fps=scalar(float, arrays, "fps"),
                 names=tuple(str(name) for name in arrays["joints"]),
-                parents=tuple(int(parent) for parent in arrays["parents"]),
-                offsets=arrays["offsets"] if len(arrays["offsets"]) else None,
+                parents=tuple(arrays["parents"].tolist()),
+                offsets=arrays["offsets"] if arrays["offsets"].size else None,
                 lengths=arrays["lengths"],
                 facing=arrays["facing"],
                 middle=arrays["middle"],
                 twin=arrays["twin"],
                 kept=arrays["kept"],
                 constant=arrays["constant"],
-                size=float(arrays["size"]),
+                size=scalar(float, arrays, "size"),
                 feet=arrays["feet"],
                 rest=arrays["rest"],
                 scaler=Scaler(arrays["mean"], arrays["basis"], arrays["scale"]),
             )
-        except (TypeError, ValueError) as error:
-            raise UserError(f"{path} cannot be used: {error}.") from error
+        except (TypeError, ValueError, ArithmeticError) as error:
+            raise unusable(path, error) from error
 
     def _rows(self, positions: np.ndarray) -> tuple[np.ndarray, Placement]:
         expected = (len(self.names), 2 if self.is_flat else 3)
@@ -386,6 +392,14 @@ class SkeletonCodec:
 
 if TYPE_CHECKING:
     _is_a_codec: type[Codec] = SkeletonCodec
+
+
+def _are_joints(indices: np.ndarray, num_joints: int) -> bool:
+    return (
+        indices.ndim == 1
+        and indices.dtype.kind == "i"
+        and bool(((0 <= indices) & (indices < num_joints)).all())
+    )
 
 
 def _to_background(frames: np.ndarray) -> np.ndarray:

@@ -44,6 +44,9 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
     path = folder.require(model_folder.ENCODER_GRAPH, command("export"))
     folder.check((model_folder.ENCODER_GRAPH,))
     encoder = OnnxEncoder(path, threads=1)
+    vae = folder.read_config().vae
+    if vae is not None:
+        encoder.require_frames(vae.latent_dim)
 
     def encode(first: int) -> tuple[np.ndarray, np.ndarray]:
         last = min(first + _BATCH - 1, frames.num_frames)
@@ -162,4 +165,6 @@ def _open_decoder(
             f"There are {len(latents.z_mean)} latents, and none in the part chosen; choose a "
             f"first row from 0 to {len(latents.z_mean) - 1}."
         )
-    return OnnxDecoder(graph, threads=1)
+    decoder = OnnxDecoder(graph, threads=1)
+    decoder.require_frames(latents.z_mean.shape[1])
+    return decoder

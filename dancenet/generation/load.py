@@ -8,15 +8,17 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.codecs.base import Codec, Scaler
+from dancenet.codecs.seeds import read_seeds
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model import folder as model_folder
-from dancenet.model.config import SKELETON, DancerConfig
+from dancenet.model.config import SKELETON, DancerConfig, ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
 from dancenet.sequence.generate import StepModel
-from dancenet.support import checked, files
+from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 
@@ -63,17 +65,23 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     if config.space == SKELETON:
         codec = _load_skeletons(folder)
     else:
-        codec = _load_silhouettes(folder, config.fps, config.dancer)
+        codec = _load_silhouettes(folder, config, config.dancer)
     steps, seeds_path = _require(
         folder,
         {model_folder.STEP_GRAPH: command("export"), model_folder.SEEDS: command("train-dancer")},
     )
     step_model = OnnxStepModel(steps)
-    seeds, seed_styles = _read_seeds(seeds_path)
+    step_model.require_config(config.dancer)
+    seeds, seed_styles = read_seeds(seeds_path)
     if not step_model.dim == codec.dim == seeds.shape[2]:
         raise UserError(
-            f"The files of {folder.path} do not belong together: the dancer has "
+            f"The files of {quoted(folder.path)} do not belong together: the dancer has "
             f"{step_model.dim} dimensions, the codec {codec.dim}, the seed clips {seeds.shape[2]}."
+        )
+    if codec.fps != config.fps:
+        raise UserError(
+            f"The files of {quoted(folder.path)} do not belong together: the model has "
+            f"{config.fps:g} frames/s and its codec {codec.fps:g}."
         )
     return Dancer(
         name=config.name,
@@ -97,8 +105,8 @@ def _require(folder: ModelFolder, made_by: dict[str, str]) -> list[Path]:
     return paths
 
 
-def _load_silhouettes(folder: ModelFolder, fps: float, config: DancerConfig) -> Codec:
-    encoder, decoder, scaler = _require(
+def _load_silhouettes(folder: ModelFolder, config: ModelConfig, dancer: DancerConfig) -> Codec:
+    encoder_path, decoder_path, scaler_path = _require(
         folder,
         {
             model_folder.ENCODER_GRAPH: command("export"),
@@ -106,14 +114,19 @@ def _load_silhouettes(folder: ModelFolder, fps: float, config: DancerConfig) -> 
             model_folder.SCALER: command("train-dancer"),
         },
     )
+    # Threads that share one picture wait for each other at every layer.
+    encoder = OnnxEncoder(encoder_path, threads=1)
+    decoder = OnnxDecoder(decoder_path, threads=1)
+    scaler = Scaler.load(scaler_path)
+    encoder.require_frames(scaler.latent_dim)
+    decoder.require_frames(scaler.latent_dim)
     return SilhouetteCodec(
-        # Threads that share one picture wait for each other at every layer.
-        OnnxEncoder(encoder, threads=1),
-        OnnxDecoder(decoder, threads=1),
-        Scaler.load(scaler),
-        fps,
-        smoothing=config.smoothing,
-        encoder_sha256=files.sha256_of(encoder),
+        encoder,
+        decoder,
+        scaler,
+        config.fps,
+        smoothing=dancer.smoothing,
+        encoder_sha256=files.sha256_of(encoder_path),
     )
 
 
@@ -123,18 +136,3 @@ def _load_skeletons(folder: ModelFolder) -> Codec:
 
     (path,) = _require(folder, {model_folder.CODEC: command("train-dancer")})
     return SkeletonCodec.load(path)
-
-
-def _read_seeds(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Returns seed clips (N, S, D) and the style of each."""
-    arrays = checked.read_npz(path, "file of seed clips")
-    seeds = arrays.get("vectors")
-    if seeds is None or seeds.ndim != 3 or 0 in seeds.shape or not np.isfinite(seeds).all():
-        raise UserError(
-            f"{path} does not hold seed clips, finite vectors (N, S, D); write it again with "
-            f"{command('train-dancer')}."
-        )
-    styles = arrays.get("styles")
-    if styles is None or styles.shape != seeds.shape[:1]:
-        return seeds.astype(np.float32), ("",) * len(seeds)
-    return seeds.astype(np.float32), tuple(str(style) for style in styles)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 import re
+import reprlib
 import secrets
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
 
 from dancenet.codecs.base import View
@@ -17,12 +19,20 @@ from dancenet.model.config import FORMAT, renamed
 from dancenet.output import picture
 from dancenet.output.video_settings import read_settings
 from dancenet.sequence.style import STRENGTH
-from dancenet.support import files
+from dancenet.support import checked, files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, shortened, visible
 from dancenet.support.wording import option
 
 if TYPE_CHECKING:
     from dancenet.generation.load import Dancer
+
+# Bounds, because the settings in other people's videos are obeyed, too.
+LONGEST_SECONDS = 86_400.0  # of all dances together, a day
+MOST_DANCES = 1000
+
+_START = re.compile(r"(?:.{1,4096}:)?[0-9]{1,9}", re.DOTALL)
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -52,31 +62,36 @@ class DanceSettings:
     yaw: float = 0.0  # degrees that the camera is turned about the vertical, for models of joints
 
     def __post_init__(self) -> None:
-        for name, fits in (
-            ("seconds", 0 < self.seconds < math.inf),
-            ("temperature", 0 <= self.temperature < math.inf),
-            (
-                "temperature_variation",
-                self.temperature_variation is None or 0 <= self.temperature_variation < math.inf,
-            ),
-            ("count", self.count >= 1),
-            (
-                "neighbour_correction",
-                self.neighbour_correction is None or 0 <= self.neighbour_correction <= 1,
-            ),
-            ("fps", self.fps is None or 0 < self.fps < math.inf),
-            ("scale", self.scale >= 1),
-            ("refine", self.refine >= 0),
-            ("seed", self.seed is None or self.seed >= 0),
-            ("yaw", math.isfinite(self.yaw)),
-            ("style_strength", 0 <= self.style_strength < math.inf),
+        for name, least, most in (
+            ("seconds", 0, LONGEST_SECONDS),
+            ("temperature", 0, 1000),
+            ("temperature_variation", 0, 10),
+            ("count", 1, MOST_DANCES),
+            ("neighbour_correction", 0, 1),
+            ("fps", 0.1, checked.HIGHEST_FPS),
+            ("refine", 0, 100),
+            ("seed", 0, 1 << 128),
+            ("yaw", -1e6, 1e6),
+            ("style_strength", 0, 1000),
         ):
-            if not fits:
-                raise UserError(f"A dance cannot have {name} {getattr(self, name)}.")
+            value = getattr(self, name)
+            if value is not None:
+                checked.between(name, value, least, most, above=name == "seconds")
+        checked.between("seconds * count", self.seconds * self.count, 0, LONGEST_SECONDS)
+        if self.start is not None and not _START.fullmatch(self.start):
+            raise UserError(
+                "A dance starts at the number of a seed clip (from 0), or at a row of a file of "
+                f"latents, such as latents.npz:120; received {reprlib.repr(self.start)}."
+            )
         # Refused before a model is loaded.
         self.look
         if self.style is not None and not self.style.strip():
             raise UserError("A dance cannot have an empty style; leave it out for any.")
+
+    @property
+    def start_file(self) -> str | None:
+        """The file of latents that the dance starts from, if it does."""
+        return (self.start or "").rpartition(":")[0] or None
 
     @property
     def look(self) -> picture.Look:
@@ -121,35 +136,60 @@ class Recipe:
         """
         content = read_settings(path)
         if content.get("kind") != "dance":
-            raise UserError(f"{path} was made by dancenet, but it is not a dance.")
+            raise UserError(f"{quoted(path)} was made by dancenet, but it is not a dance.")
+        version = shortened(content.get("version"))
+        source = (
+            f"{quoted(path)} was made by dancenet {version} and cannot be replayed by this version"
+        )
+        # What else is said there is for people.
+        fields = [item.name for item in dataclasses.fields(cls) if item.name in content]
+        recipe = {name: content[name] for name in fields}
+        # Videos written before there were formats have the keys of format 1.
+        if "format" not in content and isinstance(recipe.get("settings"), dict):
+            recipe["settings"] = renamed(recipe["settings"])
+        found = checked.build(cls, recipe, source)
         try:
-            given = content["settings"]
-            # Videos written before there were formats have the keys of format 1.
-            settings = DanceSettings(**(given if "format" in content else renamed(given)))
-            return cls(
-                settings,
-                model=str(content["model"]),
-                model_sha256=str(content["model_sha256"]),
-                index=int(content["index"]),
-                start_sha256=content["start_sha256"],
-            )
-        except (KeyError, TypeError, ValueError) as error:
+            found._check_names()
+        except UserError as error:
+            raise UserError(f"{source}: {error}") from error
+        return found
+
+    def __post_init__(self) -> None:
+        checked.between("index", self.index, 0, self.settings.count - 1)
+
+    def _check_names(self) -> None:
+        """Raises UserError unless a video of somebody else may name these models and files."""
+        checked.check_name("the name of the model", self.model)
+        if PurePath(self.model).parts != (self.model,) or self.model.startswith("~"):
             raise UserError(
-                f"{path} was made by dancenet {content.get('version')} and cannot be replayed by "
-                f"this version: {error}."
-            ) from error
+                f"its model {reprlib.repr(self.model)} is a path, and it may only be a name."
+            )
+        for digest in (self.model_sha256, self.start_sha256):
+            if digest is not None and not _SHA256.fullmatch(digest):
+                raise UserError(f"{reprlib.repr(digest)} is not a hash.")
+        start = self.settings.start_file
+        if (start is None) != (self.start_sha256 is None):
+            raise UserError("a start in a file and the hash of that file go together.")
+        if start is not None and start.replace("\\", "/").startswith("//"):
+            raise UserError(f"it starts in {quoted(start)}, a file of another computer.")
 
     def check(self, dancer: Dancer) -> None:
         """Raises UserError unless the model and the start are the same as in the recipe."""
+        start = self.settings.start_file
+        if start is not None:
+            row = (self.settings.start or "").rpartition(":")[2]
+            terminal.say(f"The dance starts at row {row} of {quoted(start)}, which is read.")
         if dancer.sha256 != self.model_sha256:
             raise UserError(
-                f"The dance was made by a model {self.model} with the hash "
+                f"The dance was made by a model {visible(self.model)} with the hash "
                 f"{self.model_sha256[:12]}…; {dancer.name} is {dancer.sha256[:12]}… and would "
-                f"dance another dance. To make that one, name it: {option('model', self.model)}."
+                f"dance another dance. To make that one, name it: "
+                f"{option('model', quoted(self.model))}."
             )
         if self.start_sha256 is not None and start_sha256(self.settings) != self.start_sha256:
             raise UserError(
-                f"The dance starts at {self.settings.start}, and that file has changed since."
+                f"The dance starts at {quoted(self.settings.start or '')}, and that file has "
+                "changed since."
             )
 
     def to_json(self) -> dict[str, Any]:
@@ -193,13 +233,13 @@ def split_style(text: str, known: Collection[str] = ()) -> dict[str, float]:
         if part is None or not name or not 0 <= weight < math.inf or name in weights:
             raise UserError(
                 "A style is a name, or names and weights such as salsa:0.7,modern:0.3; received "
-                f"{text!r}. A name with a comma or a colon stands in double quotes."
+                f"{reprlib.repr(text)}. A name with a comma or a colon stands in double quotes."
             )
         weights[name] = weight
         position = part.end()
     total = sum(weights.values())
     if not total > 0:
-        raise UserError(f"The weights of a style must not all be 0; received {text!r}.")
+        raise UserError(f"The weights of a style must not all be 0; received {reprlib.repr(text)}.")
     return {name: weight / total for name, weight in weights.items()}
 
 
@@ -221,10 +261,11 @@ def start_sha256(settings: DanceSettings) -> str | None:
     Raises:
         UserError: there is no such file.
     """
-    path, colon, _ = (settings.start or "").rpartition(":")
-    if not colon:
+    path = settings.start_file
+    if path is None:
         return None
-    try:
-        return files.sha256_of(path)
-    except OSError as error:
-        raise UserError(f"The file of latents {path} cannot be read: {error.strerror}.") from error
+    with files.open_regular(path, "file of latents") as file:
+        if file.read(2) != b"PK":
+            raise UserError(f"{quoted(path)} is not a file of latents (.npz); name another start.")
+        file.seek(0)
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import math
+import reprlib
 from dataclasses import dataclass, field
 from typing import Any
 
 from dancenet.support import checked
+from dancenet.support.checked import HIGHEST_FPS, LONGEST_NAME, between
 from dancenet.support.errors import UserError
 
 FORMAT = 2
+FORMATS = (1, FORMAT)
 # Keys of format 1 and their names in format 2, where values of `predict` were renamed, too.
 RENAMED = {
     "crispness": "logit_gain",
@@ -24,6 +26,13 @@ _RENAMED_PREDICT = {"step": "delta", "place": "absolute"}
 NETWORKS = ("lean", "dancenet")
 HEADS = ("mixture", "mse")
 SILHOUETTE, SKELETON = "silhouette", "skeleton"
+ACTIVATIONS = ("sigmoid", "hard_sigmoid_2018")
+
+# Bounds of what is built from a file: far above what trains, and far below what fills a memory.
+MOST_UNITS = 8192  # of a layer, also of a latent and of a vector
+MOST_PIXELS = 1 << 20  # of a frame
+MOST_WEIGHTS = 200_000_000  # of a network, 800 MB
+MOST_STYLES = 1000
 
 
 @dataclass(frozen=True)
@@ -54,10 +63,19 @@ class VaeConfig:
 
     def __post_init__(self) -> None:
         _check_network(self.network)
-        if not 0 < self.logit_gain < math.inf:
-            raise ValueError(f"logit_gain must be greater than 0; received {self.logit_gain!r}.")
-        if not math.isfinite(self.logit_bias):
-            raise ValueError(f"logit_bias must be a finite number; received {self.logit_bias!r}.")
+        between("height", self.height, 1, MOST_PIXELS)
+        between("width", self.width, 1, MOST_PIXELS)
+        between("height * width", self.height * self.width, 1, MOST_PIXELS)
+        between("latent_dim", self.latent_dim, 1, MOST_UNITS)
+        between("logit_gain", self.logit_gain, 0, 1000, above=True)
+        between("logit_bias", self.logit_bias, -1000, 1000)
+        between("the number of weights", self.num_weights, 0, MOST_WEIGHTS)
+
+    @property
+    def num_weights(self) -> int:
+        """About how many numbers the network has."""
+        area = (self.height // 8) * (self.width // 8)
+        return area * (32 * self.latent_dim + 4096)
 
 
 @dataclass(frozen=True)
@@ -99,27 +117,49 @@ class DancerConfig:
             raise ValueError(
                 f"a dancer with the head 'mse' has one Gaussian; received {self.num_mixtures}."
             )
-        if not all(name.strip() for name in self.styles):
-            raise ValueError(f"every style needs a name; received {list(self.styles)}.")
+        between("the number of styles", len(self.styles), 0, MOST_STYLES)
+        if not all(name.strip() and len(name) <= LONGEST_NAME for name in self.styles):
+            raise ValueError(
+                f"every style needs a name of at most {LONGEST_NAME} letters; received "
+                f"{list(self.styles)}."
+            )
         if len(set(self.styles)) != len(self.styles):
             raise ValueError(f"styles must differ; received {', '.join(self.styles)}.")
         if self.predict not in ("delta", "absolute"):
             raise ValueError(f"predict must be 'delta' or 'absolute'; received {self.predict!r}.")
-        if not 0 < self.temperature < math.inf:
-            raise ValueError(f"temperature must be greater than 0; received {self.temperature!r}.")
-        if not 0 <= self.temperature_variation < math.inf:
+        if self.recurrent_activation not in ACTIVATIONS:
             raise ValueError(
-                f"temperature_variation must be 0 or more; received {self.temperature_variation!r}."
+                f"recurrent_activation must be one of {', '.join(ACTIVATIONS)}; received "
+                f"{self.recurrent_activation!r}."
             )
-        if not 0 <= self.neighbour_correction <= 1:
-            raise ValueError(
-                f"neighbour_correction must be in [0, 1]; received {self.neighbour_correction!r}."
-            )
+        between("dim", self.dim, 1, MOST_UNITS)
+        between("units", self.units, 1, MOST_UNITS)
+        between("layers", self.layers, 1, 64)
+        between("num_mixtures", self.num_mixtures, 1, 1000)
+        between("dense_units", self.dense_units, 0, MOST_UNITS)
+        between("dropout", self.dropout, 0, 1)
+        between("velocity_inputs", self.velocity_inputs, 0, 64)
+        between("sigma_floor", self.sigma_floor, 0, 100)
+        between("look_back", self.look_back, 1, 100_000)
+        between("smoothing", self.smoothing, 0, 1000)
+        between("temperature", self.temperature, 0, 1000, above=True)
+        between("temperature_variation", self.temperature_variation, 0, 10)
+        between("neighbour_correction", self.neighbour_correction, 0, 1)
+        between("the number of weights", self.num_weights, 1, MOST_WEIGHTS)
         if self.velocity_inputs >= self.look_back:
             raise ValueError(
                 f"velocity_inputs must be below look_back ({self.look_back}); received "
                 f"{self.velocity_inputs}."
             )
+
+    @property
+    def num_weights(self) -> int:
+        """About how many numbers the network has."""
+        inputs = self.dim * (1 + self.velocity_inputs) + len(self.styles)
+        recurrent = 4 * self.units * (inputs + (2 * self.layers - 1) * self.units)
+        last = self.dense_units or self.units
+        head = self.num_mixtures * (2 * self.dim + 1)
+        return recurrent + self.units * self.dense_units + last * head
 
     @property
     def keeps_state(self) -> bool:
@@ -157,6 +197,8 @@ class ModelConfig:
     training: dict[str, Any] = field(default_factory=dict)  # a record of the training, for people
 
     def __post_init__(self) -> None:
+        between("the length of name", len(self.name), 1, 4 * LONGEST_NAME)
+        between("fps", self.fps, 0, HIGHEST_FPS, above=True)
         if self.space not in SPACES:
             raise ValueError(f"space must be one of {', '.join(SPACES)}; received {self.space!r}.")
 
@@ -180,10 +222,11 @@ class ModelConfig:
             UserError: a key is unknown or missing, a value has the wrong type, or the format is
                 not supported; the message names it and `source`.
         """
-        if not isinstance(content, dict) or content.get("format") not in (1, FORMAT):
-            received = content.get("format") if isinstance(content, dict) else type(content)
+        received = content.get("format") if isinstance(content, dict) else type(content)
+        if not isinstance(content, dict) or type(received) is not int or received not in FORMATS:
             raise UserError(
-                f"{source} has format {received}; this version of dancenet reads 1 to {FORMAT}."
+                f"{source} has format {reprlib.repr(received)}; this version of dancenet reads 1 "
+                f"to {FORMAT}."
             )
         if content["format"] == 1:
             content = _upgraded(content)
@@ -204,7 +247,10 @@ def _upgraded(content: dict[str, Any]) -> dict[str, Any]:
             content[part] = renamed(content[part])
     dancer = content.get("dancer")
     if isinstance(dancer, dict) and "predict" in dancer:
-        dancer["predict"] = _RENAMED_PREDICT.get(dancer["predict"], dancer["predict"])
+        for old, new in _RENAMED_PREDICT.items():
+            if dancer["predict"] == old:
+                dancer["predict"] = new
+                break
     return content
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import re
+import reprlib
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
 
 from dancenet.model.config import ModelConfig
 from dancenet.support import checked, files, lock
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 CONFIG = "config.json"
@@ -24,6 +28,8 @@ STEP_GRAPH = "step.onnx"
 VAE_WEIGHTS = "vae.weights.h5"
 DANCER_WEIGHTS = "dancer.weights.h5"
 CARD = "card.md"
+_SHA256 = re.compile("[0-9a-f]{64}")
+_LARGEST_FILE = 1 << 40  # bytes
 TRAINING = "training"
 
 _RELEASED = (
@@ -67,6 +73,54 @@ def training_files(folder: Path) -> Iterator[Path]:
             yield from (path for path in folder.glob(place + pattern) if path.is_file())
 
 
+@dataclass(frozen=True)
+class FileRecord:
+    """How a file of a model was when the model was sealed."""
+
+    size_bytes: int
+    sha256: str  # 64 hexadecimal digits
+
+    def __post_init__(self) -> None:
+        check_digest(self.size_bytes, self.sha256)
+
+
+@dataclass(frozen=True)
+class Checksums:
+    """The content of `checksums.json`."""
+
+    files: dict[str, FileRecord]  # by their paths inside the model's folder
+
+    def __post_init__(self) -> None:
+        for name in self.files:
+            check_path(name)
+
+
+def check_digest(size_bytes: int, sha256: str) -> None:
+    """Raises UserError unless these can be the size and the hash of a file."""
+    checked.between("size_bytes", size_bytes, 0, _LARGEST_FILE)
+    if not _SHA256.fullmatch(sha256):
+        raise UserError(f"sha256 must be 64 hexadecimal digits; received {reprlib.repr(sha256)}.")
+
+
+def check_path(text: str) -> PurePosixPath:
+    """Returns a path inside a model's folder.
+
+    Raises:
+        UserError: the path is absolute, leads out of the folder, or is no path of a system.
+    """
+    path = PurePosixPath(text)
+    if (
+        not path.parts
+        or path.is_absolute()
+        or ".." in path.parts
+        or any(mark in text for mark in ("\\", ":"))
+        or not text.isprintable()
+        or len(text) > checked.LONGEST_NAME
+    ):
+        raise UserError(f"{reprlib.repr(text)} is not a path inside a model's folder")
+    return path
+
+
 class ModelFolder:
     """One model on disk. Files are replaced atomically; `seal` records their hashes."""
 
@@ -91,7 +145,7 @@ class ModelFolder:
             self.training.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise UserError(
-                f"The model folder {self.path} cannot be made ({error.strerror})."
+                f"The model folder {quoted(self.path)} cannot be made ({error.strerror})."
             ) from error
 
     @contextlib.contextmanager
@@ -111,7 +165,7 @@ class ModelFolder:
             UserError: there is no model here, or its configuration cannot be read.
         """
         content = checked.read_json(self.path / CONFIG, "model configuration")
-        return ModelConfig.from_json(content, str(self.path / CONFIG))
+        return ModelConfig.from_json(content, quoted(self.path / CONFIG))
 
     def write_config(self, config: ModelConfig) -> None:
         """Writes `config.json` atomically."""
@@ -125,8 +179,8 @@ class ModelFolder:
         """
         if self.exists() and not (facts := self.read_config().facts).has_latents:
             raise UserError(
-                f"The model {self.path} dances {facts.dances} and has no picture network; name a "
-                "model of silhouettes."
+                f"The model {quoted(self.path)} dances {facts.dances} and has no picture network; "
+                "name a model of silhouettes."
             )
 
     def require(self, name: str, made_by: str) -> Path:
@@ -141,7 +195,7 @@ class ModelFolder:
         """
         path = self.path / name
         if not path.is_file():
-            raise UserError(f"The model {self.path} has no {name}; make it with {made_by}.")
+            raise UserError(f"The model {quoted(self.path)} has no {name}; make it with {made_by}.")
         return path
 
     def seal(self) -> str:
@@ -160,8 +214,8 @@ class ModelFolder:
     @property
     def sha256(self) -> str:
         """The model's hash: SHA-256 over the recorded hashes of its files, in order of name."""
-        record = self._record()
-        text = json.dumps({name: record[name]["sha256"] for name in sorted(record)})
+        record = self.checksums
+        text = json.dumps({name: record[name].sha256 for name in sorted(record)})
         return hashlib.sha256(text.encode()).hexdigest()
 
     def check(self, names: tuple[str, ...] | None = None) -> None:
@@ -173,7 +227,7 @@ class ModelFolder:
         Raises:
             UserError: a file is missing, truncated or altered.
         """
-        record = self._record()
+        record = self.checksums
         advice = (
             f"Fetch the model again with {command('download-weights')}, restore the file from a "
             f"copy, or write the graphs again with {command('export')}."
@@ -181,22 +235,27 @@ class ModelFolder:
         for name in record if names is None else names:
             path = self.path / name
             if name not in record or not path.is_file():
-                raise UserError(f"The model {self.path} lacks {name}. {advice}")
-            expected = record[name]["size_bytes"]
+                raise UserError(f"The model {quoted(self.path)} lacks {quoted(name)}. {advice}")
+            expected = record[name].size_bytes
             size = path.stat().st_size
             if size != expected:
                 raise UserError(
-                    f"{path} has {size:,} bytes and should have {expected:,}: it was cut or "
-                    f"altered. {advice}"
+                    f"{quoted(path)} has {size:,} bytes and should have {expected:,}: it was cut "
+                    f"or altered. {advice}"
                 )
-            if files.sha256_of(path) != record[name]["sha256"]:
-                raise UserError(f"{path} was altered: its SHA-256 is not as recorded. {advice}")
+            if files.sha256_of(path) != record[name].sha256:
+                raise UserError(
+                    f"{quoted(path)} was altered: its SHA-256 is not as recorded. {advice}"
+                )
 
-    def _record(self) -> dict[str, dict]:
-        record = checked.read_json(self.path / CHECKSUMS, "record of the model's files")
-        if not isinstance(record, dict) or not all(
-            isinstance(entry, dict) and {"size_bytes", "sha256"} <= set(entry)
-            for entry in record.values()
-        ):
-            raise UserError(f"{self.path / CHECKSUMS} is not a record of a model's files.")
-        return record
+    @property
+    def checksums(self) -> dict[str, FileRecord]:
+        """The record of `seal`: size and hash of each file, by name.
+
+        Raises:
+            UserError: it is missing, or is not a record of a model's files.
+        """
+        path = self.path / CHECKSUMS
+        content = checked.read_json(path, "record of the model's files")
+        source = f"{quoted(path)} is not a record of a model's files"
+        return checked.build(Checksums, {"files": content}, source).files

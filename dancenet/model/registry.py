@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import os
+import reprlib
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 from urllib.parse import quote
 
-from dancenet.model.folder import CARD, CHECKSUMS, ModelFolder
+from dancenet.model.folder import CARD, CHECKSUMS, ModelFolder, check_digest
+from dancenet.model.folder import check_path as check_path
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 REGISTRY = "registry.json"
 URL_VARIABLE = "DANCENET_WEIGHTS_URL"
-_FORMAT = 1
+_LONGEST_URL = 2000
 
 
 @dataclass(frozen=True)
@@ -26,6 +29,13 @@ class RemoteFile:
     size_bytes: int
     sha256: str
     urls: tuple[str, ...] = ()  # tried in turn
+
+    def __post_init__(self) -> None:
+        check_path(self.path)
+        check_digest(self.size_bytes, self.sha256)
+        for url in self.urls:
+            if not (url.isascii() and url.isprintable() and len(url) <= _LONGEST_URL):
+                raise UserError(f"{reprlib.repr(url)} is not an address.")
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,17 @@ class Release:
     bundled: bool = False  # part of this repository and of the installed package
     files: tuple[RemoteFile, ...] = ()
     archive: RemoteFile | None = None  # a zip of the files, in place of `files`
+
+    def __post_init__(self) -> None:
+        checked.check_name("the name of a model", self.name)
+        check_path(self.name)
+        if self.name.startswith("."):
+            raise UserError(f"{reprlib.repr(self.name)} is hidden, and no name of a model.")
+        if self.archive and self.files:
+            raise UserError(f"{self.name} has files and an archive")
+        paths = [file.path for file in self.files]
+        if len(set(paths)) < len(paths):
+            raise UserError(f"{self.name} has a file twice")
 
     @property
     def downloads(self) -> tuple[RemoteFile, ...]:
@@ -56,6 +77,23 @@ class Release:
         if base:
             return (f"{base.rstrip('/')}/{quote(self.name)}/{quote(file.path)}",)
         return file.urls
+
+
+@dataclass(frozen=True)
+class Registry:
+    """The content of `registry.json`."""
+
+    format: Literal[1]
+    models: tuple[Release, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.by_name) < len(self.models):
+            raise UserError("it has a model twice")
+
+    @property
+    def by_name(self) -> dict[str, Release]:
+        """The releases, by name."""
+        return {release.name: release for release in self.models}
 
 
 def bundled_folder() -> Path:
@@ -76,13 +114,7 @@ def read_registry(path: Path | None = None) -> dict[str, Release]:
     """
     path = path or bundled_folder() / REGISTRY
     content = checked.read_json(path, "registry of models")
-    try:
-        if content["format"] != _FORMAT:
-            raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
-        releases = [_release(entry) for entry in content["models"]]
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"The registry {path} cannot be used: {error!r}.") from error
-    return {release.name: release for release in releases}
+    return checked.build(Registry, content, f"The registry {quoted(path)}").by_name
 
 
 def describe(folder: Path) -> dict[str, Any]:
@@ -91,10 +123,18 @@ def describe(folder: Path) -> dict[str, Any]:
     Raises:
         UserError: a file of the model is missing or damaged.
     """
-    ModelFolder(folder).check()
-    names = [*checked.read_json(folder / CHECKSUMS, "record of the model's files"), CHECKSUMS]
+    model = ModelFolder(folder)
+    names = [*model.checksums, CHECKSUMS]
     if (folder / CARD).is_file():
         names.append(CARD)
+    inside = folder.resolve()
+    for name in names:
+        if not (folder / name).resolve().is_relative_to(inside):
+            raise UserError(
+                f"{quoted(folder / name)} is a link out of the model; put a copy of the file in "
+                "its place."
+            )
+    model.check()
     listed = tuple(
         RemoteFile(name, (folder / name).stat().st_size, files.sha256_of(folder / name))
         for name in sorted(names)
@@ -102,43 +142,3 @@ def describe(folder: Path) -> dict[str, Any]:
     entry = dataclasses.asdict(Release(folder.resolve().name, "", files=listed))
     del entry["archive"]
     return entry
-
-
-def check_path(text: str) -> PurePosixPath:
-    """Returns a path inside a model's folder.
-
-    Raises:
-        ValueError: the path is absolute or leads out of the folder.
-    """
-    path = PurePosixPath(text)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or ".." in path.parts
-        or any(mark in text for mark in ("\\", ":", "\0"))
-    ):
-        raise ValueError(f"{text!r} is not a path inside a model's folder")
-    return path
-
-
-def _release(entry: dict[str, Any]) -> Release:
-    known = {field.name for field in dataclasses.fields(Release)}
-    if set(entry) - known:
-        raise ValueError(f"unknown keys {sorted(set(entry) - known)}")
-    check_path(entry["name"])
-    archive = entry.get("archive")
-    release = Release(
-        **{
-            **entry,
-            "files": tuple(_remote_file(file) for file in entry.get("files", ())),
-            "archive": None if archive is None else _remote_file(archive),
-        }
-    )
-    if release.archive and release.files:
-        raise ValueError(f"{release.name} has files and an archive")
-    return release
-
-
-def _remote_file(entry: dict[str, Any]) -> RemoteFile:
-    check_path(entry["path"])
-    return RemoteFile(**{**entry, "urls": tuple(entry.get("urls", ()))})

@@ -5,19 +5,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 
 from dancenet import __version__
-from dancenet.support import files
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 GENERATOR = "dancenet"
 SETTINGS_FILE = "settings.json"  # beside the pictures of the format 'frames'
 
 _COMMENT_LIMIT = 1 << 20  # bytes of settings that are read from a file
+_MOST_MARKERS = 8  # of a comment, in the last bytes of a GIF
+# How the containers that we write begin.
+_MARKS: dict[str, Callable[[bytes], bool]] = {
+    "mp4": lambda beginning: beginning[4:8] == b"ftyp",
+    "matroska": lambda beginning: beginning.startswith(b"\x1a\x45\xdf\xa3"),
+}
 _GIF_COMMENT, _GIF_END = b"\x21\xfe", b"\x00\x3b"
 
 
@@ -41,15 +49,15 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         with contextlib.suppress(UserError, OSError):
             files.open_folder(path)  # where a run was killed that replaced it
     if not path.exists():
-        raise UserError(f"There is no video at {path}.")
+        raise UserError(f"There is no video at {quoted(path)}.")
     try:
-        settings = json.loads(_read_text(path))
+        settings = checked.parse_json(_read_text(path), "its settings")
     except (OSError, ValueError, av.error.FFmpegError):
         settings = None
     if not isinstance(settings, dict) or settings.get("generator") != GENERATOR:
         raise UserError(
-            f"{path} does not say how it was made: it is not a video by dancenet, or another "
-            "program removed the settings from it."
+            f"{quoted(path)} does not say how it was made: it is not a video by dancenet, or "
+            "another program removed the settings from it."
         )
     return settings
 
@@ -77,31 +85,38 @@ def append_gif_comment(path: Path, text: str) -> None:
 
 def _read_text(path: Path) -> str:
     if path.is_dir():
-        return (path / SETTINGS_FILE).read_text(encoding="utf-8")
-    with open(path, "rb") as file:
-        is_gif = file.read(4) == b"GIF8"
-    if is_gif:
-        return _read_gif_comment(path)
-    with av.open(str(path)) as film:
-        # Matroska's keys are upper case.
-        tags = {key.lower(): value for key, value in film.metadata.items()}
-    return tags.get("comment", "")
+        with files.open_regular(path / SETTINGS_FILE, "record of settings") as file:
+            return file.read(_COMMENT_LIMIT).decode("utf-8-sig")
+    with files.open_regular(path, "video") as file:
+        beginning = file.read(12)
+        if beginning.startswith(b"GIF8"):
+            return _read_gif_comment(file)
+        format = next((name for name, marks in _MARKS.items() if marks(beginning)), None)
+        if format is None:
+            return ""
+        file.seek(0)
+        # An open file in a known container: FFmpeg opens nothing by itself.
+        with av.open(file, "r", format=format, metadata_errors="replace") as film:
+            # Matroska's keys are upper case.
+            tags = {key.lower(): value for key, value in film.metadata.items()}
+    return tags.get("comment", "")[:_COMMENT_LIMIT]
 
 
-def _read_gif_comment(path: Path) -> str:
+def _read_gif_comment(file: BinaryIO) -> str:
     """Returns the comment at the end of a GIF; empty if there is none."""
-    with open(path, "rb") as file:
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _COMMENT_LIMIT))
-        tail = file.read()
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _COMMENT_LIMIT))
+    tail = file.read(_COMMENT_LIMIT)
     # The text is ASCII, but a block's length may complete the marker: the first that fits counts.
-    begin = tail.rfind(_GIF_COMMENT)
-    while begin >= 0:
-        text, position = b"", begin + len(_GIF_COMMENT)
+    begin = len(tail)
+    for _ in range(_MOST_MARKERS):
+        begin = tail.rfind(_GIF_COMMENT, 0, begin)
+        if begin < 0:
+            break
+        parts, position = [], begin + len(_GIF_COMMENT)
         while position < len(tail) and tail[position]:
-            text += tail[position + 1 : position + 1 + tail[position]]
+            parts.append(tail[position + 1 : position + 1 + tail[position]])
             position += 1 + tail[position]
         if tail[position:] == _GIF_END:
-            return text.decode("ascii", errors="replace")
-        begin = tail.rfind(_GIF_COMMENT, 0, begin)
+            return b"".join(parts).decode("ascii", errors="replace")
     return ""

@@ -9,10 +9,13 @@ from typing import Any
 
 import numpy as np
 
+from dancenet.data.frames.picture import HEIGHT, WIDTH
+from dancenet.model.config import DancerConfig
+from dancenet.model.folder import CONFIG
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, shortened
 from dancenet.support.wording import command
 
 _ZERO = np.zeros((), np.float32)
@@ -63,12 +66,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
             _source(path), options, providers=["CPUExecutionProvider"]
         )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
-        first_line = (str(error).splitlines() or [""])[0]
-        raise UserError(
-            f"{quoted(path)} cannot be run: it was cut, altered, or written for another version of "
-            f"ONNX Runtime ({first_line}). Write it again with {command('export')}, or fetch the "
-            f"model again with {command('download-weights')}."
-        ) from error
+        raise _cannot_run(path, error) from error
 
 
 def _source(path: Path) -> str | bytes:
@@ -80,27 +78,96 @@ def _source(path: Path) -> str | bytes:
     return str(path)
 
 
-def require_values(session: Any, path: str | Path, names: Sequence[str]) -> None:
-    """Raises UserError unless a session's inputs and outputs are among `names` as expected."""
-    there = {value.name for value in (*session.get_inputs(), *session.get_outputs())}
-    missing = [name for name in names if name not in there]
-    if missing:
-        raise UserError(
-            f"{quoted(path)} is not the network that was expected: it lacks {', '.join(missing)} "
-            f"and has {', '.join(sorted(there))}."
+def _cannot_run(path: Path, error: Exception) -> UserError:
+    first_line = (str(error).splitlines() or [""])[0]
+    return UserError(
+        f"{quoted(path)} cannot be run: it was cut, altered, or written for another version of "
+        f"ONNX Runtime ({shortened(first_line)}). Write it again with {command('export')}, or "
+        f"fetch the model again with {command('download-weights')}."
+    )
+
+
+class _Graph:
+    """An open graph, whose inputs and outputs have the types and shapes that are expected."""
+
+    def __init__(self, path: str | Path, threads: int | None) -> None:
+        self.path = Path(path)
+        self._session = open_session(path, threads)
+        self.inputs = {value.name: value for value in self._session.get_inputs()}
+        self.outputs = {value.name: value for value in self._session.get_outputs()}
+
+    def require(self, names: Sequence[str]) -> None:
+        """Raises UserError unless the inputs and outputs are among `names` as expected."""
+        there = {**self.inputs, **self.outputs}
+        missing = [name for name in names if name not in there]
+        if missing:
+            raise UserError(
+                f"{quoted(self.path)} is not the network that was expected: it lacks "
+                f"{', '.join(missing)} and has {shortened(', '.join(sorted(there)))}."
+            )
+
+    def require_shape(self, name: str, shape: tuple[int | None, ...]) -> tuple[int, ...]:
+        """Refuses an input or output of another type or shape.
+
+        Args:
+            name: of the input or output.
+            shape: apart from the batch; None for any length.
+
+        Returns:
+            The shape apart from the batch.
+
+        Raises:
+            UserError: it is another, or not known.
+        """
+        value = self.inputs.get(name) or self.outputs[name]
+        found = tuple(value.shape[1:]) if value.shape else ()
+        fits = len(found) == len(shape) and all(
+            type(length) is int and (length == expected or (expected is None and length > 0))
+            for length, expected in zip(found, shape)
         )
+        if not fits or value.type != "tensor(float)":
+            wanted = ", ".join("any" if length is None else str(length) for length in shape)
+            raise UserError(
+                f"{quoted(self.path)} does not fit its model: {name} is "
+                f"{shortened(f'{value.type} of shape {value.shape}')}, and must be floats of shape "
+                f"(batch, {wanted}). Write it again with {command('export')}."
+            )
+        return found
+
+    def run(self, outputs: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
+        """Runs the graph.
+
+        Raises:
+            UserError: a step of the graph failed.
+        """
+        try:
+            return self._session.run(outputs, feed)
+        except Exception as error:
+            # A wrong feed is a mistake of ours; its exception has no class that can be imported.
+            if type(error).__name__ == "InvalidArgument" or isinstance(error, MemoryError):
+                raise
+            raise _cannot_run(self.path, error) from error
 
 
 class OnnxEncoder:
     """Frames (B, H, W, 1) float32, 1 background, to `z_mean` and `z_log_var`, (B, L) each."""
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        self._session = open_session(path, threads)
-        require_values(self._session, path, ("frames", "z_mean", "z_log_var"))
+        self._graph = _Graph(path, threads)
+        self._graph.require(("frames", "z_mean", "z_log_var"))
+        self._graph.require_shape("frames", (None, None, 1))
+        (dim,) = self._graph.require_shape("z_mean", (None,))
+        self._graph.require_shape("z_log_var", (dim,))
+
+    def require_frames(self, dim: int) -> None:
+        """Raises UserError unless it takes frames and its latents have `dim` dimensions."""
+        self._graph.require_shape("frames", (HEIGHT, WIDTH, 1))
+        self._graph.require_shape("z_mean", (dim,))
+        self._graph.require_shape("z_log_var", (dim,))
 
     def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frames = np.ascontiguousarray(frames, np.float32)
-        z_mean, z_log_var = self._session.run(["z_mean", "z_log_var"], {"frames": frames})
+        z_mean, z_log_var = self._graph.run(["z_mean", "z_log_var"], {"frames": frames})
         return z_mean, z_log_var
 
 
@@ -108,12 +175,19 @@ class OnnxDecoder:
     """Latents (B, L) float32 to background probability (B, H, W) float32."""
 
     def __init__(self, path: str | Path, threads: int | None = None) -> None:
-        self._session = open_session(path, threads)
-        require_values(self._session, path, ("latents", "frames"))
+        self._graph = _Graph(path, threads)
+        self._graph.require(("latents", "frames"))
+        self._graph.require_shape("latents", (None,))
+        self._graph.require_shape("frames", (None, None))
+
+    def require_frames(self, dim: int) -> None:
+        """Raises UserError unless it gives frames, of latents of `dim` dimensions."""
+        self._graph.require_shape("frames", (HEIGHT, WIDTH))
+        self._graph.require_shape("latents", (dim,))
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
         latents = np.ascontiguousarray(latents, np.float32)
-        return self._session.run(["frames"], {"latents": latents})[0]
+        return self._graph.run(["frames"], {"latents": latents})[0]
 
 
 class OnnxStepModel:
@@ -129,19 +203,43 @@ class OnnxStepModel:
         Raises:
             UserError: the graph is missing, damaged, or not a step of a dancer.
         """
-        self._session = open_session(path, threads)
-        require_values(self._session, path, ("vectors", "pi_logits", "mu", "sigma"))
-        inputs = {value.name: value.shape for value in self._session.get_inputs()}
-        outputs = {value.name: value.shape for value in self._session.get_outputs()}
-        self.dim = int(inputs.pop("vectors")[1])
-        self.num_mixtures = int(outputs["pi_logits"][1])
+        graph = self._graph = _Graph(path, threads)
+        graph.require(("vectors", "pi_logits", "mu", "sigma"))
+        (self.dim,) = graph.require_shape("vectors", (None,))
+        (self.num_mixtures,) = graph.require_shape("pi_logits", (None,))
+        for name in ("mu", "sigma"):
+            graph.require_shape(name, (self.num_mixtures, self.dim))
         # Graphs exported with silhouette_v0 do not draw.
-        self._draws = "next_vectors" in outputs
-        for name in ("gumbel", "normal", "temperature", "whole"):
-            inputs.pop(name, None)
-        self._states = {name: int(shape[1]) for name, shape in inputs.items()}
+        self._draws = "next_vectors" in graph.outputs
+        if self._draws:
+            graph.require(("gumbel", "normal", "temperature", "whole"))
+        others = ("vectors", "gumbel", "normal", "temperature", "whole")
+        names = [name for name in graph.inputs if name not in others]
+        self._states = {name: graph.require_shape(name, (None,))[0] for name in names}
         self._following = [f"next_{name}" for name in self._states]
-        require_values(self._session, path, self._following)
+        graph.require(self._following)
+
+    def require_config(self, config: DancerConfig) -> None:
+        """Refuses a graph of another network; the sizes of a configuration are bounded.
+
+        Raises:
+            UserError: the vectors, the mixture or the state are not as the configuration says.
+        """
+        self._graph.require_shape("vectors", (config.dim,))
+        self._graph.require_shape("pi_logits", (config.num_mixtures,))
+        for name in self._states:
+            if name not in config.state_widths:
+                raise UserError(
+                    f"{quoted(self._graph.path)} does not fit its model: its state "
+                    f"{shortened(name)} is not in {CONFIG}. Write it again with "
+                    f"{command('export')}."
+                )
+            self._graph.require_shape(name, (config.state_widths[name],))
+        if config.styles and "style" not in self._states:
+            raise UserError(
+                f"{quoted(self._graph.path)} does not fit its model: {CONFIG} has styles and it "
+                f"takes none. Write it again with {command('export')}."
+            )
 
     def initial_state(self, batch: int, style: np.ndarray | None = None) -> State:
         """Returns zeros, (B, U) for each state in the graph's order, and the style, if any."""
@@ -155,7 +253,7 @@ class OnnxStepModel:
             gumbel = np.zeros((len(vectors), self.num_mixtures), np.float32)
             feed |= {"gumbel": gumbel, "normal": feed["vectors"], "temperature": _ZERO}
             feed["whole"] = np.array(True)
-        pi_logits, mu, sigma, *following = self._session.run(outputs, feed)
+        pi_logits, mu, sigma, *following = self._graph.run(outputs, feed)
         return Mixture(pi_logits, mu, sigma), tuple(following)
 
     def sample(
@@ -175,7 +273,7 @@ class OnnxStepModel:
         feed["normal"] = np.ascontiguousarray(normal, np.float32)
         feed["temperature"] = np.array(temperature, np.float32)
         feed["whole"] = np.array(False)
-        drawn, *following = self._session.run(["next_vectors", *self._following], feed)
+        drawn, *following = self._graph.run(["next_vectors", *self._following], feed)
         return drawn, tuple(following)
 
     def _feed(self, vectors: np.ndarray, state: State) -> dict[str, np.ndarray]:

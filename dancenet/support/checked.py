@@ -14,18 +14,23 @@ import os
 import reprlib
 import types
 import typing
-import zipfile
-import zlib
-from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-import numpy as np
-
+from dancenet.support.arrays import LARGEST_ARRAYS as LARGEST_ARRAYS
+from dancenet.support.arrays import read_npy as read_npy
+from dancenet.support.arrays import read_npz as read_npz
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, visible
+from dancenet.support.files import open_regular
+from dancenet.support.names import quoted, shortened, visible
 
 LARGEST_JSON = 16 << 20  # bytes of a record of ours
-LARGEST_ARRAYS = 512 << 20  # bytes of all arrays of a file, unpacked
+HIGHEST_FPS = 1000.0  # frames per second of anything that is danced or filmed
+LONGEST_NAME = 255  # letters of a name of a file, of a model, of a style
+
+_DEEPEST = 64  # lists and objects inside each other
+
+# A float that may be infinite or NaN, for fields of `build`.
+AnyFloat = typing.Annotated[float, "any"]
 
 R = typing.TypeVar("R")
 
@@ -41,13 +46,11 @@ def read_json(path: str | os.PathLike[str], what: str, *, largest: int = LARGEST
     Raises:
         UserError: the file is missing, not readable, too large, nested too deeply, or not JSON.
     """
-    try:
-        with open(path, "rb") as file:
+    with open_regular(path, what) as file:
+        try:
             content = file.read(largest + 1)
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {quoted(path)}; make or fetch it again.") from error
-    except OSError as error:
-        raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
+        except OSError as error:
+            raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     if len(content) > largest:
         raise UserError(
             f"{quoted(path)} is no {what}: it has more than {largest:,} bytes. Make or fetch it "
@@ -68,7 +71,9 @@ def parse_json(content: bytes | str, what_is_wrong: str) -> Any:
     """
     try:
         text = content if isinstance(content, str) else content.decode("utf-8-sig")
-        return json.loads(text)
+        value = json.loads(text)
+        if _is_too_deep(text, value):
+            raise RecursionError
     except RecursionError as error:
         raise UserError(
             f"{what_is_wrong}: its lists and objects are nested too deeply to be real. Make or "
@@ -76,8 +81,26 @@ def parse_json(content: bytes | str, what_is_wrong: str) -> Any:
         ) from error
     except ValueError as error:
         raise UserError(
-            f"{what_is_wrong}: {visible(str(error))}. It was cut or edited; make or fetch it again."
+            f"{what_is_wrong}: {shortened(error)}. It was cut or edited; make or fetch it again."
         ) from error
+    return value
+
+
+def _is_too_deep(text: str, value: Any) -> bool:
+    """Tells whether others, which walk through `value` by recursion, would fail."""
+    if text.count("[") + text.count("{") <= _DEEPEST:
+        return False
+    level = [value]
+    for _ in range(_DEEPEST):
+        level = [
+            child
+            for item in level
+            for child in (item.values() if type(item) is dict else item)
+            if type(child) in (dict, list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def build(record: type[R], content: Any, source: str) -> R:
@@ -110,7 +133,7 @@ def build(record: type[R], content: Any, source: str) -> R:
     if unknown:
         raise UserError(
             f"{source} has keys this version of dancenet does not know: "
-            f"{visible(', '.join(unknown[:5]))}. Update dancenet, or remove them."
+            f"{shortened(', '.join(unknown[:5]))}. Update dancenet, or remove them."
         )
     missing = [
         item.name
@@ -124,10 +147,8 @@ def build(record: type[R], content: Any, source: str) -> R:
     values = {key: convert(hints[key], value, f"{source}: {key}") for key, value in content.items()}
     try:
         return record(**values)
-    except UserError as error:
-        raise UserError(f"{source} cannot be used: {error}") from error
-    except (TypeError, ValueError, OverflowError) as error:
-        raise UserError(f"{source} cannot be used: {error}") from error
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise UserError(f"{source} cannot be used: {shortened(error)}.") from error
 
 
 def convert(hint: Any, value: Any, source: str) -> Any:
@@ -145,7 +166,10 @@ def convert(hint: Any, value: Any, source: str) -> Any:
                 return build(option, value, source)
             continue
         kind, items = typing.get_origin(option) or option, typing.get_args(option)
-        if kind is typing.Literal:
+        if kind is typing.Annotated:
+            if type(value) is float or (type(value) is int and abs(value) <= 1.7e308):
+                return float(value)
+        elif kind is typing.Literal:
             if any(type(value) is type(item) and value == item for item in items):
                 return value
         elif kind in (tuple, list) and type(value) is list:
@@ -170,136 +194,47 @@ def convert(hint: Any, value: Any, source: str) -> Any:
     )
 
 
-def read_npz(
-    path: str | os.PathLike[str], what: str, *, largest: int = LARGEST_ARRAYS
-) -> dict[str, np.ndarray]:
-    """Reads every array of a .npz file without unpickling.
+def between(name: str, value: float, least: float, most: float, above: bool = False) -> None:
+    """Refuses a number out of its range; for the `__post_init__` of records.
 
     Args:
-        path: the file.
-        what: names it in the error.
-        largest: the most bytes that all arrays may have, checked before they are unpacked.
+        name: of the field.
+        value: NaN is out of every range.
+        least: the least value that is allowed.
+        most: the greatest value that is allowed.
+        above: `least` itself is not allowed.
 
     Raises:
-        UserError: the file is missing, truncated, too large, not an .npz, or holds pickled objects.
+        UserError: it is out of range.
     """
-    with _readable(path, what) as file:
-        if file.read(6) == np.lib.format.MAGIC_PREFIX:
-            raise UserError(
-                f"{quoted(path)} is a single array (.npy); a {what} is an .npz archive of several."
-            )
-        try:
-            with zipfile.ZipFile(file) as archive:
-                members = [item for item in archive.infolist() if item.filename.endswith(".npy")]
-                total = sum(item.file_size for item in members)
-                if total > largest:
-                    raise UserError(
-                        f"{quoted(path)} unpacks to {total:,} bytes; at most {largest:,} are read "
-                        f"of a {what}. Cut it into several."
-                    )
-                arrays = {}
-                for item in members:
-                    with archive.open(item) as member:
-                        name = item.filename.removesuffix(".npy")
-                        arrays[name] = _read_array(member, item.file_size)
-                return arrays
-        except (ArithmeticError, TypeError, ValueError) as error:
-            # NumPy's own message advises unpickling what it does not recognise.
-            if isinstance(error, UserError):
-                raise
-            raise _unreadable(path, what, "it is not an .npz archive of plain arrays") from error
-        except (
-            OSError,
-            EOFError,
-            KeyError,
-            RuntimeError,  # encrypted
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise _unreadable(path, what, visible(str(error)).rstrip(".")) from error
+    if not (least < value if above else least <= value) or not value <= most:
+        low = f"greater than {least:,g}" if above else f"{least:,g} or more"
+        raise UserError(f"{name} must be {low} and at most {most:,g}; received {_number(value)}.")
 
 
-def read_npy(
-    path: str | os.PathLike[str], what: str, *, largest: int = LARGEST_ARRAYS
-) -> np.ndarray:
-    """Reads the array of a .npy file without unpickling.
-
-    Args:
-        path: the file.
-        what: names it in the error.
-        largest: the most bytes the array may have.
+def check_name(what: str, text: str) -> None:
+    """Refuses a text that cannot be the name of one file or folder.
 
     Raises:
-        UserError: the file is missing, truncated, too large, not an .npy, or holds pickled objects.
+        UserError: it is empty or too long, or names something in another folder.
     """
-    with _readable(path, what) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size > largest:
-            raise UserError(
-                f"{quoted(path)} has {size:,} bytes; at most {largest:,} are read of a {what}. Cut "
-                "it into several."
-            )
-        try:
-            return _read_array(file, size)
-        except (
-            ArithmeticError,
-            OSError,
-            EOFError,
-            TypeError,
-            ValueError,
-        ) as error:
-            raise _unreadable(path, what, "it is not an array of plain numbers") from error
+    if (
+        not 0 < len(text) <= LONGEST_NAME
+        or text in (".", "..")
+        or any(mark in text for mark in "/\\\0")
+        or any(
+            "\ud800" <= letter <= "\udfff" and not "\udc80" <= letter <= "\udcff" for letter in text
+        )
+    ):
+        raise UserError(f"{what} must be a plain name; received {reprlib.repr(text)}.")
 
 
-def _read_array(file: IO[bytes], size: int) -> np.ndarray:
-    """Reads an array whose header promises no more than the `size` bytes of its file."""
-    version = np.lib.format.read_magic(file)
-    read_header = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }.get(version)
-    if read_header is None:
-        raise ValueError(f"version {version}")
-    try:
-        shape, fortran_order, dtype = read_header(file)
-    except Exception as error:  # NumPy evaluates the header: anything may come out
-        raise ValueError("a damaged header") from error
-    count = math.prod(shape)
-    if dtype.hasobject or min(shape, default=0) < 0 or count * dtype.itemsize > size:
-        raise ValueError(f"{dtype} of shape {shape} in {size} bytes")
-    content = bytearray(count * dtype.itemsize)
-    left = memoryview(content)
-    while left:
-        read = file.readinto(left)  # type: ignore[attr-defined]
-        if not read:
-            raise EOFError("it was cut")
-        left = left[read:]
-    array = np.ndarray(shape, dtype, content, order="F" if fortran_order else "C")
-    if dtype.kind == "U" and array.size and array.itemsize:
-        codes = np.frombuffer(content, np.dtype(np.uint32).newbyteorder(dtype.byteorder))
-        if codes.max() > 0x10FFFF:
-            raise ValueError("letters that do not exist")
-    return array
-
-
-def _readable(path: str | os.PathLike[str], what: str) -> IO[bytes]:
-    try:
-        return open(path, "rb")
-    except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {quoted(path)}.") from error
-    except OSError as error:
-        raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
-
-
-def _unreadable(path: str | os.PathLike[str], what: str, reason: str) -> UserError:
-    return UserError(
-        f"{quoted(Path(path))} is not a readable {what}: {reason}, or it is damaged. Make it "
-        "again if it was cut."
-    )
+def _number(value: float) -> str:
+    return f"{value:g}" if isinstance(value, float) else reprlib.repr(value)
 
 
 def _hints(record: type) -> list[Any]:
-    hints = typing.get_type_hints(record)
+    hints = typing.get_type_hints(record, include_extras=True)
     return [hints[item.name] for item in dataclasses.fields(record)]
 
 
@@ -316,6 +251,8 @@ def _said(option: Any) -> str:
     kind = typing.get_origin(option) or option
     if kind is typing.Literal:
         return " or ".join(repr(item) for item in typing.get_args(option))
+    if kind is typing.Annotated:
+        return "a number"
     names = {bool: "true or false", int: "a whole number", float: "a finite number", str: "text"}
     names |= {tuple: "a list", list: "a list", dict: "an object", type(None): "null"}
     return names.get(kind, getattr(kind, "__name__", str(kind)))

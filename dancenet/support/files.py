@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import json
 import os
 import shutil
@@ -19,8 +20,8 @@ import numpy as np
 
 from dancenet.support import lock, signals, terminal
 from dancenet.support.errors import UserError, write_failed
-from dancenet.support.names import quoted
-from dancenet.support.temporary import shortened, sweep, temporary_name
+from dancenet.support.names import quoted, shortened
+from dancenet.support.temporary import short_stem, sweep, temporary_name
 from dancenet.support.wording import option
 
 # Returns the files of a folder that dancenet made.
@@ -36,6 +37,31 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     """Returns the SHA-256 of a file's bytes as 64 hexadecimal digits."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_regular(path: str | os.PathLike[str], what: str) -> io.BufferedReader:
+    """Opens a regular file to read; a pipe or a device might never end.
+
+    Raises:
+        UserError: it is missing, not a regular file, or cannot be read.
+    """
+    try:
+        # Without waiting for whoever writes to a pipe.
+        file = open(path, "rb", opener=_open_at_once)
+    except FileNotFoundError as error:
+        raise UserError(f"There is no {what} at {quoted(path)}; make or fetch it again.") from error
+    except OSError as error:
+        raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
+    except ValueError as error:  # a name that no file can have
+        raise UserError(f"{quoted(path)} cannot be read ({shortened(error)}).") from error
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise UserError(f"{quoted(path)} is not a regular file; a {what} is one.")
+    return file
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def cache_folder() -> Path:
@@ -272,7 +298,7 @@ def _old(target: Path) -> Path:
     """Returns where a folder stands while another takes its place."""
     # The hash tells apart long names that begin alike.
     number = zlib.crc32(os.fsencode(target.name))
-    return target.with_name(f".{shortened(target.name)}.dancenet-old-{number:08x}")
+    return target.with_name(f".{short_stem(target.name)}.dancenet-old-{number:08x}")
 
 
 def _move_missing(old: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any
 from dancenet.support import terminal
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted, visible
-from dancenet.support.temporary import is_alive, shortened, start_of_this
+from dancenet.support.temporary import is_alive, short_stem, start_of_this
 
 LOCK = ".dancenet.lock"  # inside a folder that is written; of no meaning when nobody holds it
 
@@ -56,7 +56,7 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
 
 def beside(path: Path) -> Path:
     """Returns the lock of a folder that is replaced as a whole, so it cannot lie inside."""
-    return path.with_name(f".{shortened(path.name)}{LOCK}")
+    return path.with_name(f".{short_stem(path.name)}{LOCK}")
 
 
 @contextmanager

@@ -11,6 +11,7 @@ _PLAIN = "_-./@%+=:,"
 _PLAIN_ON_WINDOWS = "_-./+=:"
 _LONGEST = 255  # bytes of a name on most disks
 _JOINERS = "\u200c\u200d"  # within emoji and some scripts; they move nothing on the screen
+_LONGEST_REASON = 400  # letters of what is quoted from a file, or from another program
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
 
 
@@ -64,6 +65,12 @@ def derived(stem: str, ending: str) -> str:
     while len(os.fsencode(stem + ending)) > _LONGEST and stem:
         stem = stem[:-1]
     return stem + ending
+
+
+def shortened(reason: object) -> str:
+    """Returns what another program or a file says, for a message: visible, and not too long."""
+    text = visible(str(reason)).rstrip(". ")
+    return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 2]} …"
 
 
 def _is_visible(letter: str) -> bool:

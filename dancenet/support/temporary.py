@@ -37,13 +37,13 @@ def temporary_name(name: str) -> str:
         suffix = Path(name).suffix
     if len(os.fsencode(suffix)) > _LONGEST_SUFFIX:
         suffix = ""
-    stem = shortened(name.removesuffix(suffix).lstrip("."))
+    stem = short_stem(name.removesuffix(suffix).lstrip("."))
     pid = os.getpid()
     owner = f"{_host()}-{pid:x}-{_start_of(pid):x}"
     return f".{stem}.dancenet-{owner}-{secrets.token_hex(4)}{suffix}"
 
 
-def shortened(name: str) -> str:
+def short_stem(name: str) -> str:
     """Returns the front of a name, at most 60 bytes of it."""
     while len(os.fsencode(name)) > _LONGEST_STEM:
         name = name[:-1]

@@ -91,8 +91,10 @@ def test_a_scaler_is_saved_and_loaded(latents, tmp_path):
     "change, message",
     [
         ({"scale": np.zeros(6, np.float32)}, "greater than 0"),
-        ({"mean": np.full(6, np.nan, np.float32)}, "mean is not finite"),
-        ({"mean": np.zeros(5, np.float32)}, "do not fit"),
+        ({"mean": np.full(6, np.nan, np.float32)}, "mean holds NaN or infinity"),
+        ({"mean": np.zeros(5, np.float32)}, r"mean must be floats of shape \(6\)"),
+        ({"basis": np.eye(6)[0]}, "basis must be floats"),
+        ({"basis": np.eye(6, dtype=complex)}, "basis must be floats"),
     ],
 )
 def test_a_scaler_that_cannot_work_is_refused(latents, change, message):

@@ -107,7 +107,7 @@ def test_a_replay_needs_the_latents_it_started_from(
     assert "start.npz:2, and that file has changed" in capsys.readouterr().err
     Path("start.npz").unlink()
     assert run("--replay", "second.mp4", seconds=None, model=None) == 1
-    assert "start.npz cannot be read" in capsys.readouterr().err
+    assert "There is no file of latents at start.npz" in capsys.readouterr().err
 
 
 def test_a_replay_of_something_else_says_so(

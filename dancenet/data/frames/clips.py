@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.support import checked, files
@@ -15,11 +15,14 @@ from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 CLIPS_FILE = "clips.json"
+PENDING_FILE = ".pending.json"  # present while a clip is moved into the folder
 
 LEAST_ROWS = 10  # of a clip that a dancer can be trained on, or validated on
 
 _FORMAT = 1
 _SHORT_END = 12  # rows that a short clip gives to validation
+_SPLITS = (None, "train", "val")
+_MOST_FRAMES = 10**9  # of a folder, a year at 30 frames a second
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,13 @@ class Clip:
     split: str | None = None  # "train", "val", or None to let the trainer choose
     details: dict[str, Any] = field(default_factory=dict)  # whatever else is worth keeping
 
+    def __post_init__(self) -> None:
+        checked.between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        checked.between("first", self.first, 1, _MOST_FRAMES)
+        checked.between("last", self.last, self.first, _MOST_FRAMES)
+        if self.split not in _SPLITS:
+            raise UserError(f"split must be 'train', 'val' or null; received {self.split!r}.")
+
     @property
     def num_frames(self) -> int:
         return self.last - self.first + 1
@@ -42,6 +52,36 @@ class Clip:
     def rows(self) -> range:
         """The clip's 0-based rows in an array that holds every picture in order."""
         return range(self.first - 1, self.last)
+
+
+@dataclass(frozen=True)
+class Pending:
+    """The content of `.pending.json`: the numbers of the pictures that are on their way."""
+
+    first: int
+    last: int  # inclusive
+    replaces: bool = False  # others, which are kept aside until these are recorded
+
+    def __post_init__(self) -> None:
+        checked.between("first", self.first, 1, _MOST_FRAMES)
+        checked.between("last", self.last, 1, _MOST_FRAMES)
+
+
+@dataclass(frozen=True)
+class _Record:
+    """The content of `clips.json`."""
+
+    format: Literal[1]
+    clips: tuple[Clip, ...]
+
+    def __post_init__(self) -> None:
+        expected = 1
+        for number, clip in enumerate(self.clips, start=1):
+            if clip.first != expected:
+                raise UserError(
+                    f"clip {number} spans {clip.first} to {clip.last}, but must start at {expected}"
+                )
+            expected = clip.last + 1
 
 
 def split_clips(
@@ -138,28 +178,29 @@ def read_clips(path: Path) -> list[Clip]:
         UserError: the record is damaged, or of another format.
     """
     content = checked.read_json(path, "record of clips")
-    names = {item.name for item in dataclasses.fields(Clip)}
-    clips: list[Clip] = []
+    if isinstance(content, dict):
+        # The size of the frames is said for other programs.
+        content = {name: content[name] for name in ("format", "clips") if name in content}
     try:
-        if content["format"] != _FORMAT:
-            raise ValueError(f"format {content['format']}, this version reads {_FORMAT}")
-        for entry in content["clips"]:
-            unknown = set(entry) - names
-            if unknown:
-                raise ValueError(f"unknown keys {sorted(unknown)}")
-            clip = Clip(**entry)
-            expected = clips[-1].last + 1 if clips else 1
-            if clip.first != expected or clip.last < clip.first:
-                raise ValueError(
-                    f"clip {len(clips) + 1} spans {clip.first} to {clip.last}, "
-                    f"but must start at {expected}"
-                )
-            if not clip.fps > 0:
-                raise ValueError(f"clip {len(clips) + 1} has {clip.fps} frames a second")
-            clips.append(clip)
-    except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{path} cannot be used ({error}); extract the frames again.") from error
-    return clips
+        return list(checked.build(_Record, content, quoted(path)).clips)
+    except UserError as error:
+        raise UserError(f"{str(error).rstrip('.')}; extract the frames again.") from error
+
+
+def read_pending(path: Path) -> Pending:
+    """Reads which pictures of a folder were on their way when a run was killed.
+
+    Raises:
+        UserError: the record is damaged.
+    """
+    try:
+        content = checked.read_json(path, "record of an interrupted clip")
+        return checked.build(Pending, content, quoted(path))
+    except UserError as error:
+        raise UserError(
+            f"{str(error).rstrip('.')}. Remove this file if nothing is extracting frames into its "
+            "folder."
+        ) from error
 
 
 def write_clips(path: Path, clips: Sequence[Clip]) -> None:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from dancenet.data.frames.clips import CLIPS_FILE, Clip, read_clips
-from dancenet.data.frames.picture import HEIGHT, WIDTH, numbered_pictures, read_picture
+from dancenet.data.frames.clips import CLIPS_FILE, PENDING_FILE, Clip, read_clips
+from dancenet.data.frames.picture import numbered_pictures, read_picture
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command, option
-
-PENDING_FILE = ".pending.json"  # present while a clip is moved into the folder
 
 _DEFAULT_FPS = 30.0
 
@@ -40,37 +40,40 @@ class FrameFolder:
         path = Path(path)
         if not path.is_dir():
             raise UserError(
-                f"There is no folder {path}; make one with {command('extract-frames')}."
+                f"There is no folder {quoted(path)}; make one with {command('extract-frames')}."
             )
         numbers, strays = numbered_pictures(path)
         if strays:
-            shown = ", ".join(repr(name) for name in strays[:3])
+            shown = ", ".join(map(quoted, strays[:3]))
             terminal.warn(
-                f"{len(strays)} pictures in {path} are not named like 1.jpg and are left out: "
-                f"{shown}{' …' if len(strays) > 3 else ''}"
+                f"{len(strays)} pictures in {quoted(path)} are not named like 1.jpg and are left "
+                f"out: {shown}{' …' if len(strays) > 3 else ''}"
             )
         clips_path = path / CLIPS_FILE
         if clips_path.exists():
             clips = read_clips(clips_path)
         elif numbers and not (path / PENDING_FILE).exists():
             terminal.warn(
-                f"{path} has no {CLIPS_FILE}; its {len(numbers)} pictures are taken as one clip "
-                f"of {_DEFAULT_FPS:g} frames a second."
+                f"{quoted(path)} has no {CLIPS_FILE}; its {len(numbers)} pictures are taken as one "
+                f"clip of {_DEFAULT_FPS:g} frames a second."
             )
             clips = [Clip(str(path), _DEFAULT_FPS, 1, max(numbers), "unknown")]
         else:
             clips = []
         if not clips:
             raise UserError(
-                f"{path} holds no frames (1.jpg, 2.jpg, …); "
+                f"{quoted(path)} holds no frames (1.jpg, 2.jpg, …); "
                 f"make some with {command('extract-frames', 'VIDEO', '--out', 'imgs')}."
             )
-        missing = sorted(set(range(1, clips[-1].last + 1)) - numbers)
-        if missing:
-            shown = ", ".join(f"{number}.jpg" for number in missing[:3])
+        last = clips[-1].last
+        present = sum(number <= last for number in numbers)
+        if present < last:
+            # As many as there are pictures are looked at, however many the record claims.
+            missing = itertools.islice((n for n in itertools.count(1) if n not in numbers), 3)
+            shown = ", ".join(f"{number}.jpg" for number in missing if number <= last)
             raise UserError(
-                f"{path} lacks {len(missing)} of its {clips[-1].last} pictures "
-                f"({shown}{' …' if len(missing) > 3 else ''}); extract the frames again."
+                f"{quoted(path)} lacks {last - present} of its {last} pictures "
+                f"({shown}{' …' if last - present > 3 else ''}); extract the frames again."
             )
         return cls(path, clips)
 
@@ -88,7 +91,7 @@ class FrameFolder:
         rates = sorted({clip.fps for clip in self.clips})
         if len(rates) > 1:
             raise UserError(
-                f"The clips in {self.path} have different frame rates "
+                f"The clips in {quoted(self.path)} have different frame rates "
                 f"({', '.join(f'{rate:g}' for rate in rates)}); extract them again with one "
                 f"{option('fps', f'{rates[0]:g}')}."
             )
@@ -98,16 +101,7 @@ class FrameFolder:
         """Reads pictures `first` to `last` (1-based, inclusive) as (T, H, W) uint8, 0 or 255.
 
         Raises:
-            UserError: a picture cannot be read or is not of the size of the first one.
+            UserError: a picture cannot be read or is not of the size of a frame.
         """
         paths = [self.path / f"{number}.jpg" for number in range(first, last + 1)]
-        pictures = [read_picture(path) for path in paths]
-        for path, picture in zip(paths, pictures):
-            if picture.shape != (HEIGHT, WIDTH):
-                raise UserError(
-                    f"{path} is {picture.shape[1]}x{picture.shape[0]}; frames are "
-                    f"{WIDTH}x{HEIGHT}. Make them with "
-                    f"{command('extract-frames', self.path, '--out', 'another_folder')}, which "
-                    "also takes a folder of pictures."
-                )
-        return np.stack(pictures)
+        return np.stack([read_picture(path) for path in paths])

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.picture import BACKGROUND, HEIGHT, WIDTH
-from dancenet.support import files, terminal
+from dancenet.support import arrays, checked, files, terminal
+from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.threads import ordered_map
 
 PACKED_FILE = ".frames.bits.npy"
@@ -33,12 +36,16 @@ class PackedFrames:
     def open(cls, folder: FrameFolder) -> PackedFrames:
         """Opens the cache of `folder`, making it first if the pictures have changed."""
         path = folder.path / PACKED_FILE
-        stamp = _stamp(folder)
+        stamp = _Stamp.of(folder)
         stamp_path = path.with_suffix(".json")
-        if not (path.exists() and stamp_path.exists() and _read_stamp(stamp_path) == stamp):
+        bits = _map(path, folder.num_frames) if _read_stamp(stamp_path) == stamp else None
+        if bits is None:
             cls._pack(folder, path)
-            files.write_json(stamp_path, stamp)
-        return cls(path, np.load(path, mmap_mode="r", allow_pickle=False))
+            files.write_json(stamp_path, dataclasses.asdict(stamp))
+            bits = _map(path, folder.num_frames)
+        if bits is None:
+            raise UserError(f"{quoted(path)} was altered while it was read; start again.")
+        return cls(path, bits)
 
     @staticmethod
     def _pack(folder: FrameFolder, path: Path) -> None:
@@ -71,24 +78,49 @@ class PackedFrames:
         self._reads += len(indices)
         if self._reads > 200_000:
             # Touched pages count as this process's memory until the map is made anew.
-            self._bits = np.load(self._path, mmap_mode="r", allow_pickle=False)
+            bits = _map(self._path, len(self._bits))
+            if bits is not None:
+                self._bits = bits
             self._reads = 0
         pixels = np.unpackbits(self._bits[np.asarray(indices, dtype=np.int64)], axis=1)
         return (pixels * np.uint8(BACKGROUND)).reshape(-1, HEIGHT, WIDTH)
 
 
-def _stamp(folder: FrameFolder) -> dict[str, Any]:
-    # Sizes and times of all pictures: cheap, and any edit changes it.
-    total = newest = 0
-    for number in range(1, folder.num_frames + 1):
-        status = (folder.path / f"{number}.jpg").stat()
-        total += status.st_size
-        newest = max(newest, status.st_mtime_ns)
-    return {"frames": folder.num_frames, "size_bytes": total, "newest_ns": newest}
+@dataclass(frozen=True)
+class _Stamp:
+    """What the pictures of a folder were when they were packed: any edit changes it."""
+
+    frames: int
+    size_bytes: int
+    newest_ns: int
+
+    @classmethod
+    def of(cls, folder: FrameFolder) -> _Stamp:
+        # Sizes and times of all pictures are cheap to get.
+        total = newest = 0
+        for number in range(1, folder.num_frames + 1):
+            status = (folder.path / f"{number}.jpg").stat()
+            total += status.st_size
+            newest = max(newest, status.st_mtime_ns)
+        return cls(folder.num_frames, total, newest)
 
 
-def _read_stamp(path: Path) -> Any:
+def _read_stamp(path: Path) -> _Stamp | None:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
+        return checked.build(_Stamp, checked.read_json(path, "stamp of packed frames"), str(path))
+    except UserError:
+        return None
+
+
+def _map(path: Path, num_frames: int) -> np.ndarray | None:
+    """Maps a file of packed frames; None if it is missing, cut, or of other frames."""
+    shape = (num_frames, HEIGHT * WIDTH // 8)
+    try:
+        with files.open_regular(path, "file of packed frames") as file:
+            found = arrays.read_npy_header(file)
+            begin, size = file.tell(), os.fstat(file.fileno()).st_size
+            if found != (shape, False, np.uint8) or size != begin + shape[0] * shape[1]:
+                return None
+            return np.memmap(file, np.uint8, "r", begin, shape)
+    except (OSError, ValueError):  # it is made anew
         return None

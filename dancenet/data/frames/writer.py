@@ -12,8 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from dancenet.data.frames.clips import CLIPS_FILE, Clip, read_clips, write_clips
-from dancenet.data.frames.folder import PENDING_FILE
+from dancenet.data.frames.clips import (
+    CLIPS_FILE,
+    PENDING_FILE,
+    Clip,
+    read_clips,
+    read_pending,
+    write_clips,
+)
 from dancenet.data.frames.packed import PACKED_FILE
 from dancenet.data.frames.picture import (
     check_frame,
@@ -21,7 +27,7 @@ from dancenet.data.frames.picture import (
     read_picture,
     write_picture,
 )
-from dancenet.support import checked, files, lock
+from dancenet.support import files, lock
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
 from dancenet.support.temporary import sweep
@@ -263,13 +269,14 @@ class FrameWriter:
         """Finishes or takes back what was begun, by a killed run or by this one."""
         pending_path = self.path / PENDING_FILE
         if pending_path.exists():
-            pending = checked.read_json(pending_path, "record of an interrupted clip")
-            first, last, replaces = _checked(pending, pending_path)
+            pending = read_pending(pending_path)
             numbers = {
-                number for number in numbered_pictures(self.path)[0] if first <= number <= last
+                number
+                for number in numbered_pictures(self.path)[0]
+                if pending.first <= number <= pending.last
             }
-            if replaces:
-                self._put_back(first, numbers)
+            if pending.replaces:
+                self._put_back(pending.first, numbers)
             else:
                 clips_path = self.path / CLIPS_FILE
                 clips = read_clips(clips_path) if clips_path.exists() else []
@@ -298,17 +305,6 @@ class FrameWriter:
             files.replace(replaced, self.path / CLIPS_FILE)
         if aside.is_dir():
             _remove_pictures(aside, replaced)
-
-
-def _checked(pending: Any, path: Path) -> tuple[int, int, bool]:
-    try:
-        first, last = int(pending["first"]), int(pending["last"])
-        return first, last, bool(pending.get("replaces", False))
-    except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as error:
-        raise UserError(
-            f"{quoted(path)} is not a record of an interrupted clip; remove it, and the pictures "
-            f"that {CLIPS_FILE} does not know."
-        ) from error
 
 
 def _remove_pictures(folder: Path, *others: Path) -> None:

@@ -9,6 +9,7 @@ from functools import cached_property
 import keras
 import numpy as np
 
+from dancenet.codecs import seeds as seed_clips
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.silhouette import to_network
 from dancenet.codecs.skeleton import Placement, SkeletonCodec
@@ -18,7 +19,6 @@ from dancenet.nets.dancer import DancerNetwork, KerasStepModel, load_dancer
 from dancenet.nets.vae import LOG_VAR_RANGE, load_vae
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import checked
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -177,8 +177,12 @@ class Networks:
 
 
 def read_seeds(folder: ModelFolder) -> np.ndarray:
-    """Returns the model's seed clips, (N, S, D) in model units."""
-    return checked.read_npz(folder / SEEDS, "file of seed clips")["vectors"]
+    """Returns the model's seed clips, (N, S, D) float32 in model units.
+
+    Raises:
+        UserError: they are missing or damaged.
+    """
+    return seed_clips.read_seeds(folder / SEEDS).vectors
 
 
 def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
@@ -187,8 +191,17 @@ def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
     walk = rng.standard_normal((_TRIALS, _TRIALS, config.dim)).astype(np.float32)
     if (folder / SEEDS).exists():
         seeds = read_seeds(folder)[: _TRIALS - 2, :_TRIALS]
+        _check_dim(folder, seeds.shape[2], config.dim)
         walk[: seeds.shape[1], : len(seeds)] = seeds.transpose(1, 0, 2)
     return walk
+
+
+def _check_dim(folder: ModelFolder, found: int, expected: int) -> None:
+    if found != expected:
+        raise UserError(
+            f"The files of {folder.path} do not belong together: one has vectors of {found} "
+            f"dimensions, and another of {expected}."
+        )
 
 
 def trial_styles(config: DancerConfig, batch: int) -> np.ndarray | None:
@@ -220,7 +233,10 @@ def trial_latents(folder: ModelFolder, config: VaeConfig) -> np.ndarray:
     latents = [drawn.astype(np.float32)]
     if (folder / SCALER).exists() and (folder / SEEDS).exists():
         scaler = Scaler.load(folder / SCALER)
-        vectors = read_seeds(folder).reshape(-1, scaler.dim)
+        vectors = read_seeds(folder)
+        _check_dim(folder, vectors.shape[2], scaler.dim)
+        _check_dim(folder, scaler.latent_dim, config.latent_dim)
+        vectors = vectors.reshape(-1, scaler.dim)
         latents.append(scaler.to_latents(vectors[:: max(1, len(vectors) // _TRIALS)]))
     return np.concatenate(latents)
 

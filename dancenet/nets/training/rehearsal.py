@@ -16,9 +16,13 @@ from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.reference import read_seeds
 from dancenet.support import checked, files
+from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
+from dancenet.support.wording import option
 
 _REFINE = 2  # times each picture is encoded and decoded again, as in generation
 _BATCH = 64
+_LARGEST = 64 << 20  # bytes of remembered frames at one bit a pixel
 
 
 def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) -> np.ndarray | None:
@@ -34,8 +38,14 @@ def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) ->
     """
     if not ((folder / SCALER).is_file() and (folder / SEEDS).is_file()):
         return None
-    vectors = read_seeds(folder)
-    latents = Scaler.load(folder / SCALER).to_latents(vectors.reshape(-1, vectors.shape[2]))
+    vectors, scaler = read_seeds(folder), Scaler.load(folder / SCALER)
+    if vectors.shape[2] != scaler.dim or decoder.input_shape[-1] != scaler.latent_dim:
+        raise UserError(
+            f"The files of {quoted(folder.path)} do not belong together: the seed clips have "
+            f"{vectors.shape[2]} dimensions, the scaler {scaler.dim} of {scaler.latent_dim}, and "
+            f"the decoder {decoder.input_shape[-1]}."
+        )
+    latents = scaler.to_latents(vectors.reshape(-1, scaler.dim))
     parts = []
     for first in range(0, len(latents), _BATCH):
         background = decoder.predict_on_batch(latents[first : first + _BATCH])
@@ -50,12 +60,30 @@ def save(path: Path, frames: np.ndarray) -> None:
     files.write_npz(path, bits=np.packbits(frames > 0, axis=2), width=frames.shape[2])
 
 
-def load(path: Path) -> np.ndarray:
+def load(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:
     """Reads the frames of a file of `save`.
 
+    Args:
+        path: the file.
+        size: height and width that they must have.
+
     Raises:
-        UserError: the file is missing or damaged.
+        UserError: the file is missing, damaged, or of other frames.
     """
-    arrays = checked.read_npz(path, "file of remembered frames")
-    pixels = np.unpackbits(arrays["bits"], axis=2, count=int(arrays["width"]))
+    arrays = checked.read_npz(path, "file of remembered frames", largest=_LARGEST)
+    bits, width = arrays.get("bits"), arrays.get("width", np.zeros(()))
+    if (
+        bits is None
+        or bits.ndim != 3
+        or bits.dtype != np.uint8
+        or width.shape != ()
+        or width.dtype.kind not in "iu"
+        or -(-int(width) // 8) != bits.shape[2]
+        or (size is not None and (bits.shape[1], int(width)) != size)
+    ):
+        raise UserError(
+            f"{quoted(path)} does not hold remembered frames; begin the training again with "
+            f"{option('overwrite')}."
+        )
+    pixels = np.unpackbits(bits, axis=2, count=int(width))
     return pixels * np.uint8(BACKGROUND)

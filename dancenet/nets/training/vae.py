@@ -263,7 +263,7 @@ def _keep_remembered(run: VaeRun, remembered: np.ndarray | None) -> np.ndarray |
     if remembered is not None:
         rehearsal.save(path, remembered)
     elif run.resume and path.exists():
-        return rehearsal.load(path)
+        return rehearsal.load(path, (run.config.height, run.config.width))
     return remembered
 
 

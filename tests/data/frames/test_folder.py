@@ -224,10 +224,10 @@ def test_a_picture_of_another_size_is_named(tmp_path):
 @pytest.mark.parametrize(
     "change, message",
     [
-        (lambda content: content["clips"][0].update(colour=1), "unknown keys"),
+        (lambda content: content["clips"][0].update(colour=1), "does not know: colour"),
         (lambda content: content["clips"][0].update(first=2), "must start at 1"),
-        (lambda content: content["clips"][0].update(fps=0), "0 frames a second"),
-        (lambda content: content.update(format=9), "format 9"),
+        (lambda content: content["clips"][0].update(fps=0), "fps must be greater than 0"),
+        (lambda content: content.update(format=9), "format is 9, and must be 1"),
     ],
 )
 def test_a_damaged_clips_file_is_named(tmp_path, change, message):

@@ -174,7 +174,7 @@ def test_a_drawn_step_computes_one_component_only(tmp_path: Path) -> None:
     feed = model._feed(np.zeros((3, 5), np.float32), model.initial_state(3))
     zeros = {"gumbel": np.zeros((3, 4), np.float32), "normal": np.zeros((3, 5), np.float32)}
     feed |= {**zeros, "temperature": np.zeros((), np.float32), "whole": np.array(False)}
-    mu, sigma, drawn = model._session.run(["mu", "sigma", "next_vectors"], feed)
+    mu, sigma, drawn = model._graph.run(["mu", "sigma", "next_vectors"], feed)
     assert (mu.shape, sigma.shape, drawn.shape) == ((0, 4, 5), (0, 4, 5), (3, 5))
 
 
