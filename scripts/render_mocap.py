@@ -161,12 +161,13 @@ def work(arguments: argparse.Namespace) -> int | None:
 
 
 def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
-    from dancenet.data.mocap.read import read_skeleton
+    from dancenet.data.mocap.read import read_together
+    from dancenet.data.mocap.reading import ReadOptions
     from dancenet.data.motion.clip import check_body
     from dancenet.data.motion.proportions import measure
 
-    for path in terminal.progress(arguments.motions, description="Reading", unit="file"):
-        motion = read_skeleton(path, **flags.reading(arguments))
+    options = ReadOptions(**flags.reading(arguments))
+    for _, motion in read_together(arguments.motions, options):
         for message in motion.warnings:
             terminal.warn(message)
         check_body(motion)
