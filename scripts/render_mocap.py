@@ -236,14 +236,14 @@ def _missing(
 
 def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
     from dancenet.data.frames.origin import content_of
-    from dancenet.data.mocap.read import read_skeleton
+    from dancenet.data.mocap.read import read_together
+    from dancenet.data.mocap.reading import ReadOptions
     from dancenet.data.motion.clip import check_body
     from dancenet.data.motion.proportions import measure
 
-    for path in terminal.progress(
-        terminal.expand(arguments.motions), description="Reading", unit="file"
-    ):
-        motion = read_skeleton(path, **flags.reading(arguments))
+    options = ReadOptions(**flags.reading(arguments))
+    motions = [Path(name) for name in terminal.expand(arguments.motions)]
+    for path, motion in read_together(motions, options):
         for message in motion.warnings:
             terminal.warn(message)
         check_body(motion)
@@ -272,9 +272,8 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
                 )
 
 
-def _skeletons(path: str, given: str | None) -> list[Path]:
+def _skeletons(recording: Path, given: str | None) -> list[Path]:
     """Returns the files that a recording is read with: an .amc has its bones in an .asf."""
-    recording = Path(path)
     if ".amc" not in recording.name.lower():
         return []
     if given is not None:

@@ -9,7 +9,7 @@ import numpy as np
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.codecs.skeleton_rows import lead_columns, to_rows
-from dancenet.data.mocap.amc import JOINT_BONES
+from dancenet.data.mocap.formats.amc import JOINT_BONES
 from dancenet.data.mocap.joint_names import find_joints
 from dancenet.data.motion.bones import bone_lengths, infer_parents
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton

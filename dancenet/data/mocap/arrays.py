@@ -6,13 +6,19 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.data.mocap.reading import Joints, Reading, ReadOptions
+from dancenet.data.mocap.formats.numbers import LARGEST
+from dancenet.data.mocap.formats.text import decode
+from dancenet.data.mocap.reading import Joints, Reading, ReadOptions, rate_of_file
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.tree import check_tree
 from dancenet.support import checked
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 
 ASSUMED_RATE = 30.0  # frames per second of a file that says none
+_LARGEST = checked.LARGEST_ARRAYS // 8  # numbers of all positions: they are read as float64
+# Arrays of bodies that are described by their angles, as in AMASS and SMPL.
+_ANGLES = ("poses", "trans", "body_pose", "root_orient", "smpl_poses", "pose_body")
 
 
 def read_npy(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
@@ -27,7 +33,9 @@ def read_npy(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
 
 def assumed_rate(path: Path, warnings: list[str]) -> float:
     """Returns the rate of a file that says none, and adds a warning."""
-    warnings.append(f"{path.name} has no frame rate; {ASSUMED_RATE:g} frames/s are assumed.")
+    warnings.append(
+        f"{quoted(path.name)} has no frame rate; {ASSUMED_RATE:g} frames/s are assumed."
+    )
     return ASSUMED_RATE
 
 
@@ -45,29 +53,13 @@ def load_array(path: Path, axes: str | None, warnings: list[str]) -> np.ndarray:
     Raises:
         UserError: the file holds no such array.
     """
-    try:
-        array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise UserError(
-            f"{path} is not an array of numbers, or it is cut. Save joint positions with "
-            "numpy.save as floats."
-        ) from error
-    if not isinstance(array, np.ndarray) or array.ndim != 3 or array.shape[-1] not in (2, 3):
-        raise UserError(
-            f"{path} must hold joint positions (frames, joints, 3) or (joints, frames, 3), "
-            f"received shape {getattr(array, 'shape', 'of no array')}."
-        )
-    if array.dtype.kind not in "fiu":
-        raise UserError(f"{path} holds {array.dtype} and no numbers; save positions as floats.")
-    if 0 in array.shape:
-        raise UserError(f"{path} holds no frame; its shape is {array.shape}.")
-    array = array.astype(np.float64)
+    array = _positions(path, checked.read_npy(path, "motion file"))
     if axes is None:
         axes = guess_axes(array)
         order = "frames, joints" if axes == "TJ" else "joints, frames"
         warnings.append(
-            f"{path.name} is taken to be ({order}, {array.shape[2]}); give the axes if that is "
-            "wrong."
+            f"{quoted(path.name)} is taken to be ({order}, {array.shape[2]}); give the axes if "
+            "that is wrong."
         )
     return array.swapaxes(0, 1) if axes == "JT" else array
 
@@ -98,32 +90,33 @@ def read_npz(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
         UserError: an array is missing or does not fit the others.
     """
     arrays = checked.read_npz(path, "motion file")
-    for name in ("pos", "fps"):
-        if name not in arrays:
-            raise UserError(
-                f"{path} has no array {name!r} (it holds {', '.join(sorted(arrays)) or 'none'}); "
-                "a motion file holds pos (T, J, 2 or 3), fps and, if known, joints (J names), "
-                "parents (J) and ok (T)."
-            )
-    positions = _npz_positions(path, arrays["pos"])
+    _check_names(path, arrays)
+    positions = _positions(path, arrays["pos"])
     num_frames, num_joints, dim = positions.shape
     names = _npz_names(path, arrays.get("joints"), num_joints)
     parents = None
     if "parents" in arrays:
-        parents = tree(path, [int(parent) for parent in np.ravel(arrays["parents"])], num_joints)
+        parents = tree(path, _npz_parents(path, arrays["parents"]), num_joints)
     offsets = _npz_offsets(path, arrays.get("offsets"), num_joints)
     ok = np.asarray(arrays.get("ok", np.ones(num_frames, dtype=bool)))
-    if ok.shape != (num_frames,):
-        raise UserError(f"{path} holds {num_frames} frames but 'ok' of shape {ok.shape}.")
+    if ok.shape != (num_frames,) or ok.dtype.kind not in "biu":
+        raise UserError(
+            f"{quoted(path)} holds {num_frames} frames but 'ok' of shape {ok.shape} and "
+            f"{ok.dtype}; it must be true or false for each."
+        )
     if not options.own and names is not None and dim == 3 and set(JOINTS) <= set(names):
         positions = positions[:, [names.index(name) for name in JOINTS]]
         names, parents, offsets = JOINTS, PARENTS, None
+    warnings: list[str] = []
+    rate = options.frame_rate
+    if rate is None:
+        rate = rate_of_file(path, _npz_rate(path, arrays["fps"]), warnings)
     reading = Reading(
         path,
-        options.frame_rate or _npz_rate(path, arrays["fps"]),
+        rate,
         options.up,
         options.unit,
-        warnings=[],
+        warnings=warnings,
         in_metres=options.up is None and options.unit is None,
     )
     return reading, Joints(positions, names, parents, offsets, ok=ok.astype(bool))
@@ -134,42 +127,94 @@ def tree(path: Path, parents: list[int], num_joints: int) -> tuple[int, ...]:
     try:
         check_tree(parents, num_joints)
     except ValueError as error:
-        raise UserError(f"The parents in {path} make no skeleton: {error}") from error
+        message = f"The parents in {quoted(path)} make no skeleton: {error}"
+        raise UserError(f"{message[:300]}{'…' if message[300:] else ''}") from error
     return tuple(parents)
 
 
-def _npz_positions(path: Path, positions: np.ndarray) -> np.ndarray:
-    if positions.ndim != 3 or positions.shape[2] not in (2, 3) or positions.dtype.kind not in "fiu":
+def _check_names(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    missing = [name for name in ("pos", "fps") if name not in arrays]
+    if not missing:
+        return
+    if any(name in arrays for name in _ANGLES):
         raise UserError(
-            f"{path} holds positions of {positions.dtype} {positions.shape}; expected numbers "
-            "(T, J, 2 or 3)."
+            f"{quoted(path)} holds the angles of a body (as AMASS and SMPL write) and not the "
+            "places of its joints, which need the body's own model. Compute them with it, and "
+            "store them as pos (T, J, 3) in metres with fps and joints."
         )
-    if 0 in positions.shape:
-        raise UserError(f"{path} holds no frame; its shape is {positions.shape}.")
-    return positions.astype(np.float64)
+    held = visible(", ".join(sorted(arrays)))[:100] or "none"
+    raise UserError(
+        f"{quoted(path)} has no array {missing[0]!r} (it holds {held}); a motion file holds pos "
+        "(T, J, 2 or 3), fps and, if known, joints (J names), parents (J) and ok (T)."
+    )
+
+
+def _positions(path: Path, array: np.ndarray) -> np.ndarray:
+    """Returns positions as (…, …, 2 or 3) float64, whose every number a float32 can hold."""
+    if array.ndim != 3 or array.shape[-1] not in (2, 3):
+        raise UserError(
+            f"{quoted(path)} must hold joint positions (frames, joints, 3) or (joints, frames, 3), "
+            f"received shape {array.shape}."
+        )
+    if array.dtype.kind not in "fiu":
+        raise UserError(
+            f"{quoted(path)} holds {array.dtype} and no numbers; save positions as floats."
+        )
+    if 0 in array.shape:
+        raise UserError(f"{quoted(path)} holds no frame; its shape is {array.shape}.")
+    if array.size > _LARGEST:
+        raise UserError(
+            f"{quoted(path)} holds {array.size:,} numbers, more than is read of one file; cut it "
+            "into several."
+        )
+    return array.astype(np.float64)
 
 
 def _npz_rate(path: Path, fps: np.ndarray) -> float:
-    if fps.size != 1 or fps.dtype.kind not in "iuf" or not 0 < float(fps.reshape(())) < np.inf:
-        raise UserError(f"{path} must hold one number above 0 as fps, received {fps!r}.")
-    return float(fps.reshape(()))
+    if fps.size != 1 or fps.dtype.kind not in "iuf" or not 0 < fps.item() < np.inf:
+        raise UserError(
+            f"{quoted(path)} must hold one number above 0 as fps, received "
+            f"{visible(' '.join(repr(fps).split()))[:80]}."
+        )
+    return float(fps.item())
 
 
 def _npz_names(path: Path, joints: np.ndarray | None, num_joints: int) -> tuple[str, ...] | None:
     if joints is None:
         return None
-    names = tuple(str(name) for name in np.atleast_1d(joints))
+    listed = np.atleast_1d(joints)
+    if listed.ndim != 1 or listed.dtype.kind not in "US":
+        raise UserError(
+            f"{quoted(path)} must hold a list of names as joints, received {joints.dtype} "
+            f"{joints.shape}."
+        )
+    names = tuple(decode(name)[0] if isinstance(name, bytes) else name for name in listed.tolist())
     if len(names) != num_joints or len(set(names)) != num_joints:
         raise UserError(
-            f"{path} holds {num_joints} joints and {len(set(names))} different names of them."
+            f"{quoted(path)} holds {num_joints} joints and {len(set(names))} different names of "
+            "them; every joint needs a name of its own."
         )
     return names
+
+
+def _npz_parents(path: Path, parents: np.ndarray) -> list[int]:
+    whole = parents.dtype.kind in "iuf" and np.isfinite(parents).all()
+    if not whole or parents.ndim != 1 or (parents != np.round(parents)).any():
+        raise UserError(
+            f"{quoted(path)} must hold a whole number for each joint as parents, -1 for the root; "
+            f"received {parents.dtype} {parents.shape}."
+        )
+    return [int(parent) for parent in parents]
 
 
 def _npz_offsets(path: Path, offsets: np.ndarray | None, num_joints: int) -> np.ndarray | None:
     if offsets is None:
         return None
-    offsets = offsets.astype(np.float64)
-    if offsets.shape != (num_joints, 3) or not np.isfinite(offsets).all():
-        raise UserError(f"{path} holds offsets of {offsets.shape}; expected ({num_joints}, 3).")
-    return offsets
+    fits = offsets.dtype.kind in "fiu" and offsets.shape == (num_joints, 3)
+    # They are multiplied by a unit, and written into files.
+    if not fits or not (np.abs(offsets) <= LARGEST).all():
+        raise UserError(
+            f"{quoted(path)} holds offsets of {offsets.dtype} {offsets.shape}; expected finite "
+            f"numbers ({num_joints}, 3)."
+        )
+    return offsets.astype(np.float64)

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dancenet.data.mocap.bvh import END
+from dancenet.data.mocap.formats.bvh import END
 from dancenet.data.motion.bones import bone_lengths
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.joints import JOINTS

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from dancenet.data.mocap.bvh import END
+from dancenet.data.mocap.formats.bvh import END
+from dancenet.data.mocap.sides import split_side
 from dancenet.support.errors import UnknownSkeleton
 
 # The names that other skeletons give each limb joint, the surest first, without the side.
@@ -26,7 +27,6 @@ HEAD = ("head",)
 EYES = ("eye",)
 # Words that programs put before every joint's name.
 DECORATION = {"mixamorig", "cc", "base", "bip", "j", "c", "def", "org", "character", "skeleton"}
-SIDES = {"l": "l", "left": "l", "r": "r", "right": "r"}
 
 
 def find_joints(
@@ -109,20 +109,10 @@ def _side_and_name(name: str) -> tuple[str, str]:
     """Splits "mixamorig:LeftUpLeg" into ("l", "upleg"), "CC_Base_Head" into ("", "head")."""
     if name.endswith(END):
         return "", ""
-    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name.rsplit(":", 1)[-1])
-    words = [word.lower() for word in words]
+    side, words = split_side(name)
     while len(words) > 1 and words[0] in DECORATION:
         words = words[1:]
-    side = ""
-    for word in words[:1] + words[-1:]:
-        side = side or SIDES.get(word, "")
-    if side:
-        words = [word for word in words if word not in SIDES]
-    joined = "".join(words)
-    for prefix in ("left", "right"):
-        if not side and joined.startswith(prefix):
-            side, joined = prefix[0], joined[len(prefix) :]
-    return side, joined
+    return side, "".join(words)
 
 
 def _first(split: Sequence[tuple[str, str]], side: str, aliases: Sequence[str]) -> int | None:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from dancenet.data.mocap import arrays, sources
+from dancenet.data.mocap import arrays, sources, upright
 from dancenet.data.mocap.reading import Joints, Reading, ReadOptions
 from dancenet.data.mocap.standing import (
     Standing,
-    figure_up,
     stand_as_it_is,
     stand_body,
     stand_figure,
@@ -20,13 +20,18 @@ from dancenet.data.mocap.standing import (
 from dancenet.data.motion.bones import measure_stretch
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.joints import JOINTS
+from dancenet.data.motion.tree import MOST_JOINTS
+from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 
 FORMATS = (
     ".bvh, .amc, .npz, .npy and keypoints as .json (.bvh and .amc may be gzipped), "
     "or a folder of OpenPose's .json files"
 )
 GAP_SECONDS = 0.25  # a joint unseen for no longer is put on the straight line between
+HELD = 256 << 20  # bytes of motions that are kept while others are measured
+FARTHEST = 1e5  # metres from the middle of the motion; farther off nothing dances
 
 _EVERY_AXIS = 1e-6  # how near to 0..1 an axis must come to count as scaled by itself
 
@@ -52,8 +57,8 @@ def read_skeleton(
     """Reads a motion and brings it to metres, y up, floor at 0.
 
     Recordings of bodies come as the nineteen joints of `data.motion.joints`, keypoints of a
-    picture with the usual names as the fifteen of `data.mocap.keypoints`, so that files of many
-    programs can be mixed. Another skeleton keeps its own joints, with a warning.
+    picture with the usual names as the fifteen of `data.mocap.formats.keypoints`, so that files
+    of many programs can be mixed. Another skeleton keeps its own joints, with a warning.
 
     What the file does not say is measured (unit of length, direction of up, order of axes), and
     what it says is checked (frame rate, a rest pose before the recording). Everything assumed or
@@ -78,19 +83,10 @@ def read_skeleton(
     Raises:
         UserError: the file cannot be read as motion; says why.
     """
-    path = Path(path)
     options = ReadOptions(
         own=own, frame_rate=frame_rate, axes=axes, up=up, unit=unit, skeleton=skeleton
     )
-    options.check()
-    if not path.exists():
-        raise UserError(f"{path} is not a file; give the path of a motion capture file.")
-    reader = _READERS.get(_kind(path))
-    if reader is None:
-        raise UserError(
-            f"{path} is of no kind that can be read as a skeleton; those are {FORMATS}."
-        )
-    return _make_clip(*reader(path, options))
+    return make_clip(open_motion(Path(path), options))
 
 
 def _kind(path: Path) -> str:
@@ -100,11 +96,81 @@ def _kind(path: Path) -> str:
     return (path.with_suffix("").suffix if path.suffix.lower() == ".gz" else path.suffix).lower()
 
 
-def _make_clip(reading: Reading, joints: Joints) -> SkeletonClip:
-    """Mends what was not seen, measures what is not known, and makes a clip."""
-    count = joints.positions.shape[1]
+class Motion(NamedTuple):
+    """A motion in the file's unit and axes, with every joint in every frame."""
+
+    reading: Reading
+    joints: Joints  # positions are finite
+    names: tuple[str, ...]  # J
+    whole: np.ndarray  # (T,) bool, False where a joint was unseen for long
+    evidence: upright.Evidence | None  # of up, None where it is known
+
+    @property
+    def kind(self) -> tuple[object, ...]:
+        """Files of one kind come from one program and have one axis that points up."""
+        return _kind(self.reading.path), self.names, self.joints.positions.shape[2]
+
+    @property
+    def num_bytes(self) -> int:
+        """Bytes of its largest arrays."""
+        body = self.joints.body
+        return self.joints.positions.nbytes + (0 if body is None else body.nbytes)
+
+
+def open_motion(path: Path, options: ReadOptions) -> Motion:
+    """Reads a file and mends what was not seen; `make_clip` does the rest.
+
+    Raises:
+        UserError: the file cannot be read as motion; says why.
+    """
+    options.check()
+    if not path.exists():
+        raise UserError(f"{quoted(path)} is not a file; give the path of a motion capture file.")
+    reader = _READERS.get(_kind(path))
+    if reader is None:
+        raise UserError(
+            f"{quoted(path)} is of no kind that can be read as a skeleton; those are {FORMATS}."
+        )
+    reading, joints = reader(path, options)
+    _, count, dim = joints.positions.shape
+    if count > MOST_JOINTS:
+        raise UserError(
+            f"{quoted(path)} has {count:,} joints, and no dancer has more than {MOST_JOINTS:,}; "
+            "give the axes if frames and joints changed places."
+        )
     names = joints.names or tuple(f"joint_{index}" for index in range(count))
     positions, whole = _fill_gaps(reading, joints.positions, names)
+    if dim == 2 and reading.up not in (None, "y", "-y"):
+        raise UserError(f"In a picture up is y or -y; {reading.up!r} was given for {quoted(path)}.")
+    evidence = None
+    if not reading.in_metres and reading.up is None:
+        if joints.body is not None:
+            evidence = upright.measure(reading, joints.body, JOINTS)
+        else:
+            evidence = upright.measure(reading, positions, names)
+    return Motion(reading, joints._replace(positions=positions), names, whole, evidence)
+
+
+def make_clip(motion: Motion, together: str | None = None) -> SkeletonClip:
+    """Measures what is not known, and makes a clip.
+
+    Args:
+        motion: what `open_motion` returned.
+        together: the axis that points up in all files of its kind; None measures this one.
+
+    Raises:
+        UserError: the joints are no body.
+    """
+    reading, joints, names, whole, evidence = motion
+    positions = joints.positions
+    if evidence is not None:
+        up = upright.find_up([evidence])
+        if together is not None:
+            up = upright.settle(evidence, together)
+        reading.warnings.extend(
+            upright.sentences(reading, evidence, up, together=together is not None)
+        )
+        reading = reading._replace(up=up)
     standing: Standing
     if reading.in_metres:
         standing = stand_as_it_is(reading, positions)
@@ -113,17 +179,23 @@ def _make_clip(reading: Reading, joints: Joints) -> SkeletonClip:
     elif names == JOINTS and positions.shape[2] == 3:
         standing = stand_body(reading, positions)
     else:
-        if _scaled_each_axis(positions):
-            up = reading.up or figure_up(positions, names)
-            positions = _even_axes(reading, turn_up(positions, up), up)
+        if reading.up is not None and _scaled_each_axis(positions):
+            positions = _even_axes(reading, turn_up(positions, reading.up))
             reading = reading._replace(up="y")
-        standing = stand_figure(reading, positions, names)
+        standing = stand_figure(reading, positions)
     offsets = joints.offsets
     if offsets is not None:
         offsets = turn_up(offsets, standing.up) * standing.unit
     ok = standing.ok & whole
+    placed = standing.place(positions)
+    farthest = float(np.abs(placed).max())
+    if farthest > FARTHEST:
+        raise UserError(
+            f"{quoted(reading.path)} has a joint {farthest:.3g} m away from the others; it is "
+            "damaged, or its unit of length is wrong."
+        )
     return SkeletonClip(
-        positions=standing.place(positions),
+        positions=placed.astype(np.float32),
         fps=standing.fps,
         ok=ok if joints.ok is None else ok & joints.ok,
         names=names,
@@ -132,6 +204,44 @@ def _make_clip(reading: Reading, joints: Joints) -> SkeletonClip:
         source=reading.path.name,
         warnings=tuple(reading.warnings),
     )
+
+
+def read_together(
+    paths: Sequence[Path], options: ReadOptions = ReadOptions()
+) -> Iterator[tuple[Path, SkeletonClip]]:
+    """Reads motions whose axis that points up is measured on all files of a kind together.
+
+    A clip of a few seconds may be danced on the hands; the others tell. Files are read once if
+    they fit into HELD, else twice.
+
+    Args:
+        paths: the files, as `read_skeleton` takes.
+        options: the same for all.
+
+    Yields:
+        Each path and its clip.
+
+    Raises:
+        UserError: a file cannot be read as motion; says why.
+    """
+    files = [*paths]
+    held: dict[int, Motion] = {}
+    evidence: dict[tuple[object, ...], list[upright.Evidence]] = {}
+    if len(files) > 1 and options.up is None:
+        room = HELD
+        for number, path in enumerate(
+            terminal.progress(files, description="Measuring", unit="file")
+        ):
+            motion = open_motion(path, options)
+            if motion.evidence is not None:
+                evidence.setdefault(motion.kind, []).append(motion.evidence)
+            room -= motion.num_bytes
+            if room >= 0:
+                held[number] = motion
+    ups = {kind: upright.find_up(own) for kind, own in evidence.items()}
+    for number, path in enumerate(terminal.progress(files, description="Reading", unit="file")):
+        motion = held.pop(number) if number in held else open_motion(path, options)
+        yield path, make_clip(motion, ups.get(motion.kind))
 
 
 def _fill_gaps(
@@ -147,14 +257,15 @@ def _fill_gaps(
     whole = np.ones(len(positions), dtype=bool)
     if seen.all():
         return positions, whole
+    positions = np.where(seen[..., None], positions, np.nan)
     filled = positions.copy()
     times = np.arange(len(positions))
     for joint in np.flatnonzero(~seen.all(axis=0)).tolist():
         rows = np.flatnonzero(seen[:, joint])
         if not len(rows):
             raise UserError(
-                f"{reading.path} never says where {names[joint]} is: it is NaN or unseen in every "
-                "frame. Leave that joint out of the file."
+                f"{quoted(reading.path)} never says where {visible(names[joint]):.60} is: it is "
+                "NaN or unseen in every frame. Leave that joint out of the file."
             )
         for axis in range(positions.shape[2]):
             filled[:, joint, axis] = np.interp(times, rows, positions[rows, joint, axis])
@@ -163,10 +274,13 @@ def _fill_gaps(
             if last - first - 1 > (GAP_SECONDS * reading.fps if inside else 0):
                 whole[first + 1 : last] = False
     if not whole.any():
-        raise UserError(f"{reading.path} holds no frame of finite positions of all its joints.")
+        raise UserError(
+            f"{quoted(reading.path)} holds no frame of finite positions of all its joints."
+        )
     count, bad = int((~seen.all(axis=1)).sum()), int((~whole).sum())
     reading.warnings.append(
-        f"{reading.path.name}: in {count} of {len(positions)} frames joints are NaN or unseen; "
+        f"{quoted(reading.path.name)}: in {count} of {len(positions)} frames joints are NaN or "
+        "unseen; "
         + (f"{bad} of them are left out, " if bad else "all of them are mended, ")
         + f"gaps of up to {GAP_SECONDS:g} s are filled."
     )
@@ -179,14 +293,13 @@ def _scaled_each_axis(positions: np.ndarray) -> bool:
     return positions.shape[2] == 3 and bool((np.abs(ends) < _EVERY_AXIS).all())
 
 
-def _even_axes(reading: Reading, positions: np.ndarray, up: str) -> np.ndarray:
+def _even_axes(reading: Reading, positions: np.ndarray) -> np.ndarray:
     """Undoes the scaling of each axis by itself; positions (T, J, 3) have y up."""
     order = [0, 2, 1]
     factors = measure_stretch(positions[..., order])[order]
     reading.warnings.append(
-        f"{reading.path.name}: every axis runs from 0 to 1, so each was scaled by itself; the "
-        f"horizontal ones are multiplied by {factors[0]:.3g} and {factors[2]:.3g}, which keeps "
+        f"{quoted(reading.path.name)}: every axis runs from 0 to 1, so each was scaled by itself; "
+        f"the horizontal ones are multiplied by {factors[0]:.3g} and {factors[2]:.3g}, which keeps "
         "the bones' lengths."
     )
-    reading.warnings.append(f"{reading.path.name}: up is taken to be {up}, where the body is long.")
     return positions * factors

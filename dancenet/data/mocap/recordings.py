@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
-import fnmatch
 import os
-import re
 import unicodedata
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +12,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dancenet.data.frames.clips import Clip, split_clips
-from dancenet.data.mocap.read import read_skeleton
-from dancenet.data.mocap.reading import ReadOptions
+from dancenet.data.mocap.labels import Labels
+from dancenet.data.mocap.read import read_together
+from dancenet.data.mocap.reading import ReadOptions, check_rate
+from dancenet.data.mocap.sides import other_sides
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
@@ -24,10 +23,6 @@ from dancenet.support.names import quoted, visible
 from dancenet.support.wording import option
 
 MIN_SECONDS = 1.0  # a shorter clip between two glitches teaches nothing
-COLUMNS = ("file", "style", "split")
-SPLITS = ("train", "val")
-
-_SIDES = (("l_", "r_"), ("left", "right"), ("Left", "Right"), ("l", "r"), ("L", "R"))
 
 
 @dataclass(frozen=True)
@@ -81,64 +76,6 @@ class Recordings:
         )
 
 
-class Labels:
-    """The style and the split of recordings, from a CSV file.
-
-    Its first line is `file,style` or `file,style,split`. A file is a name or a pattern such as
-    `60_*.bvh`. The first line that matches a recording counts; an empty field is unknown.
-    """
-
-    def __init__(self, rows: Sequence[tuple[str, str | None, str | None]], source: str) -> None:
-        self._rows = tuple(rows)
-        self._used: set[str] = set()
-        self.source = source
-
-    @classmethod
-    def read(cls, path: str | Path) -> Labels:
-        """Reads a CSV file.
-
-        Raises:
-            UserError: it cannot be read, or a line is not understood.
-        """
-        try:
-            text = Path(path).read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"The labels {path} cannot be read as text: {error}.") from error
-        reader = csv.reader(text.splitlines())
-        head = [name.strip().lower() for name in next(reader, [])]
-        if head not in (list(COLUMNS), list(COLUMNS[:2])):
-            raise UserError(
-                f"The first line of the labels {path} must be {','.join(COLUMNS)} (the last may "
-                f"be left out); received {','.join(head)!r}."
-            )
-        rows = []
-        for line in reader:
-            fields = [field.strip() for field in line]
-            if not any(fields):
-                continue
-            pattern, style, split = (*fields, "", "")[:3]
-            if len(fields) > len(head) or not pattern or split not in ("", *SPLITS):
-                raise UserError(
-                    f"Line {reader.line_num} of the labels {path} is not {','.join(head)} (a "
-                    f"split is train or val): {','.join(line)!r}."
-                )
-            rows.append((pattern, style or None, split or None))
-        return cls(rows, str(path))
-
-    def of(self, path: Path) -> tuple[str | None, str | None]:
-        """Returns the style and the split of a recording."""
-        for pattern, style, split in self._rows:
-            if _matches(path, pattern):
-                self._used.add(pattern)
-                return style, split
-        return None, None
-
-    @property
-    def unused(self) -> list[str]:
-        """The patterns that no recording has matched so far."""
-        return [pattern for pattern, _, _ in self._rows if pattern not in self._used]
-
-
 class Recording(NamedTuple):
     """A clip without glitches, its split and its style."""
 
@@ -161,7 +98,7 @@ class RecordingOptions:
         """Returns the style and the split of a file."""
         style, split = self.labels.of(path) if self.labels is not None else (None, None)
         if style is None and self.style_by_folder:
-            style = path.resolve().parent.name
+            style = path.resolve().parent.name or None
         return None if style is None else _style(style, path), split
 
 
@@ -172,6 +109,8 @@ def each_recording(
     quiet: bool = False,
 ) -> Iterator[Recording]:
     """Reads recordings one after the other, cuts out glitches, and brings them to one rate.
+
+    Which axis points up is measured on all of them together.
 
     Args:
         paths: files, as `read_skeleton` takes.
@@ -185,9 +124,9 @@ def each_recording(
     for path in paths:  # what is wrong with a name is said before anything is read
         options.known(Path(path))
     first: SkeletonClip | None = None
-    for path in terminal.progress(list(paths), description="Reading", unit="file"):
-        motion = read_skeleton(path, **options.reading._asdict())
-        style, split = options.known(Path(path))
+    check_rate(options.fps, f"The dancer's rate ({option('fps')})")
+    for path, motion in read_together([Path(path) for path in paths], options.reading):
+        style, split = options.known(path)
         if not quiet:
             for message in motion.warnings:
                 terminal.warn(message)
@@ -201,22 +140,13 @@ def each_recording(
     if labels is not None and labels.unused and not quiet:
         terminal.warn(
             f"{labels.source}: {len(labels.unused)} lines match no recording, the first is "
-            f"{labels.unused[0]}."
+            f"{quoted(labels.unused[0])}."
         )
     if first is None:
         raise UserError(
             f"No recording has {MIN_SECONDS:g} s in a row without a glitch; there is nothing to "
             "learn from."
         )
-
-
-def _matches(path: Path, pattern: str) -> bool:
-    """Tells whether a file has a name, or fits a pattern; some systems write letters as two."""
-    path = Path(unicodedata.normalize("NFC", str(path)))
-    pattern = unicodedata.normalize("NFC", pattern)
-    if pattern in (path.name, str(path)) or fnmatch.fnmatchcase(path.name, pattern):
-        return True
-    return path.match(pattern)
 
 
 def _style(name: str, path: Path) -> str:
@@ -241,7 +171,7 @@ def _check_same_rate(first: SkeletonClip, clip: SkeletonClip) -> None:
         rates = sorted((first.fps, clip.fps))
         raise UserError(
             "All recordings of a training have one rate, but "
-            f"{first.source} and {clip.source} would have "
+            f"{quoted(first.source)} and {quoted(clip.source)} would have "
             f"{', '.join(f'{rate:g}' for rate in rates)} frames/s; say {option('fps', rates[0])}."
         )
 
@@ -260,11 +190,11 @@ def mirrored(clip: SkeletonClip) -> SkeletonClip:
     Raises:
         UserError: the joints' names do not tell left from right.
     """
-    other = _other_sides(clip.names)
+    other = other_sides(clip.names)
     if all(index == joint for joint, index in enumerate(other)):
         raise UserError(
-            f"{clip.source} cannot be mirrored: none of its joints is called left or right "
-            f"({', '.join(clip.names[:4])}, …); leave {option('mirror')} out."
+            f"{quoted(clip.source)} cannot be mirrored: none of its joints is called left or right "
+            f"({visible(', '.join(clip.names[:4]))[:80]}, …); leave {option('mirror')} out."
         )
     positions = clip.positions[:, other].copy()
     positions[..., 0] *= -1
@@ -272,21 +202,6 @@ def mirrored(clip: SkeletonClip) -> SkeletonClip:
     if clip.offsets is not None:
         offsets = clip.offsets[other] * [-1.0, 1.0, 1.0]
     return replace(clip, positions=positions, offsets=offsets)
-
-
-def _other_sides(names: Sequence[str]) -> list[int]:
-    """Returns each joint's index on the other side; a joint in the middle has its own."""
-    numbers = {name: number for number, name in enumerate(names)}
-    other = list(range(len(names)))
-    for number, name in enumerate(names):
-        for left, right in _SIDES:
-            for one, two in ((left, right), (right, left)):
-                # A letter alone is a side only at the beginning of a word: lHand, but not lower.
-                pattern = f"^{one}(?=[A-Z])" if len(one) == 1 else f"(?<![a-z]){one}"
-                swapped = re.sub(pattern, two, name, count=1)
-                if swapped != name and swapped in numbers and other[number] == number:
-                    other[number] = numbers[swapped]
-    return other
 
 
 def _good_clips(motion: SkeletonClip, fps: float, quiet: bool) -> Iterator[SkeletonClip]:
@@ -299,6 +214,6 @@ def _good_clips(motion: SkeletonClip, fps: float, quiet: bool) -> Iterator[Skele
             short.append(f"{run.start + 1}-{run.stop}")
     if short and not quiet:
         terminal.say(
-            f"{motion.source}: frames {', '.join(short)} are too short between glitches "
+            f"{quoted(motion.source)}: frames {', '.join(short)} are too short between glitches "
             f"({MIN_SECONDS:g} s is needed); left out."
         )

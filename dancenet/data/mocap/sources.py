@@ -6,14 +6,23 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.data.mocap import amc, bvh
 from dancenet.data.mocap.arrays import assumed_rate, tree
+from dancenet.data.mocap.formats import amc, bvh
+from dancenet.data.mocap.formats.bvh_text import read_bvh as read_bvh_text
+from dancenet.data.mocap.formats.keypoints import read_keypoints, to_body
 from dancenet.data.mocap.joint_names import find_joints
-from dancenet.data.mocap.keypoints import read_keypoints, to_body
-from dancenet.data.mocap.reading import UP_AXES, Joints, Reading, ReadOptions
+from dancenet.data.mocap.reading import (
+    UP_AXES,
+    Joints,
+    Reading,
+    ReadOptions,
+    rate_of_file,
+    rate_of_time,
+)
 from dancenet.data.mocap.standing import BODY_RANGE, body_size
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.support.errors import UnknownSkeleton, UserError
+from dancenet.support.names import quoted, visible
 
 AMC_RATE = 120.0  # frames per second of nearly all of CMU's recordings
 
@@ -23,7 +32,6 @@ RINGING_FRAMES = 8
 REST_DEGREES = 0.5  # the most that a joint's median turn is in a rest pose
 _STEP_DEGREES = 10.0  # the least turn from the rest pose to the frame after it
 _STILL_DEGREES = 1e-3  # joints that turn less, such as fingers, do not count
-_ROUNDED = 1e-4  # relative error of a frame rate from a frame time of a few digits
 
 
 def read_bvh(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
@@ -32,15 +40,13 @@ def read_bvh(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
     Raises:
         UserError: the file cannot be read, or does not say its frame time.
     """
-    motion = bvh.read_bvh(path)
-    warnings = [sentence.replace(str(path), path.name) for sentence in motion.warnings]
-    if options.frame_rate is None and motion.frame_time == 0:
-        raise UserError(f"{path} does not say its frame time; give the frame rate yourself.")
-    fps = options.frame_rate or whole_rate(1 / motion.frame_time)
+    motion = read_bvh_text(path)
+    warnings = list(motion.warnings)
+    fps = options.frame_rate or rate_of_time(path, motion.frame_time, warnings)
     lead = RINGING_FRAMES if starts_with_rest_pose(motion) else 0
     if lead:
         warnings.append(
-            f"{path.name} begins with a rest pose that is no part of the dance; its first "
+            f"{quoted(path.name)} begins with a rest pose that is no part of the dance; its first "
             f"{lead} frames are marked as bad."
         )
     reading = Reading(
@@ -53,7 +59,7 @@ def read_bvh(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
         check_rate=options.frame_rate is None,
     )
     try:
-        known = find_joints(path.name, motion.names, motion.parents)
+        known = find_joints(quoted(path.name), motion.names, motion.parents)
     except UnknownSkeleton as error:
         _warn_of_own_joints(error, options, warnings)
         return reading, _own_bvh(motion, bvh.joint_positions(motion))
@@ -89,11 +95,6 @@ def _own_bvh(motion: bvh.Bvh, places: dict[str, np.ndarray]) -> Joints:
     )
 
 
-def whole_rate(fps: float) -> float:
-    """Returns the whole rate that a frame time of a few digits means (0.016667 s is 60)."""
-    return float(round(fps)) if abs(fps - round(fps)) < _ROUNDED * fps else fps
-
-
 def starts_with_rest_pose(motion: bvh.Bvh) -> bool:
     """Tells a rest pose put before the recording from a dancer who begins in one.
 
@@ -122,9 +123,11 @@ def read_amc(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
     given = options.skeleton
     skeleton = amc.read_asf(amc.find_asf(path) if given is None else Path(given))
     motion, losses = amc.read_amc(path, skeleton)
-    warnings = [sentence.replace(str(path), path.name) for sentence in losses]
+    warnings = [*skeleton.warnings, *losses]
     if options.frame_rate is None:
-        warnings.append(f"{path.name} has no frame rate; CMU's {AMC_RATE:g} frames/s are assumed.")
+        warnings.append(
+            f"{quoted(path.name)} has no frame rate; CMU's {AMC_RATE:g} frames/s are assumed."
+        )
     places = amc.bone_ends(skeleton, motion)
     names = tuple(skeleton.bones)
     bones = list(skeleton.bones.values())
@@ -144,7 +147,7 @@ def read_amc(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
     )
     missing = [bone for bone in amc.JOINT_BONES.values() if bone not in names]
     if missing:
-        error = UnknownSkeleton(f"{path.name} has no bone {', '.join(missing)}.")
+        error = UnknownSkeleton(f"{quoted(path.name)} has no bone {', '.join(missing)}.")
         _warn_of_own_joints(error, options, warnings)
         return reading, own
     body = np.stack([places[amc.JOINT_BONES[joint]] for joint in JOINTS], axis=1)
@@ -155,17 +158,17 @@ def read_amc(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
 
 
 def read_points(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
-    """Reads keypoints: the fifteen joints of `data.mocap.keypoints` if they are named, or all.
+    """Reads keypoints: the fifteen joints of `formats.keypoints` if they are named, or all.
 
     Raises:
         UserError: the file cannot be read, or says what cannot be.
     """
     found = read_keypoints(path)
-    warnings: list[str] = []
+    warnings = list(found.warnings)
     if found.missing:
         warnings.append(
-            f"{path.name}: in {found.missing} of {len(found.positions)} frames nobody was seen, "
-            "or they are missing."
+            f"{quoted(path.name)}: in {found.missing} of {len(found.positions)} frames nobody was "
+            "seen, or they are missing."
         )
     parents = found.parents
     if parents is not None:
@@ -175,8 +178,15 @@ def read_points(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
     if body is not None:
         joints = Joints(body.positions, body.names, body.parents)
     if found.up not in (None, *UP_AXES):
-        raise UserError(f"{path} says up is {found.up!r}; it is one of {', '.join(UP_AXES)}.")
-    rate = options.frame_rate or found.fps or assumed_rate(path, warnings)
+        raise UserError(
+            f"{quoted(path)} says up is {visible(repr(found.up)):.60}; it is one of "
+            f"{', '.join(UP_AXES)}."
+        )
+    rate = options.frame_rate
+    if rate is None and found.fps is not None:
+        rate = rate_of_file(path, found.fps, warnings)
+    elif rate is None:
+        rate = assumed_rate(path, warnings)
     return Reading(path, rate, options.up or found.up, options.unit, warnings), joints
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from dancenet.data.mocap.reading import Reading
 from dancenet.data.motion.balance import believable_rate
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 # Metres in a unit of length. CMU's unit is 1/0.45 inch, the rest are what programs export.
 UNITS = {
@@ -43,34 +43,31 @@ class Standing:
     ok: np.ndarray  # (T,) bool, False where the recording has a glitch
 
     def place(self, positions: np.ndarray) -> np.ndarray:
-        """Takes (T, J, C) in the file's unit and axes; returns (T, J, C) float32 metres."""
-        return (turn_up(positions, self.up) * self.unit + self.shift).astype(np.float32)
+        """Takes (T, J, C) in the file's unit and axes; returns (T, J, C) metres."""
+        return turn_up(positions, self.up) * self.unit + self.shift
 
 
 def stand_body(reading: Reading, positions: np.ndarray) -> Standing:
     """Finds the map that stands a body on the floor, measuring what the file does not say.
 
     Args:
-        reading: what is known of the file; warnings of what is assumed are added.
+        reading: what is known of the file, up included; warnings of what is assumed are added.
         positions: (T, 19, 3) in the file's unit and axes.
 
     Raises:
         UserError: the positions are no standing body.
     """
-    path, lead, warnings = reading.path, reading.lead, reading.warnings
-    up, unit = reading.up, reading.unit
-    if up is None:
-        up = _body_up(path, positions[lead:])
-        if up != "y":
-            warnings.append(f"{path.name}: up is taken to be {up}, where the head is.")
+    path, lead, warnings = quoted(reading.path), reading.lead, reading.warnings
+    name = quoted(reading.path.name)
+    up, unit = _said_up(reading), reading.unit
     positions = turn_up(positions, up)
     if unit is None:
         size = body_size(positions[lead:])
         if not size > 0:
             raise UserError(f"The legs and trunk of {path} have no length, so it is no body.")
-        unit, name = nearest_unit(size, BODY, BODY_RANGE)
-        if name != "centimetres":
-            warnings.append(f"{path.name}: lengths are taken to be {name}.")
+        unit, unit_name = nearest_unit(size, BODY, BODY_RANGE)
+        if unit_name != "centimetres":
+            warnings.append(f"{name}: lengths are taken to be {unit_name}.")
     recorded = positions[lead:] * unit
     middle = np.median(recorded[:, JOINTS.index("pelvis")], axis=0)
     shift = -np.array([middle[0], _toe_floor(recorded), middle[2]])
@@ -78,41 +75,34 @@ def stand_body(reading: Reading, positions: np.ndarray) -> Standing:
     rate = believable_rate(recorded, reading.fps) if reading.check_rate else reading.fps
     if rate != reading.fps:
         warnings.append(
-            f"{path.name} says {reading.fps:.4g} frames/s, at which this body could not keep its "
+            f"{name} says {reading.fps:.4g} frames/s, at which this body could not keep its "
             f"balance; {rate:.4g} is used. Give the frame rate yourself if that is wrong."
         )
     ok = _mark(reading, good_frames(recorded, rate))
     return Standing(up, unit, shift, float(rate), ok)
 
 
-def stand_figure(reading: Reading, positions: np.ndarray, names: tuple[str, ...]) -> Standing:
+def stand_figure(reading: Reading, positions: np.ndarray) -> Standing:
     """Finds the map that stands any other skeleton on the floor, as `stand_body` does.
 
     Args:
         reading: what is known of the file; warnings of what is assumed are added.
         positions: (T, J, C) in the file's unit and axes.
-        names: J; neck and ankles say where up is, if there are any.
 
     Raises:
-        UserError: the positions have no extent, or up is no axis of a picture.
+        UserError: the positions have no extent.
     """
-    path, lead, warnings = reading.path, reading.lead, reading.warnings
-    up, unit = reading.up, reading.unit
-    if positions.shape[2] == 2 and up not in (None, "y", "-y"):
-        raise UserError(f"In a picture up is y or -y; {up!r} was given for {path}.")
-    if up is None:
-        up = figure_up(positions[lead:], names)
-        if up != "y":
-            warnings.append(f"{path.name}: up is taken to be {up}, where the body is long.")
+    path, lead, warnings = quoted(reading.path), reading.lead, reading.warnings
+    up, unit = _said_up(reading), reading.unit
     positions = turn_up(positions, up)
     heights = np.ptp(positions[lead:, :, 1], axis=1)
     height = float(np.percentile(heights, _STANDING))
     if not height > 0:
         raise UserError(f"All joints of {path} are in one place, so there is no body to draw.")
     if unit is None:
-        unit, name = nearest_unit(height, FIGURE, FIGURE_RANGE)
-        if name != "metres":
-            warnings.append(f"{path.name}: lengths are taken to be {name}.")
+        unit, unit_name = nearest_unit(height, FIGURE, FIGURE_RANGE)
+        if unit_name != "metres":
+            warnings.append(f"{quoted(reading.path.name)}: lengths are taken to be {unit_name}.")
     recorded = positions[lead:] * unit
     shift = -np.median(recorded.mean(axis=1), axis=0)
     shift[1] = -float(np.percentile(recorded[..., 1].min(axis=1), FLOOR_PERCENTILE))
@@ -170,37 +160,10 @@ def body_size(positions: np.ndarray) -> float:
     return legs / 2 + sum(lengths[joint] for joint in ("spine", "chest", "neck"))
 
 
-def figure_up(positions: np.ndarray, names: tuple[str, ...]) -> str:
-    """Returns the axis from ankles to neck, or else the axis along which the body is longest.
-
-    Along that axis up is away from the end that keeps still: a dancer's lowest joint is on the
-    floor nearly always, and the highest is not at one height.
-    """
-    if {"neck", "l_ankle", "r_ankle"} <= set(names):
-        neck, left, right = (names.index(name) for name in ("neck", "l_ankle", "r_ankle"))
-        return _signed_axis(_upward(positions, neck, [left, right]))
-    flat = positions.shape[2] == 2
-    axis = 1 if flat else int(np.argmax(np.ptp(positions, axis=1).mean(axis=0)))
-    low, high = positions[..., axis].min(axis=1), positions[..., axis].max(axis=1)
-    return ("-" if high.std() < low.std() else "") + "xyz"[axis]
-
-
-def _body_up(path: Path, positions: np.ndarray) -> str:
-    ankles = [JOINTS.index("l_ankle"), JOINTS.index("r_ankle")]
-    upward = _upward(positions, JOINTS.index("neck"), ankles)
-    if np.abs(upward).max() < 1e-9:
-        raise UserError(f"All joints of {path} are in one place, so there is no body to draw.")
-    return _signed_axis(upward)
-
-
-def _upward(positions: np.ndarray, neck: int, ankles: list[int]) -> np.ndarray:
-    """Returns the mean vector (C,) from the ankles to the neck."""
-    return (positions[:, neck] - positions[:, ankles].mean(axis=1)).mean(axis=0)
-
-
-def _signed_axis(vector: np.ndarray) -> str:
-    axis = int(np.argmax(np.abs(vector)))
-    return ("-" if vector[axis] < 0 else "") + "xyz"[axis]
+def _said_up(reading: Reading) -> str:
+    if reading.up is None:
+        raise ValueError("up is measured before a body stands; see `data.mocap.upright`.")
+    return reading.up
 
 
 def _toe_floor(positions: np.ndarray) -> float:
@@ -213,7 +176,7 @@ def _mark(reading: Reading, good: np.ndarray) -> np.ndarray:
     ok = np.concatenate([np.zeros(reading.lead, dtype=bool), good])
     if not good.all():
         reading.warnings.append(
-            f"{reading.path.name}: {int((~good).sum())} of {len(ok)} frames move as no body can "
-            "and are marked as bad."
+            f"{quoted(reading.path.name)}: {int((~good).sum())} of {len(ok)} frames move as no "
+            "body can and are marked as bad."
         )
     return ok

@@ -55,7 +55,7 @@ def test_an_array_that_is_no_body_is_refused(tmp_path, array, message):
 
 def test_pickled_objects_are_never_loaded(tmp_path):
     np.save(tmp_path / "dance.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="not an array of numbers"):
+    with pytest.raises(UserError, match="not an array of plain numbers"):
         read_skeleton(tmp_path / "dance.npy")
 
 

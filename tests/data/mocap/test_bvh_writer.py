@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from motion_files import BODY, bvh_text, dancing, shared
 
-from dancenet.data.mocap.bvh import joint_positions, read_bvh, rotation
 from dancenet.data.mocap.bvh_writer import (
     _STIFFNESS,
     BASE,
@@ -18,6 +17,8 @@ from dancenet.data.mocap.bvh_writer import (
     fit_skeleton,
     write_bvh,
 )
+from dancenet.data.mocap.formats.bvh import joint_positions, rotation
+from dancenet.data.mocap.formats.bvh_text import read_bvh
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.support.errors import UserError

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from motion_files import BODY, bvh_text, dancing, shared, still
 
-from dancenet.data.mocap.bvh import joint_positions, read_bvh
+from dancenet.data.mocap.formats.bvh import joint_positions
+from dancenet.data.mocap.formats.bvh_text import read_bvh
 from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.motion.clip import check_body
 from dancenet.data.motion.joints import JOINTS, PARENTS
@@ -254,7 +255,7 @@ def test_an_npz_that_has_our_joints_gives_them_in_order_or_its_own(tmp_path):
         ({"fps": None}, "no array 'fps'"),
         ({"fps": -1.0}, "one number above 0"),
         ({"fps": np.nan}, "one number above 0"),
-        ({"pos": np.zeros((5, 25))}, "expected numbers"),
+        ({"pos": np.zeros((5, 25))}, "must hold joint positions"),
         ({"pos": np.zeros((0, 25, 3))}, "holds no frame"),
         ({"joints": np.array(["a"] * 25)}, "25 joints and 1 different names"),
         ({"joints": np.array(["a", "b"])}, "25 joints and 2 different names"),

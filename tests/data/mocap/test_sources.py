@@ -9,7 +9,7 @@ import pytest
 from motion_files import AMC, ASF, bvh_text, still
 
 from dancenet.data.mocap.read import read_skeleton
-from dancenet.data.mocap.sources import whole_rate
+from dancenet.data.mocap.reading import whole_rate
 from dancenet.support.errors import UserError
 
 

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from dancenet.data.mocap.keypoints import (
+from dancenet.data.mocap.formats.keypoints import (
     BODY,
     BODY_PARENTS,
     COCO,

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from motion_files import AMC, ASF
 
-from dancenet.data.mocap.amc import bone_ends, find_asf, read_amc, read_asf
+from dancenet.data.mocap.formats.amc import bone_ends, find_asf, read_amc, read_asf
 from dancenet.support.errors import UserError
 
 

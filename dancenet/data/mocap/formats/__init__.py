@@ -1,0 +1,1 @@
+"""The text formats of motion files: bytes in, a record whose every field was checked out."""
