@@ -7,10 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-import av
-
 from dancenet import __version__
-from dancenet.support.errors import UserError
+from dancenet.support.errors import MissingFFmpeg, UserError
+from dancenet.support.names import quoted
 
 GENERATOR = "dancenet"
 SETTINGS_FILE = "settings.json"  # beside the pictures of the format 'frames'
@@ -35,16 +34,18 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         UserError: there is no such file, or it was not made by dancenet.
     """
     path = Path(path)
-    if not path.exists():
-        raise UserError(f"There is no video at {path}.")
+    if not (path.is_file() or path.is_dir()):
+        raise UserError(f"There is no video at {quoted(path)}.")
     try:
         settings = json.loads(_read_text(path))
-    except (OSError, ValueError, av.error.FFmpegError):
+    except MissingFFmpeg:
+        raise
+    except (OSError, ValueError, RecursionError):
         settings = None
     if not isinstance(settings, dict) or settings.get("generator") != GENERATOR:
         raise UserError(
-            f"{path} does not say how it was made: it is not a video by dancenet, or another "
-            "program removed the settings from it."
+            f"{quoted(path)} does not say how it was made: it is not a video by dancenet, or "
+            "another program removed the settings from it."
         )
     return settings
 
@@ -53,6 +54,8 @@ def is_ours(path: str | os.PathLike[str]) -> bool:
     """Tells whether dancenet made this video or folder of pictures."""
     try:
         read_settings(path)
+    except MissingFFmpeg:
+        raise  # who made it cannot be told
     except UserError:
         return False
     return True
@@ -77,7 +80,10 @@ def _read_text(path: Path) -> str:
         is_gif = file.read(4) == b"GIF8"
     if is_gif:
         return _read_gif_comment(path)
-    with av.open(str(path)) as film:
+    # Imported when a film is read, because pictures and a dance of joints need no FFmpeg.
+    from dancenet.data.footage.film.opening import opened
+
+    with opened(path) as film:
         # Matroska's keys are upper case.
         tags = {key.lower(): value for key, value in film.metadata.items()}
     return tags.get("comment", "")
