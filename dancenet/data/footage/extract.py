@@ -54,13 +54,7 @@ def extract(
     """
     report = FootageReport(footage.name, 0.0, [], 0, facts=list(footage.facts))
     chooser = Chooser(settings, load_network)
-    if footage.has_matte:
-        if settings.method == "auto":
-            footage = footage.as_matte()
-        else:
-            report.facts.append(
-                "Its transparency shows the dancer, but another method was asked for."
-            )
+    footage = _as_asked(footage, settings, report)
     to_find, to_draw = footage.frames(), footage.frames()
     num_frames = 0
     left_out = LeftOut()
@@ -93,6 +87,16 @@ def extract(
     if not report.clips:
         raise UserError(_explain_no_dancer(footage, num_frames, settings, left_out.num_short))
     return report
+
+
+def _as_asked(footage: Footage, settings: Settings, report: FootageReport) -> Footage:
+    """Returns the footage as its transparency shows it, where that is the silhouette."""
+    if not footage.has_matte:
+        return footage
+    if settings.method == "auto":
+        return footage.as_matte()
+    report.facts.append("Its transparency shows the dancer, but another method was asked for.")
+    return footage
 
 
 def _shots(footage: Footage, report: FootageReport) -> Iterator[Shot]:

@@ -21,7 +21,7 @@ from dancenet.support.wording import option
 
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 MAX_SIDE = 960  # longer pictures are reduced while reading: a frame is 208x120 in the end
-MAX_PIXELS = 80_000_000  # of a picture of a film: 8K and the largest of cameras all around
+MAX_PIXELS = 40_000_000  # of a picture of a film: 8K, of which a decoder holds a dozen
 LEAST_FPS = 4.0  # slower than this, neighbouring pictures show no movement
 MOST_FPS = 1200.0
 
@@ -84,10 +84,7 @@ class PictureFolder:
             fps=fps,
             source_fps=fps,
             expected_seconds=len(chosen) / fps,
-            facts=(
-                f"{len(chosen)} pictures of {width}x{height}, taken to be {fps:g} a second "
-                f"({option('fps')} says otherwise)",
-            ),
+            facts=(f"{len(chosen)} pictures of {width}x{height}, taken to be {fps:g} a second",),
         )
         return replace(opened, has_matte=opened._finds_matte())
 
@@ -202,7 +199,7 @@ def _read_picture(path: Path, shows_matte: bool = False) -> np.ndarray:
     """Returns (H, W, 3) uint8 RGB, upright; of the transparency, if that is asked for."""
     with _opened(path) as image:
         try:
-            if image.width * image.height > MAX_PIXELS // 2:
+            if image.width * image.height > MAX_PIXELS:
                 image.draft("RGB", (2 * MAX_SIDE, 2 * MAX_SIDE))  # a JPEG is decoded smaller
             image.load()
             ImageOps.exif_transpose(image, in_place=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
@@ -179,6 +180,6 @@ def open_footage(
     Raises:
         UserError: see `VideoFile.open` and `PictureFolder.open`.
     """
-    if Path(source).is_dir():
+    if os.path.isdir(source):  # False for names that no file can have, too
         return PictureFolder.open(source, fps, start, seconds)
     return VideoFile.open(source, fps, start, seconds)

@@ -12,7 +12,7 @@ from dancenet.support.ffmpeg import InputContainer, VideoCodecContext, VideoStre
 
 _CLOCK = Fraction(1, 90000)  # seconds per unit where the film's own timestamps are of no use
 _LARGE = 9_000_000  # pixels of a picture from which on each thread of a decoder takes much memory
-_LARGE_THREADS = 4
+_LARGE_THREADS = 2
 
 
 def decoder_of(path: Path, stream: VideoStream, with_alpha: bool = False) -> VideoCodecContext:
@@ -67,11 +67,15 @@ def in_stretches(
     stretch = 0
     previous: int | None = None
     step = max(1, round(1 / (clock.fps * unit)))
+    longest = clock.pause / float(unit)
     for count, frame in enumerate(frames):
         if clock.retimed:
             frame.pts = round(count / (Fraction(clock.fps) * unit))
         elif frame.pts is None:
             frame.pts = 0 if previous is None else previous + step
+        if clock.retimed or frame.duration > longest:
+            # The last picture before a gap would be repeated all through it.
+            frame.duration = step
         frame.time_base = unit
         if previous is not None and timing.is_break(
             float(previous * unit), float(frame.pts * unit), clock.pause

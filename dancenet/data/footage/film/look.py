@@ -12,7 +12,7 @@ import numpy as np
 from dancenet.data.footage.film import packets, streams, timing
 from dancenet.data.footage.film.decoding import decoded, decoder_of
 from dancenet.data.footage.film.opening import WITHOUT_CLOCK, opened
-from dancenet.data.footage.pictures import LEAST_FPS, check_size
+from dancenet.data.footage.pictures import LEAST_FPS, MAX_PIXELS, check_size
 from dancenet.support.errors import UserError
 from dancenet.support.ffmpeg import VideoStream, av
 from dancenet.support.names import quoted
@@ -36,6 +36,7 @@ class Look:
     facts: tuple[str, ...]  # for the report
 
 
+# Long: a film is opened twice, and nothing of it may be asked once it is closed.
 def look_at(path: Path, start: float, seconds: float | None) -> Look:
     """Reads a film's header and all its timestamps, and decodes its first picture.
 
@@ -46,6 +47,11 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
         found = packets.read_packets(film, streams.picture_streams(film, path), start, seconds)
         duration = None if film.duration is None else film.duration / av.time_base
         has_clock = film.format.name not in WITHOUT_CLOCK
+        if not has_clock and (start or seconds is not None):
+            raise UserError(
+                f"{quoted(path)} is a bare stream without timestamps, so {option('start')} and "
+                f"{option('seconds')} find no place in it; convert it to an mp4 first."
+            )
     counts = {index: len(times) for index, times in found.times.items()}
     with opened(path) as film:
         stream, choice = streams.choose_stream(streams.picture_streams(film, path), counts)
@@ -56,16 +62,15 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
         times = found.times[stream.index]
         if first.interlaced_frame:
             times = _whole_pictures(times, [first, *itertools.islice(frames, _FIELDS - 1)], stream)
-        clock = timing.measure(
-            times, float(packets.time_base(stream)), _header_rate(stream), has_clock
-        )
+        tick, claimed = float(packets.time_base(stream)), _header_rate(stream, has_clock)
+        clock = timing.measure(times, tick, claimed, has_clock)
         turn = streams.turn_of(first)
         width, height, oddity = _upright_size(first, stream, turn)
         has_alpha = _has_alpha(first, stream)
         index = stream.index  # nothing of a stream may be asked once its film is closed
     check_size(path, width, height)
     _check_rate(path, clock, len(times))
-    facts = [f"{width}x{height}, {clock.fps:g} frames/s {clock.reason}", choice, oddity]
+    facts = [f"{width}x{height}, {clock.fps:g} frames/s ({clock.reason})", choice, oddity]
     if turn != streams.UPRIGHT:
         facts.append(f"It is {streams.say_turn(turn)} to be upright, as its header says.")
     if clock.num_pauses:
@@ -107,7 +112,10 @@ def _explain_no_picture(path: Path, start: float, duration: float | None) -> str
             f"{quoted(path)} has no picture after {option('start', f'{start:g}')}; it is "
             f"{duration:.2f} seconds long."
         )
-    return f"{quoted(path)} is a video of zero frames: no picture in it can be decoded."
+    return (
+        f"{quoted(path)} is a video of zero frames: no picture in it can be decoded (they may be "
+        f"damaged, or of more than {MAX_PIXELS // 1_000_000} million pixels)."
+    )
 
 
 def _whole_pictures(
@@ -149,12 +157,15 @@ def _has_alpha(first: av.VideoFrame, stream: VideoStream) -> bool:
     )
 
 
-def _header_rate(stream: VideoStream) -> float | None:
+def _header_rate(stream: VideoStream, has_clock: bool) -> float | None:
     """Returns a stream's frames per second as its header claims them.
 
     Where pictures come unevenly, as from a phone, their average lies a little below the nominal
     rate; the nominal rate is then the source's.
     """
+    if not has_clock:
+        # FFmpeg makes up the others where the stream itself does not say.
+        return _rounded(stream.codec_context.framerate) or _rounded(stream.average_rate)
     average, nominal = _rounded(stream.average_rate), _rounded(stream.base_rate)
     if average is None or nominal is None:
         return average or nominal
@@ -163,4 +174,4 @@ def _header_rate(stream: VideoStream) -> float | None:
 
 def _rounded(rate: Fraction | None) -> float | None:
     # Hundredths, as in the records of clips that were extracted before.
-    return round(float(rate), 2) if rate and 0 < rate <= timing.HIGHEST_FPS else None
+    return round(float(rate), 2) if rate and 0.01 <= rate <= timing.HIGHEST_FPS else None

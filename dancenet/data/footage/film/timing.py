@@ -21,7 +21,7 @@ _ALIKE = 0.05  # share by which alike intervals differ
 _AGREES = 0.03  # share by which the header's rate may differ from the timestamps' to be taken
 _STANDARD_FPS = (
     *(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120, 240)),
-    *(Fraction(n) for n in (5, 6, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240)),
+    *(Fraction(n) for n in (5, 6, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240, 480, 960)),
     Fraction(25, 2),
 )
 
@@ -64,7 +64,7 @@ def measure(
     measured = _rate(moving, tick) if len(moving) else None
     if measured is None or measured > HIGHEST_FPS or len(known) < 0.5 * len(times):
         fps = header_fps if header_fps and LEAST_FPS <= header_fps <= HIGHEST_FPS else _USUAL_FPS
-        asked = "its header's" if fps == header_fps else "the usual one"
+        asked = "from its header" if fps == header_fps else "the usual rate"
         return Timing(
             fps=fps,
             pause=pause,
@@ -73,13 +73,15 @@ def measure(
             left_out=0.0,
             num_pauses=0,
             end=len(times) / fps,
-            reason=f"a guess, {asked}, because its pictures have no timestamps of use",
+            reason=f"a guess, {asked}, because its pictures have no usable timestamps",
         )
     if header_fps is not None and abs(header_fps - measured) <= _AGREES * measured:
         fps = header_fps
     else:
         fps = _standard(measured)
-    reason = "by its timestamps" if has_clock else "a guess, by its header: it has no timestamps"
+    reason = "by its timestamps"
+    if not has_clock:
+        reason = "a guess from its header, because its pictures have no timestamps"
     pauses = intervals[intervals > pause]
     return Timing(
         fps=fps,
@@ -114,19 +116,18 @@ def _in_order(times: np.ndarray) -> list[np.ndarray]:
 
 def _rate(moving: np.ndarray, tick: float) -> float:
     """Returns the rate of the moving part: the most common one, or else the usual average."""
-    width = min(_WINDOW, len(moving))
-    sums = np.cumsum(np.concatenate([[0.0], moving]))
-    average = width / float(np.median(sums[width:] - sums[:-width]))
     ticks, counts = np.unique(np.round(moving / tick), return_counts=True)
     for centre in (ticks[counts.argmax()] * tick, float(np.median(moving))):
         alike = moving[np.abs(moving - centre) <= max(1.01 * tick, _ALIKE * centre)]
         if len(alike) >= _COMMON_SHARE * len(moving):
-            return max(average, 1 / float(alike.mean()))
-    return average
+            return 1 / float(alike.mean())
+    width = min(_WINDOW, len(moving))
+    sums = np.cumsum(np.concatenate([[0.0], moving]))
+    return width / float(np.median(sums[width:] - sums[:-width]))
 
 
 def _standard(fps: float) -> float:
     """Returns the standard rate next to a measured one, if there is one very near."""
     nearest = min(_STANDARD_FPS, key=lambda standard: abs(float(standard) - fps))
     # Hundredths, as in the records of clips that were extracted before.
-    return round(float(nearest) if abs(float(nearest) - fps) < 0.005 * fps else fps, 2)
+    return round(float(nearest) if abs(float(nearest) - fps) < 0.005 * fps else fps, 2) or fps
