@@ -125,7 +125,9 @@ def timed_film(
             film.mux(packet)
 
     with av.open(str(path), "w") as film:
-        stream = film.add_stream(codec, rate=1000)
+        # VP8 cannot keep a transparency beside pictures that are never shown.
+        options = {"auto-alt-ref": "0"} if codec.startswith("libvpx") else {}
+        stream = film.add_stream(codec, rate=1000, options=options)
         stream.height, stream.width = pictures[0].shape[:2]
         stream.pix_fmt = pixels
         stream.time_base = Fraction(1, 1000)

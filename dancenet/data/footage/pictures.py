@@ -6,6 +6,7 @@ import os
 import re
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -213,22 +214,28 @@ def _read_picture(path: Path, shows_matte: bool = False) -> np.ndarray:
         return np.asarray(plain if plain.mode == "RGB" else plain.convert("RGB"))
 
 
-def _opened(path: Path) -> Any:
-    """Returns a picture whose header was read."""
+@contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    """Yields a picture whose header was read."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(path, formats=_FORMATS)
-    except Image.DecompressionBombError as error:
-        raise UserError(
-            f"{quoted(path)} has more than {_LARGEST // 1_000_000} million pixels; make it smaller."
-        ) from error
-    except MemoryError:
-        raise
-    except Exception as error:
-        raise _unreadable(path) from error
-    check_most(path, image.width, image.height, _LARGEST)
-    return image
+        file = open(path, "rb")
+    except OSError as error:
+        raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
+    with file, warnings.catch_warnings():
+        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
+        try:
+            image = Image.open(file, formats=_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise UserError(
+                f"{quoted(path)} has more than {_LARGEST // 1_000_000} million pixels; make it "
+                "smaller."
+            ) from error
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise _unreadable(path) from error
+        check_most(path, image.width, image.height, _LARGEST)
+        yield image
 
 
 def _eight_bits(image: Any) -> Any:

@@ -21,7 +21,7 @@ _ALIKE = 0.05  # share by which alike intervals differ
 _AGREES = 0.03  # share by which the header's rate may differ from the timestamps' to be taken
 _STANDARD_FPS = (
     *(Fraction(n * 1000, 1001) for n in (24, 30, 48, 60, 120, 240)),
-    *(Fraction(n) for n in (5, 6, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240, 480, 960)),
+    *map(Fraction, (5, 6, 10, 12, 15, 20, 24, 25, 30, 48, 50, 60, 90, 100, 120, 240, 480, 960)),
     Fraction(25, 2),
 )
 
