@@ -8,15 +8,23 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-import av
 import imageio.v3 as iio
 import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorRange, Colorspace, ColorTrc
-from av.video.stream import VideoStream
 
 from dancenet.data.footage.filters import Filter, FilterChain
 from dancenet.output import picture_folder, video_settings
 from dancenet.output.picture import BLACK_ON_WHITE, Color
+from dancenet.support.errors import MissingFFmpeg
+from dancenet.support.ffmpeg import (
+    ColorPrimaries,
+    ColorRange,
+    Colorspace,
+    ColorTrc,
+    VideoStream,
+    av,
+)
+
+FAILURES = (OSError, av.error.FFmpegError)  # by which a disk or an encoder says that it cannot
 
 GIF_LEVELS = 16  # shades from the dancer's colour to the background's
 
@@ -74,7 +82,10 @@ class FilmEncoder:
         codec, pixels, options = _CODECS[spec.format]
         rate = Fraction(spec.fps).limit_denominator(1001)
         self._time_base = 1 / rate
-        stream = self._film.add_stream(codec, rate=rate, options=options)
+        try:
+            stream = self._film.add_stream(codec, rate=rate, options=options)
+        except ValueError as error:  # a PyAV that was built with fewer encoders
+            raise MissingFFmpeg(f"it has no encoder {codec}") from error
         assert isinstance(stream, VideoStream)
         self._stream = stream
         self._stream.width, self._stream.height = spec.size

@@ -9,11 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import av
-
 from dancenet import __version__
 from dancenet.support import checked, files
-from dancenet.support.errors import UserError
+from dancenet.support.errors import MissingFFmpeg, UserError
 from dancenet.support.names import quoted
 
 GENERATOR = "dancenet"
@@ -22,10 +20,10 @@ SETTINGS_FILE = "settings.json"  # beside the pictures of the format 'frames'
 _COMMENT_LIMIT = 1 << 20  # bytes of settings that are read from a file
 _MOST_MARKERS = 8  # of a comment, in the last bytes of a GIF
 # How the containers that we write begin.
-_MARKS: dict[str, Callable[[bytes], bool]] = {
-    "mp4": lambda beginning: beginning[4:8] == b"ftyp",
-    "matroska": lambda beginning: beginning.startswith(b"\x1a\x45\xdf\xa3"),
-}
+_MARKS: tuple[Callable[[bytes], bool], ...] = (
+    lambda beginning: beginning[4:8] == b"ftyp",
+    lambda beginning: beginning.startswith(b"\x1a\x45\xdf\xa3"),
+)
 _GIF_COMMENT, _GIF_END = b"\x21\xfe", b"\x00\x3b"
 
 
@@ -48,11 +46,13 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     if not path.exists():
         with contextlib.suppress(UserError, OSError):
             files.open_folder(path)  # where a run was killed that replaced it
-    if not path.exists():
+    if not (path.is_file() or path.is_dir()):
         raise UserError(f"There is no video at {quoted(path)}.")
     try:
         settings = checked.parse_json(_read_text(path), "its settings")
-    except (OSError, ValueError, av.error.FFmpegError):
+    except MissingFFmpeg:
+        raise
+    except (OSError, ValueError):
         settings = None
     if not isinstance(settings, dict) or settings.get("generator") != GENERATOR:
         raise UserError(
@@ -66,6 +66,8 @@ def is_ours(path: str | os.PathLike[str]) -> bool:
     """Tells whether dancenet made this video or folder of pictures."""
     try:
         read_settings(path)
+    except MissingFFmpeg:
+        raise  # who made it cannot be told
     except UserError:
         return False
     return True
@@ -91,14 +93,14 @@ def _read_text(path: Path) -> str:
         beginning = file.read(12)
         if beginning.startswith(b"GIF8"):
             return _read_gif_comment(file)
-        format = next((name for name, marks in _MARKS.items() if marks(beginning)), None)
-        if format is None:
-            return ""
-        file.seek(0)
-        # An open file in a known container: FFmpeg opens nothing by itself.
-        with av.open(file, "r", format=format, metadata_errors="replace") as film:
-            # Matroska's keys are upper case.
-            tags = {key.lower(): value for key, value in film.metadata.items()}
+    if not any(marks(beginning) for marks in _MARKS):
+        return ""
+    # Imported when a film is read, because pictures and a dance of joints need no FFmpeg.
+    from dancenet.data.footage.film.opening import opened
+
+    with opened(path) as film:
+        # Matroska's keys are upper case.
+        tags = {key.lower(): value for key, value in film.metadata.items()}
     return tags.get("comment", "")[:_COMMENT_LIMIT]
 
 

@@ -7,19 +7,20 @@ import os
 import types
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import av
 import numpy as np
 
 from dancenet.output import picture_folder
-from dancenet.output.encoders import Encoder, FilmEncoder, PictureEncoder, VideoSpec
 from dancenet.output.picture import BLACK_ON_WHITE, Color
 from dancenet.output.video_settings import is_ours
 from dancenet.support import files, lock
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
+
+if TYPE_CHECKING:
+    from dancenet.output.encoders import Encoder
 
 FORMATS = ("mp4", "gif", "webm", "frames")
 GIF_MAX_FPS = 50  # delays are whole hundredths; browsers play one of 1/100 s as 10/100 s
@@ -55,6 +56,7 @@ def check_output(path: str | os.PathLike[str], format: str, overwrite: bool = Fa
     """
     path = Path(path)
     files.check_parent(path)
+    _encoders()
     if format == "frames":
         files.open_folder(path, picture_folder.made_files)
         if path.is_dir():
@@ -113,7 +115,7 @@ class VideoWriter:
         self.num_frames = 0
         check_output(self.path, self.format, overwrite)
         self._check_spec()
-        self._spec = VideoSpec(
+        self._spec = _encoders().VideoSpec(
             format=self.format, fps=fps, size=self.size, colors=colors, settings=settings or {}
         )
         self._encoder: Encoder | None = None
@@ -200,15 +202,15 @@ class VideoWriter:
             made, busy = picture_folder.made_files, "choose another output"
             self._output.enter_context(lock.hold(lock.beside(self.path), self.path, busy))
             folder = self._output.enter_context(files.atomic_folder(self.path, made))
-            return PictureEncoder(folder, self._spec)
+            return _encoders().PictureEncoder(folder, self._spec)
         path = self._output.enter_context(files.atomic_path(self.path))
-        return FilmEncoder(path, self._spec)
+        return _encoders().FilmEncoder(path, self._spec)
 
     @contextlib.contextmanager
     def _discarded_on_failure(self) -> Iterator[None]:
         try:
             yield
-        except (OSError, av.error.FFmpegError) as error:
+        except _encoders().FAILURES as error:
             self.discard()
             raise self._failure(error) from error
         except BaseException:
@@ -223,6 +225,14 @@ class VideoWriter:
             f"{quoted(self.path)} was not written: {reason}. Nothing half-written was left, and an "
             "older file is as it was."
         )
+
+
+def _encoders() -> Any:
+    """Returns the module of encoders; raises MissingFFmpeg where PyAV cannot be used."""
+    # Imported when a video is written, because a dance of joints needs no FFmpeg.
+    from dancenet.output import encoders
+
+    return encoders
 
 
 class _Discarded(Exception):

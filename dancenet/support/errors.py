@@ -80,6 +80,17 @@ class MissingExtra(UserError):
         )
 
 
+class MissingFFmpeg(UserError):
+    """Films can be neither read nor written: PyAV is missing, broken, or lacks an encoder."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(
+            "Films can be neither read nor written, because the package 'av' (PyAV, which brings "
+            f"FFmpeg) cannot be used ({reason}); install it again with "
+            "`pip install --force-reinstall 'av>=18,<19'`."
+        )
+
+
 def why_not_fetched(error: Exception) -> str:
     """Returns why a download failed, in a few words."""
     response = getattr(error, "response", None)

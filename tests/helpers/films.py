@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import struct
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from pathlib import Path
 
+import av
 import cv2
 import imageio_ffmpeg
 import numpy as np
@@ -98,3 +101,71 @@ def dancer_on(
 def sway(count: int, x: float = 80, y: float = 45, reach: float = 25) -> list[tuple[float, float]]:
     """Places of a dancer who goes from side to side once in 20 frames."""
     return [(x + reach * np.sin(2 * np.pi * k / 20), y) for k in range(count)]
+
+
+def timed_film(
+    path: Path,
+    times: Sequence[float],
+    codec: str = "mpeg4",
+    pixels: str = "yuv420p",
+    pictures: Sequence[np.ndarray] | None = None,
+) -> Path:
+    """Writes a film whose pictures are shown at `times`, seconds.
+
+    Pictures are (H, W, 3 or 4) uint8 RGB; by default grey ones, brighter and brighter.
+    """
+    if pictures is None:
+        pictures = [
+            np.full((48, 64, 3), 20 + 200 * k // len(times), np.uint8) for k in range(len(times))
+        ]
+
+    def mux(film: av.container.OutputContainer, packets: list[av.Packet]) -> None:
+        for packet in packets:
+            packet.duration = 40  # FFmpeg leaves out a last picture that is shown too shortly
+            film.mux(packet)
+
+    with av.open(str(path), "w") as film:
+        # VP8 cannot keep a transparency beside pictures that are never shown.
+        options = {"auto-alt-ref": "0"} if codec.startswith("libvpx") else {}
+        stream = film.add_stream(codec, rate=1000, options=options)
+        stream.height, stream.width = pictures[0].shape[:2]
+        stream.pix_fmt = pixels
+        stream.time_base = Fraction(1, 1000)
+        for time, picture in zip(times, pictures, strict=True):
+            kind = "rgba" if picture.shape[2] == 4 else "rgb24"
+            frame = av.VideoFrame.from_ndarray(picture, format=kind)
+            frame.pts, frame.time_base = round(time * 1000), Fraction(1, 1000)
+            mux(film, stream.encode(frame))
+        mux(film, stream.encode())
+    return path
+
+
+def set_display_matrix(path: Path, matrix: tuple[int, int, int, int]) -> Path:
+    """Writes the x-to-x, x-to-y, y-to-x and y-to-y parts of a track's matrix into an mp4."""
+    content = bytearray(path.read_bytes())
+    begin = content.index(b"tkhd") + 4 + 4 + 36  # after version, times, layer and volume
+    one = 1 << 16
+    values = (
+        matrix[0] * one,
+        matrix[1] * one,
+        0,
+        matrix[2] * one,
+        matrix[3] * one,
+        0,
+        0,
+        0,
+        1 << 30,
+    )
+    content[begin : begin + 36] = struct.pack(">9i", *values)
+    path.write_bytes(content)
+    return path
+
+
+def cut_outs(count: int, color: tuple[int, int, int] = (0, 0, 0)) -> list[np.ndarray]:
+    """Pictures of RGBA in which only a dancer is opaque, in the colour of what is transparent."""
+    pictures = []
+    for x, y in sway(count, x=60, y=60):
+        mask = figure_mask((120, 128), x, y, 90)
+        alpha = np.where(mask, 255, 0).astype(np.uint8)
+        pictures.append(np.dstack([np.full((120, 128, 3), color, np.uint8), alpha]))
+    return pictures

@@ -10,17 +10,20 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-import av
 import cv2
 import numpy as np
 
 from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.ffmpeg import av
+
+_MOST_DIGITS = 3  # of a camera's number
 
 
 def camera_index(source: str) -> int | None:
     """Returns the camera that `source` names by its number, or None if it names a file."""
-    return int(source) if source.isdigit() and not Path(source).exists() else None
+    is_number = source.isascii() and source.isdigit() and len(source) <= _MOST_DIGITS
+    return int(source) if is_number and not Path(source).exists() else None
 
 
 def record_camera(

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from dancenet.data.footage.film.matte import MatteMethod
 from dancenet.data.footage.finders import Method
 from dancenet.data.footage.methods import (
     BackgroundMethod,
@@ -43,9 +44,16 @@ class Chooser:
         self._network: Network | None = None
         self._missing: str | None = None
 
-    def choose(self, shot: Shot) -> tuple[Method, str]:
-        """Returns the fitted method for a shot and the reason in words."""
+    def choose(self, shot: Shot, shows_matte: bool = False) -> tuple[Method, str]:
+        """Returns the fitted method for a shot and the reason in words.
+
+        Args:
+            shot: what was learnt of it.
+            shows_matte: its pictures are of a transparency that shows the dancer.
+        """
         settings = self._settings
+        if shows_matte:
+            return MatteMethod(), "matte: the transparency of the footage shows the dancer"
         if settings.method == "threshold":
             fitted = self._threshold(shot)
             return fitted, f"threshold at grey level {fitted.level:.0f}, as asked"

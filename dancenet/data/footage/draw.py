@@ -29,7 +29,8 @@ MIN_SECONDS = 0.5  # a shorter run of frames makes no clip
 _JUMP_IOU = 0.35  # neighbouring silhouettes that share less may be two takes ...
 _JUMP_FACTOR = 0.5  # ... if all frames around share at least twice as much
 _AROUND = 2  # frames on either side that are looked at for that
-_HOLES = {"threshold": 0.01, "background": 0.03, "person": 0.01}  # share of the dancer, filled
+# Share of the dancer that is filled.
+_HOLES = {"threshold": 0.01, "background": 0.03, "person": 0.01, "matte": 0.002}
 
 
 @dataclass

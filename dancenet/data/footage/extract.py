@@ -26,6 +26,7 @@ from dancenet.data.frames.picture import DANCER
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 
@@ -52,19 +53,19 @@ def extract(
         UserError: no picture could be decoded, nobody was found in any of them, or a
             method cannot be used.
     """
-    report = FootageReport(footage.name, 0.0, [], 0)
+    report = FootageReport(footage.name, 0.0, [], 0, facts=list(footage.facts))
     chooser = Chooser(settings, load_network)
+    footage = _as_asked(footage, settings, report)
     to_find, to_draw = footage.frames(), footage.frames()
-    num_frames = num_shots = 0
+    num_frames = 0
     left_out = LeftOut()
     try:
-        for shot in survey(footage.frames(), footage.fps):
+        for shot in _shots(footage, report):
             num_frames += shot.num_frames
-            num_shots += 1
-            method, reason = chooser.choose(shot)
+            method, reason = chooser.choose(shot, footage.shows_matte)
             if reason not in report.reasons:
                 report.reasons.append(reason)
-                terminal.say(f"{footage.name}: {reason}")
+                terminal.say(f"{quoted(footage.name)}: {reason}")
             found = find_boxes(itertools.islice(to_find, shot.num_frames), method, footage.fps)
             pictures = itertools.islice(to_draw, shot.num_frames)
             if np.isnan(found).all():
@@ -80,13 +81,31 @@ def extract(
         for frames in (to_find, to_draw):
             frames.close()  # type: ignore[attr-defined]
     report.seconds_read = num_frames / footage.fps
-    report.num_cuts = max(0, num_shots - 1) + left_out.num_jumps
+    report.num_cuts += left_out.num_jumps
     report.notes += _notes(footage, num_frames, left_out)
     if not num_frames:
-        raise UserError(f"{footage.name} has no picture that can be decoded.")
+        raise UserError(f"{quoted(footage.name)} has no picture that can be decoded.")
     if not report.clips:
         raise UserError(_explain_no_dancer(footage, num_frames, settings, left_out.num_short))
     return report
+
+
+def _as_asked(footage: Footage, settings: Settings, report: FootageReport) -> Footage:
+    """Returns the footage as its transparency shows it, where that is the silhouette."""
+    if not footage.has_matte:
+        return footage
+    if settings.method == "auto":
+        return footage.as_matte()
+    report.facts.append("Its transparency shows the dancer, but another method was asked for.")
+    return footage
+
+
+def _shots(footage: Footage, report: FootageReport) -> Iterator[Shot]:
+    """Yields the shots of all stretches, and counts the cuts between them."""
+    for stretch in footage.stretches():
+        for index, shot in enumerate(survey(stretch, footage.fps)):
+            report.num_cuts += index > 0
+            yield shot
 
 
 @dataclass
@@ -186,13 +205,13 @@ def _explain_no_dancer(
 ) -> str:
     if num_frames / footage.fps < MIN_SECONDS:
         return (
-            f"{footage.name} is {num_frames} frame{'s' if num_frames > 1 else ''} long; "
+            f"{quoted(footage.name)} is {num_frames} frame{'s' if num_frames > 1 else ''} long; "
             f"a clip needs at least {MIN_SECONDS:g} seconds."
         )
     if num_short:
         return (
-            f"No dancer was found in {footage.name} for longer than {MIN_SECONDS:g} seconds at a "
-            f"time; film one whole person, or try another {option('method')}."
+            f"No dancer was found in {quoted(footage.name)} for longer than {MIN_SECONDS:g} "
+            f"seconds at a time; film one whole person, or try another {option('method')}."
         )
     hint = {
         "threshold": f"choose a {option('level')} between dancer and wall, or try "
@@ -200,4 +219,4 @@ def _explain_no_dancer(
         "background": "the dancer must move before a camera that stands still; "
         f"or try {option('method', 'person')}",
     }.get(settings.method, "film one whole person who fills a fair part of the picture")
-    return f"No dancer was found in {footage.name}; {hint}."
+    return f"No dancer was found in {quoted(footage.name)}; {hint}."

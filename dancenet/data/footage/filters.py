@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-import av
-from av.filter import Graph
+from dancenet.support.ffmpeg import Graph, av
 
 Filter = tuple[str, str]  # a filter's name and its arguments, as on FFmpeg's command line
 

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.footage.crop import Box, mask_box
+from dancenet.data.footage.film.matte import MatteMethod
 from dancenet.data.footage.methods import (
     BackgroundMethod,
     PersonMethod,
@@ -16,7 +17,7 @@ from dancenet.data.footage.methods import (
     find_dancer,
 )
 
-Method = ThresholdMethod | BackgroundMethod | PersonMethod
+Method = ThresholdMethod | BackgroundMethod | PersonMethod | MatteMethod
 
 LOCATE_SIDE = 320  # longer side of the pictures in which the dancer is looked for
 _LEAST_SEEN = 0.01  # share of the network's picture that a person covers at least
@@ -25,9 +26,9 @@ _PRESENT = 0.15  # share of the dancer's median area in a shot; less is a spot, 
 
 
 class _Finder:
-    """Finds the dancer by a threshold or a background, in small pictures."""
+    """Finds the dancer by a threshold, a background or a matte, in small pictures."""
 
-    def __init__(self, method: ThresholdMethod | BackgroundMethod) -> None:
+    def __init__(self, method: ThresholdMethod | BackgroundMethod | MatteMethod) -> None:
         self._method = method
         self._near: Box | None = None
 

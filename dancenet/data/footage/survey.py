@@ -13,6 +13,7 @@ import numpy as np
 
 from dancenet.data.frames.clips import Clip
 from dancenet.support import files
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 T = TypeVar("T")
@@ -193,14 +194,7 @@ class _Observer:
             pan = zoom = 0.0
         elif len(self._moves) > 0.3 * (last - self._first - 1):
             pan, zoom = (float(value) for value in np.median(self._moves, axis=0) * self._fps)
-        return Shot(
-            first=self._first,
-            last=last,
-            samples=samples,
-            is_static=is_static,
-            pan=pan,
-            zoom=zoom,
-        )
+        return Shot(self._first, last, samples, is_static, pan=pan, zoom=zoom)
 
 
 def _border_motion(samples: np.ndarray) -> float:
@@ -277,6 +271,7 @@ class FootageReport:
     num_cuts: int
     reasons: list[str] = field(default_factory=list)  # why each method was chosen
     notes: list[str] = field(default_factory=list)  # what was lost or left out, and why
+    facts: list[str] = field(default_factory=list)  # what the footage is taken for
 
     @property
     def seconds_usable(self) -> float:
@@ -339,11 +334,12 @@ def report_text(reports: Sequence[FootageReport]) -> str:
     lines: list[str] = []
     for report in reports:
         lines += [
-            report.source,
+            quoted(report.source),
             f"{_USABLE}{report.seconds_usable:.1f} of {report.seconds_read:.1f} seconds "
             f"in {len(report.clips)} clip{'' if len(report.clips) == 1 else 's'}, "
             f"{report.num_cuts} cut{'' if report.num_cuts == 1 else 's'} found",
         ]
+        lines += [f"  footage: {fact}" for fact in report.facts]
         lines += [f"  method: {reason}" for reason in report.reasons]
         for entry in report.clips:
             clip = entry.clip

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
-from av.container import InputContainer
-from av.stream import Disposition
-from av.video.stream import VideoStream
 
+from dancenet.data.footage.film import matte
+from dancenet.data.footage.film.decoding import clock_unit, decoded, decoder_of, in_stretches
+from dancenet.data.footage.film.look import Look, look_at
+from dancenet.data.footage.film.opening import opened
+from dancenet.data.footage.film.streams import turn_filters
 from dancenet.data.footage.filters import Filter, FilterChain
-from dancenet.data.footage.pictures import MAX_SIDE, PictureFolder, reduced_size
-from dancenet.support.errors import UserError
-from dancenet.support.wording import option
+from dancenet.data.footage.pictures import MAX_SIDE, PictureFolder, check_rate, reduced_size
+from dancenet.support.ffmpeg import VideoStream, av
+from dancenet.support.names import quoted
 
-_MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
-_HIGHEST_FPS = 240.0  # a "rate" above this is the container's clock, not the camera's
 _LOSS_SECONDS = 0.5  # the duration in a header is at most this inexact
-_TURNS: dict[int, tuple[Filter, ...]] = {  # counterclockwise degrees
-    0: (),
-    90: (("transpose", "cclock"),),
-    180: (("hflip", ""), ("vflip", "")),
-    270: (("transpose", "clock"),),
-}
+_MATTE_SECONDS = 60.0  # of a film whose transparency is looked at ...
+_MATTE_SIDE = 240  # ... in pictures of this longer side
 
 
 @dataclass(frozen=True)
@@ -35,14 +32,12 @@ class VideoFile:
 
     path: Path
     name: str  # in messages
-    width: int  # upright, square pixels
-    height: int
-    rotation: int  # 0, 90, 180 or 270 degrees counterclockwise from stored to upright pictures
+    look: Look
     fps: float  # what `frames` yields
-    source_fps: float
-    expected_seconds: float | None  # by the header; None if it does not say
     start: float = 0.0  # seconds of the source left out at the front
     seconds: float | None = None  # seconds of the source to read at most
+    has_matte: bool = False  # its transparency shows the dancer
+    shows_matte: bool = False  # `frames` yields the transparency, black on white
 
     @classmethod
     def open(
@@ -52,7 +47,7 @@ class VideoFile:
         start: float = 0.0,
         seconds: float | None = None,
     ) -> VideoFile:
-        """Reads a film's header and decodes its first picture.
+        """Reads a film's header and all its timestamps, and decodes its first picture.
 
         Args:
             path: the file.
@@ -61,71 +56,117 @@ class VideoFile:
             seconds: seconds of the source to read at most; None reads to the end.
 
         Raises:
-            UserError: the file is missing, not a video, cut off before its index, or has no
-                picture to decode.
+            UserError: the file is missing, not a video, cut off before its index, has no
+                picture to decode, or none in which somebody can dance.
         """
-        path = Path(path)
-        with _opened(path) as film:
-            stream = _video_stream(film, path)
-            duration = None if film.duration is None else film.duration / av.time_base
-            first = next(_decoded(film, stream, start, None), None)
-            if first is None:
-                raise UserError(_explain_no_picture(path, start, duration))
-            source_fps = _source_rate(stream)
-            rotation = round(first.rotation / 90) * 90 % 360
-            # The first picture's size is reliable, the header's is not.
-            size = round(first.width * float(stream.sample_aspect_ratio or 1)), first.height
-            width, height = size if rotation in (0, 180) else size[::-1]
-        if duration is not None:
-            duration = min(duration - start, duration if seconds is None else seconds)
-        return cls(
-            path=path,
+        check_rate(fps)
+        look = look_at(Path(path), start, seconds)
+        footage = cls(
+            path=Path(path),
             name=str(path),
-            width=width,
-            height=height,
-            rotation=rotation,
+            look=look,
             # 29.97 counts as 30, so that clips of both can be learnt from together.
-            fps=fps if source_fps > 0.97 * fps else source_fps,
-            source_fps=source_fps,
-            expected_seconds=duration,
+            fps=fps if look.timing.fps > 0.97 * fps else look.timing.fps,
             start=start,
             seconds=seconds,
         )
+        return replace(footage, has_matte=look.has_alpha and footage._finds_matte())
+
+    @property
+    def width(self) -> int:
+        """The width of upright pictures with square pixels."""
+        return self.look.width
+
+    @property
+    def height(self) -> int:
+        """The height of upright pictures with square pixels."""
+        return self.look.height
+
+    @property
+    def source_fps(self) -> float:
+        return self.look.timing.fps
+
+    @property
+    def expected_seconds(self) -> float:
+        """The seconds of moving pictures, by the film's packets and its header."""
+        return self.look.expected_seconds
+
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What was found, for the report."""
+        return self.look.facts
+
+    def as_matte(self) -> VideoFile:
+        """Returns the same film as its transparency shows it, black on white."""
+        return replace(self, shows_matte=True)
 
     def frames(self, side: int | None = None) -> Iterator[np.ndarray]:
         """Yields (H, W, 3) uint8 RGB, reduced so that the longer side is at most `side`."""
-        width, height = reduced_size(self.width, self.height, side or MAX_SIDE)
-        filters = (
-            ("fps", f"{self.fps:.6f}"),
-            *_TURNS[self.rotation],
-            ("scale", f"{width}:{height}:flags=area"),
-            ("format", "rgb24"),
-        )
-        with _opened(self.path) as film:
-            stream = _video_stream(film, self.path)
-            stream.thread_type = "AUTO"
-            chain = None
-            for frame in _decoded(film, stream, self.start, self.seconds):
-                if chain is None or not chain.fits(frame):
-                    if chain is not None:
-                        yield from map(_to_array, chain.push(None))
-                    chain = FilterChain(frame, _time_base(stream), filters)
-                yield from map(_to_array, chain.push(frame))
-            if chain is not None:
-                yield from map(_to_array, chain.push(None))
+        for stretch in self.stretches(side):
+            yield from stretch
+
+    def stretches(self, side: int | None = None) -> Iterator[Iterator[np.ndarray]]:
+        """Yields the frames of each stretch between two pauses of the film.
+
+        Each stretch must be used up before the next is asked for.
+        """
+        with opened(self.path) as film:
+            stream = film.streams[self.look.stream]
+            assert isinstance(stream, VideoStream)
+            decoder = decoder_of(self.path, stream, self.shows_matte)
+            decoder.thread_type = "AUTO"
+            unit = clock_unit(stream, self.look.timing)
+            frames = decoded(film, stream, decoder, start=self.start, seconds=self.seconds)
+            numbered = in_stretches(frames, self.look.timing, unit)
+            for _, stretch in itertools.groupby(numbered, key=lambda entry: entry[0]):
+                yield self._resampled((frame for _, frame in stretch), unit, side or MAX_SIDE)
 
     def loss(self, num_frames: int) -> str | None:
         """Says what could not be decoded, when `num_frames` could; None if nothing is missing."""
-        if self.expected_seconds is None:
-            return None
         decoded = num_frames / self.fps
         missing = self.expected_seconds - decoded
         if missing <= max(_LOSS_SECONDS, 0.02 * self.expected_seconds):
             return None
         return (
-            f"{self.name} is damaged or cut off: {decoded:.1f} of {self.expected_seconds:.1f} "
-            f"seconds could be decoded and are kept, {missing:.1f} seconds are lost."
+            f"{quoted(self.name)} is damaged or cut off: {decoded:.1f} of "
+            f"{self.expected_seconds:.1f} seconds could be decoded and are kept, {missing:.1f} "
+            "seconds are lost."
         )
+
+    def _resampled(
+        self, frames: Iterator[av.VideoFrame], unit: Fraction, side: int
+    ) -> Iterator[np.ndarray]:
+        filters = self._filters(side)
+        chain = None
+        for frame in frames:
+            if chain is None or not chain.fits(frame):
+                if chain is not None:
+                    yield from map(self._to_array, chain.push(None))
+                chain = FilterChain(frame, unit, filters)
+            yield from map(self._to_array, chain.push(frame))
+        if chain is not None:
+            yield from map(self._to_array, chain.push(None))
+
+    def _filters(self, side: int) -> tuple[Filter, ...]:
+        width, height = reduced_size(self.width, self.height, side)
+        channel = (("format", "rgba"), ("alphaextract", "")) if self.shows_matte else ()
+        return (
+            ("fps", f"{self.fps:.6f}"),
+            *channel,
+            *turn_filters(self.look.turn),
+            ("scale", f"{width}:{height}:flags=area"),
+            ("format", "gray" if self.shows_matte else "rgb24"),
+        )
+
+    def _to_array(self, frame: av.VideoFrame) -> np.ndarray:
+        array = frame.to_ndarray()
+        return matte.as_picture(array) if self.shows_matte else array
+
+    def _finds_matte(self) -> bool:
+        shown = self.as_matte().frames(_MATTE_SIDE)
+        looked_at = itertools.islice(shown, round(_MATTE_SECONDS * self.fps))
+        # White is transparent in the pictures of a matte.
+        return matte.shows_dancer(255 - picture[..., 0] for picture in looked_at)
 
 
 Footage = VideoFile | PictureFolder  # pictures at a constant rate, read as often as needed
@@ -139,114 +180,6 @@ def open_footage(
     Raises:
         UserError: see `VideoFile.open` and `PictureFolder.open`.
     """
-    if Path(source).is_dir():
+    if os.path.isdir(source):  # False for names that no file can have, too
         return PictureFolder.open(source, fps, start, seconds)
     return VideoFile.open(source, fps, start, seconds)
-
-
-def _opened(path: Path) -> InputContainer:
-    if not path.exists():
-        raise UserError(f"There is no video {path}.")
-    if path.stat().st_size == 0:
-        raise UserError(f"{path} is empty (0 bytes); copy it from the camera again.")
-    try:
-        film = av.open(str(path))
-    except av.error.FFmpegError as error:
-        with open(path, "rb") as file:
-            is_mp4 = file.read(8)[4:] in _MP4_BOXES
-        if is_mp4:
-            raise UserError(
-                f"{path} was cut off before its index was written, so none of it can be decoded; "
-                "copy it from the camera again."
-            ) from error
-        raise UserError(_explain_no_film(path)) from error
-    # FFmpeg shows text files as a film of a terminal, and takes any *.jpg for a picture.
-    kind = film.format.name
-    if kind in ("tty", "image2") or kind.endswith("_pipe"):
-        film.close()
-        raise UserError(_explain_no_film(path))
-    return film
-
-
-def _explain_no_film(path: Path) -> str:
-    return (
-        f"{path} is not a video that FFmpeg can read; choose an mp4, mov, webm, gif or the like, "
-        "or a folder of pictures."
-    )
-
-
-def _explain_no_picture(path: Path, start: float, duration: float | None) -> str:
-    if start and duration is not None:
-        return (
-            f"{path} has no picture after {option('start', f'{start:g}')}; it is {duration:.2f} "
-            "seconds long."
-        )
-    return f"{path} is a video of zero frames: no picture in it can be decoded."
-
-
-def _video_stream(film: InputContainer, path: Path) -> VideoStream:
-    for stream in film.streams.video:
-        if not stream.disposition & Disposition.attached_pic:  # the cover of a song
-            return stream
-    raise UserError(f"{path} holds no pictures (it may be sound only); choose a video.")
-
-
-def _decoded(
-    film: InputContainer, stream: VideoStream, start: float, seconds: float | None
-) -> Iterator[av.VideoFrame]:
-    """Yields the frames from `start` on, without those that are damaged; 0 is the start."""
-    time_base = _time_base(stream)
-    begin = round((start + (film.start_time or 0) / av.time_base) / time_base)
-    end = None if seconds is None else begin + seconds / time_base
-    if start:
-        film.seek(begin, stream=stream)  # to the key frame before
-    for frame in _undamaged(film, stream):
-        if frame.pts is not None:
-            if start and frame.pts < begin:
-                continue
-            if end is not None and frame.pts >= end:
-                return
-            frame.pts -= begin
-        yield frame
-
-
-def _undamaged(film: InputContainer, stream: VideoStream) -> Iterator[av.VideoFrame]:
-    packets = film.demux(stream)
-    while True:
-        try:
-            packet = next(packets, None)
-        except av.error.FFmpegError:  # the file ends within a packet
-            packet = None
-        try:
-            yield from stream.decode(packet)
-        except av.error.EOFError:
-            return
-        except av.error.FFmpegError:
-            continue  # a damaged packet; the next key frame is whole again
-        if packet is None:
-            return
-
-
-def _time_base(stream: VideoStream) -> Fraction:
-    return stream.time_base or Fraction(1, av.time_base)
-
-
-def _to_array(frame: av.VideoFrame) -> np.ndarray:
-    return frame.to_ndarray()
-
-
-def _source_rate(stream: VideoStream) -> float:
-    """Returns a stream's frames per second.
-
-    Where pictures come unevenly, as from a phone, their average lies a little below the nominal
-    rate; the nominal rate is then the source's.
-    """
-    average, nominal = _plausible(stream.average_rate), _plausible(stream.base_rate)
-    if average is None or nominal is None:
-        return average or nominal or 25.0
-    return nominal if average < nominal < 1.34 * average else average
-
-
-def _plausible(rate: Fraction | None) -> float | None:
-    # Hundredths, as in the records of clips that were extracted before.
-    return round(float(rate), 2) if rate and 0 < rate <= _HIGHEST_FPS else None

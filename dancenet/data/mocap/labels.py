@@ -108,7 +108,7 @@ def _lines(path: str | Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _fits(path: Path, pattern: str) -> bool:
-    """Tells whether a pattern means a file; capitals and how accents are stored count for nothing."""
+    """Tells whether a pattern means a file; neither capitals nor the form of accents count."""
     wanted = _folded(pattern.removeprefix("./"))
     name, whole = _folded(path.name), _folded(path.as_posix())
     if name == wanted or whole == wanted or whole.endswith(f"/{wanted}"):

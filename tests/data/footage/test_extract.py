@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 
 import cv2
 import numpy as np
 import pytest
-from films import SHARED, dancer_on, figure_mask, room, sway, wall, write_film
+from films import SHARED, dancer_on, figure_mask, room, sway, timed_film, wall, write_film
 
 from dancenet.data.footage.choose import Settings
 from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.extract import extract
 from dancenet.data.footage.methods import overlap, reduce_canvas
+from dancenet.data.footage.survey import report_text, write_report
 from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
@@ -219,3 +221,31 @@ def test_real_footage_of_a_moving_camera_gives_whole_bodies(tmp_path):
     pictures = FrameFolder.open(tmp_path / "imgs").read(1, 30) == 0
     heights = [np.ptp(np.flatnonzero(p.any(axis=1))) for p in pictures]
     assert min(heights) > 60  # head to foot in every frame
+
+
+def test_a_pause_of_the_film_ends_a_clip_and_is_no_cut(tmp_path):
+    pictures = dancer_on(wall(), sway(25)) + dancer_on(wall(), sway(30, x=82))
+    times = [k / 25 for k in range(25)] + [90 + k / 25 for k in range(30)]
+    path = timed_film(tmp_path / "a.mp4", times, pictures=pictures)
+    writer = FrameWriter(tmp_path / "imgs")
+    report = extract(open_footage(path), writer, Settings("threshold"), no_network)
+    clips = FrameFolder.open(tmp_path / "imgs").clips
+    assert [(c.first, c.last, c.fps) for c in clips] == [(1, 25, 25), (26, 55, 25)]
+    assert report.num_cuts == 0 and report.seconds_read == pytest.approx(2.2)
+    text = report_text([report])
+    assert "footage: 160x90, 25 frames/s (by its timestamps)" in text
+    assert "89.0 seconds in which no new picture came (1 pause) are left out" in text
+
+
+def test_a_report_names_a_film_as_it_can_be_shown(tmp_path):
+    name = os.fsdecode(b"dan\xe7a \x1b[2J.mp4")
+    film = write_film(tmp_path / "a.mp4", dancer_on(wall(), sway(20)))
+    try:
+        film = film.rename(tmp_path / name)
+    except OSError:
+        pytest.skip("this disk takes no such name")
+    writer = FrameWriter(tmp_path / "imgs")
+    report = extract(open_footage(film), writer, Settings("threshold"), no_network)
+    write_report([report], tmp_path / "report")
+    text = (tmp_path / "report.txt").read_text(encoding="utf-8")
+    assert r"dan\xe7a \x1b[2J.mp4" in text
