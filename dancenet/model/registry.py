@@ -9,9 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import quote
 
-from dancenet.model.folder import CARD, CHECKSUMS, ModelFolder
+from dancenet.model.folder import CARD, CHECKSUMS, ModelFolder, differs_in_line_ends
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import is_safe_name, quoted
 
 REGISTRY = "registry.json"
 URL_VARIABLE = "DANCENET_WEIGHTS_URL"
@@ -89,12 +90,22 @@ def describe(folder: Path) -> dict[str, Any]:
     """Returns the registry entry of a model folder, to release it; addresses and words are empty.
 
     Raises:
-        UserError: a file of the model is missing or damaged.
+        UserError: a file of the model is missing, damaged, or a link out of its folder.
     """
-    ModelFolder(folder).check()
-    names = [*checked.read_json(folder / CHECKSUMS, "record of the model's files"), CHECKSUMS]
-    if (folder / CARD).is_file():
+    _require_inside(folder, CHECKSUMS)
+    record = checked.read_json(folder / CHECKSUMS, "record of the model's files")
+    names = [*(record if isinstance(record, dict) else ()), CHECKSUMS]  # `check` refuses the rest
+    if os.path.lexists(folder / CARD):
         names.append(CARD)
+    for name in names:
+        _require_inside(folder, name)
+    ModelFolder(folder).check()
+    for name in record:
+        if differs_in_line_ends(folder / name, record[name]["sha256"]):
+            raise UserError(
+                f"{quoted(folder / name)} has other line ends than when the model was made, as git "
+                "writes them on Windows; restore them, or write the model again."
+            )
     listed = tuple(
         RemoteFile(name, (folder / name).stat().st_size, files.sha256_of(folder / name))
         for name in sorted(names)
@@ -104,19 +115,32 @@ def describe(folder: Path) -> dict[str, Any]:
     return entry
 
 
+def _require_inside(folder: Path, name: str) -> None:
+    """Raises UserError if a model's file lies, or leads by a link, outside the model's folder."""
+    try:
+        path = folder / check_path(name)
+    except ValueError as error:
+        raise UserError(f"{quoted(folder / CHECKSUMS)} cannot be used: {error}.") from error
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        raise UserError(
+            f"{quoted(path)} is a link out of the model, which is released with its own files "
+            "alone; put a copy of the file in its place."
+        )
+
+
 def check_path(text: str) -> PurePosixPath:
     """Returns a path inside a model's folder.
 
     Raises:
-        ValueError: the path is absolute or leads out of the folder.
+        ValueError: the path is absolute, leads out of the folder, or cannot be written on every
+            system.
     """
     path = PurePosixPath(text)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or ".." in path.parts
-        or any(mark in text for mark in ("\\", ":", "\0"))
-    ):
+    if not path.parts or path.is_absolute() or not all(map(is_safe_name, path.parts)):
         raise ValueError(f"{text!r} is not a path inside a model's folder")
     return path
 
