@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import lzma
 import shutil
 import stat
+import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
@@ -16,12 +19,28 @@ from dancenet.model.folder import CONFIG, ModelFolder, made_files
 from dancenet.model.registry import URL_VARIABLE, Release, RemoteFile
 from dancenet.support import files, lock, terminal
 from dancenet.support.errors import UserError, why_not_fetched, write_failed
+from dancenet.support.names import folded, quoted, visible
 
 CHUNK = 1 << 13  # bytes; the most that a broken connection loses
 TIMEOUT = 30  # seconds without an answer
 # Weights hardly compress, so an archive that grows more than this does not hold a model.
 _LARGEST_RATIO = 10
 _SMALLEST_LIMIT = 1 << 20  # bytes
+_MOST_MEMBERS = 20_000  # files in an archive; that of 2018 may hold its frames, too
+# What `zipfile` and the decoders raise for an archive that was cut, altered or made to harm.
+_DAMAGED = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    ValueError,
+    IndexError,
+    RuntimeError,
+    NotImplementedError,
+    EOFError,
+    FileExistsError,
+    NotADirectoryError,
+)
 
 
 def fetch(name: str) -> Path:
@@ -145,20 +164,21 @@ def unpack(archive: Path, folder: Path) -> None:
                         if left < 0:
                             raise ValueError("it unpacks to far more than a model has")
                         sink.write(chunk)
-    except (
-        zipfile.BadZipFile,
-        zlib.error,
-        ValueError,
-        RuntimeError,
-        NotImplementedError,
-        EOFError,
-        FileExistsError,
-        NotADirectoryError,
-    ) as error:
-        raise UserError(f"The archive {archive.name} was refused: {error}.") from error
+    except _DAMAGED as error:
+        raise _refused(archive, error) from error
+    except OSError as error:
+        if error.errno not in (None, errno.EINVAL):
+            raise
+        raise _refused(archive, error) from error  # of bzip2, or a place before the file
+
+
+def _refused(archive: Path, error: Exception) -> UserError:
+    return UserError(f"The archive {quoted(archive.name)} was refused: {visible(str(error))}.")
 
 
 def _member_paths(members: Sequence[zipfile.ZipInfo]) -> list[PurePosixPath]:
+    if len(members) > _MOST_MEMBERS:
+        raise ValueError(f"it holds {len(members):,} files, far more than a model has")
     paths = []
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
@@ -168,7 +188,8 @@ def _member_paths(members: Sequence[zipfile.ZipInfo]) -> list[PurePosixPath]:
     tops = {path.parts[0] for path in paths}
     if len(tops) == 1 and all(len(path.parts) > 1 for path in paths):
         paths = [PurePosixPath(*path.parts[1:]) for path in paths]
-    if len(set(paths)) != len(paths):
+    # Names that differ in case or in the form of accents are one file on Windows and macOS.
+    if len({folded(str(path)) for path in paths}) != len(paths):
         raise ValueError("it holds a name twice")
     return paths
 

@@ -14,7 +14,7 @@ from pathlib import Path, PurePosixPath
 from dancenet.model.config import ModelConfig
 from dancenet.support import checked, files, lock
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import is_safe_name, quoted
 from dancenet.support.wording import command
 
 CONFIG = "config.json"
@@ -106,17 +106,11 @@ def check_path(text: str) -> PurePosixPath:
     """Returns a path inside a model's folder.
 
     Raises:
-        UserError: the path is absolute, leads out of the folder, or is no path of a system.
+        UserError: the path is absolute, leads out of the folder, or cannot be written on every
+            system.
     """
     path = PurePosixPath(text)
-    if (
-        not path.parts
-        or path.is_absolute()
-        or ".." in path.parts
-        or any(mark in text for mark in ("\\", ":"))
-        or not text.isprintable()
-        or len(text) > checked.LONGEST_NAME
-    ):
+    if not path.parts or path.is_absolute() or not all(map(is_safe_name, path.parts)):
         raise UserError(f"{reprlib.repr(text)} is not a path inside a model's folder")
     return path
 
@@ -238,6 +232,8 @@ class ModelFolder:
                 raise UserError(f"The model {quoted(self.path)} lacks {quoted(name)}. {advice}")
             expected = record[name].size_bytes
             size = path.stat().st_size
+            if size > expected and differs_in_line_ends(path, record[name].sha256):
+                continue
             if size != expected:
                 raise UserError(
                     f"{quoted(path)} has {size:,} bytes and should have {expected:,}: it was cut "
@@ -259,3 +255,12 @@ class ModelFolder:
         content = checked.read_json(path, "record of the model's files")
         source = f"{quoted(path)} is not a record of a model's files"
         return checked.build(Checksums, {"files": content}, source).files
+
+
+def differs_in_line_ends(path: Path, sha256: str) -> bool:
+    """Tells whether a text has the recorded hash but for CRLF, as Git for Windows writes it."""
+    if path.suffix != ".json" or path.stat().st_size > checked.LARGEST_JSON:
+        return False
+    content = path.read_bytes()
+    text = content.replace(b"\r\n", b"\n")
+    return text != content and hashlib.sha256(text).hexdigest() == sha256

@@ -10,7 +10,13 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import quote
 
-from dancenet.model.folder import CARD, CHECKSUMS, ModelFolder, check_digest
+from dancenet.model.folder import (
+    CARD,
+    CHECKSUMS,
+    ModelFolder,
+    check_digest,
+    differs_in_line_ends,
+)
 from dancenet.model.folder import check_path as check_path
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
@@ -121,20 +127,23 @@ def describe(folder: Path) -> dict[str, Any]:
     """Returns the registry entry of a model folder, to release it; addresses and words are empty.
 
     Raises:
-        UserError: a file of the model is missing or damaged.
+        UserError: a file of the model is missing, damaged, or a link out of its folder.
     """
+    _require_inside(folder, CHECKSUMS)
     model = ModelFolder(folder)
-    names = [*model.checksums, CHECKSUMS]
-    if (folder / CARD).is_file():
+    record = model.checksums
+    names = [*record, CHECKSUMS]
+    if os.path.lexists(folder / CARD):
         names.append(CARD)
-    inside = folder.resolve()
     for name in names:
-        if not (folder / name).resolve().is_relative_to(inside):
-            raise UserError(
-                f"{quoted(folder / name)} is a link out of the model; put a copy of the file in "
-                "its place."
-            )
+        _require_inside(folder, name)
     model.check()
+    for name in record:
+        if differs_in_line_ends(folder / name, record[name].sha256):
+            raise UserError(
+                f"{quoted(folder / name)} has other line ends than when the model was made, as git "
+                "writes them on Windows; restore them, or write the model again."
+            )
     listed = tuple(
         RemoteFile(name, (folder / name).stat().st_size, files.sha256_of(folder / name))
         for name in sorted(names)
@@ -142,3 +151,17 @@ def describe(folder: Path) -> dict[str, Any]:
     entry = dataclasses.asdict(Release(folder.resolve().name, "", files=listed))
     del entry["archive"]
     return entry
+
+
+def _require_inside(folder: Path, name: str) -> None:
+    """Raises UserError if a model's file lies, or leads by a link, outside the model's folder."""
+    path = folder / check_path(name)
+    try:
+        inside = path.resolve().is_relative_to(folder.resolve())
+    except (OSError, RuntimeError):  # links in a circle
+        inside = False
+    if not inside:
+        raise UserError(
+            f"{quoted(path)} is a link out of the model, which is released with its own files "
+            "alone; put a copy of the file in its place."
+        )

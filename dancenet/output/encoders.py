@@ -33,14 +33,20 @@ _CODECS: dict[str, tuple[str, str, dict[str, str]]] = {  # codec, pixel format, 
     # Two flat colours need no search: 'veryfast' takes 2.5 times the computing for files of half
     # the size (0.6 Mbit/s at 832x480), and a second thread adds 40 % to what the first would take.
     "mp4": ("libx264", "yuv420p", {"preset": "ultrafast", "crf": "23", "threads": "1"}),
+    # Threads that share rows ('row-mt') choose other blocks than one thread does, so that the film
+    # depended on the number of cores; at these sizes they take more computing, too.
     "webm": (
         "libvpx-vp9",
         "yuv420p",
-        {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "1"},
+        {"crf": "30", "b": "0", "deadline": "realtime", "cpu-used": "7", "row-mt": "0"},
     ),
     "gif": ("gif", "pal8", {}),
 }
-_CONTAINER_OPTIONS = {"mp4": {"movflags": "+faststart"}, "gif": {"loop": "0"}}
+_CONTAINER_OPTIONS = {
+    "mp4": {"movflags": "+faststart"},
+    "webm": {"fflags": "+bitexact"},  # no random number as the film's identity
+    "gif": {"loop": "0"},
+}
 
 
 class VideoSpec(NamedTuple):

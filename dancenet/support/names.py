@@ -12,6 +12,10 @@ _PLAIN_ON_WINDOWS = "_-./+=:"
 _LONGEST = 255  # bytes of a name on most disks
 _JOINERS = "\u200c\u200d"  # within emoji and some scripts; they move nothing on the screen
 _LONGEST_REASON = 400  # letters of what is quoted from a file, or from another program
+# What no file may be called on Windows, whatever its suffix; the digits may be superscripts, too.
+_RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\Z", re.IGNORECASE)
+_FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
+_LONGEST_SAFE = 240  # bytes of a file's name in UTF-8: 255, less what a temporary name adds
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
 
 
@@ -71,6 +75,27 @@ def shortened(reason: object) -> str:
     """Returns what another program or a file says, for a message: visible, and not too long."""
     text = visible(str(reason)).rstrip(". ")
     return text if len(text) <= _LONGEST_REASON else f"{text[: _LONGEST_REASON - 2]} …"
+
+
+def safe_name(text: str) -> str:
+    """Returns a name made of a text, that a file can have on every system.
+
+    What Windows forbids becomes `_`, the names it reserves (`aux.mp4`) get one in front, and the
+    length is bounded.
+    """
+    name = _FORBIDDEN.sub("_", unicodedata.normalize("NFC", text))
+    name = name.encode("utf-8")[:_LONGEST_SAFE].decode("utf-8", "ignore").rstrip(". ")
+    return f"_{name}" if not name or _RESERVED.match(name.partition(".")[0].rstrip()) else name
+
+
+def is_safe_name(name: str) -> bool:
+    """Tells whether a file or folder can have a name on every system."""
+    return safe_name(name) == unicodedata.normalize("NFC", name)
+
+
+def folded(name: str) -> str:
+    """Returns what two names share that are one file on macOS or Windows."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def _is_visible(letter: str) -> bool:
