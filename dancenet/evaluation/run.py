@@ -16,12 +16,12 @@ import numpy as np
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.evaluation.dances import DanceMakers, DrawnDances
 from dancenet.evaluation.joints import StyleFigures
-from dancenet.evaluation.looks import draw_pictures, over_time
 from dancenet.evaluation.options import Options
-from dancenet.evaluation.page import to_html
 from dancenet.evaluation.real import Halves, RealDances
 from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
-from dancenet.evaluation.record import Record
+from dancenet.evaluation.report.looks import draw_pictures, over_time
+from dancenet.evaluation.report.page import to_html
+from dancenet.evaluation.report.record import Record
 from dancenet.evaluation.scenes import open_scene
 from dancenet.generation.load import Dancer, load_dancer
 from dancenet.generation.trajectory import read_style

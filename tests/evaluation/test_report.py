@@ -7,8 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from dancenet.evaluation import plots
-from dancenet.evaluation.page import to_html
+from dancenet.evaluation.report import plots
+from dancenet.evaluation.report.page import to_html
 from dancenet.metrics import report
 from dancenet.metrics.definitions import (
     AR1,
