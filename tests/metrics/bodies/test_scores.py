@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dancenet.metrics.bodies import scores
-from dancenet.metrics.bodies.critic import critic_auc
+from dancenet.metrics.bodies.critic import critic_auc, halves
 from dancenet.metrics.bodies.scores import BodyReference, BodyScores, mean_stay, structure_function
 
 FPS = 30.0
@@ -96,13 +96,27 @@ def swing(seed: int, noise: float) -> np.ndarray:
     return np.sin(time[:, None] * [1, 1.7, 2.3, 3.1] + phases) + rng.normal(0, noise, (900, 4))
 
 
+def judged(noise: float) -> object:
+    """Lets a critic judge noisy swings, after it has seen others."""
+    real = [swing(seed, 0.05) for seed in range(8)]
+    found = [swing(seed, noise) for seed in range(20, 24)]
+    return critic_auc((real[:6], found[:2]), (real[6:], found[2:]), seed=0)
+
+
 def test_a_critic_can_only_guess_between_real_dances():
-    assert critic_auc([swing(1, 0.1)], [swing(2, 0.1)], seed=0) < 0.65
+    assert 0.35 < judged(0.05) < 0.65
 
 
 def test_a_critic_tells_trembling_from_dancing():
-    assert critic_auc([swing(1, 0.01)], [swing(2, 0.3)], seed=0) > 0.8
+    assert judged(0.3) > 0.8
 
 
 def test_a_critic_needs_some_frames():
-    assert "too few frames: 98" in critic_auc([swing(1, 0.1)[:100]], [swing(2, 0.1)], seed=0)
+    short = [swing(1, 0.1)[:100]]
+    assert "too few frames: 98" in critic_auc((short, short), (short, short), seed=0)
+
+
+def test_a_single_run_is_cut_with_a_gap_and_several_are_dealt():
+    first, second = halves([np.arange(100)])
+    assert len(first[0]) == len(second[0]) == 45 and second[0][0] == 55
+    assert [len(side) for side in halves([np.arange(3)] * 5)] == [3, 2]
