@@ -19,7 +19,7 @@ from dancenet.generation import trajectory as dance
 from dancenet.generation.load import Dancer
 from dancenet.generation.settings import DanceSettings
 from dancenet.metrics import distance, skeleton
-from dancenet.metrics.definitions import JOINT_MEASURES
+from dancenet.metrics.bodies.definitions import JOINT_MEASURES
 from dancenet.metrics.measures import Values, evenly
 from dancenet.metrics.reference import (
     FRECHET_STRIDE_SECONDS,

@@ -14,14 +14,15 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.data.mocap.recordings import Recordings
+from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DanceMakers, DrawnDances
 from dancenet.evaluation.joints import StyleFigures
-from dancenet.evaluation.looks import draw_pictures, over_time
 from dancenet.evaluation.options import Options
-from dancenet.evaluation.page import to_html
 from dancenet.evaluation.real import Halves, RealDances
 from dancenet.evaluation.recipe_2018 import FOLDER as RECIPE_FOLDER
-from dancenet.evaluation.record import Record
+from dancenet.evaluation.report.looks import draw_pictures, over_time
+from dancenet.evaluation.report.page import to_html
+from dancenet.evaluation.report.record import Record
 from dancenet.evaluation.scenes import open_scene
 from dancenet.generation.load import Dancer, load_dancer
 from dancenet.generation.trajectory import read_style
@@ -139,6 +140,8 @@ class _Figures:
         """Makes, draws and measures the dances of every seed and column."""
         data, seeds = makers.data, makers.options.seeds
         real = data.score_real()
+        bodies = BodyMeasures.prepare(data)
+        self.add(REAL, bodies.measure_real(seeds[0]))
         columns = makers.columns()
         # All columns are drawn but 'freeze'.
         pictures = -(-makers.num_frames // data.step) * len(seeds) * (len(columns) - 1)
@@ -154,6 +157,7 @@ class _Figures:
                     made = make(seed, bar.update)
                     self.drawn.setdefault(column, []).append(made)
                     self.add(column, _measure(data, halves, made.sample))
+                    self.add(column, bodies.measure(made, seed, is_model=column == MODEL))
                 self.add(MODEL, _generated_nll(makers.dancer, self.drawn[MODEL][-1].sample))
 
 

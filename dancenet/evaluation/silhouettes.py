@@ -13,13 +13,16 @@ import numpy as np
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
+from dancenet.data.frames.components import WHOLE, largest_share
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.evaluation.recipe_2018 import RangeUnits, load_recipe, trained_recipe
 from dancenet.generation.load import Dancer
 from dancenet.generation.settings import DanceSettings
 from dancenet.metrics import reconstruction
-from dancenet.metrics.definitions import COPY, MEASURES, MODEL
+from dancenet.metrics.bodies.definitions import SILHOUETTE_MEASURES
+from dancenet.metrics.definitions import COPY, MODEL
+from dancenet.metrics.figure import MASK
 from dancenet.metrics.measures import Values, evenly
 from dancenet.model import folder as model_folder
 from dancenet.model.folder import ModelFolder
@@ -29,6 +32,7 @@ from dancenet.support.wording import option
 
 MAX_RECONSTRUCTED = 2_000  # most frames that are decoded and compared, chosen evenly
 
+_MAX_PLAIN = 400  # most pictures of a sample that are decoded without refining, chosen evenly
 _BATCH = 16  # vectors decoded at once
 _READ = 256  # pictures read at once
 
@@ -54,7 +58,7 @@ class SilhouetteScene:
     recipe: Dancer | None = None  # the network of 2018, if one was named
     recipe_minutes: float | None = None  # train one for so long, if none was named
 
-    measures = MEASURES
+    measures = SILHOUETTE_MEASURES
 
     @property
     def name(self) -> str:
@@ -121,6 +125,7 @@ class SilhouetteScene:
                 for name, values in (
                     ("iou", reconstruction.iou(*masks)),
                     ("boundary_f", reconstruction.boundary_f(*masks)),
+                    ("boundary_f_1", reconstruction.boundary_f(*masks, tolerance=1.0)),
                     ("psnr", reconstruction.psnr(*pictures)),
                     ("ssim", reconstruction.ssim(*pictures)),
                 ):
@@ -129,7 +134,11 @@ class SilhouetteScene:
         return {name: float(np.concatenate(values).mean()) for name, values in found.items()}
 
     def measure_runs(self, runs: Sequence[np.ndarray], reference: Sequence[np.ndarray]) -> Values:
-        return {}
+        rows = np.concatenate(runs)
+        rows = evenly(rows, min(len(rows), _MAX_PLAIN))
+        parts = [rows[begin : begin + _BATCH] for begin in range(0, len(rows), _BATCH)]
+        largest = [largest_share(self.codec.decode(part, refine=0) < MASK) for part in parts]
+        return {"one_dancer_plain": float((np.concatenate(largest) >= WHOLE).mean())}
 
     def measure_styles(self, dancer: Dancer, settings: DanceSettings, num_frames: int) -> None:
         return None

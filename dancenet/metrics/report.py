@@ -122,7 +122,7 @@ class Report:
             values: by column, then by key, one value for each seed; a missing one is shown as a
                 dash.
             facts: see the class.
-            measures: the rows, `MEASURES` or `JOINT_MEASURES`.
+            measures: the rows, such as `bodies.definitions.JOINT_MEASURES`.
             rest: notes and series.
         """
         table = {

@@ -7,16 +7,16 @@ import json
 import numpy as np
 import pytest
 
-from dancenet.evaluation import plots
-from dancenet.evaluation.page import to_html
+from dancenet.evaluation.report import plots
+from dancenet.evaluation.report.page import to_html
 from dancenet.metrics import report
+from dancenet.metrics.bodies.definitions import JOINT_MEASURES, SILHOUETTE_MEASURES
 from dancenet.metrics.definitions import (
     AR1,
     COLUMNS,
     COPY,
     FREEZE,
     GAUSSIAN,
-    JOINT_MEASURES,
     MEASURES,
     MODEL,
     REAL,
@@ -26,7 +26,13 @@ from dancenet.metrics.report import Cell
 
 
 def judge(**columns: dict[str, list[float | str]]) -> report.Report:
-    return report.Report.of("me", columns, {"settings": {"seeds": [1, 2]}}, notes=("a <note>",))
+    return report.Report.of(
+        "me",
+        columns,
+        {"settings": {"seeds": [1, 2]}},
+        measures=SILHOUETTE_MEASURES,
+        notes=("a <note>",),
+    )
 
 
 def verdict(key: str, **columns: float) -> bool | None:
@@ -36,7 +42,7 @@ def verdict(key: str, **columns: float) -> bool | None:
 @pytest.mark.parametrize(
     "key, passes, fails",
     [
-        ("iou", 0.92, 0.919),
+        ("iou", 0.95, 0.949),
         ("boundary_f", 0.85, 0.84),
         ("soft", 0.15, 0.151),
         ("hazy", 0.01, 0.011),
@@ -48,9 +54,18 @@ def verdict(key: str, **columns: float) -> bool | None:
         ("drift_energy", 1.25, 1.3),
         ("drift_softness", 0.8, 0.7),
         ("drift_distance", 1.0, 1.3),
-        ("coverage", 0.7, 0.69),
         ("novelty_z", -2.9, -3.1),
         ("near", 0.1, 0.11),
+        ("unlike_1", 0.010, 0.011),
+        ("unlike_5", 0.05, 0.051),
+        ("two_trunks", 0.0005, 0.0006),
+        ("structure_1", 1.15, 1.16),
+        ("structure_150", 0.87, 0.86),
+        ("range", 0.9, 0.89),
+        ("dwell", 1.1, 1.11),
+        ("critic", 0.70, 0.71),
+        ("one_dancer_plain", 0.995, 0.994),
+        ("boundary_f_1", 0.95, 0.949),
     ],
 )
 def test_fixed_bars_are_where_they_were_set(key, passes, fails):
@@ -61,6 +76,10 @@ def test_fixed_bars_are_where_they_were_set(key, passes, fails):
 def test_bars_that_depend_on_real_dances_move_with_them():
     assert verdict("one_dancer", model=0.89, real=0.9) is True
     assert verdict("one_dancer", model=0.87, real=0.9) is False
+    assert verdict("coverage", model=0.86, real=0.95) is True
+    assert verdict("coverage", model=0.85, real=0.95) is False
+    assert verdict("recall", model=0.41, real=0.59) is True
+    assert verdict("recall", model=0.40, real=0.59) is False
     assert verdict("freeze", model=0.119, real=0.1) is True
     assert verdict("freeze", model=0.121, real=0.1) is False
     assert verdict("freeze", model=0.0) is None

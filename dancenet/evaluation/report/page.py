@@ -7,7 +7,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from dancenet.evaluation import plots
+from dancenet.evaluation.report import plots
 from dancenet.metrics.definitions import COLUMN_NOTES, COLUMNS
 from dancenet.metrics.motion import BIN_SECONDS
 from dancenet.metrics.report import Report, Row, show_cell, show_limits, verdict_word

@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from dancenet.evaluation.dances import DrawnDances
-from dancenet.evaluation.page import Picture
 from dancenet.evaluation.real import RealDances
+from dancenet.evaluation.report.page import Picture
 from dancenet.metrics import moments, motion
 from dancenet.metrics.definitions import AR1, COLUMNS, COPY, MODEL, RECIPE_2018
 from dancenet.metrics.moments import Moment

@@ -1,0 +1,1 @@
+"""Measures that ask whether pictures show a body, and whether it moves like one."""
