@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SECONDS := 16
 
-.PHONY: dance test quick bench clean
+.PHONY: dance test networks others quick bench clean
 .DELETE_ON_ERROR:
 
 dance: $(VENV)/.light
@@ -20,13 +20,23 @@ test: $(VENV)/.everything
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	@$(MAKE) --no-print-directory --jobs 2 $(GROUPED) networks others
+
+# The two halves of the tests; see tests/conftest.py. Where make can, the output of one is shown
+# whole after the other's.
+GROUPED := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+networks: $(VENV)/.everything
+	$(BIN)/python -m pytest -q --networks only
+
+others: $(VENV)/.everything
+	$(BIN)/python -m pytest -q --networks without
 
 quick: $(VENV)/.everything
 	$(BIN)/python -m ruff check .
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
-	$(BIN)/python -m pytest -q -n 2 -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 --networks without -m "not slow"
 
 bench: $(VENV)/.everything
 	$(BIN)/python benchmarks/run.py

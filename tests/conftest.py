@@ -5,6 +5,8 @@ from __future__ import annotations
 import gc
 import os
 import socket
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,29 +27,64 @@ os.environ.update(
 pytest_plugins = ["workplaces"]
 
 
-# Where networks are trained or converted; `make quick` leaves them out.
-SLOW = (
-    "evaluation",
+# Tests that import Keras. `make test` runs them in a process of their own, because TensorFlow takes
+# seconds and 600 MB in each process that imports it.
+NETWORKS = (
+    "evaluation/test_recipe_2018.py",
     "generation/test_joints.py",
     "legacy/test_download.py",
+    "legacy/test_golden.py",
     "legacy/test_import_model.py",
     "nets",
 )
+# Beside those, what `make quick` leaves out.
+SLOW = (*NETWORKS, "evaluation")
+
+
+def _among(path: Path, names: tuple[str, ...]) -> bool:
+    here = Path(__file__).parent
+    return any(here / name in (path, *path.parents) for name in names)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--networks",
+        choices=("only", "without"),
+        help="run only the tests that import Keras, or all others (default: every test)",
+    )
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leaves out the files of the part that is not asked for, before they import anything."""
+    asked = config.getoption("--networks")
+    if asked is None or not collection_path.name.startswith("test_"):
+        return None
+    return _among(collection_path, NETWORKS) is not (asked == "only") or None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that take most of the time."""
-    here = Path(__file__).parent
-    slow = tuple(here / name for name in SLOW)
+    """Marks the tests that take most of the time, and runs those of several processes first.
+
+    The processes need memory of their own, so they run while this one has little.
+    """
     for item in items:
-        if any(item.path == path or path in item.path.parents for path in slow):
+        if _among(item.path, SLOW):
             item.add_marker(pytest.mark.slow)
+    items.sort(key=lambda item: item.path.name != "test_devices.py")
 
 
 def pytest_collection_finish() -> None:
     """Leaves what is imported by now out of garbage collection, which TensorFlow asks for often."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_networks() -> Iterator[None]:
+    """Gives back the memory of a module's networks."""
+    yield
+    if "keras" in sys.modules:
+        sys.modules["keras"].backend.clear_session()
 
 
 _connect = socket.socket.connect

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import onnx
 import pytest
-from small_model import DIM, write_small_model
+from small_model import DIM, write_old_model, write_small_model
 
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import SilhouetteCodec
@@ -63,18 +63,6 @@ def model(tmp_path: Path, frames: Path, monkeypatch: pytest.MonkeyPatch) -> Mode
     return write_small_model(tmp_path / "weights" / "small")
 
 
-def old_model(path: Path) -> ModelFolder:
-    """Writes a model with the same VAE whose dancer looks back one vector."""
-    folder = write_small_model(path, "old")
-    config = folder.read_config()
-    assert config.dancer is not None
-    folder.write_config(
-        dataclasses.replace(config, dancer=dataclasses.replace(config.dancer, look_back=1))
-    )
-    folder.seal()
-    return folder
-
-
 def run(*words: str) -> int:
     return evaluate.main(["--model", "small", *words])
 
@@ -91,7 +79,7 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     """Runs the script once with every column; returns the record, the page and the folder."""
     place = tmp_path_factory.mktemp("run")
     write_small_model(place / "small")
-    old_model(place / "old")
+    write_old_model(place / "old")
     out = place / "report"
     assert (
         evaluate.main(
@@ -258,7 +246,7 @@ def test_options_that_cannot_be_are_refused(model, frames, capsys):
 def test_a_recipe_of_other_latents_or_of_many_vectors_is_refused(model, frames, capsys):
     words = ["--frames", str(frames), "--recipe-2018"]
     assert "look back 64 vectors" in complain(capsys, *words, "small")
-    other = old_model(Path("weights/other"))
+    other = write_old_model(Path("weights/other"))
     graph = onnx.load(other / "encoder.onnx")
     graph.doc_string = "another"
     onnx.save(graph, other / "encoder.onnx")
@@ -267,7 +255,7 @@ def test_a_recipe_of_other_latents_or_of_many_vectors_is_refused(model, frames, 
 
 
 def test_the_network_of_2018_predicts_the_same_in_other_units(tmp_path):
-    recipe = load_dancer(old_model(tmp_path / "old").path)
+    recipe = load_dancer(write_old_model(tmp_path / "old").path)
     rng = np.random.default_rng(0)
     z_mean = rng.normal(size=(200, DIM)).astype(np.float32) * [1, 5, 0.1]
     latents = Latents(
@@ -360,35 +348,3 @@ def test_what_is_held_out_is_what_the_trainers_hold_out(tmp_path, frames):
     assert data.train == [range(first, first + 66) for first in range(0, 528, 66)]
     assert data.held_out == [range(528, 594), range(594, 660)]
     assert files.sha256_of(folder / "encoder.onnx") == latents.encoder_sha256
-
-
-def test_the_network_of_2018_is_trained_once_for_the_same_latents(tmp_path, monkeypatch):
-    pytest.importorskip("keras", reason="training needs the extra 'train'")
-    from dancenet.nets.export import onnx as export
-    from dancenet.nets.training import dancer as train_dancer
-
-    asked = []
-
-    def train(latents, folder, options, train_options):
-        asked.append((options, train_options))
-        for path in old_model(tmp_path / "made").path.iterdir():
-            if path.is_file():
-                shutil.copy(path, folder.path)
-
-    monkeypatch.setattr(train_dancer, "train_dancer", train)
-    monkeypatch.setattr(export, "export_dancer", lambda folder: folder.seal())
-    source = write_small_model(tmp_path / "small")
-    latents = dataclasses.replace(
-        make_latents(10, 2, 10), encoder_sha256=files.sha256_of(source / "encoder.onnx")
-    )
-    out = tmp_path / "report"
-    for _ in range(2):
-        path = recipe_2018.trained_recipe(source, latents, out, 3.0)
-        assert recipe_2018.load_recipe(path, load_dancer(source.path)).name == "old"
-    assert len(asked) == 1
-    options, train_options = asked[0]
-    assert (options.network, options.look_back, options.smoothing) == ("dancenet", 1, 0.0)
-    assert train_options.minutes == 3.0
-    others = dataclasses.replace(latents, z_mean=latents.z_mean + 1)
-    recipe_2018.trained_recipe(source, others, out, 3.0)
-    assert len(asked) == 2

@@ -14,6 +14,7 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
 from motion_files import bvh_text, dancing, shared, still
+from workplaces import shorten_trainings
 
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.footage.video import open_footage
@@ -63,8 +64,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     place = tmp_path_factory.mktemp("joints")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        patch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-        patch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+        shorten_trainings(patch)
         flags = [*write_dances(place), "--labels", "labels.csv", "--name", "joints", *SMALL]
         assert train_dancer.main([*flags, "--frame-rate", "30"]) == 0
     return place
@@ -113,9 +113,8 @@ def test_a_dancer_that_is_there_is_not_replaced_unasked(here, capsys):
     assert "--resume" in capsys.readouterr().err
 
 
-def test_a_training_goes_on_where_it_was_and_only_with_its_own_styles(here, monkeypatch, capsys):
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+def test_a_training_is_resumed_where_it_stopped_and_only_with_its_styles(here, monkeypatch, capsys):
+    shorten_trainings(monkeypatch)
     shutil.copytree("weights/joints", "weights/twin")
     flags = [*write_dances(here), "--name", "twin", *SMALL, "--frame-rate", "30", "--resume"]
     flags[flags.index("--epochs") + 1] = "2"
@@ -125,9 +124,8 @@ def test_a_training_goes_on_where_it_was_and_only_with_its_own_styles(here, monk
     assert ModelFolder("weights/twin").read_config().training["dancer"]["epochs"] == 2
 
 
-def test_a_dancer_can_begin_with_anothers_and_knows_its_styles_only(here, monkeypatch, capsys):
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+def test_a_dancer_can_start_from_another_and_knows_only_its_styles(here, monkeypatch, capsys):
+    shorten_trainings(monkeypatch)
     flags = [
         *write_dances(here),
         "--labels",
@@ -211,7 +209,7 @@ def test_a_style_starts_from_its_own_seed_clips_and_changes_the_dance(dancer):
     assert not np.allclose(one, other)
 
 
-def test_another_rate_keeps_the_tempo_and_the_way(dancer):
+def test_another_frame_rate_keeps_the_tempo_and_the_path(dancer):
     slow = make_motions(dancer, DanceSettings(seconds=2, seed=4))[0]
     fast = make_motions(dancer, DanceSettings(seconds=2, seed=4, fps=60))[0]
     assert (fast.fps, fast.num_frames) == (60, 120)
@@ -262,7 +260,7 @@ def test_files_of_a_person_are_not_replaced_unasked(here, tmp_path, capsys):
         (["-o", "dance.mp4", "--format", "bvh"], "does not end with .bvh"),
     ],
 )
-def test_what_cannot_be_asked_for_is_said_in_one_sentence(here, capsys, flags, message):
+def test_a_request_that_cannot_be_met_is_refused_in_one_sentence(here, capsys, flags, message):
     assert run(*flags) == 1
     said = capsys.readouterr().err
     assert message in said and "Traceback" not in said
@@ -321,8 +319,7 @@ def test_a_motion_of_other_joints_does_not_fit_the_model(dancer):
 @pytest.mark.parametrize("num_joints", [25, 55])
 def test_skeletons_of_any_number_of_joints_are_learned(tmp_path, monkeypatch, num_joints):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+    shorten_trainings(monkeypatch)
     rng = np.random.default_rng(1)
     time = np.arange(200)[:, None, None] / 30
     rest = rng.uniform(-0.4, 0.4, (1, num_joints, 3)) + [0, 1.0, 0]
@@ -346,8 +343,7 @@ def test_skeletons_of_any_number_of_joints_are_learned(tmp_path, monkeypatch, nu
 def test_the_well_known_dance_of_55_joints_trains_at_32_mixtures(tmp_path, monkeypatch):
     path = shared("dance.npy")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+    shorten_trainings(monkeypatch)
     flags = [str(path), "--name", "dance", *SMALL]
     flags[flags.index("--num-mixtures") + 1] = "32"
     assert train_dancer.main(flags) == 0
@@ -400,8 +396,7 @@ def test_the_wrong_material_is_said_in_one_sentence(here, capsys, flags, message
 
 
 def test_a_streamed_training_is_the_same_training(here, monkeypatch):
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
+    shorten_trainings(monkeypatch)
     flags = [
         *write_dances(here),
         "--labels",

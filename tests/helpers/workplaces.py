@@ -44,6 +44,18 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+def shorten_trainings(patch: pytest.MonkeyPatch) -> None:
+    """Makes epochs and trial dances short, and exported steps compared with Keras a few times."""
+    from dancenet.nets.export import onnx
+    from dancenet.nets.training import calibrate, dancer_run
+
+    patch.setattr(calibrate, "TRIAL_SECONDS", 1.0)
+    patch.setattr(calibrate, "TRIALS", 4)
+    patch.setattr(dancer_run, "MIN_STEPS_PER_EPOCH", 4)
+    walk = onnx.trial_vectors
+    patch.setattr(onnx, "trial_vectors", lambda *model: walk(*model)[:6])
+
+
 def fill_workplace(place: Path, patch: pytest.MonkeyPatch) -> None:
     """Writes the model and the latents, and makes trainings there short.
 
@@ -52,9 +64,7 @@ def fill_workplace(place: Path, patch: pytest.MonkeyPatch) -> None:
         patch: undone after the test.
     """
     patch.chdir(place)
-    patch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    patch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
-    patch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 4)
+    shorten_trainings(patch)
     folder = ModelFolder(place / "weights" / "tiny")
     folder.create()
     folder.write_config(ModelConfig("tiny", vae=VaeConfig(latent_dim=4)))
@@ -72,3 +82,15 @@ def fill_workplace(place: Path, patch: pytest.MonkeyPatch) -> None:
         ("one.mp4", "two.mp4", "three.mp4"),
         files.sha256_of(folder / "encoder.onnx"),
     ).save("latents.npz")
+
+
+@pytest.fixture()
+def eagerly(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs Keras models uncompiled, unless the test is marked `compiled`.
+
+    To compile a network takes longer than a few steps of a small one do without.
+    """
+    if request.node.get_closest_marker("compiled") is None:
+        keras = pytest.importorskip("keras")
+        always = property(lambda model: True, lambda model, asked: None)
+        monkeypatch.setattr(keras.Model, "run_eagerly", always)

@@ -218,6 +218,7 @@ def test_the_edge_weight_counts_only_pixels_beside_the_outline() -> None:
     assert weighted - plain == pytest.approx(3 * extra, rel=1e-4)
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_an_exploding_log_variance_leaves_the_loss_finite() -> None:
     trainer = small_trainer()
     trainer.encoder.get_layer("z_log_var").bias.assign(np.full(4, 500.0, np.float32))

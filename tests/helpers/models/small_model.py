@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -146,5 +147,17 @@ def write_small_model(path: Path, name: str = "small", fps: float = 30.0) -> Mod
     ).save(folder / "scaler.npz")
     seeds = np.random.default_rng(0).normal(size=(4, STRETCH, DIM)).astype(np.float32)
     write_npz(folder / "seeds.npz", vectors=seeds)
+    folder.seal()
+    return folder
+
+
+def write_old_model(path: Path) -> ModelFolder:
+    """Writes a model with the same VAE whose dancer looks back one vector."""
+    folder = write_small_model(path, "old")
+    config = folder.read_config()
+    assert config.dancer is not None
+    folder.write_config(
+        dataclasses.replace(config, dancer=dataclasses.replace(config.dancer, look_back=1))
+    )
     folder.seal()
     return folder

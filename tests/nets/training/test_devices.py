@@ -149,7 +149,7 @@ def test_ten_steps_on_two_devices_have_the_losses_of_one(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("strategy, process", PROCESSES)
-def test_every_device_drops_other_units(
+def test_every_device_draws_its_own_dropout(
     one: dict[str, Any], several: Path, strategy: str, process: str
 ) -> None:
     # Both halves of the batch are the same: dropped alike, they have the loss of one of them.
@@ -184,7 +184,7 @@ def test_a_training_that_two_processes_began_goes_on_on_one_device(
 
 
 @pytest.mark.slow
-def test_of_two_processes_that_resume_the_chief_alone_writes_and_speaks(
+def test_when_two_processes_resume_only_the_chief_writes_and_prints(
     workplace: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     folder = ModelFolder(workplace / "weights" / "tiny")
@@ -223,7 +223,7 @@ def test_a_worker_that_was_started_for_another_training_says_so(several: Path) -
 
 
 @pytest.mark.slow
-def test_a_process_says_in_a_sentence_that_another_is_gone(several: Path) -> None:
+def test_a_process_whose_partner_is_gone_says_so_in_one_sentence(several: Path) -> None:
     said = str(found(several / "multiworker", "chief", "gone")["said"])
     assert said.startswith("Another process of the training is gone (")
     assert "resume" in said and "\n" not in said
@@ -279,7 +279,7 @@ def test_what_is_wrong_with_tf_config_is_said(text: str | None, message: str) ->
         read_cluster(text)
 
 
-def test_a_script_without_tf_config_says_what_it_is(
+def test_a_script_without_tf_config_explains_it(
     workplace: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],

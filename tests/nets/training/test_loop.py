@@ -127,7 +127,7 @@ def test_the_signal_handlers_are_put_back(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is before
 
 
-def test_timing_before_the_start_leaves_no_trace(tmp_path: Path) -> None:
+def test_timing_steps_before_training_changes_no_weights(tmp_path: Path) -> None:
     model, reference = make_model(), make_model()
     run(tmp_path, TrainOptions(epochs=1, warm_up_steps=0), model=model)
     epoch = Epoch(0, 0, STEPS, STEPS, np.random.default_rng((0, 0)))
@@ -174,7 +174,7 @@ def test_patience_stops_after_that_many_epochs_without_a_better_one(tmp_path: Pa
     assert (result.epochs, result.best_epoch) == (4, 2)
 
 
-def test_a_loss_that_is_not_a_number_stops_with_one_sentence(tmp_path: Path) -> None:
+def test_a_loss_of_nan_ends_training_with_one_sentence(tmp_path: Path) -> None:
     def poisoned(epoch: Epoch) -> Iterator[Batch]:
         for x, y in batches(epoch):
             yield (x * np.nan if epoch.number == 1 else x), y
@@ -226,7 +226,7 @@ def test_the_gradient_is_measured_before_it_is_clipped() -> None:
     assert float(keras.ops.convert_to_numpy(optimizer.gradient_norm)) == pytest.approx(20, rel=1e-6)
 
 
-def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
+def test_measuring_the_gradient_norm_does_not_change_training() -> None:
     model, reference = make_model(), make_model()
     reference.compile(
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
@@ -242,7 +242,7 @@ def test_watching_the_gradient_changes_nothing_of_the_training() -> None:
         np.testing.assert_allclose(first, second, rtol=1e-6)
 
 
-def test_a_training_begun_before_the_gradient_was_watched_can_be_resumed(tmp_path: Path) -> None:
+def test_a_training_without_gradient_norms_can_be_resumed(tmp_path: Path) -> None:
     model = make_model()
     model.compile(
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
@@ -278,7 +278,7 @@ def test_a_finished_training_resumes_to_its_result(
     assert "finished: 2 epochs" in capsys.readouterr().out
 
 
-def test_it_says_beforehand_how_long_it_will_take(
+def test_the_expected_time_is_printed_before_training(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run(tmp_path, TrainOptions(epochs=2))
@@ -287,7 +287,9 @@ def test_it_says_beforehand_how_long_it_will_take(
     assert "will take about" in said
 
 
-def test_minutes_give_as_many_steps_as_fit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_time_limit_gives_as_many_steps_as_fit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     clock = Clock(monkeypatch)
 
     def slow(epoch: Epoch) -> Iterator[Batch]:
@@ -315,7 +317,7 @@ def test_minutes_give_as_many_steps_as_fit(tmp_path: Path, monkeypatch: pytest.M
     assert rates[-1] == pytest.approx(1e-3 * Schedule().final_rate, rel=0.05)
 
 
-def test_minutes_are_kept_when_the_machine_becomes_slower(
+def test_a_time_limit_is_kept_when_steps_become_slower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clock = Clock(monkeypatch)
@@ -344,7 +346,7 @@ class Clock:
         monkeypatch.setattr(time, "perf_counter", lambda: self.now)
 
 
-def test_nothing_to_resume_is_said(tmp_path: Path) -> None:
+def test_resuming_without_a_checkpoint_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="no training to resume"):
         run(tmp_path, TrainOptions(), resume=True)
 

@@ -27,6 +27,8 @@ from dancenet.nets.training.tensorboard import (
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.mixture import Mixture
 
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 DIM = 2
 STEP = np.array([0.5, 0.25], np.float32)
 

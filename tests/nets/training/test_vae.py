@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ from dancenet.nets.vae import load_vae
 from dancenet.support import files
 from dancenet.support.errors import UserError
 from scripts.train_vae import main
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few_trials() -> Iterator[None]:
+    """Compares exported networks, which are of full size, on few pictures."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dancenet.nets.export.reference._TRIALS", 4)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +78,7 @@ def copied(tiny: Path, folder: Path) -> ModelFolder:
     return ModelFolder(Path(shutil.copytree(tiny, folder)))
 
 
-def test_the_script_leaves_a_model_a_log_curves_and_a_contact_sheet(
+def test_the_script_writes_a_model_a_log_curves_and_a_contact_sheet(
     frames: Path, workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     options = ["--frames", str(frames), "--name", "tiny", "--batch-size", "13", "--tensorboard"]
@@ -138,7 +147,7 @@ def test_a_vae_may_begin_with_another_and_replace_it(
     )
 
 
-def test_crispness_sharpens_what_was_learnt_once_however_often_it_is_trained_on(
+def test_the_logit_gain_is_applied_once_however_often_training_continues(
     frames: Path, tmp_path: Path
 ) -> None:
     still = TrainOptions(epochs=1, learning_rate=1e-12)
@@ -177,7 +186,7 @@ def val_losses(folder: ModelFolder) -> list[float]:
     return [json.loads(line)["val_loss"] for line in lines]
 
 
-def test_what_the_first_model_saw_is_rehearsed_and_still_is_after_resuming(
+def test_frames_of_the_first_model_are_rehearsed_before_and_after_resuming(
     frames: Path, tiny: Path, tmp_path: Path
 ) -> None:
     first = copied(tiny, tmp_path / "first")
@@ -198,7 +207,7 @@ def test_what_the_first_model_saw_is_rehearsed_and_still_is_after_resuming(
     assert val_losses(second) == val_losses(third) and len(val_losses(third)) == 2
 
 
-def test_a_model_that_cannot_be_begun_with_costs_nothing(
+def test_a_missing_model_to_start_from_leaves_the_old_vae_in_place(
     frames: Path, tiny: Path, tmp_path: Path
 ) -> None:
     copied(tiny, tmp_path / "model")
@@ -231,7 +240,7 @@ def test_a_vae_whose_dancer_is_trained_is_not_trained_on(
 
 
 @pytest.mark.parametrize("options", [["--resume", "--overwrite"], ["--seed", "-1"]])
-def test_what_contradicts_itself_is_a_usage_error(options: list[str]) -> None:
+def test_contradicting_flags_are_a_usage_error(options: list[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         main(["--name", "tiny", *options])
 
@@ -283,7 +292,7 @@ def test_a_name_is_one_folder(name: str, capsys: pytest.CaptureFixture[str]) -> 
     assert stopped.value.code == 2
 
 
-def test_no_frame_comes_twice_before_all_came_once() -> None:
+def test_no_frame_is_drawn_twice_before_all_are_drawn_once() -> None:
     rows = np.arange(10, 20)
     drawn = _shuffled(rows, 25, np.random.default_rng(0))
     assert sorted(drawn[:10]) == sorted(drawn[10:20]) == list(rows)

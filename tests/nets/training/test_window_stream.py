@@ -20,6 +20,8 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 tf = pytest.importorskip("tensorflow", reason="windows are streamed by TensorFlow")
 pytest.importorskip("keras_mdn_layer", reason="the dancer needs the extra 'train'")
 
+from workplaces import shorten_trainings
+
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.model.config import ModelConfig, VaeConfig
@@ -231,7 +233,7 @@ def test_reads_that_end_in_another_order_are_handed_on_in_their_own(
     assert all(same(first, second) for first, second in zip(batches, expected))
 
 
-def test_a_file_that_goes_bad_ends_the_batches_with_one_sentence(tmp_path: Path) -> None:
+def test_a_damaged_file_ends_the_batches_with_one_sentence(tmp_path: Path) -> None:
     clips = LAYOUTS["one long clip"]
     rows = walk(400)
     rows[222, 1] = np.inf
@@ -278,7 +280,7 @@ def test_windows_outside_the_clips_of_the_files_are_refused(tmp_path: Path) -> N
         next(stream.batches([range(40, 80)], 1, 64, 1, np.random.default_rng(0)))
 
 
-def test_what_does_not_fit_the_files_is_refused(tmp_path: Path) -> None:
+def test_deviations_and_styles_that_do_not_fit_the_files_are_refused(tmp_path: Path) -> None:
     write_trajectory(tmp_path / "rows.npy", [walk(100)])
     write_trajectory(tmp_path / "less.npy", [walk(99)])
     with pytest.raises(ValueError, match="the deviation has 99 rows and the vectors 100"):
@@ -287,7 +289,7 @@ def test_what_does_not_fit_the_files_is_refused(tmp_path: Path) -> None:
         StreamedWindows(tmp_path / "rows.npy", PLAIN, styles=np.eye(2, dtype=np.float32))
 
 
-def test_an_order_is_let_go_of_when_its_batches_end_or_are_left(
+def test_an_order_is_freed_when_its_batches_end_or_are_abandoned(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clips = LAYOUTS["one long clip"]
@@ -372,9 +374,7 @@ def test_without_tensorflow_there_is_one_sentence(monkeypatch: pytest.MonkeyPatc
 def test_a_dancer_trained_from_files_is_the_one_trained_from_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIAL_SECONDS", 1.0)
-    monkeypatch.setattr("dancenet.nets.training.calibrate.TRIALS", 4)
-    monkeypatch.setattr("dancenet.nets.training.dancer_run.MIN_STEPS_PER_EPOCH", 4)
+    shorten_trainings(monkeypatch)
     lengths = (100, 90, 9, 70)
     time = np.concatenate([0.3 * n + np.arange(n) / 12 for n in lengths])
     z_mean = np.stack([np.sin(time), np.sin(2 * time), np.cos(time)], axis=1).astype(np.float32)
