@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from dancenet.data.frames.picture import HEIGHT, WIDTH
-from dancenet.model.config import DancerConfig
+from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.model.folder import CONFIG
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
@@ -168,11 +167,10 @@ class OnnxEncoder:
         (dim,) = self._graph.require_shape("z_mean", (None,))
         self._graph.require_shape("z_log_var", (dim,))
 
-    def require_frames(self, dim: int) -> None:
-        """Raises UserError unless it takes frames and its latents have `dim` dimensions."""
-        self._graph.require_shape("frames", (HEIGHT, WIDTH, 1))
-        self._graph.require_shape("z_mean", (dim,))
-        self._graph.require_shape("z_log_var", (dim,))
+    def require_sizes(self, config: VaeConfig) -> None:
+        """Raises UserError unless frames and latents are as large as the configuration says."""
+        self._graph.require_shape("frames", (config.height, config.width, 1))
+        self._graph.require_shape("z_mean", (config.latent_dim,))
 
     def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frames = np.ascontiguousarray(frames, np.float32)
@@ -189,10 +187,10 @@ class OnnxDecoder:
         self._graph.require_shape("latents", (None,))
         self._graph.require_shape("frames", (None, None))
 
-    def require_frames(self, dim: int) -> None:
-        """Raises UserError unless it gives frames, of latents of `dim` dimensions."""
-        self._graph.require_shape("frames", (HEIGHT, WIDTH))
-        self._graph.require_shape("latents", (dim,))
+    def require_sizes(self, config: VaeConfig) -> None:
+        """Raises UserError unless frames and latents are as large as the configuration says."""
+        self._graph.require_shape("frames", (config.height, config.width))
+        self._graph.require_shape("latents", (config.latent_dim,))
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
         latents = np.ascontiguousarray(latents, np.float32)

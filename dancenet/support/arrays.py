@@ -108,6 +108,10 @@ def read_npy(
                 f"{quoted(path)} has {size:,} bytes; at most {largest:,} are read of a {what}. Cut "
                 "it into several."
             )
+        if file.peek(2)[:2] == b"PK":
+            raise UserError(
+                f"{quoted(path)} is an archive of arrays (.npz); a {what} is a single one (.npy)."
+            )
         try:
             return _read_array(file, size)
         except (ArithmeticError, OSError, EOFError, TypeError, ValueError) as error:

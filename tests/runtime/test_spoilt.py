@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from small_model import DIM, MIXTURES, write_small_model
 
 from dancenet.generation.load import load_dancer
-from dancenet.model.config import DancerConfig
+from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.support.errors import UserError
 
@@ -85,9 +85,11 @@ def test_a_graph_of_another_network_is_refused(tmp_path: Path, changes: dict, sa
 
 def test_pictures_of_another_size_are_refused(tmp_path: Path) -> None:
     path = write_small_model(tmp_path / "model") / "encoder.onnx"
-    OnnxEncoder(path).require_frames(DIM)
+    OnnxEncoder(path).require_sizes(VaeConfig(latent_dim=DIM))
     with pytest.raises(UserError, match="z_mean is .* must be floats of shape .batch, 4."):
-        OnnxEncoder(path).require_frames(DIM + 1)
+        OnnxEncoder(path).require_sizes(VaeConfig(latent_dim=DIM + 1))
+    with pytest.raises(UserError, match="frames is .* must be floats of shape .batch, 64, 208, 1."):
+        OnnxEncoder(path).require_sizes(VaeConfig(latent_dim=DIM, height=64))
 
 
 def test_weights_in_another_file_are_refused(tmp_path: Path) -> None:
