@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -11,11 +12,12 @@ import numpy as np
 from dancenet.codecs.latents import Latents
 from dancenet.codecs.silhouette import to_network
 from dancenet.data.frames.folder import FrameFolder
-from dancenet.data.frames.picture import BACKGROUND, DANCER
+from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 from dancenet.generation.trajectory import until
 from dancenet.generation.write import write_pictures
 from dancenet.metrics import reconstruction
 from dancenet.model import folder as model_folder
+from dancenet.model.config import VaeConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.output import picture
 from dancenet.output.video_writer import VideoWriter, check_output, choose_format
@@ -46,7 +48,7 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
     encoder = OnnxEncoder(path, threads=1)
     vae = folder.read_config().vae
     if vae is not None:
-        encoder.require_frames(vae.latent_dim)
+        encoder.require_sizes(dataclasses.replace(vae, height=HEIGHT, width=WIDTH))
 
     def encode(first: int) -> tuple[np.ndarray, np.ndarray]:
         last = min(first + _BATCH - 1, frames.num_frames)
@@ -166,5 +168,6 @@ def _open_decoder(
             f"first row from 0 to {len(latents.z_mean) - 1}."
         )
     decoder = OnnxDecoder(graph, threads=1)
-    decoder.require_frames(latents.z_mean.shape[1])
+    vae = folder.read_config().vae or VaeConfig()
+    decoder.require_sizes(dataclasses.replace(vae, latent_dim=latents.z_mean.shape[1]))
     return decoder

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from dancenet.codecs.base import Codec, Scaler
 from dancenet.codecs.seeds import read_seeds
 from dancenet.codecs.silhouette import SilhouetteCodec
 from dancenet.model import folder as model_folder
-from dancenet.model.config import SKELETON, DancerConfig, ModelConfig
+from dancenet.model.config import SKELETON, DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count_threads
@@ -118,8 +119,9 @@ def _load_silhouettes(folder: ModelFolder, config: ModelConfig, dancer: DancerCo
     encoder = OnnxEncoder(encoder_path, threads=1)
     decoder = OnnxDecoder(decoder_path, threads=1)
     scaler = Scaler.load(scaler_path)
-    encoder.require_frames(scaler.latent_dim)
-    decoder.require_frames(scaler.latent_dim)
+    sizes = dataclasses.replace(config.vae or VaeConfig(), latent_dim=scaler.latent_dim)
+    encoder.require_sizes(sizes)
+    decoder.require_sizes(sizes)
     return SilhouetteCodec(
         encoder,
         decoder,

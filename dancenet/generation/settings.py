@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 LONGEST_SECONDS = 86_400.0  # of all dances together, a day
 MOST_DANCES = 1000
 
+_LARGEST_REPLAYED = 19  # scale of a replay that nobody asked for; 3952x2280
 _START = re.compile(r"(?:.{1,4096}:)?[0-9]{1,9}", re.DOTALL)
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -152,6 +153,14 @@ class Recipe:
             found._check_names()
         except UserError as error:
             raise UserError(f"{source}: {error}") from error
+        if found.settings.scale > _LARGEST_REPLAYED:
+            # One second of the largest pictures takes 1.5 GB of memory and a minute.
+            terminal.warn(
+                f"{quoted(path)} was drawn with {option('scale', found.settings.scale)}; its dance "
+                f"is drawn at {_LARGEST_REPLAYED} unless you ask for that."
+            )
+            settings = dataclasses.replace(found.settings, scale=_LARGEST_REPLAYED)
+            return dataclasses.replace(found, settings=settings)
         return found
 
     def __post_init__(self) -> None:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from dancenet.model.folder import TRAINING, ModelFolder
-from dancenet.project.record import Record, Source
+from dancenet.project.record import TRAININGS, Record, Source
+from dancenet.support import checked, files
+from dancenet.support.names import quoted
 
 # The training loop's files (dancenet/nets/training/loop.py, which would import Keras).
 CHECKPOINT = "checkpoint.npz"
 _LOG = "log.jsonl"
+_LOG_TAIL = 1 << 16  # bytes; more than a line has
 
 _VAE_SHARE = 0.55  # share of the time for training: pictures need more of it than the motion
 _LEAST_TRAINING = 0.5  # share of all minutes, however long extraction took
@@ -51,7 +54,7 @@ class Plan:
             )
             return extracting + self._end_seconds() + self._training_seconds(extracting)
         left = 0.0
-        for name in ("train-vae", "train-dancer"):
+        for name in TRAININGS:
             if not record.is_finished(name):
                 stage = record.stages.get(name)
                 minutes = stage.minutes if stage else None
@@ -110,5 +113,12 @@ def _trained_seconds(model: Path, stage: str) -> float:
     path = training_folder(model, stage) / _LOG
     if not path.exists():
         return 0.0
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return float(json.loads(lines[-1]).get("seconds", 0.0)) if lines else 0.0
+    with files.open_regular(path, "training log") as file:
+        file.seek(max(0, os.fstat(file.fileno()).st_size - _LOG_TAIL))
+        lines = file.read(_LOG_TAIL).splitlines()
+    if not lines:
+        return 0.0
+    source = f"{quoted(path)} is not a training log"
+    content = checked.parse_json(lines[-1], source)
+    seconds = content.get("seconds", 0.0) if isinstance(content, dict) else None
+    return float(checked.convert(float, seconds, f"{source}: seconds"))

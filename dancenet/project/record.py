@@ -10,13 +10,18 @@ from typing import Any
 from dancenet.data.footage.camera import camera_index
 from dancenet.data.footage.video import open_footage
 from dancenet.support import checked, files
+from dancenet.support.checked import between
 from dancenet.support.errors import UserError
 from dancenet.support.lock import LOCK
+from dancenet.support.names import quoted
 from dancenet.support.wording import command, option
 
 STATE = "project.json"
 
+TRAININGS = ("train-vae", "train-dancer")
+
 _FORMAT = 1
+_LONGEST = 1e9  # seconds, minutes or clips
 _HIGHEST_FPS = 30.0
 _LOCKS = (LOCK, ".lock")  # the second is of older versions
 
@@ -40,6 +45,11 @@ class ExtractedClip:
     footage_seconds: float  # length of the source, 0 if unknown
     clips_after: int  # clips in the frames' folder once it was finished
 
+    def __post_init__(self) -> None:
+        between("seconds", self.seconds, 0, _LONGEST)
+        between("footage_seconds", self.footage_seconds, 0, _LONGEST)
+        between("clips_after", self.clips_after, 0, _LONGEST)
+
 
 @dataclass
 class Stage:
@@ -47,6 +57,11 @@ class Stage:
 
     minutes: float | None = None  # given to a training
     seconds: float | None = None  # that the stage took; None until it is finished
+
+    def __post_init__(self) -> None:
+        for name in ("minutes", "seconds"):
+            if getattr(self, name) is not None:
+                between(name, getattr(self, name), 0, _LONGEST)
 
 
 @dataclass
@@ -58,6 +73,15 @@ class Record:
     clips: dict[str, ExtractedClip] = field(default_factory=dict)  # by `Source.key`
     stages: dict[str, Stage] = field(default_factory=dict)  # by subcommand
     minutes: dict[str, float] | None = None  # for each training; None until extraction is finished
+
+    def __post_init__(self) -> None:
+        checked.check_name("name", self.name)  # of a folder
+        between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        if self.minutes is not None:
+            for stage in TRAININGS:
+                if stage not in self.minutes:
+                    raise UserError(f"minutes lacks {stage}")
+                between(f"minutes of {stage}", self.minutes[stage], 0, _LONGEST)
 
     @classmethod
     def read(cls, folder: Path, sources: Sequence[Source]) -> Record:
@@ -78,18 +102,19 @@ class Record:
             name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
             return cls(name.replace("\\", "_"), min(source.fps for source in sources))
         content = checked.read_json(path, "record of a project")
+        advice = (
+            f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
+        )
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(
-                f"{path} is not of the format this version of dancenet reads ({_FORMAT}); choose "
-                f"another {option('project')}, or say {option('overwrite')} to begin it anew."
+                f"{quoted(path)} is not of the format this version of dancenet reads ({_FORMAT}); "
+                f"{advice}"
             )
-        return cls(
-            name=content["name"],
-            fps=float(content["fps"]),
-            clips={key: ExtractedClip(**clip) for key, clip in content["clips"].items()},
-            stages={name: Stage(**stage) for name, stage in content["stages"].items()},
-            minutes=content.get("minutes"),
-        )
+        fields = {key: value for key, value in content.items() if key != "format"}
+        try:
+            return checked.build(cls, fields, quoted(path))
+        except UserError as error:
+            raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""

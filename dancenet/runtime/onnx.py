@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from dancenet.data.frames.picture import HEIGHT, WIDTH
-from dancenet.model.config import DancerConfig
+from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.model.folder import CONFIG
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
@@ -62,23 +63,25 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     # Threads that spin while they wait take the cores from the video encoder.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
-        return onnxruntime.InferenceSession(
-            _source(path), options, providers=["CPUExecutionProvider"]
-        )
+        # It prints a box of stars about some damaged files; the error says the same.
+        with contextlib.redirect_stdout(io.StringIO()):
+            return onnxruntime.InferenceSession(
+                _source(path), options, providers=["CPUExecutionProvider"]
+            )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
         raise _cannot_run(path, error) from error
 
 
-def _source(path: Path) -> str | bytes:
+def _source(path: str | Path) -> str | bytes:
     """Returns a graph's path, or its bytes where ONNX Runtime cannot take the path."""
     try:
         str(path).encode()
     except UnicodeEncodeError:  # a name that is not UTF-8
-        return path.read_bytes()
+        return Path(path).read_bytes()
     return str(path)
 
 
-def _cannot_run(path: Path, error: Exception) -> UserError:
+def _cannot_run(path: str | Path, error: Exception) -> UserError:
     first_line = (str(error).splitlines() or [""])[0]
     return UserError(
         f"{quoted(path)} cannot be run: it was cut, altered, or written for another version of "
@@ -87,14 +90,28 @@ def _cannot_run(path: Path, error: Exception) -> UserError:
     )
 
 
+class _Value(NamedTuple):
+    """Type and shape of an input or output."""
+
+    type: str
+    shape: tuple[int | str | None, ...]  # with the batch; a text or None is any length
+
+    @classmethod
+    def of(cls, value: Any) -> _Value:
+        return cls(value.type, tuple(value.shape or ()))
+
+
 class _Graph:
     """An open graph, whose inputs and outputs have the types and shapes that are expected."""
 
     def __init__(self, path: str | Path, threads: int | None) -> None:
         self.path = Path(path)
         self._session = open_session(path, threads)
-        self.inputs = {value.name: value for value in self._session.get_inputs()}
-        self.outputs = {value.name: value for value in self._session.get_outputs()}
+        try:
+            self.inputs = {value.name: _Value.of(value) for value in self._session.get_inputs()}
+            self.outputs = {value.name: _Value.of(value) for value in self._session.get_outputs()}
+        except ValueError as error:  # a name that is not UTF-8
+            raise _cannot_run(path, error) from error
 
     def require(self, names: Sequence[str]) -> None:
         """Raises UserError unless the inputs and outputs are among `names` as expected."""
@@ -120,7 +137,7 @@ class _Graph:
             UserError: it is another, or not known.
         """
         value = self.inputs.get(name) or self.outputs[name]
-        found = tuple(value.shape[1:]) if value.shape else ()
+        found = value.shape[1:]
         fits = len(found) == len(shape) and all(
             type(length) is int and (length == expected or (expected is None and length > 0))
             for length, expected in zip(found, shape)
@@ -132,7 +149,7 @@ class _Graph:
                 f"{shortened(f'{value.type} of shape {value.shape}')}, and must be floats of shape "
                 f"(batch, {wanted}). Write it again with {command('export')}."
             )
-        return found
+        return tuple(int(length) for length in found if length is not None)
 
     def run(self, outputs: Sequence[str], feed: dict[str, np.ndarray]) -> list[np.ndarray]:
         """Runs the graph.
@@ -159,11 +176,10 @@ class OnnxEncoder:
         (dim,) = self._graph.require_shape("z_mean", (None,))
         self._graph.require_shape("z_log_var", (dim,))
 
-    def require_frames(self, dim: int) -> None:
-        """Raises UserError unless it takes frames and its latents have `dim` dimensions."""
-        self._graph.require_shape("frames", (HEIGHT, WIDTH, 1))
-        self._graph.require_shape("z_mean", (dim,))
-        self._graph.require_shape("z_log_var", (dim,))
+    def require_sizes(self, config: VaeConfig) -> None:
+        """Raises UserError unless frames and latents are as large as the configuration says."""
+        self._graph.require_shape("frames", (config.height, config.width, 1))
+        self._graph.require_shape("z_mean", (config.latent_dim,))
 
     def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frames = np.ascontiguousarray(frames, np.float32)
@@ -180,10 +196,10 @@ class OnnxDecoder:
         self._graph.require_shape("latents", (None,))
         self._graph.require_shape("frames", (None, None))
 
-    def require_frames(self, dim: int) -> None:
-        """Raises UserError unless it gives frames, of latents of `dim` dimensions."""
-        self._graph.require_shape("frames", (HEIGHT, WIDTH))
-        self._graph.require_shape("latents", (dim,))
+    def require_sizes(self, config: VaeConfig) -> None:
+        """Raises UserError unless frames and latents are as large as the configuration says."""
+        self._graph.require_shape("frames", (config.height, config.width))
+        self._graph.require_shape("latents", (config.latent_dim,))
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
         latents = np.ascontiguousarray(latents, np.float32)

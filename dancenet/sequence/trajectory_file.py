@@ -18,7 +18,9 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from dancenet.support import files
+from dancenet.support.arrays import read_npy_header
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, shortened
 
 FLOAT = np.dtype("<f4")
 _SAMPLE_ROWS = 512  # in a piece of a sample
@@ -243,34 +245,26 @@ class TrajectoryFiles:
 def _check(path: Path) -> tuple[int, int, int, tuple[int, int, int]]:
     """Returns the byte at which rows begin, T, D, and the stamp of a file."""
     try:
-        with open(path, "rb") as file:
-            version = np.lib.format.read_magic(file)
-            if version == (1, 0):
-                shape, fortran_order, dtype = np.lib.format.read_array_header_1_0(file)
-            elif version == (2, 0):
-                shape, fortran_order, dtype = np.lib.format.read_array_header_2_0(file)
-            else:
-                raise ValueError(f"version {version}")
+        with files.open_regular(path, "trajectory") as file:
+            shape, fortran_order, dtype = read_npy_header(file)
             begin, stamp = file.tell(), _stamp(file)
-    except FileNotFoundError as error:
-        raise UserError(f"There is no trajectory at {path}; write it again.") from error
-    except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
     except ValueError as error:
+        if isinstance(error, UserError):
+            raise
         raise UserError(
-            f"{path} is not an .npy file, or its beginning is damaged; write it again."
+            f"{quoted(path)} is not an .npy file, or its beginning is damaged; write it again."
         ) from error
     if dtype != FLOAT or len(shape) != 2 or fortran_order or 0 in shape:
         order = " in Fortran's order" if fortran_order else ""
         raise UserError(
-            f"{path} holds {dtype} of shape {shape}{order}; a trajectory is float32 of shape "
-            "(T, D), row after row. Convert it."
+            f"{quoted(path)} holds {shortened(dtype)} of shape {shortened(shape)}{order}; a "
+            "trajectory is float32 of shape (T, D), row after row. Convert it."
         )
     expected = begin + shape[0] * shape[1] * FLOAT.itemsize
     if stamp[1] != expected:
         raise UserError(
-            f"{path} has {stamp[1]:,} bytes and its header says {expected:,}; it was cut or "
-            "altered, so write it again."
+            f"{quoted(path)} has {stamp[1]:,} bytes and its header says {expected:,}; it was cut "
+            "or altered, so write it again."
         )
     return begin, shape[0], shape[1], stamp
 

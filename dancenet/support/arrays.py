@@ -108,6 +108,10 @@ def read_npy(
                 f"{quoted(path)} has {size:,} bytes; at most {largest:,} are read of a {what}. Cut "
                 "it into several."
             )
+        if file.peek(2)[:2] == b"PK":
+            raise UserError(
+                f"{quoted(path)} is an archive of arrays (.npz); a {what} is a single one (.npy)."
+            )
         try:
             return _read_array(file, size)
         except (ArithmeticError, OSError, EOFError, TypeError, ValueError) as error:
@@ -121,7 +125,7 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
         The shape, whether it is in Fortran's order, and the type.
 
     Raises:
-        ValueError: it is no such file, or holds pickled objects.
+        ValueError: it is no such file.
     """
     version = np.lib.format.read_magic(file)
     read_header = {
@@ -136,7 +140,7 @@ def read_npy_header(file: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype]:
             shape, fortran_order, dtype = read_header(file)
     except Exception as error:  # NumPy evaluates the header: anything may come out
         raise ValueError("a damaged header") from error
-    if dtype.hasobject or not all(type(length) is int and length >= 0 for length in shape):
+    if not all(type(length) is int and length >= 0 for length in shape):
         raise ValueError(f"{dtype} of shape {shape}")
     return shape, fortran_order, dtype
 
@@ -185,6 +189,8 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
     """Reads an array whose header promises no more than the `size` bytes of its file."""
     shape, fortran_order, dtype = read_npy_header(file)
     count = math.prod(shape)
+    if dtype.hasobject:
+        raise ValueError("pickled objects")
     # Rows of nothing take no bytes, and take for ever to go through.
     if math.prod(max(1, length) for length in shape) * max(1, dtype.itemsize) > size:
         raise ValueError(f"{dtype} of shape {shape} in {size} bytes")

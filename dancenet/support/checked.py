@@ -8,6 +8,7 @@ and fit into memory before they are unpacked.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 import os
@@ -126,7 +127,7 @@ def build(record: type[R], content: Any, source: str) -> R:
         item.name: hint
         for item, hint in zip(
             dataclasses.fields(record),  # type: ignore[arg-type]
-            _hints(record),
+            _hints(record),  # type: ignore[arg-type]
         )
     }
     unknown = sorted(set(content) - set(hints))
@@ -233,6 +234,7 @@ def _number(value: float) -> str:
     return f"{value:g}" if isinstance(value, float) else reprlib.repr(value)
 
 
+@functools.cache
 def _hints(record: type) -> list[Any]:
     hints = typing.get_type_hints(record, include_extras=True)
     return [hints[item.name] for item in dataclasses.fields(record)]

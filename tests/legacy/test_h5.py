@@ -241,7 +241,7 @@ def test_a_file_that_is_not_hdf5_is_refused(tmp_path):
     (tmp_path / "v.h5").write_text("<html>")
     with pytest.raises(UserError, match="cannot be read as HDF5"):
         h5.read_vae(tmp_path / "v.h5")
-    with pytest.raises(UserError, match="cannot be read as HDF5"):
+    with pytest.raises(UserError, match="cannot be read .Is a directory"):
         h5.read_vae(tmp_path)
 
 
@@ -281,8 +281,8 @@ def test_latents_are_read_in_both_shapes(tmp_path):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        (np.zeros((5, 3), np.float32), r"\(frames, 4\).* of floats, found \(5, 3\) of float32"),
-        (np.zeros((5, 2, 4), np.float32), r"found \(5, 2, 4\)"),
+        (np.zeros((5, 3), np.float32), r"\(frames, 4\).*, found float32 of shape \(5, 3\)"),
+        (np.zeros((5, 2, 4), np.float32), r"found float32 of shape \(5, 2, 4\)"),
         (np.zeros((5, 4), np.int64), "int64"),
         (np.zeros((1, 4), np.float32), "has 1 frames; two or more"),
         (np.full((5, 4), np.nan, np.float32), "NaN or infinity"),
@@ -296,10 +296,10 @@ def test_latents_of_another_kind_are_refused(tmp_path, value, message):
 
 def test_pickled_latents_are_not_unpickled(tmp_path):
     np.save(tmp_path / "lv.npy", np.array([{"a": 1}], dtype=object), allow_pickle=True)
-    with pytest.raises(UserError, match="is not a plain array"):
+    with pytest.raises(UserError, match="it is not an array of plain numbers"):
         h5.read_latents(tmp_path / "lv.npy")
     (tmp_path / "lv.npy").write_bytes(b"")
-    with pytest.raises(UserError, match="is not a plain array"):
+    with pytest.raises(UserError, match="it is not an array of plain numbers"):
         h5.read_latents(tmp_path / "lv.npy")
     np.savez(tmp_path / "lv.npz", a=np.zeros(3))
     with pytest.raises(UserError, match="is an archive of arrays"):

@@ -251,7 +251,7 @@ def test_the_chief_is_the_task_chief_or_else_the_first_worker() -> None:
         ("{", "TF_CONFIG is malformed"),
         ("[]", "TF_CONFIG is malformed"),
         ('{"cluster": {"worker": ["a:1"]}}', "malformed .*task"),
-        ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "are a list"),
+        ('{"cluster": {"worker": "a:1"}, "task": {"type": "worker", "index": 0}}', "be a list"),
         ('{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": "x"}}', "malformed"),
         (
             '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',

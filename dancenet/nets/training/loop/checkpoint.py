@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,11 @@ import numpy as np
 
 from dancenet.nets.training.folder import CHECKPOINT
 from dancenet.nets.training.loop.optimizer import NORM
+from dancenet.nets.training.loop.progress import Progress
 from dancenet.support import checked, files
+from dancenet.support.arrays import scalar
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, shortened
 from dancenet.support.wording import option
 
 __all__ = ["BEST", "CHECKPOINT", "load_variables", "restored", "save_variables", "save_weights"]
@@ -66,20 +70,46 @@ def load_variables(path: Path, variables: list[Any]) -> dict[str, Any]:
         UserError: the file is damaged, or belongs to a network of other shapes.
     """
     arrays = checked.read_npz(path, "checkpoint")
+    source = f"{quoted(path)} is not a checkpoint of dancenet"
     try:
-        content = json.loads(str(arrays.pop("content")))
-        values = [arrays[f"{index:04d}"] for index in range(len(arrays))]
-    except (KeyError, ValueError) as error:
-        raise UserError(f"{path} is not a checkpoint of dancenet: {error}.") from error
-    shapes = [tuple(variable.shape) for variable in variables]
-    if content.get("format") != _FORMAT or [value.shape for value in values] != shapes:
+        text = scalar(str, arrays, "content")
+        values = [arrays[f"{index:04d}"] for index in range(len(arrays) - 1)]
+    except (KeyError, UserError) as error:
+        raise UserError(f"{source}: {shortened(error)}.") from error
+    content = checked.convert(dict[str, Any], checked.parse_json(text, source), source)
+    fits = len(values) == len(variables) and all(
+        value.shape == tuple(variable.shape) and value.dtype.kind in "fiub"
+        for value, variable in zip(values, variables)
+    )
+    if content.get("format") != _FORMAT or not fits:
         raise UserError(
-            f"{path} belongs to another network or another version of dancenet; train with the "
-            f"options it was begun with, or start again with {option('overwrite')}."
+            f"{quoted(path)} belongs to another network or another version of dancenet; train "
+            "with the options it was begun with, or start again with "
+            f"{option('overwrite')}."
         )
     for variable, value in zip(variables, values):
         variable.assign(value)
     return content
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """What a checkpoint holds besides the variables."""
+
+    seed: int
+    asked: dict[str, Any]  # what decided the number of steps
+    state: Progress
+
+
+def load_checkpoint(path: Path, variables: list[Any]) -> Checkpoint:
+    """Assigns the variables of a checkpoint, and returns the rest.
+
+    Raises:
+        UserError: see `load_variables`.
+    """
+    content = load_variables(path, variables)
+    content.pop("format")
+    return checked.build(Checkpoint, content, quoted(path))
 
 
 def save_weights(model: keras.Model, path: Path) -> None:

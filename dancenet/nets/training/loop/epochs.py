@@ -17,6 +17,7 @@ import numpy as np
 from dancenet.nets.training.loop.checkpoint import (
     BEST,
     CHECKPOINT,
+    load_checkpoint,
     load_variables,
     restored,
     save_variables,
@@ -141,15 +142,15 @@ class TrainingLoop:
             raise UserError(
                 f"There is no training to resume in {folder}; start it without {option('resume')}."
             )
-        content = load_variables(path, training_variables(self.task.model))
-        if content.get("seed") != self.schedule.seed:
+        checkpoint = load_checkpoint(path, training_variables(self.task.model))
+        if checkpoint.seed != self.schedule.seed:
             raise UserError(
-                f"The training in {folder} was begun with {option('seed', content.get('seed'))}; "
+                f"The training in {folder} was begun with {option('seed', checkpoint.seed)}; "
                 f"resume it with that seed (received {self.schedule.seed})."
             )
-        self.progress = Progress(**content["state"])
+        self.progress = checkpoint.state
         self._seconds_before = self.progress.seconds
-        self._asked = content["asked"]
+        self._asked = checkpoint.asked
         self.history = [
             record for record in read_log(folder / LOG) if record["epoch"] <= self.progress.epochs
         ]

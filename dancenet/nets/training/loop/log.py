@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.support import errors, files
+from dancenet.support import checked, errors, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 LOG = "log.jsonl"
 
@@ -23,14 +24,23 @@ def read_log(path: Path) -> list[dict[str, float]]:
     """Reads a file of `write_log`; a missing file is an empty log.
 
     Raises:
-        UserError: a line is not JSON.
+        UserError: a line is not a record of an epoch.
     """
     if not path.exists():
         return []
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise UserError(f"{path} is not a training log: {error}.") from error
+    with files.open_regular(path, "training log") as file:
+        lines = file.read(checked.LARGEST_JSON).splitlines()
+    source = f"{quoted(path)} is not a training log"
+    records = []
+    for number, line in enumerate(lines, start=1):
+        where = f"{source}: line {number}"
+        record = checked.convert(
+            dict[str, checked.AnyFloat], checked.parse_json(line, where), where
+        )
+        if "epoch" not in record:
+            raise UserError(f"{where} lacks epoch; remove the file, or restore it from a copy.")
+        records.append(record)
+    return records
 
 
 def write_curves(path: Path, history: Sequence[dict[str, float]], names: Sequence[str]) -> None:

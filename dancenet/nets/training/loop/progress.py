@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 
+from dancenet.support.checked import AnyFloat, between
+
 # With a time limit an epoch is shortened to have at least this many epochs, because the weights
 # to keep are chosen by the validation at the end of each.
 _MINIMUM_EPOCHS = 12
+_MOST_STEPS = 10**12  # also of epochs and seconds
 _TIME_MARGIN = 0.97  # share of the time limit to use, so that the last epoch ends inside it
 
 
@@ -21,12 +24,20 @@ class Progress:
     steps_per_epoch: int = 0
     total_steps: int = 0
     seconds: float = 0.0
-    best: float = math.inf
+    best: AnyFloat = math.inf
     best_epoch: int = 0
     stopped_early: bool = False
     # In the running epoch: the sum of each metric over the steps, and the largest gradient norm.
-    sums: dict[str, float] = field(default_factory=dict)
-    largest_norm: float = 0.0
+    sums: dict[str, AnyFloat] = field(default_factory=dict)
+    largest_norm: AnyFloat = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "steps", "total_steps"):
+            between(name, getattr(self, name), 0, _MOST_STEPS)
+        between("epoch_steps", self.epoch_steps, 0, self.steps)
+        between("steps_per_epoch", self.steps_per_epoch, 1 if self.total_steps else 0, _MOST_STEPS)
+        between("best_epoch", self.best_epoch, 0, self.epochs)
+        between("seconds", self.seconds, 0, _MOST_STEPS)
 
     @property
     def finished(self) -> bool:

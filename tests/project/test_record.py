@@ -1,0 +1,79 @@
+"""The record of a project and the log of its training get one sentence, whatever they hold."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hostile import check_json
+from mutation import check_reader
+
+from dancenet.model.folder import ModelFolder
+from dancenet.project.plan import Plan, training_folder
+from dancenet.project.record import ExtractedClip, Record, Source, Stage
+from dancenet.support.errors import UserError
+
+SOURCE = Source("a.mp4", "key", 30.0, 12.0)
+
+
+def make(folder: Path) -> Record:
+    record = Record(
+        "model",
+        25.0,
+        clips={"key": ExtractedClip("a.mp4", 3.0, 12.0, 2)},
+        stages={"extract-frames": Stage(seconds=3.0), "train-vae": Stage(minutes=2.0)},
+        minutes={"train-vae": 2.0, "train-dancer": 1.0},
+    )
+    folder.mkdir(exist_ok=True)
+    record.write(folder)
+    return record
+
+
+def test_a_record_is_read_back(tmp_path: Path) -> None:
+    assert make(tmp_path / "p") == Record.read(tmp_path / "p", [SOURCE])
+
+
+def test_a_spoilt_record_is_one_sentence(tmp_path: Path) -> None:
+    make(tmp_path / "p")
+
+    def read(path: Path) -> float:
+        record = Record.read(path.parent, [SOURCE])
+        record.is_finished("train-vae")
+        return Plan(record, [SOURCE], ModelFolder(tmp_path / "m"), 60.0, 16.0).seconds_left()
+
+    assert check_reader(read, tmp_path / "p" / "project.json")
+    assert check_json(read, tmp_path / "p" / "project.json")
+
+
+@pytest.mark.parametrize("name", ["../../elsewhere", "", "..", "a/b", "a\\b", "a" * 300])
+def test_a_record_names_a_folder_of_the_project(tmp_path: Path, name: str) -> None:
+    make(tmp_path / "p")
+    path = tmp_path / "p" / "project.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": name}))
+    with pytest.raises(UserError, match="must be a plain name.*begin it anew"):
+        Record.read(tmp_path / "p", [SOURCE])
+
+
+@pytest.mark.parametrize("name", ["take:1", "-x", "Ünï 💃", "a'b", "\udce7a"])
+def test_a_project_is_called_as_its_folder(tmp_path: Path, name: str) -> None:
+    make(tmp_path / "p")
+    path = tmp_path / "p" / "project.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "name": name}))
+    assert Record.read(tmp_path / "p", [SOURCE]).name == name
+
+
+def test_a_spoilt_log_of_a_training_is_one_sentence(tmp_path: Path) -> None:
+    record = make(tmp_path / "p")
+    model = ModelFolder(tmp_path / "m")
+    log = training_folder(model.path, "train-vae") / "log.jsonl"
+    log.parent.mkdir(parents=True)
+    log.write_text('{"epoch": 1, "seconds": 30.0}\n{"epoch": 2, "seconds": 60.0}\n')
+
+    def read(path: Path) -> float:
+        return Plan(record, [SOURCE], model, 60.0, 16.0).seconds_left()
+
+    before = read(log)
+    assert check_reader(read, log)
+    log.write_text("")
+    assert read(log) == before + 60
