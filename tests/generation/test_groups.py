@@ -6,6 +6,7 @@ import dataclasses
 import os
 import shutil
 import signal
+import tempfile
 import threading
 from pathlib import Path
 
@@ -94,27 +95,33 @@ def test_a_stop_in_the_first_group_writes_nothing(dancer, batches):
 
 
 @pytest.mark.parametrize(
-    "changes, free, words",
+    "seconds, count, free, words",
     [
-        (
-            {"seconds": 1e9, "count": 1},
-            10**11,
-            "1 dance of 277777 h 47 min would take about 12,000",
-        ),
-        (
-            {"seconds": 3600.0, "count": 50},
-            10**9,
-            "50 dances of 60 min would take about 2.2 GB, and",
-        ),
-        ({"seconds": 3600.0, "count": 500}, 10**11 // 4, "the steps of 500 dances while they wait"),
+        (1e9, 1, 10**11, "1 dance of 277777 h 47 min would take about 12,000 GB, and 100 GB"),
+        (3600.0, 50, 10**9, "50 dances of 60 min would take about 2.2 GB, and 1.0 GB"),
     ],
 )
 def test_what_the_disk_has_no_room_for_is_told_before_anything_is_made(
-    tmp_path, dancer, monkeypatch, batches, changes, free, words
+    tmp_path, dancer, monkeypatch, batches, seconds, count, free, words
 ):
-    monkeypatch.setattr(trajectory, "GROUP", 1000)
     usage = shutil.disk_usage(".")._replace(free=free)
     monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
+    settings = dataclasses.replace(FIVE, seconds=seconds, count=count)
     with pytest.raises(UserError, match=words):
-        write_dance(dancer, tmp_path / "d.mp4", dataclasses.replace(FIVE, **changes))
-    assert not list(tmp_path.iterdir())
+        write_dance(dancer, tmp_path / "d.mp4", settings)
+    assert batches == [] and not list(tmp_path.iterdir())
+
+
+def test_dances_that_wait_need_room_in_the_folder_of_temporary_files(
+    tmp_path, dancer, monkeypatch, batches
+):
+    usage = shutil.disk_usage(".")
+    temporary = Path(tempfile.gettempdir()).absolute()
+    monkeypatch.setattr(
+        files.shutil,
+        "disk_usage",
+        lambda path: usage._replace(free=100 if path == temporary else 10**12),
+    )
+    with pytest.raises(UserError, match="the steps of 2 dances while they wait .* (TMPDIR|TEMP)"):
+        write_dance(dancer, tmp_path / "d.mp4", FIVE)
+    assert batches == [] and not list(tmp_path.iterdir())
