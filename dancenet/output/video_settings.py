@@ -10,6 +10,7 @@ from typing import Any
 import av
 
 from dancenet import __version__
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 
 GENERATOR = "dancenet"
@@ -39,7 +40,8 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         raise UserError(f"There is no video at {path}.")
     try:
         settings = json.loads(_read_text(path))
-    except (OSError, ValueError, av.error.FFmpegError):
+    except (OSError, ValueError, av.error.FFmpegError) as error:
+        errors.let_through(error)
         settings = None
     if not isinstance(settings, dict) or settings.get("generator") != GENERATOR:
         raise UserError(

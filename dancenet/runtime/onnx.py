@@ -11,6 +11,7 @@ import numpy as np
 
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
@@ -60,6 +61,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     try:
         return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
+        errors.let_through(error)
         first_line = (str(error).splitlines() or [""])[0]
         raise UserError(
             f"{path} cannot be run: it was cut, altered, or written for another version of ONNX "

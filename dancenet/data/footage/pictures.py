@@ -11,6 +11,7 @@ import cv2
 import imageio.v3 as iio
 import numpy as np
 
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -114,6 +115,7 @@ def _read_rgb(path: Path) -> np.ndarray:
     try:
         return iio.imread(path, plugin="pillow", index=0, mode="RGB", rotate=True)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow's for a damaged file
+        errors.let_through(error)
         raise UserError(
             f"{path} ({path.stat().st_size} bytes) is not a readable picture; take it out of the "
             "folder."

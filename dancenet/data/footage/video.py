@@ -15,6 +15,7 @@ from av.video.stream import VideoStream
 
 from dancenet.data.footage.filters import Filter, FilterChain
 from dancenet.data.footage.pictures import MAX_SIDE, PictureFolder, reduced_size
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
 
@@ -152,6 +153,7 @@ def _opened(path: Path) -> InputContainer:
     try:
         film = av.open(str(path))
     except av.error.FFmpegError as error:
+        errors.let_through(error)
         with open(path, "rb") as file:
             is_mp4 = file.read(8)[4:] in _MP4_BOXES
         if is_mp4:
@@ -215,13 +217,15 @@ def _undamaged(film: InputContainer, stream: VideoStream) -> Iterator[av.VideoFr
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:  # the file ends within a packet
+        except av.error.FFmpegError as error:  # the file ends within a packet
+            errors.let_through(error)
             packet = None
         try:
             yield from stream.decode(packet)
         except av.error.EOFError:
             return
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            errors.let_through(error)
             continue  # a damaged packet; the next key frame is whole again
         if packet is None:
             return

@@ -282,7 +282,7 @@ def test_takes_of_a_second_are_enough_for_the_default_windows(
     assert config.training["dancer"]["held_out_frames"] >= 0.1 * sum(lengths)
     # Half of what is left for training is as long as a seed clip, so they come of several takes.
     seeds = checked.read_npz(folder / "seeds.npz", "seed clips")
-    assert seeds["vectors"].shape[1] == 28 and len(seeds["vectors"]) >= 6
+    assert seeds["vectors"].shape[1] == 30 and len(seeds["vectors"]) >= 8
 
 
 def test_a_model_name_that_is_taken_is_told_before_anything_is_read(
