@@ -15,7 +15,7 @@ from dancenet.data.motion.resample import frames_needed, resample_stream
 from dancenet.generation.load import Dancer
 from dancenet.generation.settings import DanceSettings, split_style, style_text
 from dancenet.sequence import legacy
-from dancenet.sequence.generate import generate
+from dancenet.sequence.generate import NotFinite, generate
 from dancenet.sequence.neighbour_correction import make_correction
 from dancenet.sequence.style import StyleGuided
 from dancenet.sequence.temperature_variation import MEMORY_SECONDS
@@ -180,6 +180,13 @@ def _at_own_rate(
     if dancer.styles:
         step_model = StyleGuided(step_model, settings.style_strength)
         styles = np.stack([_style_of(dancer, index) if style is None else style for index in drawn])
+        try:
+            step_model.initial_state(1, styles[:1])
+        except ValueError as error:
+            raise UserError(
+                f"The files of the model {dancer.name} do not belong together: its dancer does not "
+                f"know its {len(dancer.styles)} styles. {error}"
+            ) from error
     strength = _or(settings.neighbour_correction, dancer.neighbour_correction)
     variation = _or(settings.temperature_variation, dancer.temperature_variation)
     vectors = generate(
@@ -202,7 +209,7 @@ def _or(asked: float | None, own: float) -> float:
 def _named_errors(dancer: Dancer, vectors: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     try:
         yield from vectors
-    except ValueError as error:
+    except NotFinite as error:
         raise UserError(f"The model {dancer.name} cannot go on: {error}") from error
 
 

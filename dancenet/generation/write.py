@@ -198,7 +198,7 @@ def _write_all(order: _Order, outputs: list[_Output]) -> list[Written]:
     codec, fps, num_frames = order.dancer.codec, order.fps, order.num_frames
     written: list[Written] = []
     with (
-        terminal.finish_on_interrupt("the dance in hand") as stopped,
+        terminal.finish_on_interrupt("the pictures in hand") as stopped,
         each_trajectory(
             order.dancer, order.settings, num_frames, stopped, outputs[0].dance
         ) as read,

@@ -23,6 +23,7 @@ import numpy as np
 from keras import layers, ops
 
 from dancenet.model.config import VaeConfig
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 
 # Outside this range a standard deviation cannot be told from 0, or from the prior's, and its
@@ -166,6 +167,7 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
     except FileNotFoundError as error:
         raise UserError(f"There are no VAE weights at {path}.") from error
     except (OSError, ValueError, KeyError, UserWarning) as error:
+        errors.let_through(error)
         raise UserError(
             f"{path} does not hold the weights of a {config.network!r} VAE of "
             f"{config.width}x{config.height} pixels and {config.latent_dim} dimensions: "

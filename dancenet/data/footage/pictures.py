@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dancenet.data.footage.film import matte
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -204,9 +205,8 @@ def _read_picture(path: Path, shows_matte: bool = False) -> np.ndarray:
                 image.draft("RGB", (2 * MAX_SIDE, 2 * MAX_SIDE))  # a JPEG is decoded smaller
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-        except MemoryError:
-            raise
         except Exception as error:  # Pillow lets anything out of a damaged file
+            errors.let_through(error)
             raise _unreadable(path) from error
         if shows_matte:
             return matte.as_picture(np.asarray(image.convert("RGBA"))[..., 3])
@@ -220,6 +220,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         file = open(path, "rb")
     except OSError as error:
+        errors.let_through(error)
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     with file, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -230,9 +231,8 @@ def _opened(path: Path) -> Iterator[Any]:
                 f"{quoted(path)} has more than {_LARGEST // 1_000_000} million pixels; make it "
                 "smaller."
             ) from error
-        except MemoryError:
-            raise
         except Exception as error:
+            errors.let_through(error)
             raise _unreadable(path) from error
         check_most(path, image.width, image.height, _LARGEST)
         yield image
