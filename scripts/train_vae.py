@@ -111,9 +111,9 @@ def work(arguments: argparse.Namespace) -> int | None:
     frames = FrameFolder.open(arguments.frames)
     try:
         with terminal.quiet_import():
-            import keras  # noqa: F401
+            from dancenet.nets import vae  # noqa: F401
     except ImportError as error:
-        raise MissingExtra("Training", "train", "keras") from error
+        raise MissingExtra("Training", "train", error.name or "keras") from error
     from dancenet.nets.export.onnx import export_vae
     from dancenet.nets.training.folder import training_folder
     from dancenet.nets.training.loop import TrainOptions

@@ -15,6 +15,7 @@ from dancenet.support.errors import UserError
 from dancenet.support.wording import command
 
 _ZERO = np.zeros((), np.float32)
+_NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # names in two versions
 _MOST_THREADS = 8  # these networks are too small to feed more
 
 
@@ -43,14 +44,13 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     Raises:
         UserError: the file is missing, or is not a graph that ONNX Runtime can run.
     """
-    import onnxruntime
-
     path = Path(path)
     if not path.is_file():
         raise UserError(
             f"There is no exported network at {path}; write it with {command('export')}, or fetch "
             f"the model again with {command('download-weights')}."
         )
+    onnxruntime = _import_quietly()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or count_threads()
     options.inter_op_num_threads = 1
@@ -66,6 +66,19 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
             f"Runtime ({first_line}). Write it again with {command('export')}, or fetch the model "
             f"again with {command('download-weights')}."
         ) from error
+
+
+def _import_quietly() -> Any:
+    """Imports ONNX Runtime with its telemetry off, unless the environment asks for it."""
+    # Read when it is imported; without, it writes a device id and a database into the user's cache,
+    # and sends events to its maker.
+    for name in _NO_TELEMETRY:
+        os.environ.setdefault(name, "1")
+    import onnxruntime
+
+    if os.environ[_NO_TELEMETRY[0]] == "1":
+        onnxruntime.disable_telemetry_events()  # builds for Windows read no variable
+    return onnxruntime
 
 
 def require_values(session: Any, path: str | Path, names: Sequence[str]) -> None:
