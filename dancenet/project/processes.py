@@ -77,6 +77,7 @@ class Processes:
                 process.send_signal(received[-1])
 
         def suspend(number: int, frame: FrameType | None) -> None:
+            assert sys.platform != "win32"  # where no terminal suspends
             if process is not None:
                 process.send_signal(signal.SIGSTOP)
             os.kill(os.getpid(), signal.SIGSTOP)
