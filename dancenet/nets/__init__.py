@@ -1,1 +1,18 @@
 """The networks in Keras: the only folder that names keras or tensorflow."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from dancenet.support import files
+
+
+def _keep_out_of_the_home() -> None:
+    """Lets Keras write its settings to our cache, unless the user has some."""
+    # Keras writes ~/.keras/keras.json when it is imported.
+    if "KERAS_HOME" not in os.environ and not (Path.home() / ".keras" / "keras.json").exists():
+        os.environ["KERAS_HOME"] = str(files.cache_folder() / "keras")
+
+
+_keep_out_of_the_home()
