@@ -74,9 +74,7 @@ class Record:
                     f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
-            # The folder may be renamed later; its model keeps the name.
-            name = folder.resolve().name.removesuffix("_project").lstrip(".-") or "model"
-            return cls(name.replace("\\", "_"), min(source.fps for source in sources))
+            return cls.begin(folder, sources)
         content = checked.read_json(path, "record of a project")
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(
@@ -90,6 +88,13 @@ class Record:
             stages={name: Stage(**stage) for name, stage in content["stages"].items()},
             minutes=content.get("minutes"),
         )
+
+    @classmethod
+    def begin(cls, folder: Path, sources: Sequence[Source]) -> Record:
+        """Returns the record of a project in which nothing is finished."""
+        # The folder may be renamed later; its model keeps the name.
+        name = folder.resolve().name.removesuffix("_project").lstrip(".-") or "model"
+        return cls(name.replace("\\", "_"), min(source.fps for source in sources))
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""
