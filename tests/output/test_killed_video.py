@@ -157,7 +157,7 @@ def test_the_old_pictures_are_found_where_a_killed_run_left_them(tmp_path):
     write(tmp_path / "dance", 2)
     from dancenet.support import files
 
-    (tmp_path / "dance").rename(files._old(tmp_path / "dance"))
+    (tmp_path / "dance").rename(files.old_folder(tmp_path / "dance"))
     assert read_settings(tmp_path / "dance")["level"] == 0
     assert os.listdir(tmp_path) == ["dance"]
 
