@@ -17,7 +17,7 @@ from typing import Any
 from dancenet.support import terminal
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted, visible
-from dancenet.support.temporary import is_alive, shortened, start_of_this
+from dancenet.support.temporary import is_alive, shortened, start_of_this, sweep
 
 LOCK = ".dancenet.lock"  # inside a folder that is written; of no meaning when nobody holds it
 
@@ -33,8 +33,8 @@ _LARGEST_RECORD = 4096  # bytes
 def hold_folder(folder: Path, advice: str) -> Iterator[int]:
     """Holds a folder for one writer; yields the descriptor of the lock, for children to inherit.
 
-    The folder is made, with its parents, and removed again if nothing is put into it. Readers need
-    no lock.
+    The folder is made, with its parents, and removed again if nothing is put into it. What killed
+    runs left in it is removed. Readers need no lock.
 
     Args:
         folder: the folder.
@@ -48,6 +48,7 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
     new = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         with hold(folder / LOCK, folder, advice) as descriptor:
+            sweep(folder)
             yield descriptor
     finally:
         with contextlib.suppress(OSError):  # it holds something, or is another's by now
