@@ -317,7 +317,11 @@ def _choose_outputs(
 
 
 def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
+    start = (order.settings.start or "").rpartition(":")[0]  # a file of latents or joints
     for output in outputs:
+        for path in (output.path, output.latents):
+            if start and path is not None:
+                files.check_apart(path, [start])
         if order.format in MOTION_FORMATS:
             files.check_parent(output.path)
             if output.path.is_dir():

@@ -98,9 +98,7 @@ class Record:
                     f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
-            # The folder may be renamed later; its model keeps the name.
-            name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
-            return cls(name.replace("\\", "_"), min(source.fps for source in sources))
+            return cls.begin(folder, sources)
         content = checked.read_json(path, "record of a project")
         advice = (
             f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
@@ -115,6 +113,13 @@ class Record:
             return checked.build(cls, fields, quoted(path))
         except UserError as error:
             raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
+
+    @classmethod
+    def begin(cls, folder: Path, sources: Sequence[Source]) -> Record:
+        """Returns the record of a project in which nothing is finished."""
+        # The folder may be renamed later; its model keeps the name.
+        name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
+        return cls(name.replace("\\", "_"), min(source.fps for source in sources))
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""
