@@ -198,7 +198,8 @@ class _Project:
         seconds = self._call(
             "extract-frames",
             [
-                source.path,
+                # A name that begins with a dash would be taken for a flag.
+                f"./{source.path}" if source.path.startswith("-") else source.path,
                 "--out",
                 str(self.frames),
                 "--fps",
