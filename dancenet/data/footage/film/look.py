@@ -19,6 +19,7 @@ from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 _FIELDS = 9  # frames that tell whether an interlaced film stores each half of them for itself
+_LONGEST_FILM = 86_400.0  # seconds; a header that claims more is damaged
 _WIDEST_PIXEL = 5  # a pixel more oblong than this is a mistake in the header
 
 
@@ -78,9 +79,10 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
             f"{clock.left_out:.1f} seconds in which no new picture came ({clock.num_pauses} "
             f"pause{'s' if clock.num_pauses > 1 else ''}) are left out."
         )
-    planned = [] if duration is None or not has_clock else [duration - start]
-    planned += [] if seconds is None else [seconds]
-    lost = max(0.0, min(planned) - found.end) if planned and planned[0] != seconds else 0.0
+    lost = 0.0
+    if duration is not None and has_clock and duration < _LONGEST_FILM:
+        planned = duration - start if seconds is None else min(duration - start, seconds)
+        lost = max(0.0, planned - found.end)
     return Look(
         stream=index,
         width=width,
