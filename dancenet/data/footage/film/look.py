@@ -65,7 +65,7 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
             times = _whole_pictures(times, [first, *itertools.islice(frames, _FIELDS - 1)], stream)
         tick, claimed = float(packets.time_base(stream)), _header_rate(stream, has_clock)
         clock = timing.measure(times, tick, claimed, has_clock)
-        turn = streams.turn_of(first)
+        turn, is_oblique = streams.turn_of(first), streams.is_oblique(first)
         width, height, oddity = _upright_size(first, stream, turn)
         has_alpha = _has_alpha(first, stream)
         index = stream.index  # nothing of a stream may be asked once its film is closed
@@ -74,6 +74,10 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
     facts = [f"{width}x{height}, {clock.fps:g} frames/s ({clock.reason})", choice, oddity]
     if turn != streams.UPRIGHT:
         facts.append(f"It is {streams.say_turn(turn)} to be upright, as its header says.")
+    if is_oblique:
+        facts.append(
+            "Its header asks for a turn that is no quarter of a full one; the next is made."
+        )
     if clock.num_pauses:
         facts.append(
             f"{clock.left_out:.1f} seconds in which no new picture came ({clock.num_pauses} "
