@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -81,7 +82,11 @@ class FilmEncoder:
         self._count = 0
         self._palette = _palette(spec)  # (256, 4) uint8 ARGB; None for grey
         self._film = av.open(
-            str(path), "w", format=spec.format, options=_CONTAINER_OPTIONS.get(spec.format, {})
+            # Whole, so that no colon in the name is taken for a protocol.
+            os.path.abspath(path),
+            "w",
+            format=spec.format,
+            options=_CONTAINER_OPTIONS.get(spec.format, {}),
         )
         if spec.format != "gif":
             self._film.metadata["comment"] = video_settings.to_json(spec.settings)

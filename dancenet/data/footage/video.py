@@ -94,7 +94,10 @@ class VideoFile:
     @property
     def facts(self) -> tuple[str, ...]:
         """What was found, for the report."""
-        return self.look.facts
+        first, *others = self.look.facts
+        if self.fps < 0.97 * self.source_fps:
+            first += f", read at {self.fps:g}"
+        return first, *others
 
     def as_matte(self) -> VideoFile:
         """Returns the same film as its transparency shows it, black on white."""
