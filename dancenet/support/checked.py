@@ -216,7 +216,7 @@ def read_npz(
             zipfile.BadZipFile,
             zlib.error,
         ) as error:
-            raise _unreadable(path, what, visible(str(error)).rstrip(".")) from error
+            raise _unreadable(path, what, visible(str(error))[:200].rstrip(".")) from error
 
 
 def read_npy(

@@ -117,14 +117,14 @@ def test_the_first_line_that_fits_counts(tmp_path):
 def test_lines_of_the_labels_that_fit_nothing_are_said(tmp_path, capsys):
     known = labels(tmp_path, "file,style\na*,salsa\nd*,tango\n")
     read_recordings([write(tmp_path, "a.npz")], RecordingOptions(labels=known))
-    assert "1 lines match no recording, the first is d*" in capsys.readouterr().err
+    assert "1 lines match no recording, the first is 'd*'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
         ("name,dance\n", "must be file,style,split.*'name,dance'"),
-        ("", "must be file,style,split"),
+        ("", "labels.csv is empty"),
         ("file,style,split\na,salsa,test\n", "Line 2 .*'a,salsa,test'"),
         ("file,style\na,salsa,val\n", "Line 2 "),
         ("file,style\n,salsa\n", "Line 2 "),

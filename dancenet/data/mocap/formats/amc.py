@@ -330,6 +330,8 @@ def _described(lines: Sequence[str], degrees: bool) -> dict[str, Bone]:
             if not block.get(needed):
                 raise _Nonsense(f"its bone number {count} has no {needed}")
         name = block["name"][0]
+        if not name.isprintable():
+            raise _Nonsense(f"the name of its bone number {count} cannot be shown")
         if name in bones or name == ROOT:
             raise _Nonsense(f"two bones are called {name!r:.60}")
         what = f"the bone {name!r:.60}"

@@ -182,7 +182,7 @@ class _Hierarchy:
                 "skeleton; export the body's joints alone."
             )
         # A joint of that ending would be taken for an End Site.
-        name = END if keyword == "END" else name.replace(END, "_end")
+        name = END if keyword == "END" else visible(name).replace(END, "_end")
         self.joints.append(_Joint(name, parent, [0.0, 0.0, 0.0], []))
         self.waiting = True
 

@@ -44,7 +44,8 @@ _OTHERS = (
     (b"%PDF", "a PDF page"),
 )
 _PACKED = b"\x1f\x8b"
-_HIGH = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+# Letters beyond ASCII; the second byte of one may look like ASCII.
+_HIGH = re.compile(rb"[A-Za-z]?(?:[\x80-\xff][\x30-\xff]?)+")
 
 
 def read_text(
@@ -169,14 +170,18 @@ def _wide(start: bytes) -> str | None:
 
 
 def _sample(content: bytes) -> bytes:
-    lines: list[bytes] = []
-    size = 0
-    for match in _HIGH.finditer(content):
-        lines.append(match.group()[:_SAMPLE])
-        size += len(lines[-1])
-        if size > _SAMPLE:
+    """Returns pieces of lines that hold bytes beyond ASCII."""
+    pieces: list[bytes] = []
+    place = size = 0
+    while size < _SAMPLE:
+        match = _HIGH.search(content, place)
+        if match is None:
             break
-    return b"\n".join(lines)
+        # A piece begins and ends beside ASCII, which breaks no letter.
+        begin, place = match.span()
+        pieces.append(content[begin:place])
+        size += place - begin
+    return b" ".join(pieces)
 
 
 def _japanese(letter: str, lead: int, trail: int) -> float:
