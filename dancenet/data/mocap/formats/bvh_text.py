@@ -13,7 +13,7 @@ import numpy as np
 
 from dancenet.data.mocap.formats.bvh import CHANNELS, END, Bvh
 from dancenet.data.mocap.formats.numbers import comma_meaning, number, parse_rows, whole
-from dancenet.data.mocap.formats.text import read_text
+from dancenet.data.mocap.formats.text import lines_of, read_text
 from dancenet.data.motion.tree import MOST_JOINTS
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted, visible
@@ -59,7 +59,7 @@ def read_bvh(path: str | Path) -> Bvh:
             a frame has the wrong number of values, or a value is not a finite number.
     """
     text, warnings = read_text(path)
-    lines = [line for line in text.split("\n") if not line.lstrip().startswith(_COMMENT)]
+    lines = [line for line in lines_of(path, text) if not line.lstrip().startswith(_COMMENT)]
     ends = text.endswith("\n")
     del text
     first = next((line for line in lines if line.strip()), "")
@@ -182,7 +182,7 @@ class _Hierarchy:
                 "skeleton; export the body's joints alone."
             )
         # A joint of that ending would be taken for an End Site.
-        name = END if keyword == "END" else name.replace(END, "_end")
+        name = END if keyword == "END" else visible(name).replace(END, "_end")
         self.joints.append(_Joint(name, parent, [0.0, 0.0, 0.0], []))
         self.waiting = True
 
