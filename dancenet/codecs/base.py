@@ -16,6 +16,7 @@ import numpy as np
 from dancenet.data.motion.resample import resample_stream
 from dancenet.support import checked, files
 from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 # Formats, besides those of videos, that a codec may write.
@@ -172,7 +173,7 @@ class FrameCodec:
     def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
         """Refuses: there are no latents. See `Codec.read_start`."""
         raise UserError(
-            f"{name} dances {self.kind} and has no latents to start from; received {path}."
+            f"{name} dances {self.kind} and has no latents to start from; received {quoted(path)}."
         )
 
     def perform(
@@ -325,7 +326,7 @@ class Scaler:
         try:
             return cls(arrays["mean"], arrays["basis"], arrays["scale"])
         except ValueError as error:
-            raise UserError(f"{path} cannot be used: {error}") from error
+            raise UserError(f"{quoted(path)} cannot be used: {error}") from error
 
 
 def smooth(vectors: np.ndarray, clips: Sequence[range], deviation: float) -> np.ndarray:
@@ -364,6 +365,6 @@ def require_arrays(
     missing = [name for name in names if name not in arrays]
     if missing:
         raise UserError(
-            f"{path} is not a {what}: it lacks {', '.join(missing)} and holds "
+            f"{quoted(path)} is not a {what}: it lacks {', '.join(missing)} and holds "
             f"{', '.join(arrays) or 'nothing'}."
         )

@@ -12,6 +12,7 @@ from dancenet.codecs.base import require_arrays
 from dancenet.data.frames.clips import Clip, split_clips
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import command
 
 _FORMAT = 1
@@ -128,7 +129,7 @@ class Latents:
                 encoder_sha256=str(arrays["encoder_sha256"]),
             )
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path} cannot be used: {error}.") from error
+            raise UserError(f"{quoted(path)} cannot be used: {error}.") from error
 
     @staticmethod
     def is_latents(path: Path) -> bool:
@@ -147,6 +148,6 @@ class Latents:
         if self.encoder_sha256 != sha256:
             raise UserError(
                 f"These latents were made by another encoder ({self.encoder_sha256[:12]}…) than "
-                f"the model {model} has ({sha256[:12]}…); encode the frames again with "
+                f"the model {visible(model)} has ({sha256[:12]}…); encode the frames again with "
                 f"{command('encode-frames', '--model', model)}."
             )

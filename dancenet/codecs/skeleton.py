@@ -31,6 +31,7 @@ from dancenet.data.motion.tree import check_tree
 from dancenet.output.player import write_html
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 _BATCH = 16  # figures that a thread enlarges at once
 
@@ -164,7 +165,7 @@ class SkeletonCodec:
         axes = clip.positions.shape[2]
         strange = [name for name in clip.names if name not in self.names][:3]
         raise UserError(
-            f"{clip.source} has {len(clip.names)} joints in {axes} dimensions"
+            f"{quoted(clip.source)} has {len(clip.names)} joints in {axes} dimensions"
             + (f", among them {', '.join(strange)}" if strange else "")
             + f"; this model dances with {len(self.names)} joints in {2 if self.is_flat else 3}. "
             "Give a motion of the skeleton it was trained on."
@@ -365,7 +366,7 @@ class SkeletonCodec:
                 scaler=Scaler(arrays["mean"], arrays["basis"], arrays["scale"]),
             )
         except (TypeError, ValueError) as error:
-            raise UserError(f"{path} cannot be used: {error}.") from error
+            raise UserError(f"{quoted(path)} cannot be used: {error}.") from error
 
     def _rows(self, positions: np.ndarray) -> tuple[np.ndarray, Placement]:
         expected = (len(self.names), 2 if self.is_flat else 3)

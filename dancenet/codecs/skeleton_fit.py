@@ -15,6 +15,7 @@ from dancenet.data.motion.bones import bone_lengths, infer_parents
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.data.motion.feet import find_feet
 from dancenet.support.errors import UnknownSkeleton, UserError
+from dancenet.support.names import quoted
 
 STILL = 1e-5  # body sizes; a coordinate that moves less counts as still
 LEAST_SCALE = 1e-3  # body sizes; the least that a model unit of a joint is worth
@@ -38,7 +39,9 @@ def fit_codec(
     sample = whole[chosen]
     size = _body_size(sample)
     if not size > 0:
-        raise UserError(f"All joints of {first.source} are in one place; nothing can dance.")
+        raise UserError(
+            f"All joints of {quoted(first.source)} are in one place; nothing can dance."
+        )
     flat = whole.shape[2] == 2
     known = _known_joints(first)
     middle = _middle(first, known)
@@ -53,7 +56,7 @@ def fit_codec(
     kept = high - low > np.where(is_lead, _NEVER, STILL * size)
     kept[lead:] &= np.repeat(twin == np.arange(len(twin)), whole.shape[2])
     if not kept.any():
-        raise UserError(f"Nothing moves in {first.source}; there is no dance to learn.")
+        raise UserError(f"Nothing moves in {quoted(first.source)}; there is no dance to learn.")
     least = np.where(is_lead, STILL, LEAST_SCALE) * size
     parents = infer_parents(sample) if first.parents is None else first.parents
     feet, rest = (np.zeros(0, int), np.zeros(0)) if flat else find_feet(sample)

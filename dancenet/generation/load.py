@@ -17,6 +17,7 @@ from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count
 from dancenet.sequence.generate import StepModel
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import command
 
 
@@ -56,7 +57,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     config = folder.read_config()
     if config.dancer is None:
         raise UserError(
-            f"The model {config.name} has a VAE and no dancer yet; train one with "
+            f"The model {visible(config.name)} has a VAE and no dancer yet; train one with "
             f"{command('train-dancer', '--name', config.name)}."
         )
     # The one place that asks which space a model dances in.
@@ -72,7 +73,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     seeds, seed_styles = _read_seeds(seeds_path)
     if not step_model.dim == codec.dim == seeds.shape[2]:
         raise UserError(
-            f"The files of {folder.path} do not belong together: the dancer has "
+            f"The files of {quoted(folder.path)} do not belong together: the dancer has "
             f"{step_model.dim} dimensions, the codec {codec.dim}, the seed clips {seeds.shape[2]}."
         )
     return Dancer(
@@ -131,8 +132,8 @@ def _read_seeds(path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
     seeds = arrays.get("vectors")
     if seeds is None or seeds.ndim != 3 or 0 in seeds.shape or not np.isfinite(seeds).all():
         raise UserError(
-            f"{path} does not hold seed clips, finite vectors (N, S, D); write it again with "
-            f"{command('train-dancer')}."
+            f"{quoted(path)} does not hold seed clips, finite vectors (N, S, D); write it again "
+            f"with {command('train-dancer')}."
         )
     styles = arrays.get("styles")
     if styles is None or styles.shape != seeds.shape[:1]:

@@ -19,6 +19,7 @@ from dancenet.output.video_settings import read_settings
 from dancenet.sequence.style import STRENGTH
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import option
 
 if TYPE_CHECKING:
@@ -121,7 +122,7 @@ class Recipe:
         """
         content = read_settings(path)
         if content.get("kind") != "dance":
-            raise UserError(f"{path} was made by dancenet, but it is not a dance.")
+            raise UserError(f"{quoted(path)} was made by dancenet, but it is not a dance.")
         try:
             given = content["settings"]
             # Videos written before there were formats have the keys of format 1.
@@ -135,8 +136,8 @@ class Recipe:
             )
         except (KeyError, TypeError, ValueError) as error:
             raise UserError(
-                f"{path} was made by dancenet {content.get('version')} and cannot be replayed by "
-                f"this version: {error}."
+                f"{quoted(path)} was made by dancenet {content.get('version')} and cannot be "
+                f"replayed by this version: {error}."
             ) from error
 
     def check(self, dancer: Dancer) -> None:
@@ -144,8 +145,9 @@ class Recipe:
         if dancer.sha256 != self.model_sha256:
             raise UserError(
                 f"The dance was made by a model {self.model} with the hash "
-                f"{self.model_sha256[:12]}…; {dancer.name} is {dancer.sha256[:12]}… and would "
-                f"dance another dance. To make that one, name it: {option('model', self.model)}."
+                f"{self.model_sha256[:12]}…; {visible(dancer.name)} is {dancer.sha256[:12]}… and "
+                "would dance another dance. To make that one, name it: "
+                f"{option('model', self.model)}."
             )
         if self.start_sha256 is not None and start_sha256(self.settings) != self.start_sha256:
             raise UserError(
@@ -227,4 +229,6 @@ def start_sha256(settings: DanceSettings) -> str | None:
     try:
         return files.sha256_of(path)
     except OSError as error:
-        raise UserError(f"The file of latents {path} cannot be read: {error.strerror}.") from error
+        raise UserError(
+            f"The file of latents {quoted(path)} cannot be read: {error.strerror}."
+        ) from error

@@ -34,6 +34,7 @@ from dancenet.legacy.networks import (
 )
 from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 _MIXTURE_PARTS = ("mdn_mus", "mdn_sigmas", "mdn_pi")  # names in later keras-mdn-layer
 _ROLES = ("kernel", "recurrent_kernel", "bias")
@@ -129,26 +130,26 @@ def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.
         with open(path, "rb") as file:
             array = np.load(file, allow_pickle=False)
     except FileNotFoundError as error:
-        raise UserError(f"There is no file of latents at {path}.") from error
+        raise UserError(f"There is no file of latents at {quoted(path)}.") from error
     except (OSError, ValueError, EOFError) as error:
         # NumPy's own message advises unpickling what it does not recognise.
         raise UserError(
-            f"{path} is not a readable lv.npy: it is not a plain array, or it was cut."
+            f"{quoted(path)} is not a readable lv.npy: it is not a plain array, or it was cut."
         ) from error
     expected = f"expected (frames, {latent_dim}) or (frames, 1, {latent_dim}) of floats"
     if not isinstance(array, np.ndarray):
-        raise UserError(f"{path} is an archive of arrays; {expected} in one .npy array.")
+        raise UserError(f"{quoted(path)} is an archive of arrays; {expected} in one .npy array.")
     if array.ndim == 3 and array.shape[1] == 1:
         array = array[:, 0]
     if array.ndim != 2 or array.shape[1] != latent_dim or array.dtype.kind != "f":
         raise UserError(
-            f"{path} does not hold latents of this VAE: {expected}, found {_text(array.shape)} of "
-            f"{array.dtype}."
+            f"{quoted(path)} does not hold latents of this VAE: {expected}, found "
+            f"{_text(array.shape)} of {array.dtype}."
         )
     if len(array) < 2:
-        raise UserError(f"{path} has {len(array)} frames; two or more are needed.")
+        raise UserError(f"{quoted(path)} has {len(array)} frames; two or more are needed.")
     if not np.isfinite(array).all():
-        raise UserError(f"{path} holds NaN or infinity.")
+        raise UserError(f"{quoted(path)} holds NaN or infinity.")
     return array.astype(np.float32)
 
 
@@ -164,11 +165,11 @@ class _Reader:
         try:
             self._file = h5py.File(self.path, "r")
         except FileNotFoundError as error:
-            raise UserError(f"There is no weight file at {self.path}.") from error
+            raise UserError(f"There is no weight file at {quoted(self.path)}.") from error
         except OSError as error:
             raise UserError(
-                f"{self.path} cannot be read as HDF5, the format of Keras's weight files: it was "
-                "cut, or is another kind of file."
+                f"{quoted(self.path)} cannot be read as HDF5, the format of Keras's weight files: "
+                "it was cut, or is another kind of file."
             ) from error
         try:
             self._read_groups()
@@ -182,12 +183,12 @@ class _Reader:
         # Raised by h5py for damaged structures and truncated data.
         damage = (OSError, RuntimeError, KeyError, TypeError, AttributeError, ValueError)
         if isinstance(error, damage) and not isinstance(error, UserError):
-            raise UserError(f"{self.path} is a damaged HDF5 file: {error}.") from error
+            raise UserError(f"{quoted(self.path)} is a damaged HDF5 file: {error}.") from error
 
     def refuse(self, expected: str, found: str) -> UserError:
         return UserError(
-            f"{self.path} does not hold the weights of the 2018 {self.what}: expected {expected}; "
-            f"found {found}."
+            f"{quoted(self.path)} does not hold the weights of the 2018 {self.what}: expected "
+            f"{expected}; found {found}."
         )
 
     def _read_groups(self) -> None:

@@ -18,6 +18,7 @@ from dancenet.model.folder import CONFIG, ModelFolder
 from dancenet.model.registry import URL_VARIABLE, Release, RemoteFile
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError, why_not_fetched
+from dancenet.support.names import quoted
 
 CHUNK = 1 << 13  # bytes; the most that a broken connection loses
 TIMEOUT = 30  # seconds without an answer
@@ -175,8 +176,8 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
                 raise
             reasons.append(f"{url}: {why_not_fetched(error)}")
     raise UserError(
-        f"{file.path} could not be fetched. {'; '.join(reasons)}. Run this again to continue "
-        f"where it stopped, or name another place with {URL_VARIABLE}."
+        f"{quoted(file.path)} could not be fetched. {'; '.join(reasons)}. Run this again to "
+        f"continue where it stopped, or name another place with {URL_VARIABLE}."
     )
 
 

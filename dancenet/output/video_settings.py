@@ -11,6 +11,7 @@ import av
 
 from dancenet import __version__
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 GENERATOR = "dancenet"
 SETTINGS_FILE = "settings.json"  # beside the pictures of the format 'frames'
@@ -36,15 +37,15 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
     """
     path = Path(path)
     if not path.exists():
-        raise UserError(f"There is no video at {path}.")
+        raise UserError(f"There is no video at {quoted(path)}.")
     try:
         settings = json.loads(_read_text(path))
     except (OSError, ValueError, av.error.FFmpegError):
         settings = None
     if not isinstance(settings, dict) or settings.get("generator") != GENERATOR:
         raise UserError(
-            f"{path} does not say how it was made: it is not a video by dancenet, or another "
-            "program removed the settings from it."
+            f"{quoted(path)} does not say how it was made: it is not a video by dancenet, or "
+            "another program removed the settings from it."
         )
     return settings
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 LOCK = ".lock"
@@ -28,7 +29,9 @@ def locked(folder: Path) -> Iterator[int | None]:
     """
     if not folder.is_dir():
         if folder.exists():
-            raise UserError(f"{folder} is a file; choose a folder with {option('project')}.")
+            raise UserError(
+                f"{quoted(folder)} is a file; choose a folder with {option('project')}."
+            )
         files.check_parent(folder)
         folder.mkdir()
     files.check_parent(folder / LOCK)
@@ -42,8 +45,8 @@ def locked(folder: Path) -> Iterator[int | None]:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(
-                f"Another run is at work in {folder}; wait until it has ended, or choose another "
-                f"{option('project')}."
+                f"Another run is at work in {quoted(folder)}; wait until it has ended, or choose "
+                f"another {option('project')}."
             ) from error
         yield file.fileno()
 

@@ -13,6 +13,7 @@ from dancenet.data.footage.video import open_footage
 from dancenet.project.processes import LOCK
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command, option
 
 STATE = "project.json"
@@ -72,7 +73,7 @@ class Record:
             strangers = [entry.name for entry in folder.iterdir() if entry.name != LOCK]
             if strangers:
                 raise UserError(
-                    f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
+                    f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
             # The folder may be renamed later; its model keeps the name.
@@ -81,8 +82,9 @@ class Record:
         content = checked.read_json(path, "record of a project")
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(
-                f"{path} is not of the format this version of dancenet reads ({_FORMAT}); choose "
-                f"another {option('project')}, or say {option('overwrite')} to begin it anew."
+                f"{quoted(path)} is not of the format this version of dancenet reads ({_FORMAT}); "
+                f"choose another {option('project')}, or say {option('overwrite')} to begin it "
+                "anew."
             )
         return cls(
             name=content["name"],
@@ -129,21 +131,22 @@ class Record:
         for key, clip in self.clips.items():
             if key not in given:
                 raise UserError(
-                    f"{folder} was begun with {clip.path}, which is not given now or has "
-                    f"changed. Give the same clips again. {advice}"
+                    f"{quoted(folder)} was begun with {quoted(clip.path)}, which is not given now "
+                    f"or has changed. Give the same clips again. {advice}"
                 )
         for source in sources:
             if source.key in self.clips:
                 continue
             if self.training_began:
                 raise UserError(
-                    f"{folder} is being trained without {source.path}. Leave it out. {advice}"
+                    f"{quoted(folder)} is being trained without {quoted(source.path)}. Leave it "
+                    f"out. {advice}"
                 )
             if source.fps < self.fps:
                 if self.clips:
                     raise UserError(
-                        f"{source.path} has {source.fps:g} frames/s, and {folder} was begun "
-                        f"with {self.fps:g}. Leave it out. {advice}"
+                        f"{quoted(source.path)} has {source.fps:g} frames/s, and {quoted(folder)} "
+                        f"was begun with {self.fps:g}. Leave it out. {advice}"
                     )
                 self.fps = source.fps
 

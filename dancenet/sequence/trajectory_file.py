@@ -19,6 +19,7 @@ import numpy as np
 
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 FLOAT = np.dtype("<f4")
 _SAMPLE_ROWS = 512  # in a piece of a sample
@@ -46,28 +47,28 @@ def write_trajectory(path: str | Path, chunks: Iterable[np.ndarray]) -> list[ran
             if chunk.ndim != 2 or chunk.dtype.kind != "f" or not chunk.shape[1]:
                 raise UserError(
                     f"A trajectory is written in floats of shape (n, D); chunk {number + 1} for "
-                    f"{path} is {chunk.dtype} of shape {chunk.shape}."
+                    f"{quoted(path)} is {chunk.dtype} of shape {chunk.shape}."
                 )
             if dim < 0:
                 dim = chunk.shape[1]
                 begin = _write_header(file, (0, dim))
             if chunk.shape[1] != dim:
                 raise UserError(
-                    f"All rows of {path} have {dim} dimensions, but chunk {number + 1} has "
+                    f"All rows of {quoted(path)} have {dim} dimensions, but chunk {number + 1} has "
                     f"{chunk.shape[1]}; write it to another file."
                 )
             rows = np.ascontiguousarray(chunk, FLOAT)
             bad = ~np.isfinite(rows).all(axis=1)
             if bad.any():
                 raise UserError(
-                    f"Row {num_rows + int(np.argmax(bad))} for {path} is NaN or infinity; cut it "
-                    "out first."
+                    f"Row {num_rows + int(np.argmax(bad))} for {quoted(path)} is NaN or infinity; "
+                    "cut it out first."
                 )
             file.write(rows.data)
             written.append(range(num_rows, num_rows + len(rows)))
             num_rows += len(rows)
         if not num_rows:
-            raise UserError(f"There is no row to write to {path}; give at least one.")
+            raise UserError(f"There is no row to write to {quoted(path)}; give at least one.")
         # NumPy pads the header for any number of rows, so it keeps its size.
         file.seek(0)
         if _write_header(file, (num_rows, dim)) != begin:
@@ -132,8 +133,9 @@ class TrajectoryFiles:
             begin, num_rows, dim, stamp = _check(path)
             if self._files and dim != self.dim:
                 raise UserError(
-                    f"{path} has vectors of {dim} dimensions and {self._files[0].path} of "
-                    f"{self.dim}; all files of a training have the same."
+                    f"{quoted(path)} has vectors of {dim} dimensions and "
+                    f"{quoted(self._files[0].path)} of {self.dim}; all files of a training have "
+                    "the same."
                 )
             self.dim = dim
             rows = range(self.num_rows, self.num_rows + num_rows)
@@ -192,8 +194,8 @@ class TrajectoryFiles:
             place = self._files[numbers[index]]
             row += starts[index] - place.rows.start
             raise UserError(
-                f"{place.path} holds NaN or infinity in row {row}; cut it out, and write the file "
-                "again."
+                f"{quoted(place.path)} holds NaN or infinity in row {row}; cut it out, and write "
+                "the file again."
             )
         return found
 
@@ -234,8 +236,8 @@ class TrajectoryFiles:
             place = self._files[max(0, numbers[index])]
             raise UserError(
                 f"Rows {starts[index]} to {starts[index] + counts[index]} are not inside one file: "
-                f"{place.path} has rows {place.rows.start} to {place.rows.stop}. Give the clips of "
-                "these files."
+                f"{quoted(place.path)} has rows {place.rows.start} to {place.rows.stop}. Give the "
+                "clips of these files."
             )
         return numbers
 
@@ -253,24 +255,24 @@ def _check(path: Path) -> tuple[int, int, int, tuple[int, int, int]]:
                 raise ValueError(f"version {version}")
             begin, stamp = file.tell(), _stamp(file)
     except FileNotFoundError as error:
-        raise UserError(f"There is no trajectory at {path}; write it again.") from error
+        raise UserError(f"There is no trajectory at {quoted(path)}; write it again.") from error
     except OSError as error:
-        raise UserError(f"{path} cannot be read ({error.strerror}).") from error
+        raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     except ValueError as error:
         raise UserError(
-            f"{path} is not an .npy file, or its beginning is damaged; write it again."
+            f"{quoted(path)} is not an .npy file, or its beginning is damaged; write it again."
         ) from error
     if dtype != FLOAT or len(shape) != 2 or fortran_order or 0 in shape:
         order = " in Fortran's order" if fortran_order else ""
         raise UserError(
-            f"{path} holds {dtype} of shape {shape}{order}; a trajectory is float32 of shape "
-            "(T, D), row after row. Convert it."
+            f"{quoted(path)} holds {dtype} of shape {shape}{order}; a trajectory is float32 of "
+            "shape (T, D), row after row. Convert it."
         )
     expected = begin + shape[0] * shape[1] * FLOAT.itemsize
     if stamp[1] != expected:
         raise UserError(
-            f"{path} has {stamp[1]:,} bytes and its header says {expected:,}; it was cut or "
-            "altered, so write it again."
+            f"{quoted(path)} has {stamp[1]:,} bytes and its header says {expected:,}; it was cut "
+            "or altered, so write it again."
         )
     return begin, shape[0], shape[1], stamp
 
@@ -286,7 +288,8 @@ def _open(place: _File) -> BinaryIO:
         file = open(place.path, "rb", buffering=0)
     except OSError as error:
         raise UserError(
-            f"{place.path} cannot be read any more ({error.strerror}); put it back and restart."
+            f"{quoted(place.path)} cannot be read any more ({error.strerror}); put it back and "
+            "restart."
         ) from error
     if _stamp(file) != place.stamp:
         file.close()
@@ -296,7 +299,7 @@ def _open(place: _File) -> BinaryIO:
 
 def _altered(path: Path) -> UserError:
     return UserError(
-        f"{path} was cut or altered while it was read from; write it again, and start anew."
+        f"{quoted(path)} was cut or altered while it was read from; write it again, and start anew."
     )
 
 

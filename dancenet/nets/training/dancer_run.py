@@ -51,6 +51,7 @@ from dancenet.sequence.generate import StepModel
 from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 if TYPE_CHECKING:
@@ -341,8 +342,8 @@ def _check_same(run: TrainingRun, found: ModelConfig, wanted: DancerConfig) -> N
     if known != wanted or begun != run.record["start_from"]:
         source = f"started from {begun}" if begun else "started from random weights"
         raise UserError(
-            f"The model in {run.folder.path} has another dancer ({found.dancer}, {source}); "
-            "resume it with the options it was begun with."
+            f"The model in {quoted(run.folder.path)} has another dancer ({found.dancer}, "
+            f"{source}); resume it with the options it was begun with."
         )
 
 

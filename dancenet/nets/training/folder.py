@@ -10,6 +10,7 @@ from pathlib import Path
 from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 
@@ -21,16 +22,17 @@ def training_folder(folder: ModelFolder, network: str) -> Path:
 def nothing_to_resume(folder: ModelFolder) -> UserError:
     """Returns the error of a training to resume that does not exist."""
     return UserError(
-        f"There is no training to resume in {folder.path}; start it without {option('resume')}."
+        f"There is no training to resume in {quoted(folder.path)}; start it without "
+        f"{option('resume')}."
     )
 
 
 def already_there(folder: ModelFolder, what: str, finished: bool) -> UserError:
     """Returns the error of a "model" or "dancer" that a new training would replace."""
     return UserError(
-        f"There is {'a' if finished else 'an unfinished'} {what} in {folder.path}; continue its "
-        f"training with {option('resume')}, replace it with {option('overwrite')}, or choose "
-        "another name."
+        f"There is {'a' if finished else 'an unfinished'} {what} in {quoted(folder.path)}; "
+        f"continue its training with {option('resume')}, replace it with {option('overwrite')}, or "
+        "choose another name."
     )
 
 

@@ -69,6 +69,7 @@ from dancenet.nets.vae import (
 from dancenet.output.contact_sheet import contact_sheet, write_picture
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command, option
 
 CURVES = "loss.png"
@@ -201,8 +202,8 @@ def _split(frames: FrameFolder) -> _Rows:
     rows = _Rows(*map(_rows, split_clips(frames.clips)))
     if not len(rows.train) or not len(rows.held_out):
         raise UserError(
-            f"{frames.path} has {len(rows.train)} frames to train on and {len(rows.held_out)} to "
-            "validate on; both are needed. Add more clips."
+            f"{quoted(frames.path)} has {len(rows.train)} frames to train on and "
+            f"{len(rows.held_out)} to validate on; both are needed. Add more clips."
         )
     return rows
 
@@ -233,16 +234,16 @@ def _prepare(run: VaeRun) -> ModelConfig:
             raise already_there(folder, "model", (folder / VAE_WEIGHTS).exists())
         if (folder / DANCER_WEIGHTS).exists():
             raise UserError(
-                f"The model in {folder.path} has a dancer, which fits the latents of this VAE "
-                "only; train a further model under another name with "
+                f"The model in {quoted(folder.path)} has a dancer, which fits the latents of this "
+                "VAE only; train a further model under another name with "
                 f"{option('start_from', folder.path.name)}, or replace both with "
                 f"{option('overwrite')}."
             )
         found = folder.read_config()
         if found.vae != run.config:
             raise UserError(
-                f"The model in {folder.path} has another VAE ({found.vae}); resume it with the "
-                "options it was begun with."
+                f"The model in {quoted(folder.path)} has another VAE ({found.vae}); resume it with "
+                "the options it was begun with."
             )
         return with_record(found, "vae", record)
     if run.resume and not folder.exists():

@@ -16,6 +16,7 @@ import numpy as np
 from dancenet.nets.training.loop.optimizer import NORM
 from dancenet.support import checked, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 CHECKPOINT = "checkpoint.npz"
@@ -70,12 +71,12 @@ def load_variables(path: Path, variables: list[Any]) -> dict[str, Any]:
         content = json.loads(str(arrays.pop("content")))
         values = [arrays[f"{index:04d}"] for index in range(len(arrays))]
     except (KeyError, ValueError) as error:
-        raise UserError(f"{path} is not a checkpoint of dancenet: {error}.") from error
+        raise UserError(f"{quoted(path)} is not a checkpoint of dancenet: {error}.") from error
     shapes = [tuple(variable.shape) for variable in variables]
     if content.get("format") != _FORMAT or [value.shape for value in values] != shapes:
         raise UserError(
-            f"{path} belongs to another network or another version of dancenet; train with the "
-            f"options it was begun with, or start again with {option('overwrite')}."
+            f"{quoted(path)} belongs to another network or another version of dancenet; train with "
+            f"the options it was begun with, or start again with {option('overwrite')}."
         )
     for variable, value in zip(variables, values):
         variable.assign(value)

@@ -33,6 +33,7 @@ from dancenet.nets.training.loop.progress import Progress, seconds_left
 from dancenet.nets.training.loop.stepper import SingleStepper, Stepper
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 _TIMED_STEPS = 6
@@ -141,13 +142,15 @@ class TrainingLoop:
         path = folder / CHECKPOINT
         if not path.exists():
             raise UserError(
-                f"There is no training to resume in {folder}; start it without {option('resume')}."
+                f"There is no training to resume in {quoted(folder)}; start it without "
+                f"{option('resume')}."
             )
         content = load_variables(path, training_variables(self.task.model))
         if content.get("seed") != self.schedule.seed:
             raise UserError(
-                f"The training in {folder} was begun with {option('seed', content.get('seed'))}; "
-                f"resume it with that seed (received {self.schedule.seed})."
+                f"The training in {quoted(folder)} was begun with "
+                f"{option('seed', content.get('seed'))}; resume it with that seed (received "
+                f"{self.schedule.seed})."
             )
         self.progress = Progress(**content["state"])
         self._seconds_before = self.progress.seconds
@@ -339,8 +342,8 @@ class TrainingLoop:
 
     def _diverged(self, what: str) -> UserError:
         return UserError(
-            f"{what}: training has diverged. The last good state is kept in {self.task.folder}; "
-            "try again with a smaller learning rate, such as "
+            f"{what}: training has diverged. The last good state is kept in "
+            f"{quoted(self.task.folder)}; try again with a smaller learning rate, such as "
             f"{option('learning_rate', self.schedule.learning_rate / 4)}."
         )
 
@@ -352,7 +355,7 @@ class TrainingLoop:
         """
         raise KeyboardInterrupt(
             f"{self.progress.epochs} epochs and {self.progress.epoch_steps} steps are kept in "
-            f"{self.task.folder}; run it again with {option('resume')} to continue."
+            f"{quoted(self.task.folder)}; run it again with {option('resume')} to continue."
         )
 
     def finish(self) -> TrainResult:

@@ -10,6 +10,7 @@ import numpy as np
 
 from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.names import quoted
 
 LOG = "log.jsonl"
 
@@ -30,7 +31,7 @@ def read_log(path: Path) -> list[dict[str, float]]:
     try:
         return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
     except ValueError as error:
-        raise UserError(f"{path} is not a training log: {error}.") from error
+        raise UserError(f"{quoted(path)} is not a training log: {error}.") from error
 
 
 def write_curves(path: Path, history: Sequence[dict[str, float]], names: Sequence[str]) -> None:
