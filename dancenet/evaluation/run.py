@@ -37,6 +37,7 @@ from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
 from dancenet.support import checked, files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.temporary import sweep
 
 JSON, PAGE = "report.json", "report.html"
@@ -196,10 +197,11 @@ def check_output(out: Path) -> None:
     if not out.exists():
         files.check_parent(out)
     elif not out.is_dir():
-        raise UserError(f"{out} is a file; name a folder for the report.")
+        raise UserError(f"{quoted(out)} is a file; name a folder for the report.")
     elif any(out.iterdir()) and not is_report(out) and not _holds_only_recipe(out):
         raise UserError(
-            f"{out} holds something that is not a report of dancenet; choose another folder."
+            f"{quoted(out)} holds something that is not a report of dancenet; choose another "
+            "folder."
         )
     else:
         files.check_parent(out / JSON)

@@ -13,14 +13,15 @@ import numpy as np
 
 from dancenet.data.motion.resample import frames_needed, resample_stream
 from dancenet.generation.load import Dancer
-from dancenet.generation.settings import DanceSettings, split_style, style_text
+from dancenet.generation.settings import DanceSettings
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import NotFinite, generate
 from dancenet.sequence.neighbour_correction import make_correction
-from dancenet.sequence.style import StyleGuided
+from dancenet.sequence.style import StyleGuided, split_style, style_text
 from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 from dancenet.support.wording import command, option
 
 Item = TypeVar("Item")
@@ -227,7 +228,9 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
             if dancer.styles
             else f"it was trained without styles; leave out {option('style', text)}"
         )
-        raise UserError(f"The model {dancer.name} does not know the style {strange[0]!r}: {known}.")
+        raise UserError(
+            f"The model {visible(dancer.name)} does not know the style {strange[0]!r}: {known}."
+        )
     return np.array([wanted.get(name, 0.0) for name in dancer.styles], np.float32)
 
 
@@ -252,8 +255,8 @@ def read_start(dancer: Dancer, start: str) -> np.ndarray:
         return dancer.codec.read_start(path, int(row), dancer.seeds.shape[1], dancer.name)
     if int(row) >= len(dancer.seeds):
         raise UserError(
-            f"The model {dancer.name} has the seed clips 0 to {len(dancer.seeds) - 1}; received "
-            f"{option('start', start)}."
+            f"The model {visible(dancer.name)} has the seed clips 0 to {len(dancer.seeds) - 1}; "
+            f"received {option('start', start)}."
         )
     return dancer.seeds[int(row)]
 
@@ -285,10 +288,10 @@ def _legacy(
     scaler = dancer.codec.scaler
     if scaler.dim != scaler.latent_dim:
         raise UserError(
-            f"{option('legacy')} feeds the dancer its latents as they come, and {dancer.name} "
-            f"dances in {scaler.dim} of their {scaler.latent_dim} dimensions. Give it a model of "
-            f"2018 ({command('import-legacy')}), or one trained with "
-            f"{option('network', 'dancenet')}."
+            f"{option('legacy')} feeds the dancer its latents as they come, and "
+            f"{visible(dancer.name)} dances in {scaler.dim} of their {scaler.latent_dim} "
+            f"dimensions. Give it a model of 2018 ({command('import-legacy')}), or one trained "
+            f"with {option('network', 'dancenet')}."
         )
     return legacy.generate(
         dancer.step_model,

@@ -236,8 +236,8 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
                 raise write_failed(path, error) from error
             reasons.append(f"{url}: {why_not_fetched(error)}")
     raise UserError(
-        f"{file.path} could not be fetched. {'; '.join(reasons)}. Run this again to continue "
-        f"where it stopped, or name another place with {URL_VARIABLE}."
+        f"{quoted(file.path)} could not be fetched. {'; '.join(reasons)}. Run this again to "
+        f"continue where it stopped, or name another place with {URL_VARIABLE}."
     )
 
 

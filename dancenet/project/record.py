@@ -95,7 +95,7 @@ class Record:
             strangers = [entry.name for entry in folder.iterdir() if entry.name not in _LOCKS]
             if strangers:
                 raise UserError(
-                    f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
+                    f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
             return cls.begin(folder, sources)
@@ -158,21 +158,22 @@ class Record:
         for key, clip in self.clips.items():
             if key not in given:
                 raise UserError(
-                    f"{folder} was begun with {clip.path}, which is not given now or has "
-                    f"changed. Give the same clips again. {advice}"
+                    f"{quoted(folder)} was begun with {quoted(clip.path)}, which is not given now "
+                    f"or has changed. Give the same clips again. {advice}"
                 )
         for source in sources:
             if source.key in self.clips:
                 continue
             if self.training_began:
                 raise UserError(
-                    f"{folder} is being trained without {source.path}. Leave it out. {advice}"
+                    f"{quoted(folder)} is being trained without {quoted(source.path)}. Leave it "
+                    f"out. {advice}"
                 )
             if source.fps < self.fps:
                 if self.clips:
                     raise UserError(
-                        f"{source.path} has {source.fps:g} frames/s, and {folder} was begun "
-                        f"with {self.fps:g}. Leave it out. {advice}"
+                        f"{quoted(source.path)} has {source.fps:g} frames/s, and {quoted(folder)} "
+                        f"was begun with {self.fps:g}. Leave it out. {advice}"
                     )
                 self.fps = source.fps
 
