@@ -12,11 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import imageio.v3 as iio
 import numpy as np
 
-from dancenet.data.footage.filters import Filter, FilterChain
-from dancenet.output import picture_folder, video_settings
-from dancenet.output.picture import BLACK_ON_WHITE, Color
-from dancenet.support.errors import MissingFFmpeg
-from dancenet.support.ffmpeg import (
+from dancenet.data.footage.film.ffmpeg import (
     ColorPrimaries,
     ColorRange,
     Colorspace,
@@ -24,6 +20,10 @@ from dancenet.support.ffmpeg import (
     VideoStream,
     av,
 )
+from dancenet.data.footage.filters import Filter, FilterChain
+from dancenet.output import picture_folder, video_settings
+from dancenet.output.picture import BLACK_ON_WHITE, Color
+from dancenet.support.errors import MissingFFmpeg
 
 FAILURES = (OSError, av.error.FFmpegError)  # by which a disk or an encoder says that it cannot
 

@@ -13,10 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dancenet.data.footage.film.ffmpeg import av
 from dancenet.data.footage.pictures import check_rate
 from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import av
 
 _MOST_DIGITS = 3  # of a camera's number
 

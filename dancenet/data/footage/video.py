@@ -13,12 +13,12 @@ import numpy as np
 
 from dancenet.data.footage.film import matte
 from dancenet.data.footage.film.decoding import clock_unit, decoded, decoder_of, in_stretches
+from dancenet.data.footage.film.ffmpeg import VideoStream, av
 from dancenet.data.footage.film.look import Look, look_at
 from dancenet.data.footage.film.opening import opened
 from dancenet.data.footage.film.streams import turn_filters
 from dancenet.data.footage.filters import Filter, FilterChain
 from dancenet.data.footage.pictures import MAX_SIDE, PictureFolder, check_rate, reduced_size
-from dancenet.support.ffmpeg import VideoStream, av
 from dancenet.support.names import quoted
 
 _LOSS_SECONDS = 0.5  # the duration in a header is at most this inexact

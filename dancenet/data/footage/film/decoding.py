@@ -7,9 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from dancenet.data.footage.film import packets, streams, timing
+from dancenet.data.footage.film.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
 from dancenet.data.footage.pictures import MAX_PIXELS, check_most
 from dancenet.support import errors
-from dancenet.support.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
 
 _CLOCK = Fraction(1, 90000)  # seconds per unit where the film's own timestamps are of no use
 _LARGE = 9_000_000  # pixels of a picture from which on each thread of a decoder takes much memory

@@ -11,10 +11,10 @@ import numpy as np
 
 from dancenet.data.footage.film import packets, streams, timing
 from dancenet.data.footage.film.decoding import decoded, decoder_of
+from dancenet.data.footage.film.ffmpeg import VideoStream, av
 from dancenet.data.footage.film.opening import WITHOUT_CLOCK, opened
 from dancenet.data.footage.pictures import LEAST_FPS, MAX_PIXELS, check_size
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import VideoStream, av
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 

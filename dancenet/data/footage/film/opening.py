@@ -9,10 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from dancenet.data.footage.film.ffmpeg import InputContainer, av
 from dancenet.data.footage.pictures import MAX_PIXELS
 from dancenet.support import errors
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import InputContainer, av
 from dancenet.support.names import quoted
 
 # FFmpeg's names of containers that hold their pictures themselves. Playlists, lists of files,

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from dancenet.data.footage.film.ffmpeg import InputContainer, VideoStream, av
 from dancenet.support import errors
-from dancenet.support.ffmpeg import InputContainer, VideoStream, av
 
 
 @dataclass

@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dancenet.data.footage.film.ffmpeg import (
+    Disposition,
+    InputContainer,
+    VideoCodecContext,
+    VideoStream,
+    av,
+)
 from dancenet.data.footage.filters import Filter
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import Disposition, InputContainer, VideoCodecContext, VideoStream, av
 from dancenet.support.names import quoted
 
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image

@@ -87,11 +87,7 @@ def read_bvh(path: str | Path) -> Bvh:
         for channel in joint.channels
     ]
     values, frame_time, losses = _Motion(path, lines[at + 1 :], ends, comma).read(columns)
-    if len(values) * len(joints) > MOST_POINTS:
-        raise UserError(
-            f"{quoted(path)} holds {len(values):,} frames of {len(joints)} joints, more than is "
-            "read of one file; cut it into several."
-        )
+    _check_most(path, len(values), len(joints))
     used = np.array([channel != "" for joint in joints for channel in joint.channels])
     if not used.all():
         losses += (f"{quoted(Path(path).name)}: channels of scale are not used.",)
@@ -104,6 +100,14 @@ def read_bvh(path: str | Path) -> Bvh:
         frame_time=frame_time,
     )
     return replace(motion, warnings=(*warnings, *renamed, *losses, *_doubts(path, motion)))
+
+
+def _check_most(path: str | Path, num_frames: int, num_joints: int) -> None:
+    if num_frames * num_joints > MOST_POINTS:
+        raise UserError(
+            f"{quoted(path)} holds {num_frames:,} frames of {num_joints} joints, more than is "
+            "read of one file; cut it into several."
+        )
 
 
 def _keyword(line: str) -> str:
