@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -176,7 +177,9 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
             if dancer.styles
             else f"it was trained without styles; leave out {option('style', text)}"
         )
-        raise UserError(f"The model {dancer.name} does not know the style {strange[0]!r}: {known}.")
+        raise UserError(
+            f"The model {dancer.name} does not know the style {reprlib.repr(strange[0])}: {known}."
+        )
     return np.array([wanted.get(name, 0.0) for name in dancer.styles], np.float32)
 
 
