@@ -67,7 +67,7 @@ class Latents:
                     f"{name} holds NaN or infinity in {bad.sum()} frames, first in frame "
                     f"{int(np.argmax(bad)) + 1}; encode the frames again"
                 )
-        checked.between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        checked.check_rate(self.fps)
         for split in self.splits:
             if split not in (None, "train", "val"):
                 raise ValueError(f"a split must be train, val or none; received {split!r}")

@@ -113,7 +113,7 @@ class SkeletonCodec:
             raise ValueError(
                 f"kept has {self.kept.sum()} columns and the scaler {self.scaler.latent_dim}"
             )
-        checked.between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        checked.check_rate(self.fps)
         checked.between("size", self.size, 0, 1e6, above=True)
         if self.twin.shape != (num_joints,) or not _are_joints(self.twin, num_joints):
             raise ValueError("twin must be joints of the skeleton")

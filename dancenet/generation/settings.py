@@ -66,7 +66,7 @@ class DanceSettings:
             ("temperature_variation", 0, 10),
             ("count", 1, MOST_DANCES),
             ("neighbour_correction", 0, 1),
-            ("fps", 0.1, checked.HIGHEST_FPS),
+            ("fps", checked.LOWEST_FPS, checked.HIGHEST_FPS),
             ("refine", 0, 100),
             ("seed", 0, 1 << 128),
             ("yaw", -1e6, 1e6),
@@ -83,8 +83,10 @@ class DanceSettings:
             )
         # Refused before a model is loaded.
         self.look
-        if self.style is not None and not self.style.strip():
-            raise UserError("A dance cannot have an empty style; leave it out for any.")
+        if self.style is not None:
+            checked.between("the length of style", len(self.style), 0, 10_000)
+            if not self.style.strip():
+                raise UserError("A dance cannot have an empty style; leave it out for any.")
 
     @property
     def start_file(self) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import reprlib
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -229,7 +230,8 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
             else f"it was trained without styles; leave out {option('style', text)}"
         )
         raise UserError(
-            f"The model {visible(dancer.name)} does not know the style {strange[0]!r}: {known}."
+            f"The model {visible(dancer.name)} does not know the style {reprlib.repr(strange[0])}: "
+            f"{known}."
         )
     return np.array([wanted.get(name, 0.0) for name in dancer.styles], np.float32)
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from dancenet.support import checked
-from dancenet.support.checked import HIGHEST_FPS, LONGEST_NAME, between
+from dancenet.support.checked import LONGEST_NAME, between
 from dancenet.support.errors import UserError
 
 FORMAT = 2
@@ -198,7 +198,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         between("the length of name", len(self.name), 1, 4 * LONGEST_NAME)
-        between("fps", self.fps, 0, HIGHEST_FPS, above=True)
+        checked.check_rate(self.fps)
         if self.space not in SPACES:
             raise ValueError(f"space must be one of {', '.join(SPACES)}; received {self.space!r}.")
 

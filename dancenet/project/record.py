@@ -76,7 +76,7 @@ class Record:
 
     def __post_init__(self) -> None:
         checked.check_name("name", self.name)  # of a folder
-        between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        checked.check_rate(self.fps)
         if self.minutes is not None:
             for stage in TRAININGS:
                 if stage not in self.minutes:

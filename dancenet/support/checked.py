@@ -12,6 +12,7 @@ import functools
 import json
 import math
 import os
+import re
 import reprlib
 import types
 import typing
@@ -25,9 +26,11 @@ from dancenet.support.files import open_regular
 from dancenet.support.names import quoted, shortened, visible
 
 LARGEST_JSON = 16 << 20  # bytes of a record of ours
-HIGHEST_FPS = 1000.0  # frames per second of anything that is danced or filmed
+LOWEST_FPS, HIGHEST_FPS = 0.01, 1000.0  # of anything that is danced or filmed
 LONGEST_NAME = 255  # letters of a name of a file, of a model, of a style
 
+# Half letters, which no file can hold; the others stand for bytes of a name that are not UTF-8.
+_UNWRITABLE = re.compile("[\ud800-\udc7f\udd00-\udfff]")
 _DEEPEST = 64  # lists and objects inside each other
 
 # A float that may be infinite or NaN, for fields of `build`.
@@ -149,7 +152,7 @@ def build(record: type[R], content: Any, source: str) -> R:
     try:
         return record(**values)
     except (TypeError, ValueError, ArithmeticError) as error:
-        raise UserError(f"{source} cannot be used: {shortened(error)}.") from error
+        raise UserError(f"{source}: {shortened(error)}.") from error
 
 
 def convert(hint: Any, value: Any, source: str) -> Any:
@@ -188,7 +191,7 @@ def convert(hint: Any, value: Any, source: str) -> Any:
         elif kind is float and type(value) in (int, float):
             if abs(value) <= 1.7e308 and math.isfinite(value):
                 return float(value)
-        elif type(value) is kind:
+        elif type(value) is kind and not (kind is str and _UNWRITABLE.search(value)):
             return value
     raise UserError(
         f"{source} is {reprlib.repr(value)}, and must be {' or '.join(map(_said, _options(hint)))}."
@@ -209,8 +212,20 @@ def between(name: str, value: float, least: float, most: float, above: bool = Fa
         UserError: it is out of range.
     """
     if not (least < value if above else least <= value) or not value <= most:
-        low = f"greater than {least:,g}" if above else f"{least:,g} or more"
-        raise UserError(f"{name} must be {low} and at most {most:,g}; received {_number(value)}.")
+        low = f"greater than {_said_number(least)}" if above else f"{_said_number(least)} or more"
+        raise UserError(
+            f"{name} must be {low} and at most {_said_number(most)}; received "
+            f"{reprlib.repr(value)}."
+        )
+
+
+def check_rate(fps: float) -> None:
+    """Refuses frames per second at which nothing can be filmed or danced.
+
+    Raises:
+        UserError: it is out of range.
+    """
+    between("fps", fps, LOWEST_FPS, HIGHEST_FPS)
 
 
 def check_name(what: str, text: str) -> None:
@@ -230,8 +245,8 @@ def check_name(what: str, text: str) -> None:
         raise UserError(f"{what} must be a plain name; received {reprlib.repr(text)}.")
 
 
-def _number(value: float) -> str:
-    return f"{value:g}" if isinstance(value, float) else reprlib.repr(value)
+def _said_number(value: float) -> str:
+    return f"{value:,}" if isinstance(value, int) else f"{value:,g}"
 
 
 @functools.cache

@@ -274,7 +274,7 @@ def test_a_codec_is_saved_and_loaded(body, tmp_path):
         ({"parents": np.zeros(19, int)}, "one root"),
         ({"twin": np.full(19, 40)}, "twin must be joints"),
         ({"scale": np.zeros(58, np.float32)}, "greater than 0"),
-        ({"fps": np.float64(0)}, "fps must be greater than 0"),
+        ({"fps": np.float64(0)}, "fps must be 0.01 or more"),
         ({"fps": np.zeros(2)}, "fps is float64 of shape"),
         ({"size": np.float64("inf")}, "size must be greater than 0"),
         ({"feet": np.zeros(1), "rest": np.zeros(1)}, "feet must be joints"),

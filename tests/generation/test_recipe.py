@@ -62,7 +62,7 @@ def test_a_spoilt_recipe_is_one_sentence(tmp_path: Path) -> None:
         ({"count": 1000, "seconds": 1000}, r"seconds \* count must be"),
         ({"scale": 40}, "makes pictures of 8320x4800"),
         ({"scale": 10**12}, "makes pictures of"),
-        ({"fps": 1e6}, "fps must be 0.1 or more and at most 1,000"),
+        ({"fps": 1e6}, "fps must be 0.01 or more and at most 1,000"),
         ({"fps": 1e-300}, "fps must be"),
         ({"temperature": float("nan")}, "temperature is nan, and must be a finite number"),
         ({"refine": 10**6}, "refine must be"),

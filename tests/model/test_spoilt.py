@@ -94,7 +94,7 @@ def test_a_registry_cannot_name_what_is_not_a_model(
     ("values", "said"),
     [
         ({"units": 10**9}, "units must be 1 or more and at most 8,192"),
-        ({"units": 8192, "layers": 64}, "the number of weights must be .* at most 2e"),
+        ({"units": 8192, "layers": 64}, "the number of weights must be .* at most 200,000,000"),
         ({"num_mixtures": 1000, "dim": 8192, "units": 8192}, "the number of weights"),
         ({"look_back": 10**9}, "look_back must be"),
         ({"look_back": 0}, "look_back must be"),

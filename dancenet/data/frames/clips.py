@@ -38,7 +38,7 @@ class Clip:
     details: dict[str, Any] = field(default_factory=dict)  # whatever else is worth keeping
 
     def __post_init__(self) -> None:
-        checked.between("fps", self.fps, 0, checked.HIGHEST_FPS, above=True)
+        checked.check_rate(self.fps)
         checked.between("first", self.first, 1, _MOST_FRAMES)
         checked.between("last", self.last, self.first, _MOST_FRAMES)
         if self.split not in _SPLITS:

@@ -226,7 +226,7 @@ def test_a_picture_of_another_size_is_named(tmp_path):
     [
         (lambda content: content["clips"][0].update(colour=1), "does not know: colour"),
         (lambda content: content["clips"][0].update(first=2), "must start at 1"),
-        (lambda content: content["clips"][0].update(fps=0), "fps must be greater than 0"),
+        (lambda content: content["clips"][0].update(fps=0), "fps must be 0.01 or more"),
         (lambda content: content.update(format=9), "format is 9, and must be 1"),
     ],
 )
