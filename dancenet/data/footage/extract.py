@@ -23,9 +23,11 @@ from dancenet.data.footage.video import Footage
 from dancenet.data.frames.clips import Clip
 from dancenet.data.frames.picture import DANCER
 from dancenet.data.frames.writer import FrameWriter
-from dancenet.support import terminal
+from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
+
+_FRAME_BYTES = 2000  # of a written frame: about half of it, because some show no dancer
 
 
 def extract(
@@ -53,6 +55,7 @@ def extract(
     """
     report = FootageReport(footage.name, 0.0, [], 0)
     chooser = Chooser(settings, load_network)
+    _check_space(footage, writer)
     to_find, to_draw = footage.frames(), footage.frames()
     num_frames = num_shots = 0
     left_out = LeftOut()
@@ -86,6 +89,15 @@ def extract(
     if not report.clips:
         raise UserError(_explain_no_dancer(footage, num_frames, settings, left_out.num_short))
     return report
+
+
+def _check_space(footage: Footage, writer: FrameWriter) -> None:
+    files.check_space(
+        writer.path,
+        (footage.expected_seconds or 0.0) * footage.fps * _FRAME_BYTES,
+        f"the frames of {footage.name}",
+        f"free some, or choose another {option('out')}",
+    )
 
 
 @dataclass

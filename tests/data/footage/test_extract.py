@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import cv2
 import numpy as np
@@ -16,6 +17,7 @@ from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
+from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
 
 YELLOW = (250, 240, 20)
@@ -219,3 +221,13 @@ def test_real_footage_of_a_moving_camera_gives_whole_bodies(tmp_path):
     pictures = FrameFolder.open(tmp_path / "imgs").read(1, 30) == 0
     heights = [np.ptp(np.flatnonzero(p.any(axis=1))) for p in pictures]
     assert min(heights) > 60  # head to foot in every frame
+
+
+def test_a_film_whose_frames_do_not_fit_on_the_disk_is_told_before_it_is_read(
+    tmp_path, monkeypatch
+):
+    usage = shutil.disk_usage(".")._replace(free=10_000)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(UserError, match="the frames of .*film.mp4 would take about 0.04 MB"):
+        run(tmp_path, dancer_on(wall(), sway(20)), method="threshold")
+    assert not (tmp_path / "imgs").exists()
