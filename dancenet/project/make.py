@@ -110,7 +110,10 @@ def make_dance(
         raise UserError(f"There is no segmentation network at {settings.model_file}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     sources = [identify(clip) for clip in clips]
-    with locked(folder) as lock:
+    with (
+        signals.saying(lambda: "What is finished is kept; the same command goes on from there."),
+        locked(folder) as lock,
+    ):
         _Project(folder, sources, Path(out), settings, run or Processes(lock)).work()
 
 
@@ -298,6 +301,7 @@ class _Project:
         self._write()
 
     def _call(self, command: str, arguments: list[str], where: Path = Path()) -> float:
+        signals.check()  # one may have come when the last stage had just ended
         left = self.plan.seconds_left()
         terminal.say(
             f"\n== {command}{f' in {where}' if where.parts else ''}: everything is finished in "

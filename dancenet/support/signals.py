@@ -115,6 +115,12 @@ def finishing(notice: Callable[[int], None] | None = None) -> Iterator[threading
             state.notice = before
 
 
+def check() -> None:
+    """Raises Stopped if a signal came that did not end what was at work then."""
+    if _state is not None and _state.received:
+        raise Stopped
+
+
 def fulfil_interrupt() -> None:
     """Takes Ctrl-C for a wish that was fulfilled, such as the end of a recording: work goes on.
 
