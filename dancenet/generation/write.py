@@ -20,6 +20,7 @@ import numpy as np
 
 from dancenet.codecs.base import MOTION_FORMATS, Part
 from dancenet.codecs.latents import Latents
+from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.generation.load import Dancer
 from dancenet.generation.settings import DanceSettings, Recipe, start_sha256
 from dancenet.generation.trajectory import NotStarted, each_trajectory, until
@@ -264,11 +265,18 @@ def _write_video(
         )
 
     parts = until(stopped, dancer.codec.parts(dance, order.settings.view))
-    with ordered_map(draw, parts, dancer.threads) as drawn:
+    with ordered_map(draw, parts, _num_threads(dancer.threads, look.scale)) as drawn:
         count = write_pictures(pictures(drawn), open_video, advance)
     if output.latents is not None:
         _save_latents(order, output.dance, np.concatenate(latents), output.latents)
     return count
+
+
+def _num_threads(most: int, scale: int) -> int:
+    """Returns how many threads draw pictures of a scale, so that these take a gigabyte at most."""
+    # Two parts of four pictures wait for each thread, and it draws with some arrays of floats.
+    held = 28 * WIDTH * HEIGHT * scale**2
+    return max(1, min(most, int(1e9) // held))
 
 
 def choose_output(

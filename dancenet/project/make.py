@@ -110,7 +110,10 @@ def make_dance(
     check_output(out, choose_format(out, None), settings.overwrite)
     files.check_apart(out, clips)
     sources = [identify(clip) for clip in clips]
-    with locked(folder) as lock:
+    with (
+        signals.saying(lambda: "What is finished is kept; the same command goes on from there."),
+        locked(folder) as lock,
+    ):
         _Project(folder, sources, Path(out), settings, run or Processes(lock)).work()
 
 
@@ -304,6 +307,7 @@ class _Project:
         self._write()
 
     def _call(self, command: str, arguments: list[str], where: Path = Path()) -> float:
+        signals.check()  # one may have come when the last stage had just ended
         left = self.plan.seconds_left()
         terminal.say(
             f"\n== {command}{f' in {quoted(where)}' if where.parts else ''}: everything is "

@@ -115,6 +115,12 @@ def finishing(notice: Callable[[int], None] | None = None) -> Iterator[threading
             state.notice = before
 
 
+def check() -> None:
+    """Raises Stopped if a signal came that did not end what was at work then."""
+    if _state is not None and _state.received:
+        raise Stopped
+
+
 def fulfil_interrupt() -> None:
     """Takes Ctrl-C for a wish that was fulfilled, such as the end of a recording: work goes on.
 
@@ -191,8 +197,12 @@ def end_with_parent() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 1024):
                 pass
+        if _state is not None and _state.received:
+            return  # it is ending, and this is no second request
         if os.name == "posix":
             signal.pthread_kill(main, signal.SIGTERM)  # also wakes a main thread that waits
+        elif _state is None:  # nothing is handled yet, and nothing was begun
+            os._exit(128 + signal.SIGTERM)
         else:
             import _thread
 

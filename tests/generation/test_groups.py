@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from small_model import write_small_model
 
-from dancenet.generation import trajectory
+from dancenet.generation import trajectory, write
 from dancenet.generation.load import Dancer, load_dancer
 from dancenet.generation.settings import DanceSettings
 from dancenet.generation.trajectory import NotStarted, each_trajectory
@@ -125,3 +125,9 @@ def test_dances_that_wait_need_room_in_the_folder_of_temporary_files(
     with pytest.raises(UserError, match="the steps of 2 dances while they wait .* (TMPDIR|TEMP)"):
         write_dance(dancer, tmp_path / "d.mp4", FIVE)
     assert batches == [] and not list(tmp_path.iterdir())
+
+
+def test_large_pictures_are_drawn_by_few_threads_so_that_they_fit_into_memory():
+    assert write._num_threads(64, 4) == 64
+    assert write._num_threads(64, 12) == 9  # 28 arrays of 2496x1440 bytes are 100 MB
+    assert write._num_threads(64, 39) == 1

@@ -360,6 +360,24 @@ def test_a_stage_that_was_stopped_by_any_signal_was_stopped(stages, clips, statu
         make(stages, clips)
 
 
+def test_a_signal_at_the_very_end_of_a_stage_keeps_it_and_begins_no_other(
+    stages, clips, monkeypatch, capsys
+):
+    def run(command: str, arguments: list[str], where: Path) -> int:
+        with project.signals.passed_on(lambda number, frame: None):  # the stage has ended
+            if command == "train-vae":
+                os.kill(os.getpid(), signal.SIGTERM)
+        return stages(command, arguments, where)
+
+    monkeypatch.setattr(project, "Processes", lambda lock: run)
+    command = [*clips, "-o", "dance.gif", "--project", "dance_project"]
+    assert make_dance.main(command) == 143
+    assert stages.names[-1] == "train-vae"
+    assert "What is finished is kept; the same command goes on" in capsys.readouterr().err
+    assert make_dance.main(command) == 0
+    assert stages.names[3:] == STAGES[2:]
+
+
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGABRT, signal.SIGSEGV])
 def test_a_stage_without_memory_ends_in_many_ways(stages, clips, number):
     stages.stop_in, stages.status = "train-vae", -number

@@ -273,6 +273,23 @@ raise KeyboardInterrupt"""
         assert process.wait(60) == 143
 
 
+def test_a_parent_that_is_killed_after_it_asked_for_the_end_does_not_ask_twice():
+    body = """signals.end_with_parent()
+signals._BOUNCE = 0
+with signals.finishing() as stopped:
+    kill()
+    print("ready", flush=True)
+    for thread in __import__("threading").enumerate():
+        if thread.name == "parent": thread.join()
+    print("saved", flush=True)
+raise KeyboardInterrupt"""
+    with start(command(body), stdin=subprocess.PIPE) as process:
+        assert process.stdout.readline() == "ready\n"
+        process.stdin.close()
+        assert process.stdout.read() == "saved\n"
+        assert process.wait(60) == 143
+
+
 def test_signals_end_a_process_at_once_where_a_library_waits_for_others():
     with signals.by_default():
         assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -24,10 +24,12 @@ from dancenet.data.frames.clips import Clip
 from dancenet.data.frames.origin import SourceWriter
 from dancenet.data.frames.picture import DANCER
 from dancenet.data.frames.writer import FrameWriter
-from dancenet.support import terminal
+from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
+
+_FRAME_BYTES = 2000  # of a written frame: about half of it, because some show no dancer
 
 
 def extract(
@@ -55,6 +57,7 @@ def extract(
     """
     report = FootageReport(footage.name, 0.0, [], 0, facts=list(footage.facts))
     chooser = Chooser(settings, load_network)
+    _check_space(footage, writer)
     footage = _as_asked(footage, settings, report)
     to_find, to_draw = footage.frames(), footage.frames()
     num_frames = 0
@@ -106,6 +109,15 @@ def _shots(footage: Footage, report: FootageReport) -> Iterator[Shot]:
         for index, shot in enumerate(survey(stretch, footage.fps)):
             report.num_cuts += index > 0
             yield shot
+
+
+def _check_space(footage: Footage, writer: FrameWriter) -> None:
+    files.check_space(
+        writer.path,
+        (footage.expected_seconds or 0.0) * footage.fps * _FRAME_BYTES,
+        f"the frames of {footage.name}",
+        f"free some, or choose another {option('out')}",
+    )
 
 
 @dataclass

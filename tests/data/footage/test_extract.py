@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 
 import cv2
 import numpy as np
@@ -18,6 +19,7 @@ from dancenet.data.footage.survey import report_text, write_report
 from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
+from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
 
 YELLOW = (250, 240, 20)
@@ -249,3 +251,13 @@ def test_a_report_names_a_film_as_it_can_be_shown(tmp_path):
     write_report([report], tmp_path / "report")
     text = (tmp_path / "report.txt").read_text(encoding="utf-8")
     assert r"dan\xe7a \x1b[2J.mp4" in text
+
+
+def test_a_film_whose_frames_do_not_fit_on_the_disk_is_told_before_it_is_read(
+    tmp_path, monkeypatch
+):
+    usage = shutil.disk_usage(".")._replace(free=10_000)
+    monkeypatch.setattr(files.shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(UserError, match="the frames of .*film.mp4 would take about 0.04 MB"):
+        run(tmp_path, dancer_on(wall(), sway(20)), method="threshold")
+    assert not (tmp_path / "imgs").exists()
