@@ -326,9 +326,11 @@ def check_parent(path: str | os.PathLike[str]) -> None:
     """Raises UserError unless the parent folder of `path` exists and can be written."""
     parent = Path(path).absolute().parent
     if not parent.is_dir():
-        raise UserError(f"The folder {parent} does not exist; create it, or choose another output.")
+        raise UserError(
+            f"The folder {quoted(parent)} does not exist; create it, or choose another output."
+        )
     if not os.access(parent, os.W_OK):
-        raise UserError(f"The folder {parent} cannot be written; choose another output.")
+        raise UserError(f"The folder {quoted(parent)} cannot be written; choose another output.")
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:
@@ -341,7 +343,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"The folder {path} cannot be made ({error.strerror}); choose another output."
+            f"The folder {quoted(path)} cannot be made ({error.strerror}); choose another output."
         ) from error
 
 
@@ -367,7 +369,8 @@ def check_overwrite(
     if path.is_file() and is_ours is not None and is_ours(path):
         return
     raise UserError(
-        f"{path} exists already; choose another output, or replace it with {option('overwrite')}."
+        f"{quoted(path)} exists already; choose another output, or replace it with "
+        f"{option('overwrite')}."
     )
 
 

@@ -11,6 +11,7 @@ from dancenet.data.frames.clips import CLIPS_FILE, Clip, read_clips
 from dancenet.data.frames.picture import HEIGHT, WIDTH, numbered_pictures, read_picture
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command, option
 
 PENDING_FILE = ".pending.json"  # present while a clip is moved into the folder
@@ -60,12 +61,17 @@ class FrameFolder:
             clips = [Clip(str(path), _DEFAULT_FPS, 1, max(numbers), "unknown")]
         else:
             clips = []
+        begun = (path / PENDING_FILE).exists()
+        if not clips and begun:
+            raise UserError(_interrupted(path))
         if not clips:
             raise UserError(
                 f"{path} holds no frames (1.jpg, 2.jpg, …); "
                 f"make some with {command('extract-frames', 'VIDEO --out imgs')}."
             )
         missing = sorted(set(range(1, clips[-1].last + 1)) - numbers)
+        if missing and begun:
+            raise UserError(_interrupted(path))
         if missing:
             shown = ", ".join(f"{number}.jpg" for number in missing[:3])
             raise UserError(
@@ -111,3 +117,10 @@ class FrameFolder:
                     "also takes a folder of pictures."
                 )
         return np.stack(pictures)
+
+
+def _interrupted(path: Path) -> str:
+    return (
+        f"{quoted(path)} is being written, or the command that wrote it was killed; run that one "
+        "again, which puts the folder in order."
+    )

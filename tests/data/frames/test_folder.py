@@ -123,11 +123,59 @@ def test_a_clip_recorded_before_the_kill_is_kept(tmp_path):
     assert FrameFolder.open(tmp_path).num_frames == 3
 
 
-def test_pictures_of_a_user_are_not_overwritten(tmp_path):
-    (tmp_path / "1.jpg").write_bytes(b"a user's picture")
-    with pytest.raises(UserError, match="overwrite"):
+@pytest.mark.parametrize("number", [1, 4, 900])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_pictures_of_a_user_are_not_overwritten(tmp_path, number, recorded, overwrite):
+    if recorded:
+        add(tmp_path, 3)
+        number += 3
+    (tmp_path / f"{number}.jpg").write_bytes(b"a user's picture")
+    with pytest.raises(UserError, match=rf"does not know \({number}.jpg\), so they are not"):
+        FrameWriter(tmp_path, overwrite)
+    assert (tmp_path / f"{number}.jpg").read_bytes() == b"a user's picture"
+
+
+def test_a_picture_that_appears_in_the_meantime_is_not_overwritten(tmp_path):
+    add(tmp_path, 3)
+    before = sorted(tmp_path.iterdir())
+
+    def slowly():
+        yield from make_frames(2)
+        (tmp_path / "5.jpg").write_bytes(b"a user's picture")
+
+    with pytest.raises(UserError, match="5.jpg has appeared in the meantime"):
+        FrameWriter(tmp_path).add_clip(slowly(), source="b", fps=30.0, method="test")
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "5.jpg"])
+    assert (tmp_path / "5.jpg").read_bytes() == b"a user's picture"
+
+
+@pytest.mark.parametrize(
+    "record", ["null", "[]", '{"first": "x"}', '{"first": 1}', '{"first": 1e999, "last": 2}']
+)
+def test_a_damaged_record_of_an_interrupted_clip_is_one_sentence(tmp_path, record):
+    add(tmp_path, 3)
+    (tmp_path / ".pending.json").write_text(record)
+    with pytest.raises(UserError, match="not a .*record of an interrupted clip"):
         FrameWriter(tmp_path)
-    assert (tmp_path / "1.jpg").read_bytes() == b"a user's picture"
+    assert FrameFolder.open(tmp_path).num_frames == 3
+
+
+def test_a_record_of_an_interrupted_clip_may_claim_any_number_of_frames(tmp_path):
+    add(tmp_path, 3)
+    (tmp_path / ".pending.json").write_text('{"first": 4, "last": 1000000000000}')
+    assert FrameWriter(tmp_path).clips[-1].last == 3
+
+
+def test_only_the_pictures_of_a_killed_run_go_with_its_pending_folder(tmp_path):
+    add(tmp_path, 3)
+    (tmp_path / ".pending").mkdir()
+    for name in ("1.jpg", "notes.txt"):
+        (tmp_path / ".pending" / name).touch()
+    FrameWriter(tmp_path)
+    assert [path.name for path in (tmp_path / ".pending").iterdir()] == ["notes.txt"]
+    add(tmp_path, 2)
+    assert FrameFolder.open(tmp_path).num_frames == 5
 
 
 def test_what_is_overwritten_goes_only_once_the_new_clip_is_whole(tmp_path):
@@ -160,7 +208,7 @@ def test_half_a_first_clip_is_not_taken_for_frames(tmp_path):
     add(tmp_path, 2)
     (tmp_path / "clips.json").unlink()
     (tmp_path / ".pending.json").write_text(json.dumps({"first": 1, "last": 4}))
-    with pytest.raises(UserError, match="holds no frames"):
+    with pytest.raises(UserError, match="is being written, or the command that wrote it was kill"):
         FrameFolder.open(tmp_path)
 
 
