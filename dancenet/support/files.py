@@ -208,7 +208,7 @@ def is_no_room(error: OSError) -> bool:
 def open_folder(target: Path, ours: Ours | None = None) -> None:
     """Calls `restore_folder` if there is anything to do, with its lock."""
     target = _final(target)
-    if os.path.lexists(old_folder(target)):
+    if target.name and os.path.lexists(old_folder(target)):
         with lock.hold(lock.beside(target), target, "choose another", wait=True):
             restore_folder(target, ours)
 

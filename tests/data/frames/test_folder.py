@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
 
 import cv2
 import numpy as np
@@ -319,3 +321,25 @@ def test_what_a_short_clip_holds_out_is_not_seen_in_its_mirror_image():
         [range(0, 29), range(32, 61), range(64, 90)],
         [range(29, 32), range(61, 64)],
     )
+
+
+def test_a_folder_that_is_removed_while_it_is_written_is_said(tmp_path):
+    with FrameWriter(tmp_path / "imgs") as writer:
+        writer.add_clip(make_frames(1), source="a", fps=30.0, method="test")
+        shutil.rmtree(tmp_path / "imgs")
+        with pytest.raises(UserError, match="imgs was removed while it was written"):
+            writer.add_clip(make_frames(1), source="b", fps=30.0, method="test")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_folders_and_locks_that_are_links_of_the_users_lose_nothing(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "1.jpg").write_text("mine")
+    (tmp_path / "imgs").mkdir()
+    (tmp_path / "imgs" / ".pending").symlink_to(mine)
+    add(tmp_path / "imgs", 2)
+    (tmp_path / "imgs" / ".dancenet.lock").symlink_to(mine / "1.jpg")
+    with pytest.raises(UserError, match=".dancenet.lock cannot be written"):
+        add(tmp_path / "imgs", 2)
+    assert (mine / "1.jpg").read_text() == "mine"
