@@ -69,6 +69,20 @@ def test_the_packed_cache_follows_the_pictures(tmp_path):
     assert np.array_equal(packed.read([4, 5, 6]), frames)
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="of Linux")
+def test_a_disk_too_full_for_the_packed_cache_is_one_sentence(tmp_path, monkeypatch):
+    add(tmp_path, 4)
+    before = sorted(tmp_path.iterdir())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match="The disk is full: .*frames.bits.npy was not written"):
+        PackedFrames.open(FrameFolder.open(tmp_path))
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_clip_that_fails_half_way_leaves_nothing(tmp_path):
     add(tmp_path, 3)
 
