@@ -91,7 +91,7 @@ def test_any_record_gives_a_sentence(tmp_path, record):
 def test_a_stage_that_outlives_its_parent_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(lock, "is_alive", lambda *_: False)
     with lock.hold_folder(tmp_path, ""):
-        said = f"a stage that process {os.getpid()} started before it ended since"
+        said = f"a stage of process {os.getpid()}, which has ended, since"
         with pytest.raises(UserError, match=said):
             with lock.hold_folder(tmp_path, ""):
                 pass
