@@ -236,7 +236,7 @@ def is_no_room(error: OSError) -> bool:
 def open_folder(target: Path, ours: Ours | None = None) -> None:
     """Calls `restore_folder` if there is anything to do, with its lock."""
     target = _final(target)
-    if os.path.lexists(old_folder(target)):
+    if target.name and os.path.lexists(old_folder(target)):
         with lock.hold(lock.beside(target), target, "choose another", wait=True):
             restore_folder(target, ours)
 
@@ -354,9 +354,11 @@ def check_parent(path: str | os.PathLike[str]) -> None:
     """Raises UserError unless the parent folder of `path` exists and can be written."""
     parent = Path(path).absolute().parent
     if not parent.is_dir():
-        raise UserError(f"The folder {parent} does not exist; create it, or choose another output.")
+        raise UserError(
+            f"The folder {quoted(parent)} does not exist; create it, or choose another output."
+        )
     if not os.access(parent, os.W_OK):
-        raise UserError(f"The folder {parent} cannot be written; choose another output.")
+        raise UserError(f"The folder {quoted(parent)} cannot be written; choose another output.")
 
 
 def check_space(folder: str | os.PathLike[str], needed: float, what: str, advice: str) -> None:
@@ -399,7 +401,7 @@ def make_folder(path: str | os.PathLike[str]) -> None:
         Path(path).mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(
-            f"The folder {path} cannot be made ({error.strerror}); choose another output."
+            f"The folder {quoted(path)} cannot be made ({error.strerror}); choose another output."
         ) from error
 
 
@@ -427,7 +429,8 @@ def check_overwrite(
     if path.is_file() and is_ours is not None and is_ours(path):
         return
     raise UserError(
-        f"{path} exists already; choose another output, or replace it with {option('overwrite')}."
+        f"{quoted(path)} exists already; choose another output, or replace it with "
+        f"{option('overwrite')}."
     )
 
 

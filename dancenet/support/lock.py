@@ -206,7 +206,7 @@ def _who(file: Path, what: Path) -> str:
         if isinstance(host, str) and host != socket.gethostname():
             said += f" on {visible(host)}"
         elif not is_alive(pid):
-            said = f"a stage that process {pid} started before it ended"
+            said = f"a stage of process {pid}, which has ended,"
     if isinstance(since, (int, float)) and 0 < since < 1e11:
         began = time.localtime(since)
         today = began[:3] == time.localtime()[:3]

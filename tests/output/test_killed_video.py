@@ -168,6 +168,28 @@ def test_the_folder_one_stands_in_is_not_replaced(tmp_path, monkeypatch):
         check_output(".", "frames")
 
 
+def test_the_root_folder_is_not_replaced():
+    with pytest.raises(UserError, match="not a folder of pictures made by dancenet"):
+        check_output("/", "frames", overwrite=True)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_links_stay_and_what_they_lead_to_is_not_removed(tmp_path):
+    write(tmp_path / "real", 2)
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "000001.png").write_text("mine")
+    (tmp_path / "real" / "sub").symlink_to(tmp_path / "mine")
+    (tmp_path / "link").symlink_to("real")
+    write(tmp_path / "link", 1, 9, overwrite=True)
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "real" / "sub").is_symlink()
+    assert read_settings(tmp_path / "real")["level"] == 9
+    (tmp_path / "real" / "000001.png").unlink()
+    (tmp_path / "real" / "000001.png").symlink_to(tmp_path / "mine" / "000001.png")
+    with pytest.raises(UserError, match="holds 000001.png, which dancenet did not write"):
+        write(tmp_path / "link", 1, overwrite=True)
+    assert (tmp_path / "mine" / "000001.png").read_text() == "mine"
+
+
 def test_two_dances_are_not_written_into_one_folder(tmp_path):
     with lock.hold(lock.beside(tmp_path / "dance"), tmp_path / "dance", ""):
         with pytest.raises(UserError, match="dance is being written by process"):

@@ -88,6 +88,15 @@ def test_any_record_gives_a_sentence(tmp_path, record):
     assert lock._who(file, tmp_path).isprintable()
 
 
+def test_a_stage_that_outlives_its_parent_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(lock, "is_alive", lambda *_: False)
+    with lock.hold_folder(tmp_path, ""):
+        said = f"a stage of process {os.getpid()}, which has ended, since"
+        with pytest.raises(UserError, match=said):
+            with lock.hold_folder(tmp_path, ""):
+                pass
+
+
 def test_a_disk_without_locks_warns_and_trusts_the_record(tmp_path, monkeypatch, capsys):
     fcntl = pytest.importorskip("fcntl")
 

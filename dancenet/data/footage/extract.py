@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import cv2
@@ -57,7 +58,7 @@ def extract(
     """
     report = FootageReport(footage.name, 0.0, [], 0, facts=list(footage.facts))
     chooser = Chooser(settings, load_network)
-    _check_space(footage, writer)
+    _check_space(footage, writer.path)
     footage = _as_asked(footage, settings, report)
     to_find, to_draw = footage.frames(), footage.frames()
     num_frames = 0
@@ -111,9 +112,9 @@ def _shots(footage: Footage, report: FootageReport) -> Iterator[Shot]:
             yield shot
 
 
-def _check_space(footage: Footage, writer: FrameWriter) -> None:
+def _check_space(footage: Footage, folder: Path) -> None:
     files.check_space(
-        writer.path,
+        folder,
         (footage.expected_seconds or 0.0) * footage.fps * _FRAME_BYTES,
         f"the frames of {footage.name}",
         f"free some, or choose another {option('out')}",

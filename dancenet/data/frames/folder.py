@@ -60,6 +60,9 @@ class FrameFolder:
             clips = [Clip(str(path), _DEFAULT_FPS, 1, max(numbers), "unknown")]
         else:
             clips = []
+        begun = (path / PENDING_FILE).exists()
+        if not clips and begun:
+            raise UserError(_interrupted(path))
         if not clips:
             raise UserError(
                 f"{quoted(path)} holds no frames (1.jpg, 2.jpg, …); "
@@ -67,6 +70,8 @@ class FrameFolder:
             )
         last = clips[-1].last
         present = sum(number <= last for number in numbers)
+        if present < last and begun:
+            raise UserError(_interrupted(path))
         if present < last:
             # As many as there are pictures are looked at, however many the record claims.
             missing = itertools.islice((n for n in itertools.count(1) if n not in numbers), 3)
@@ -105,3 +110,10 @@ class FrameFolder:
         """
         paths = [self.path / f"{number}.jpg" for number in range(first, last + 1)]
         return np.stack([read_picture(path) for path in paths])
+
+
+def _interrupted(path: Path) -> str:
+    return (
+        f"{quoted(path)} is being written, or the command that wrote it was killed; run that one "
+        "again, which puts the folder in order."
+    )

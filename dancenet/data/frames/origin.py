@@ -102,6 +102,7 @@ class SourceWriter:
             again: add all clips, whatever is there.
         """
         self._writer = writer
+        self.path = writer.path
         self._origin = origin
         self._first = len(writer.clips) if again else 0
         self._part = 0

@@ -60,6 +60,7 @@ class PackedFrames:
             bits = np.lib.format.open_memmap(
                 temporary, "w+", np.uint8, (folder.num_frames, HEIGHT * WIDTH // 8)
             )
+            _take_room(temporary)
             with (
                 terminal.progress(total=folder.num_frames, description="Reading frames") as bar,
                 ordered_map(pack, firsts, threads) as packed,
@@ -84,6 +85,13 @@ class PackedFrames:
             self._reads = 0
         pixels = np.unpackbits(self._bits[np.asarray(indices, dtype=np.int64)], axis=1)
         return (pixels * np.uint8(BACKGROUND)).reshape(-1, HEIGHT, WIDTH)
+
+
+def _take_room(path: Path) -> None:
+    """Takes the room of a mapped file: a disk that is full later would end the process (SIGBUS)."""
+    if hasattr(os, "posix_fallocate"):
+        with open(path, "r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
 
 
 @dataclass(frozen=True)

@@ -158,6 +158,10 @@ class FrameWriter:
             self._recover()
             if isinstance(error, OSError) and files.is_no_room(error):
                 raise write_failed(self.path, error) from error
+            if isinstance(error, FileNotFoundError) and not self.path.is_dir():
+                raise UserError(
+                    f"{quoted(self.path)} was removed while it was written; run this again."
+                ) from error
             raise
 
     # Many: they are a clip's own.

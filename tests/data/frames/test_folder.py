@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import json
+import os
+import shutil
 
 import cv2
 import numpy as np
@@ -67,6 +69,20 @@ def test_the_packed_cache_follows_the_pictures(tmp_path):
     assert np.array_equal(packed.read([4, 5, 6]), frames)
 
 
+@pytest.mark.skipif(not hasattr(os, "posix_fallocate"), reason="of Linux")
+def test_a_disk_too_full_for_the_packed_cache_is_one_sentence(tmp_path, monkeypatch):
+    add(tmp_path, 4)
+    before = sorted(tmp_path.iterdir())
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(UserError, match="The disk is full: .*frames.bits.npy was not written"):
+        PackedFrames.open(FrameFolder.open(tmp_path))
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_a_clip_that_fails_half_way_leaves_nothing(tmp_path):
     add(tmp_path, 3)
 
@@ -123,11 +139,59 @@ def test_a_clip_recorded_before_the_kill_is_kept(tmp_path):
     assert FrameFolder.open(tmp_path).num_frames == 3
 
 
-def test_pictures_of_a_user_are_not_overwritten(tmp_path):
-    (tmp_path / "1.jpg").write_bytes(b"a user's picture")
-    with pytest.raises(UserError, match="overwrite"):
+@pytest.mark.parametrize("number", [1, 4, 900])
+@pytest.mark.parametrize("recorded", [False, True])
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_pictures_of_a_user_are_not_overwritten(tmp_path, number, recorded, overwrite):
+    if recorded:
+        add(tmp_path, 3)
+        number += 3
+    (tmp_path / f"{number}.jpg").write_bytes(b"a user's picture")
+    with pytest.raises(UserError, match=rf"does not know \({number}.jpg\), so they are not"):
+        FrameWriter(tmp_path, overwrite)
+    assert (tmp_path / f"{number}.jpg").read_bytes() == b"a user's picture"
+
+
+def test_a_picture_that_appears_in_the_meantime_is_not_overwritten(tmp_path):
+    add(tmp_path, 3)
+    before = sorted(tmp_path.iterdir())
+
+    def slowly():
+        yield from make_frames(2)
+        (tmp_path / "5.jpg").write_bytes(b"a user's picture")
+
+    with pytest.raises(UserError, match="5.jpg has appeared in the meantime"):
+        FrameWriter(tmp_path).add_clip(slowly(), source="b", fps=30.0, method="test")
+    assert sorted(tmp_path.iterdir()) == sorted([*before, tmp_path / "5.jpg"])
+    assert (tmp_path / "5.jpg").read_bytes() == b"a user's picture"
+
+
+@pytest.mark.parametrize(
+    "record", ["null", "[]", '{"first": "x"}', '{"first": 1}', '{"first": 1e999, "last": 2}']
+)
+def test_a_damaged_record_of_an_interrupted_clip_is_one_sentence(tmp_path, record):
+    add(tmp_path, 3)
+    (tmp_path / ".pending.json").write_text(record)
+    with pytest.raises(UserError, match="not a .*record of an interrupted clip"):
         FrameWriter(tmp_path)
-    assert (tmp_path / "1.jpg").read_bytes() == b"a user's picture"
+    assert FrameFolder.open(tmp_path).num_frames == 3
+
+
+def test_a_record_of_an_interrupted_clip_may_claim_any_number_of_frames(tmp_path):
+    add(tmp_path, 3)
+    (tmp_path / ".pending.json").write_text('{"first": 4, "last": 1000000000000}')
+    assert FrameWriter(tmp_path).clips[-1].last == 3
+
+
+def test_only_the_pictures_of_a_killed_run_go_with_its_pending_folder(tmp_path):
+    add(tmp_path, 3)
+    (tmp_path / ".pending").mkdir()
+    for name in ("1.jpg", "notes.txt"):
+        (tmp_path / ".pending" / name).touch()
+    FrameWriter(tmp_path)
+    assert [path.name for path in (tmp_path / ".pending").iterdir()] == ["notes.txt"]
+    add(tmp_path, 2)
+    assert FrameFolder.open(tmp_path).num_frames == 5
 
 
 def test_what_is_overwritten_goes_only_once_the_new_clip_is_whole(tmp_path):
@@ -160,7 +224,7 @@ def test_half_a_first_clip_is_not_taken_for_frames(tmp_path):
     add(tmp_path, 2)
     (tmp_path / "clips.json").unlink()
     (tmp_path / ".pending.json").write_text(json.dumps({"first": 1, "last": 4}))
-    with pytest.raises(UserError, match="holds no frames"):
+    with pytest.raises(UserError, match="is being written, or the command that wrote it was kill"):
         FrameFolder.open(tmp_path)
 
 
@@ -311,3 +375,25 @@ def test_marked_clips_of_one_kind_only_are_told(train, val, missing):
     clips = takes(*filter(None, [train]), split="train") + takes(*filter(None, [val]), split="val")
     with pytest.raises(UserError, match=f"has no clip to {missing}"):
         check_trainable(clips, "imgs")
+
+
+def test_a_folder_that_is_removed_while_it_is_written_is_said(tmp_path):
+    with FrameWriter(tmp_path / "imgs") as writer:
+        writer.add_clip(make_frames(1), source="a", fps=30.0, method="test")
+        shutil.rmtree(tmp_path / "imgs")
+        with pytest.raises(UserError, match="imgs was removed while it was written"):
+            writer.add_clip(make_frames(1), source="b", fps=30.0, method="test")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links of POSIX")
+def test_folders_and_locks_that_are_links_of_the_users_lose_nothing(tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "1.jpg").write_text("mine")
+    (tmp_path / "imgs").mkdir()
+    (tmp_path / "imgs" / ".pending").symlink_to(mine)
+    add(tmp_path / "imgs", 2)
+    (tmp_path / "imgs" / ".dancenet.lock").symlink_to(mine / "1.jpg")
+    with pytest.raises(UserError, match=".dancenet.lock cannot be written"):
+        add(tmp_path / "imgs", 2)
+    assert (mine / "1.jpg").read_text() == "mine"

@@ -23,7 +23,7 @@ from workplaces import FLAGS, figure_of_eight, fill_workplace
 from dancenet.codecs.base import Scaler
 from dancenet.codecs.latents import Latents
 from dancenet.model.config import ModelConfig, VaeConfig
-from dancenet.model.folder import ModelFolder
+from dancenet.model.folder import ModelFolder, made_files
 from dancenet.nets.dancer import KerasStepModel, load_dancer
 from dancenet.nets.training.calibrate import Calibration, calibrate, try_dancing
 from dancenet.nets.training.dancer import train_dancer
@@ -115,6 +115,8 @@ def test_the_script_writes_a_dancer_that_can_be_exported(
         "loss.png",
         "tensorboard",
     }
+    known = {path for path in folder.path.rglob("*") if path.is_file()}
+    assert set(made_files(folder.path)) == known
     assert len((place / "log.jsonl").read_text().splitlines()) == 2
     record = config.training["dancer"]
     assert record["frames"] == 190 and record["held_out_frames"] == 70

@@ -17,7 +17,7 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
-from dancenet.model.folder import ModelFolder
+from dancenet.model.folder import ModelFolder, made_files
 from dancenet.nets.training.folder import training_folder
 from dancenet.nets.training.loop import TrainOptions
 from dancenet.nets.training.loop.log import write_curves
@@ -99,6 +99,8 @@ def test_the_script_writes_a_model_a_log_curves_and_a_contact_sheet(
         "tensorboard",
     }
     assert list((place / "tensorboard").iterdir())
+    known = {path for path in folder.path.rglob("*") if path.is_file()}
+    assert set(made_files(folder.path)) == known
     records = [json.loads(line) for line in (place / "log.jsonl").read_text().splitlines()]
     assert {"val_iou", "val_reconstruction", "val_kl", "reconstruction", "kl"} <= set(records[1])
     assert (folder / "encoder.onnx").exists() and (folder / "decoder.onnx").exists()
