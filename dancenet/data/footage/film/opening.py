@@ -19,7 +19,7 @@ from dancenet.support.names import quoted
 _CONTAINERS = (
     *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif", "apng"),
     *("mxf", "nut", "dv", "gxf", "lxf", "nsv", "wtv", "rm", "ivf", "dhav", "cine", "live_flv"),
-    *("webp_anim", "yuv4mpegpipe", "swf", "flic", "amv", "pva", "vivo", "nuv", "smk", "bink"),
+    *("webp_anim", "yuv4mpegpipe", "swf", "flic", "pva", "vivo", "nuv", "smk", "bink"),
     # Streams without a container, as cameras and editors leave them.
     *("h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "m4v", "mpegvideo", "mjpeg", "vc1"),
     *("dirac", "cavsvideo", "dnxhd"),
