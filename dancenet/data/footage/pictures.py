@@ -67,8 +67,8 @@ class PictureFolder:
         path = Path(path)
         check_rate(fps)
         paths = _pictures_in(path)
-        first = min(round(start * fps), len(paths))
-        last = len(paths) if seconds is None else first + min(round(seconds * fps), len(paths))
+        first = round(min(start * fps, len(paths)))
+        last = len(paths) if seconds is None else first + round(min(seconds * fps, len(paths)))
         chosen = tuple(paths[first:last])
         if not chosen:
             raise UserError(

@@ -89,7 +89,7 @@ def test_a_list_of_other_files_opens_none_of_them(tmp_path, monkeypatch, name):
         "img%03d.mp4",
         "a'b\"c $(d) \n.mp4",
         "💃.mp4",
-        os.fsdecode(b"dan\xe7a.mp4"),
+        "dan\udce7a.mp4",
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -105,17 +105,17 @@ def test_a_name_is_only_a_name(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes among its files")
-def test_what_has_no_end_is_refused_and_not_waited_for(tmp_path):
+def test_what_has_no_end_is_refused_and_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(UserError, match="is a pipe.*save it as a file"):
         open_footage(tmp_path / "pipe.mp4")
     with pytest.raises(UserError, match="is a device"):
         open_footage("/dev/zero")
-    name = os.path.relpath(tmp_path / "s.mp4")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(name)
+        server.bind("s.mp4")
         with pytest.raises(UserError, match="is a socket"):
-            open_footage(name)
+            open_footage("s.mp4")
 
 
 def test_a_file_that_grows_is_read_to_where_it_ended_when_it_was_opened(tmp_path):
