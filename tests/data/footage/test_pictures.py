@@ -151,6 +151,8 @@ def test_a_folder_of_pictures_of_another_kind_says_which(tmp_path):
     (tmp_path / "IMG_1.HEIC").write_bytes(b"x")
     with pytest.raises(UserError, match=r"holds no pictures.*convert its .HEIC files to .jpg"):
         open_footage(tmp_path)
+    write_pictures(tmp_path, ["1.png"])
+    assert any(".HEIC) are left out" in fact for fact in open_footage(tmp_path).facts)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes among its files")
