@@ -7,6 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from dancenet.data.footage.film import packets, streams, timing
+from dancenet.data.footage.film.opening import blame
 from dancenet.data.footage.pictures import MAX_PIXELS, check_most
 from dancenet.support.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
 
@@ -98,7 +99,8 @@ def _undamaged(
             yield from decoder.decode(packet)
         except av.error.EOFError:
             return
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            blame(error)
             continue  # a damaged packet; the next key frame is whole again
     try:
         yield from decoder.decode(None)

@@ -32,6 +32,7 @@ _OPTIONS = {
     "protocol_whitelist": "none",
     "max_pixels": str(MAX_PIXELS),
 }
+_SOME_MEMORY = 64 << 20  # bytes that a computer can give that is not short of them
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
@@ -48,13 +49,31 @@ def opened(path: Path) -> Iterator[InputContainer]:
             a kind that is not opened.
     """
     with _opened_file(path) as file:
+        content = _Bytes(file, path)
         try:
             # Tags may be in any encoding.
-            film = av.open(_Bytes(file, path), "r", options=_OPTIONS, metadata_errors="replace")
-        except (av.error.FFmpegError, OSError) as error:
+            film = av.open(content, "r", options=_OPTIONS, metadata_errors="replace")
+        except av.error.FFmpegError as error:
+            blame(error)
+            if content.error is not None:
+                reason = content.error.strerror
+                raise UserError(f"{quoted(path)} cannot be read ({reason}).") from content.error
             raise UserError(_explain_no_film(path)) from error
         with film:
             yield film
+
+
+def blame(error: Exception) -> None:
+    """Raises an error of FFmpeg again if the computer has no memory left.
+
+    FFmpeg says so, too, where a damaged film claims to need too much; so it is tried. All other
+    errors, EIO among them, are of the film: its bytes are read by `_Bytes`.
+    """
+    if isinstance(error, MemoryError):
+        try:
+            bytearray(_SOME_MEMORY)
+        except MemoryError:
+            raise error from None
 
 
 class _Bytes:
@@ -67,6 +86,7 @@ class _Bytes:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
         self._position = 0
+        self.error: OSError | None = None  # the last that reading met
 
     def read(self, count: int) -> bytes:
         count = min(count, self._size - self._position)
@@ -75,7 +95,8 @@ class _Bytes:
         try:
             self._file.seek(self._position)
             content = self._file.read(count)
-        except OSError:  # a scratched disc; FFmpeg goes on as with a file that was cut off
+        except OSError as error:  # a scratched disc; FFmpeg goes on as with a file cut off
+            self.error = error
             return b""
         self._position += len(content)
         return content

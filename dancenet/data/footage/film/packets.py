@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
+from dancenet.data.footage.film.opening import blame
 from dancenet.support.ffmpeg import InputContainer, VideoStream, av
 
 
@@ -42,7 +43,8 @@ def undisturbed(film: InputContainer, *streams: VideoStream) -> Iterator[av.Pack
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:  # the file ends within a packet
+        except av.error.FFmpegError as error:  # the file ends within a packet
+            blame(error)
             return
         if packet is None:
             return
