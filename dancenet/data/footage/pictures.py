@@ -67,9 +67,9 @@ class PictureFolder:
         """
         path = Path(path)
         check_rate(fps)
-        paths = _pictures_in(path)
-        first = min(round(start * fps), len(paths))
-        last = len(paths) if seconds is None else first + min(round(seconds * fps), len(paths))
+        paths, others = _pictures_in(path)
+        first = round(min(start * fps, len(paths)))
+        last = len(paths) if seconds is None else first + round(min(seconds * fps, len(paths)))
         chosen = tuple(paths[first:last])
         if not chosen:
             raise UserError(
@@ -86,7 +86,10 @@ class PictureFolder:
             fps=fps,
             source_fps=fps,
             expected_seconds=len(chosen) / fps,
-            facts=(f"{len(chosen)} pictures of {width}x{height}, taken to be {fps:g} a second",),
+            facts=(
+                f"{len(chosen)} pictures of {width}x{height}, taken to be {fps:g} a second",
+                *([f"Files of other kinds ({others}) are left out."] if others else []),
+            ),
         )
         return replace(opened, has_matte=opened._finds_matte())
 
@@ -162,8 +165,11 @@ def reduced_size(width: int, height: int, side: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
-def _pictures_in(path: Path) -> list[Path]:
-    """Returns the pictures of a folder in the order of the numbers in their names."""
+def _pictures_in(path: Path) -> tuple[list[Path], str]:
+    """Returns a folder's pictures in the order of the numbers in their names.
+
+    The second value names the kinds of pictures there that are not read.
+    """
     try:
         entries = [
             Path(entry.path)
@@ -173,13 +179,15 @@ def _pictures_in(path: Path) -> list[Path]:
     except OSError as error:
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     paths = [entry for entry in entries if entry.suffix.lower() in PICTURE_SUFFIXES]
-    others = sorted({entry.suffix for entry in entries if entry.suffix.lower() in _OTHER_SUFFIXES})
+    others = ", ".join(
+        sorted({entry.suffix for entry in entries if entry.suffix.lower() in _OTHER_SUFFIXES})
+    )
     if not paths:
         raise UserError(
             f"The folder {quoted(path)} holds no pictures ({', '.join(PICTURE_SUFFIXES)})"
-            + (f"; convert its {', '.join(others)} files to .jpg." if others else ".")
+            + (f"; convert its {others} files to .jpg." if others else ".")
         )
-    return sorted(paths, key=lambda entry: _natural_key(entry.name))
+    return sorted(paths, key=lambda entry: _natural_key(entry.name)), others
 
 
 def _natural_key(name: str) -> tuple[list[tuple[int, int, str]], str]:

@@ -22,6 +22,7 @@ from dancenet.data.footage.pictures import MAX_SIDE, PictureFolder, check_rate, 
 from dancenet.support.names import quoted
 
 _LOSS_SECONDS = 0.5  # the duration in a header is at most this inexact
+_LATEST_START = 1e9  # seconds; more cannot be counted in the units of a film's clock
 _MATTE_SECONDS = 60.0  # of a film whose transparency is looked at ...
 _MATTE_SIDE = 240  # ... in pictures of this longer side
 
@@ -60,6 +61,7 @@ class VideoFile:
                 picture to decode, or none in which somebody can dance.
         """
         check_rate(fps)
+        start = min(start, _LATEST_START)
         look = look_at(Path(path), start, seconds)
         footage = cls(
             path=Path(path),

@@ -42,6 +42,9 @@ def test_a_folder_of_pictures_is_read_in_the_order_of_its_numbers(tmp_path):
 def test_a_part_of_a_folder_of_pictures_is_chosen_by_time(tmp_path):
     write_pictures(tmp_path / "f", [f"{k}.png" for k in range(1, 11)])
     assert count(open_footage(tmp_path / "f", fps=10, start=0.2, seconds=0.5)) == 5
+    assert count(open_footage(tmp_path / "f", fps=10, seconds=1e308)) == 10
+    with pytest.raises(UserError, match="nothing is left after"):
+        open_footage(tmp_path / "f", fps=10, start=1e308)
 
 
 def test_pictures_of_mixed_sizes_are_named(tmp_path):
@@ -76,7 +79,7 @@ def test_digits_of_every_kind_are_ordered_or_are_letters(tmp_path):
 def test_names_of_any_bytes_are_read(tmp_path):
     write_pictures(tmp_path / "f", ["1.png", "2.png"])
     try:
-        (tmp_path / "f" / "2.png").rename(tmp_path / "f" / os.fsdecode(b"\xe7 \n2.png"))
+        (tmp_path / "f" / "2.png").rename(tmp_path / "f" / "\udce7 \n2.png")
     except OSError:
         pytest.skip("this disk takes no such name")
     assert count(open_footage(tmp_path / "f")) == 2
@@ -148,6 +151,8 @@ def test_a_folder_of_pictures_of_another_kind_says_which(tmp_path):
     (tmp_path / "IMG_1.HEIC").write_bytes(b"x")
     with pytest.raises(UserError, match=r"holds no pictures.*convert its .HEIC files to .jpg"):
         open_footage(tmp_path)
+    write_pictures(tmp_path, ["1.png"])
+    assert any(".HEIC) are left out" in fact for fact in open_footage(tmp_path).facts)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes among its files")

@@ -165,6 +165,9 @@ def test_a_missing_or_empty_file_says_so(tmp_path):
 def test_a_start_behind_the_end_says_how_long_the_film_is(film):
     with pytest.raises(UserError, match="no picture after start=.9.; it is 2.00 seconds long"):
         open_footage(film, start=9)
+    with pytest.raises(UserError, match="no picture after"):
+        open_footage(film, start=1e308)
+    assert count(open_footage(film, seconds=1e308)) == 40
 
 
 def test_every_kind_of_footage_has_the_same_face(film):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from dancenet.data.footage.film import packets, streams, timing
 from dancenet.data.footage.film.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
+from dancenet.data.footage.film.opening import blame
 from dancenet.data.footage.pictures import MAX_PIXELS, check_most
 from dancenet.support import errors
 
@@ -100,7 +101,7 @@ def _undamaged(
         except av.error.EOFError:
             return
         except av.error.FFmpegError as error:
-            errors.let_through(error)
+            blame(error)
             continue  # a damaged packet; the next key frame is whole again
     try:
         yield from decoder.decode(None)

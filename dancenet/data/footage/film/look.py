@@ -37,22 +37,13 @@ class Look:
     facts: tuple[str, ...]  # for the report
 
 
-# Long: a film is opened twice, and nothing of it may be asked once it is closed.
 def look_at(path: Path, start: float, seconds: float | None) -> Look:
     """Reads a film's header and all its timestamps, and decodes its first picture.
 
     Raises:
         UserError: the film cannot be opened, or nobody can be seen dancing in it.
     """
-    with opened(path) as film:
-        found = packets.read_packets(film, streams.picture_streams(film, path), start, seconds)
-        duration = None if film.duration is None else film.duration / av.time_base
-        has_clock = film.format.name not in WITHOUT_CLOCK
-        if not has_clock and (start or seconds is not None):
-            raise UserError(
-                f"{quoted(path)} is a bare stream without timestamps, so {option('start')} and "
-                f"{option('seconds')} find no place in it; convert it to an mp4 first."
-            )
+    found, duration, has_clock = _read_times(path, start, seconds)
     counts = {index: len(times) for index, times in found.times.items()}
     with opened(path) as film:
         stream, choice = streams.choose_stream(streams.picture_streams(film, path), counts)
@@ -84,7 +75,7 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
             f"pause{'s' if clock.num_pauses > 1 else ''}) are left out."
         )
     lost = 0.0
-    if duration is not None and has_clock and duration < _LONGEST_FILM:
+    if duration is not None:
         planned = duration - start if seconds is None else min(duration - start, seconds)
         lost = max(0.0, planned - found.end)
     return Look(
@@ -97,6 +88,24 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
         has_alpha=has_alpha,
         facts=tuple(fact for fact in facts if fact),
     )
+
+
+def _read_times(
+    path: Path, start: float, seconds: float | None
+) -> tuple[packets.Packets, float | None, bool]:
+    """Returns a film's times, its length by its header, and whether it has a clock of its own."""
+    with opened(path) as film:
+        has_clock = film.format.name not in WITHOUT_CLOCK
+        if not has_clock and (start or seconds is not None):
+            raise UserError(
+                f"{quoted(path)} is a bare stream without timestamps, so {option('start')} and "
+                f"{option('seconds')} find no place in it; convert it to an mp4 first."
+            )
+        found = packets.read_packets(film, streams.picture_streams(film, path), start, seconds)
+        duration = None if film.duration is None else film.duration / av.time_base
+    if duration is not None and (not has_clock or duration > _LONGEST_FILM):
+        duration = None
+    return found, duration, has_clock
 
 
 def _check_rate(path: Path, clock: timing.Timing, num_pictures: int) -> None:

@@ -20,7 +20,7 @@ from dancenet.support.names import quoted
 _CONTAINERS = (
     *("mov", "matroska", "webm", "avi", "mpegts", "mpeg", "flv", "asf", "ogg", "gif", "apng"),
     *("mxf", "nut", "dv", "gxf", "lxf", "nsv", "wtv", "rm", "ivf", "dhav", "cine", "live_flv"),
-    *("webp_anim", "yuv4mpegpipe", "swf", "flic", "amv", "pva", "vivo", "nuv", "smk", "bink"),
+    *("webp_anim", "yuv4mpegpipe", "swf", "flic", "pva", "vivo", "nuv", "smk", "bink"),
     # Streams without a container, as cameras and editors leave them.
     *("h261", "h263", "h264", "hevc", "vvc", "av1", "obu", "m4v", "mpegvideo", "mjpeg", "vc1"),
     *("dirac", "cavsvideo", "dnxhd"),
@@ -33,6 +33,7 @@ _OPTIONS = {
     "protocol_whitelist": "none",
     "max_pixels": str(MAX_PIXELS),
 }
+_SOME_MEMORY = 64 << 20  # bytes that a computer can give that is not short of them
 _MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"wide", b"skip")
 _KINDS = {stat.S_IFIFO: "a pipe", stat.S_IFSOCK: "a socket", stat.S_IFDIR: "a folder"}
 
@@ -49,14 +50,31 @@ def opened(path: Path) -> Iterator[InputContainer]:
             a kind that is not opened.
     """
     with _opened_file(path) as file:
+        content = _Bytes(file, path)
         try:
             # Tags may be in any encoding.
-            film = av.open(_Bytes(file, path), "r", options=_OPTIONS, metadata_errors="replace")
-        except (av.error.FFmpegError, OSError) as error:
-            errors.let_through(error)
+            film = av.open(content, "r", options=_OPTIONS, metadata_errors="replace")
+        except av.error.FFmpegError as error:
+            blame(error)
+            if content.error is not None:
+                reason = content.error.strerror
+                raise UserError(f"{quoted(path)} cannot be read ({reason}).") from content.error
             raise UserError(_explain_no_film(path)) from error
         with film:
             yield film
+
+
+def blame(error: Exception) -> None:
+    """Raises an error of FFmpeg again if the computer has no memory left.
+
+    FFmpeg says so, too, where a damaged film claims to need too much; so it is tried. All other
+    errors, EIO among them, are of the film: its bytes are read by `_Bytes`.
+    """
+    if isinstance(error, MemoryError):
+        try:
+            bytearray(_SOME_MEMORY)
+        except MemoryError:
+            raise error from None
 
 
 class _Bytes:
@@ -69,6 +87,7 @@ class _Bytes:
         self._file = file
         self._size = os.fstat(file.fileno()).st_size
         self._position = 0
+        self.error: OSError | None = None  # the last that reading met
 
     def read(self, count: int) -> bytes:
         count = min(count, self._size - self._position)
@@ -77,7 +96,8 @@ class _Bytes:
         try:
             self._file.seek(self._position)
             content = self._file.read(count)
-        except OSError:  # a scratched disc; FFmpeg goes on as with a file that was cut off
+        except OSError as error:  # a scratched disc; FFmpeg goes on as with a file cut off
+            self.error = error
             return b""
         self._position += len(content)
         return content

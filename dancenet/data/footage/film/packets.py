@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 
 from dancenet.data.footage.film.ffmpeg import InputContainer, VideoStream, av
-from dancenet.support import errors
+from dancenet.data.footage.film.opening import blame
 
 
 @dataclass
@@ -44,7 +44,7 @@ def undisturbed(film: InputContainer, *streams: VideoStream) -> Iterator[av.Pack
         try:
             packet = next(packets, None)
         except av.error.FFmpegError as error:  # the file ends within a packet
-            errors.let_through(error)
+            blame(error)
             return
         if packet is None:
             return

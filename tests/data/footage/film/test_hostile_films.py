@@ -7,11 +7,13 @@ import os
 import socket
 import struct
 
+import av
 import numpy as np
 import pytest
 from films import sway, timed_film
 from mutation import MANY, check_reader
 
+from dancenet.data.footage.film import opening
 from dancenet.data.footage.film.opening import opened
 from dancenet.data.footage.video import open_footage
 from dancenet.support.errors import UserError
@@ -89,7 +91,7 @@ def test_a_list_of_other_files_opens_none_of_them(tmp_path, monkeypatch, name):
         "img%03d.mp4",
         "a'b\"c $(d) \n.mp4",
         "💃.mp4",
-        os.fsdecode(b"dan\xe7a.mp4"),
+        "dan\udce7a.mp4",
     ],
 )
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
@@ -105,17 +107,17 @@ def test_a_name_is_only_a_name(tmp_path, monkeypatch, name):
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no pipes among its files")
-def test_what_has_no_end_is_refused_and_not_waited_for(tmp_path):
+def test_what_has_no_end_is_refused_and_not_waited_for(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
     os.mkfifo(tmp_path / "pipe.mp4")
     with pytest.raises(UserError, match="is a pipe.*save it as a file"):
         open_footage(tmp_path / "pipe.mp4")
     with pytest.raises(UserError, match="is a device"):
         open_footage("/dev/zero")
-    name = os.path.relpath(tmp_path / "s.mp4")
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(name)
+        server.bind("s.mp4")
         with pytest.raises(UserError, match="is a socket"):
-            open_footage(name)
+            open_footage("s.mp4")
 
 
 def test_a_file_that_grows_is_read_to_where_it_ended_when_it_was_opened(tmp_path):
@@ -126,6 +128,32 @@ def test_a_file_that_grows_is_read_to_where_it_ended_when_it_was_opened(tmp_path
         assert sum(packet.size > 0 for packet in film.demux(video=0)) == 9
 
 
+def test_only_a_real_lack_of_memory_is_called_one(monkeypatch):
+    error = av.error.MemoryError(12, "Cannot allocate memory")
+    opening.blame(error)
+    monkeypatch.setattr(opening, "_SOME_MEMORY", 1 << 62)
+    opening.blame(av.error.OSError(5, "Input/output error"))
+    with pytest.raises(MemoryError):
+        opening.blame(error)
+
+
+def test_a_disk_that_cannot_be_read_is_blamed_and_not_the_film(tmp_path, monkeypatch):
+    path = timed_film(tmp_path / "a.mp4", [k / 25 for k in range(9)])
+
+    class Disc:
+        def seek(self, place):
+            raise OSError(5, "Input/output error")
+
+    class Scratched(opening._Bytes):
+        def __init__(self, file, path):
+            super().__init__(file, path)
+            self._file = Disc()
+
+    monkeypatch.setattr(opening, "_Bytes", Scratched)
+    with pytest.raises(UserError, match="cannot be read .Input/output error"):
+        open_footage(path)
+
+
 @pytest.mark.parametrize("name", ["x" * 300, "a\0b", "folder.mp4/x"])
 def test_names_that_no_file_can_have_are_answered(tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
@@ -134,8 +162,6 @@ def test_names_that_no_file_can_have_are_answered(tmp_path, monkeypatch, name):
 
 
 def test_tags_in_any_encoding_are_no_matter(tmp_path):
-    import av
-
     path = tmp_path / "a.mkv"
     timed_film(path, [k / 25 for k in range(9)])
     with av.open(str(path)) as film, av.open(str(tmp_path / "b.mkv"), "w") as copy:

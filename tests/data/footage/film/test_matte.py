@@ -42,7 +42,17 @@ def expected():
     return [reduce_canvas(np.where(inside, matte, 0).astype(np.float32)) == 0 for matte in mattes]
 
 
-def check(tmp_path, source):
+def check(source):
+    """Checks what the methods are given; one extraction of each kind of footage follows."""
+    footage = open_footage(source, fps=25)
+    assert footage.has_matte
+    shown = list(footage.as_matte().frames())
+    assert len(shown) == COUNT
+    for picture, given in zip(shown, cut_outs(COUNT)):
+        assert np.abs(picture[..., 0] - (255.0 - given[..., 3])).mean() < 4
+
+
+def check_extraction(tmp_path, source):
     report, found = run(tmp_path, source, fit="letterbox")
     assert report.clips[0].clip.method == "matte" and "transparency" in report.reasons[0]
     assert len(found) == COUNT
@@ -63,7 +73,15 @@ def check(tmp_path, source):
 )
 def test_a_black_dancer_cut_out_of_black_is_found_in_any_film(tmp_path, name, codec, pixels):
     path = timed_film(tmp_path / name, TIMES, codec, pixels, cut_outs(COUNT))
-    check(tmp_path, path)
+    check(path)
+
+
+def test_a_film_and_a_folder_of_cut_outs_give_the_silhouettes_themselves(tmp_path):
+    path = timed_film(tmp_path / "a.mov", TIMES, "qtrle", "argb", cut_outs(COUNT))
+    (tmp_path / "film").mkdir()
+    check_extraction(tmp_path / "film", path)
+    (tmp_path / "folder").mkdir()
+    check_extraction(tmp_path / "folder", write_folder(tmp_path / "f", FORMS["rgba"]))
 
 
 def write_folder(folder, write):
@@ -90,7 +108,7 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_black_dancer_cut_out_of_black_is_found_in_any_folder(tmp_path, form):
-    check(tmp_path, write_folder(tmp_path / "f", FORMS[form]))
+    check(write_folder(tmp_path / "f", FORMS[form]))
 
 
 def test_another_method_can_be_asked_for_and_it_is_said(tmp_path):
@@ -122,4 +140,8 @@ def test_a_cut_out_that_begins_later_counts_and_a_window_does_not():
     assert shows_dancer([opaque] * 40 + mattes)
     assert not shows_dancer([opaque] * 40 + mattes[:1])
     assert not shows_dancer([window] * 40)
+    y, x = np.mgrid[:120, :128]
+    bubble = np.where(np.hypot(x - 64, y - 60) < 55, 255, 0).astype(np.uint8)
+    assert not shows_dancer([bubble] * 40)
+    assert not shows_dancer([mattes[0]] * 40)
     assert not shows_dancer([])
