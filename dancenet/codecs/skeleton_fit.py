@@ -18,8 +18,10 @@ from dancenet.support.errors import UnknownSkeleton, UserError
 from dancenet.support.names import quoted
 
 STILL = 1e-5  # body sizes; a coordinate that moves less counts as still
+RIGID = 1e-4  # body sizes; the distances between joints of a rigid body change by less
 LEAST_SCALE = 1e-3  # body sizes; the least that a model unit of a joint is worth
 SAMPLED = 3000  # frames from which the skeleton is measured
+FEW = 300  # frames in which a motion of the joints shows
 
 # Pairs of joints whose line from right to left is square to where a dancer looks.
 _ACROSS = (("l_hip", "r_hip"), ("l_shoulder", "r_shoulder"))
@@ -57,7 +59,7 @@ def fit_codec(
     kept[lead:] &= np.repeat(twin == np.arange(len(twin)), whole.shape[2])
     if not kept.any():
         raise UserError(f"Nothing moves in {quoted(first.source)}; there is no dance to learn.")
-    if not kept[lead:].any():
+    if not kept[lead:].any() or _is_rigid(sample, RIGID * size):
         raise UserError(
             f"In {quoted(first.source)} the body moves as a whole and no joint moves against the "
             "others, so there is no dance to learn; export the turns of all joints."
@@ -101,6 +103,16 @@ def _body_size(positions: np.ndarray) -> float:
     """Returns the root mean square distance of the joints from their mean, in metres."""
     apart = positions - positions.mean(axis=1, keepdims=True)
     return float(np.sqrt((apart**2).sum(axis=2).mean()))
+
+
+def _is_rigid(positions: np.ndarray, tolerance: float) -> bool:
+    """Whether no two of the joints (T, J, C) ever change their distance."""
+    few = positions[np.linspace(0, len(positions) - 1, min(len(positions), FEW)).astype(int)]
+    for joint in range(few.shape[1]):
+        distance = np.linalg.norm(few - few[:, joint : joint + 1], axis=-1)
+        if np.ptp(distance, axis=0).max() > tolerance:
+            return False
+    return True
 
 
 def _known_joints(clip: SkeletonClip) -> dict[str, tuple[str, ...]]:

@@ -408,3 +408,28 @@ def test_what_is_finished_has_steady_bones_and_a_floor_and_its_poses(body):
     np.testing.assert_allclose(
         mended - mended[:, :1], codec.steady(wild) - codec.steady(wild)[:, :1], atol=1e-5
     )
+
+
+@pytest.mark.parametrize("moves", ["walks", "turns", "does both"])
+def test_a_body_that_moves_as_a_whole_is_no_dance(body, moves):
+    angles = np.linspace(0, 6, body.num_frames) * (moves != "walks")
+    walk = np.linspace(0, 3, body.num_frames) * (moves != "turns")
+    cos, sin = np.cos(angles)[:, None], np.sin(angles)[:, None]
+    x, y, z = np.moveaxis(np.tile(body.positions[:1].astype(np.float64), (len(walk), 1, 1)), -1, 0)
+    positions = np.stack([x * cos + z * sin + walk[:, None], y, z * cos - x * sin], axis=-1)
+    stiff = replace(body, positions=positions.astype(np.float32))
+    with pytest.raises(UserError, match="no joint moves against the others"):
+        SkeletonCodec.fit([stiff])
+
+
+@pytest.mark.parametrize("pair", [("L_Hip", "R_Hip"), ("thigh.L", "thigh.R"), ("lfemur", "rfemur")])
+def test_a_dancer_looks_square_to_hips_of_any_name_in_an_unknown_skeleton(body, pair):
+    chosen = [JOINTS.index(name) for name in ("pelvis", "l_hip", "r_hip", "head", "l_wrist")]
+    part = replace(
+        body,
+        positions=body.positions[:, chosen],
+        names=("base", *pair, "top", "tip"),
+        parents=None,
+    )
+    codec = SkeletonCodec.fit([part])
+    assert codec.facing[:, 0].tolist() == [0, 1, -1, 0, 0] and not codec.facing[:, 1].any()

@@ -76,10 +76,11 @@ class Labels:
 
     def of(self, path: Path) -> tuple[str | None, str | None]:
         """Returns the style and the split of a recording."""
-        for pattern, style, split in self._rows:
-            if _fits(path, pattern):
-                self._used.add(pattern)
-                return style, split
+        for capitals in (True, False):  # which a table may have and the file's name lack
+            for pattern, style, split in self._rows:
+                if _fits(path, pattern, capitals):
+                    self._used.add(pattern)
+                    return style, split
         return None, None
 
     @property
@@ -107,15 +108,15 @@ def _lines(path: str | Path, text: str) -> Iterator[tuple[int, list[str]]]:
         ) from error
 
 
-def _fits(path: Path, pattern: str) -> bool:
-    """Tells whether a pattern means a file; neither capitals nor the form of accents count."""
-    wanted = _folded(pattern.removeprefix("./"))
-    name, whole = _folded(path.name), _folded(path.as_posix())
+def _fits(path: Path, pattern: str, capitals: bool) -> bool:
+    """Tells whether a pattern means a file, with or without regard to capitals."""
+    # Some systems store an accent apart from its letter.
+    wanted, name, whole = (
+        unicodedata.normalize("NFC", text)
+        for text in (pattern.removeprefix("./"), path.name, path.as_posix())
+    )
+    if not capitals:
+        wanted, name, whole = wanted.lower(), name.lower(), whole.lower()
     if name == wanted or whole == wanted or whole.endswith(f"/{wanted}"):
         return True  # a name may hold [ and ], which patterns use
     return fnmatch.fnmatchcase(name, wanted) or Path(whole).match(wanted)
-
-
-def _folded(name: str) -> str:
-    # Some systems store an accent apart from its letter.
-    return unicodedata.normalize("NFC", name).lower()

@@ -14,7 +14,9 @@ from dancenet.data.motion.tree import check_tree
 from dancenet.output import player
 from dancenet.support import files
 from dancenet.support.errors import UnknownSkeleton, UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, visible
+
+_SAID = 60  # names of joints in a message
 
 
 @dataclass(frozen=True)
@@ -127,10 +129,15 @@ def check_body(clip: SkeletonClip) -> None:
         )
     raise UnknownSkeleton(
         f"{quoted(clip.source)} is not a body that can be drawn: its {len(clip.names)} joints are "
-        f"{', '.join(clip.names)}. Rename them as in Mixamo (LeftArm, LeftForeArm, LeftHand, "
+        f"{visible(_some(clip.names))}. Rename them as in Mixamo (LeftArm, LeftForeArm, LeftHand, "
         "LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on), or store "
         f"{', '.join(JOINTS)} as .npz (pos, fps, joints)."
     )
+
+
+def _some(names: Sequence[str]) -> str:
+    rest = len(names) - _SAID
+    return ", ".join(names[:_SAID]) + (f" and {rest} others" if rest > 0 else "")
 
 
 def check_same_skeleton(clips: Sequence[SkeletonClip]) -> None:
@@ -149,25 +156,17 @@ def check_same_skeleton(clips: Sequence[SkeletonClip]) -> None:
 
 def _difference(first: SkeletonClip, other: SkeletonClip) -> str:
     """Returns a sentence that says how two skeletons differ, or nothing."""
+    one, two = quoted(other.source), quoted(first.source)
     if first.positions.shape[2] != other.positions.shape[2]:
         return (
-            f"{quoted(other.source)} has positions in {other.positions.shape[2]} dimensions and "
-            f"{quoted(first.source)} in {first.positions.shape[2]}."
+            f"{one} has positions in {other.positions.shape[2]} dimensions and "
+            f"{two} in {first.positions.shape[2]}."
         )
     if len(first.names) != len(other.names):
-        return (
-            f"{quoted(other.source)} has {len(other.names)} joints and {quoted(first.source)} has "
-            f"{len(first.names)}."
-        )
+        return f"{one} has {len(other.names)} joints and {two} has {len(first.names)}."
     for own, name in zip(first.names, other.names):
         if own != name:
-            return (
-                f"{quoted(other.source)} has a joint {name!r} where {quoted(first.source)} has "
-                f"{own!r}."
-            )
+            return f"{one} has a joint {visible(name)!r:.60} where {two} has {visible(own)!r:.60}."
     if first.parents != other.parents:
-        return (
-            f"The joints of {quoted(other.source)} have other parents than those of "
-            f"{quoted(first.source)}."
-        )
+        return f"The joints of {one} have other parents than those of {two}."
     return ""

@@ -55,6 +55,12 @@ def test_a_name_with_brackets_is_a_name_first(tmp_path):
     assert known.of(Path("take[1].bvh")) == ("salsa", None)
 
 
+def test_capitals_tell_two_files_apart(tmp_path):
+    known = table(tmp_path, "file,style\na.bvh,salsa\nA.bvh,tango\n")
+    assert known.of(Path("A.bvh")) == ("tango", None)
+    assert known.of(Path("a.BVH")) == ("salsa", None)
+
+
 @pytest.mark.parametrize(
     "content, message",
     [

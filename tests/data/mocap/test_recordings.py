@@ -185,6 +185,9 @@ def test_a_mirrored_left_hand_is_the_right_one_on_the_other_side():
         (("hip", "lHand", "rHand", "lower"), {1: 2}),
         (("root", "mixamorig:LeftArm", "mixamorig:RightArm"), {1: 2}),
         (("root", "left_knee", "right_knee"), {1: 2}),
+        (("root", "L_Hip", "R_Hip"), {1: 2}),
+        (("root", "thigh.L", "thigh.R"), {1: 2}),
+        (("lower", "左足", "右足"), {1: 2}),
     ],
 )
 def test_sides_are_told_by_the_names_of_many_programs(names, pairs):

@@ -10,7 +10,6 @@ from dancenet.data.footage.film import packets, streams, timing
 from dancenet.data.footage.film.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
 from dancenet.data.footage.film.opening import blame
 from dancenet.data.footage.pictures import MAX_PIXELS, check_most
-from dancenet.support import errors
 
 _CLOCK = Fraction(1, 90000)  # seconds per unit where the film's own timestamps are of no use
 _LARGE = 9_000_000  # pixels of a picture from which on each thread of a decoder takes much memory
@@ -106,5 +105,5 @@ def _undamaged(
     try:
         yield from decoder.decode(None)
     except av.error.FFmpegError as error:
-        errors.let_through(error)
+        blame(error)
         return

@@ -75,18 +75,23 @@ def read_bvh(path: str | Path) -> Bvh:
             f"{quoted(path)} ends before its MOTION section, so it holds no frames; it was "
             "probably cut while it was copied. Fetch it again."
         )
-    comma = comma_meaning(
-        [line for line in lines[:at] if _keyword(line) == "OFFSET"]
-        + lines[at + 1 : at + 1 + _HEADING_LINES + _PROBE]
-    )
-    joints = _Hierarchy(path, comma).read(lines[:at])
+    return _parse(path, lines[:at], lines[at + 1 :], ends, warnings)
+
+
+def _parse(
+    path: str | Path, head: list[str], body: list[str], ends: bool, warnings: tuple[str, ...]
+) -> Bvh:
+    """Parses the lines before MOTION and those after it."""
+    offsets = [line for line in head if _keyword(line) == "OFFSET"]
+    comma = comma_meaning(offsets + body[: _HEADING_LINES + _PROBE])
+    joints = _Hierarchy(path, comma).read(head)
     names, renamed = _unique(path, joints)
     columns = [
         f"{name} {channel or 'scale'}"
         for name, joint in zip(names, joints)
         for channel in joint.channels
     ]
-    values, frame_time, losses = _Motion(path, lines[at + 1 :], ends, comma).read(columns)
+    values, frame_time, losses = _Motion(path, body, ends, comma).read(columns)
     _check_most(path, len(values), len(joints))
     used = np.array([channel != "" for joint in joints for channel in joint.channels])
     if not used.all():
@@ -259,7 +264,7 @@ def _unique(path: str | Path, joints: Sequence[_Joint]) -> tuple[tuple[str, ...]
         return tuple(names), ()
     plain, name = next(iter(doubled.items()))
     return tuple(names), (
-        f"{quoted(Path(path).name)}: {len(doubled)} names belong to several joints; the second "
+        f"{quoted(Path(path).name)}: several joints have one name; the second "
         f"{visible(plain)!r:.60} is called {visible(name)!r:.60}, and so on.",
     )
 

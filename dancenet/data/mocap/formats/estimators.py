@@ -68,7 +68,12 @@ def read_json(path: Path, largest: int = LARGEST_JSON) -> Any:
 
 def read_folder(path: Path) -> Film:
     """Reads a folder that holds a file for each frame; a missing number is an empty frame."""
-    files = [file for file in sorted(path.glob("*.json")) if file.is_file()]
+    # Files that begin with a dot are notes of macOS on others.
+    files = [
+        file
+        for file in sorted(path.iterdir())
+        if file.suffix.lower() == ".json" and file.name[0] != "." and file.is_file()
+    ]
     if not files:
         raise UserError(f"The folder {quoted(path)} holds no .json file of OpenPose's.")
     film = Film()

@@ -14,6 +14,7 @@ from dancenet.support.names import quoted, visible
 _SPARSEST = 10  # frames to a file
 _FEW = 100  # frames, more than that
 _DIGITS = re.compile("[0-9]+")
+_SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,4}$")  # of a picture's name
 _LONGEST = 18  # digits of a number; the time of a picture in nanoseconds has 19
 
 
@@ -68,16 +69,21 @@ def _text(path: Path, name: Any) -> str:
 
 def _tell_apart(path: Path, texts: Sequence[str]) -> list[int]:
     rows = []
+    first = ""
     for text in texts:
-        runs = [run for run in _DIGITS.findall(text) if len(run) <= _LONGEST]
-        if not runs:
+        text = _SUFFIX.sub("", text)
+        runs = _DIGITS.findall(text)
+        if not runs or max(map(len, runs)) > _LONGEST:
             raise UserError(
                 f"{quoted(path)}: the name {visible(text)!r:.80} holds no number of a frame."
             )
         rows.append([int(run) for run in runs])
-    if len({len(row) for row in rows}) > 1:
-        # Names of more than one pattern have the last number in common at most.
-        return [row[-1] for row in rows]
+        first = first or text
+        if _DIGITS.sub("0", text) != _DIGITS.sub("0", first):
+            raise UserError(
+                f"{quoted(path)}: {visible(first)!r:.80} and {visible(text)!r:.80} are named "
+                "differently; keep the frames of one film together, and other files elsewhere."
+            )
     columns = list(zip(*rows))
     changing = [column for column in columns if len(set(column)) > 1]
     if len(changing) == 1:

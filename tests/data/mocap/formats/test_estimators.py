@@ -181,3 +181,14 @@ def test_json_is_read_in_any_encoding(tmp_path, encoding):
     content = {"fps": 30, "keypoints": [PERSON] * 3}
     (tmp_path / "a.json").write_bytes(json.dumps(content).encode(encoding))
     assert read_skeleton(tmp_path / "a.json").fps == 30
+
+
+def test_a_folder_is_read_without_what_a_system_put_there(tmp_path):
+    for number, frame in enumerate(openpose()):
+        write(tmp_path, frame, f"d_{number:04d}_keypoints_2d.{'JSON' if number else 'json'}")
+        (tmp_path / f"._d_{number:04d}_keypoints_2d.json").write_bytes(b"\0\5\x16\7")
+    (tmp_path / "notes.txt").write_text("a day in May")
+    assert len(read_keypoints(tmp_path).positions) == 4
+    write(tmp_path, openpose()[0], "d_001_keypoints_2d.json")
+    with pytest.raises(UserError, match="have one number of a frame, 1"):
+        read_keypoints(tmp_path)
