@@ -20,7 +20,7 @@ FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 # For terminals without these letters.
 _PLAINER = str.maketrans(
-    {"…": "...", "×": "x", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "\ufffd": "?"}
+    {"…": "...", "×": "x", "±": "+-", "≥": ">=", "≤": "<=", "→": "->", "–": "-", "\ufffd": "?"}
 )
 
 
