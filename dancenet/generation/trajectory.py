@@ -12,11 +12,11 @@ import numpy as np
 
 from dancenet.data.motion.resample import frames_needed, resample_stream
 from dancenet.generation.load import Dancer
-from dancenet.generation.settings import DanceSettings, split_style, style_text
+from dancenet.generation.settings import DanceSettings
 from dancenet.sequence import legacy
 from dancenet.sequence.generate import generate
 from dancenet.sequence.neighbour_correction import make_correction
-from dancenet.sequence.style import StyleGuided
+from dancenet.sequence.style import StyleGuided, split_style, style_text
 from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 from dancenet.support import terminal
 from dancenet.support.errors import UserError

@@ -49,6 +49,7 @@ from dancenet.nets.training.windows import WARM_UP, WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel
 from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
+from dancenet.sequence.style import style_text
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.wording import option
@@ -386,7 +387,7 @@ def _introduce(
         f"of {dataset.raw_dim} dimensions of the {dataset.what}."
     )
     if dataset.style_names:
-        terminal.say(f"Styles: {', '.join(dataset.style_names)}.")
+        terminal.say(f"Styles: {', '.join(map(style_text, dataset.style_names))}.")
     if network.config.head == "mse":
         terminal.say(
             "The loss is the mean square error, in squared RMS steps; nats are computed for one "
