@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import errno
 import io
 import os
@@ -219,3 +220,11 @@ def test_nor_in_the_name_of_a_bar_or_in_a_usage_error(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["a", "\x1b[31m"])
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_nothing_is_printed_past_the_terminal():
+    package = Path(dancenet.__file__).parent
+    for path in [*package.rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("print", "input"), f"{path}:{node.lineno}"
