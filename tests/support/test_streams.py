@@ -164,6 +164,7 @@ def test_streams_are_put_back(monkeypatch):
     with courteous():
         print("nothing", file=sys.stderr)
         sys.stdout.write("nothing")
+        assert sys.stdout.encoding == "utf-8" and sys.stderr.fileno() > 2
     assert sys.stdout is None and sys.stderr is None
 
 
