@@ -163,7 +163,7 @@ class Latents:
         if self.encoder_sha256 != sha256:
             raise UserError(
                 f"These latents were made by another encoder "
-                f"({visible(self.encoder_sha256[:12])}…) than the model {model} has "
+                f"({visible(self.encoder_sha256[:12])}…) than the model {visible(model)} has "
                 f"({sha256[:12]}…); encode the frames again with "
                 f"{command('encode-frames', '--model', model)}."
             )

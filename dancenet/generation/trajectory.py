@@ -186,8 +186,8 @@ def _at_own_rate(
             step_model.initial_state(1, styles[:1])
         except ValueError as error:
             raise UserError(
-                f"The files of the model {dancer.name} do not belong together: its dancer does not "
-                f"know its {len(dancer.styles)} styles. {error}"
+                f"The files of the model {visible(dancer.name)} do not belong together: its dancer "
+                f"does not know its {len(dancer.styles)} styles. {error}"
             ) from error
     strength = _or(settings.neighbour_correction, dancer.neighbour_correction)
     variation = _or(settings.temperature_variation, dancer.temperature_variation)
@@ -212,7 +212,7 @@ def _named_errors(dancer: Dancer, vectors: Iterator[np.ndarray]) -> Iterator[np.
     try:
         yield from vectors
     except NotFinite as error:
-        raise UserError(f"The model {dancer.name} cannot go on: {error}") from error
+        raise UserError(f"The model {visible(dancer.name)} cannot go on: {error}") from error
 
 
 def read_style(dancer: Dancer, text: str) -> np.ndarray:

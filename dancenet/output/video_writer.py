@@ -37,14 +37,14 @@ def choose_format(path: str | os.PathLike[str], wanted: str | None = None) -> st
         if suffix in ("mp4", "gif", "webm"):
             return suffix
         raise UserError(
-            f"The kind of {path} is not clear from its name: end it with .mp4, .gif or .webm, "
-            f"or say {option('format', 'frames')} for a folder of pictures."
+            f"The kind of {quoted(path)} is not clear from its name: end it with .mp4, .gif or "
+            f".webm, or say {option('format', 'frames')} for a folder of pictures."
         )
     if wanted == "frames":
         if suffix in ("mp4", "gif", "webm"):
-            raise UserError(f"{path} names a .{suffix} file, but the format is frames.")
+            raise UserError(f"{quoted(path)} names a .{suffix} file, but the format is frames.")
     elif suffix != wanted:
-        raise UserError(f"{path} does not end with .{wanted}, but the format is {wanted}.")
+        raise UserError(f"{quoted(path)} does not end with .{wanted}, but the format is {wanted}.")
     return wanted
 
 
@@ -66,7 +66,8 @@ def check_output(path: str | os.PathLike[str], format: str, overwrite: bool = Fa
         return
     if path.is_dir():
         raise UserError(
-            f"{path} is a folder; name a .{format} file, or say {option('format', 'frames')}."
+            f"{quoted(path)} is a folder; name a .{format} file, or say "
+            f"{option('format', 'frames')}."
         )
     files.check_overwrite(path, overwrite, is_ours)
 
@@ -155,7 +156,9 @@ class VideoWriter:
             return
         with self._discarded_on_failure():
             if self._encoder is None:
-                raise UserError(f"{self.path} was not written: there was not one frame to show.")
+                raise UserError(
+                    f"{quoted(self.path)} was not written: there was not one frame to show."
+                )
             self._encoder.finish()
             self._output.close()
         self._closed = True

@@ -21,6 +21,7 @@ from dancenet.data.motion.joints import JOINTS
 from dancenet.data.motion.tree import top_down
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 CENTIMETRES = 100.0  # in a metre; files are written in centimetres
 CHANNELS = "Zrotation Xrotation Yrotation"
@@ -91,12 +92,12 @@ def write_bvh(path: str | Path, clip: SkeletonClip, overwrite: bool = False) -> 
     files.check_overwrite(path, overwrite)
     if clip.positions.shape[2] != 3:
         raise UserError(
-            f"{clip.source} has points of a picture, and a .bvh holds a body in space; "
+            f"{quoted(clip.source)} has points of a picture, and a .bvh holds a body in space; "
             "write an .npz."
         )
     if clip.parents is None:
         raise UserError(
-            f"{clip.source} does not say which joints its bones connect; write an .npz."
+            f"{quoted(clip.source)} does not say which joints its bones connect; write an .npz."
         )
     fitted = fit_skeleton(clip.positions, clip.names, clip.parents, clip.offsets)
     lines = _hierarchy(fitted.names, fitted.parents, fitted.offsets)

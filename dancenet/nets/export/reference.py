@@ -202,8 +202,8 @@ def trial_vectors(folder: ModelFolder, config: DancerConfig) -> np.ndarray:
 def _check_dim(folder: ModelFolder, found: int, expected: int) -> None:
     if found != expected:
         raise UserError(
-            f"The files of {folder.path} do not belong together: one has vectors of {found} "
-            f"dimensions, and another of {expected}."
+            f"The files of {quoted(folder.path)} do not belong together: one has vectors of "
+            f"{found} dimensions, and another of {expected}."
         )
 
 

@@ -148,8 +148,8 @@ def train_skeleton_dancer(
     """
     if folder.exists() and (facts := folder.read_config().facts).has_latents:
         raise UserError(
-            f"The model {folder.path} dances {facts.dances}; choose another name for a dancer "
-            "of joints."
+            f"The model {quoted(folder.path)} dances {facts.dances}; choose another name for a "
+            "dancer of joints."
         )
     resume = may_resume_dancer(folder, resume and (devices is None or devices.leads), overwrite)
     options = dataclasses.replace(options or DancerOptions(), smoothing=0.0)

@@ -62,7 +62,7 @@ def may_resume_vae(folder: ModelFolder, resume: bool, overwrite: bool) -> bool:
     begun = (training_folder(folder, "vae") / CHECKPOINT).exists()
     if resume and (folder / DANCER_WEIGHTS).exists():
         raise UserError(
-            f"The model in {folder.path} has a dancer, which fits the latents of this VAE "
+            f"The model in {quoted(folder.path)} has a dancer, which fits the latents of this VAE "
             "only; train a further model under another name with "
             f"{option('start_from', folder.path.name)}, or replace both with "
             f"{option('overwrite')}."

@@ -147,8 +147,9 @@ class TrainingLoop:
         checkpoint = load_checkpoint(path, training_variables(self.task.model))
         if checkpoint.seed != self.schedule.seed:
             raise UserError(
-                f"The training in {folder} was begun with {option('seed', checkpoint.seed)}; "
-                f"resume it with that seed (received {self.schedule.seed})."
+                f"The training in {quoted(folder)} was begun with "
+                f"{option('seed', checkpoint.seed)}; resume it with that seed (received "
+                f"{self.schedule.seed})."
             )
         self.progress = checkpoint.state
         self._seconds_before = self.progress.seconds
