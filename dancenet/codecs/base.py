@@ -14,7 +14,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.motion.resample import resample_stream
-from dancenet.support import checked, errors, files
+from dancenet.support import arrays, checked, errors
 from dancenet.support.arrays import require_floats
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted, shortened
@@ -308,7 +308,7 @@ class Scaler:
 
     def save(self, path: str | Path) -> None:
         """Writes the scaler as .npz, atomically."""
-        files.write_npz(path, mean=self.mean, basis=self.basis, scale=self.scale)
+        arrays.write_npz(path, mean=self.mean, basis=self.basis, scale=self.scale)
 
     @classmethod
     def load(cls, path: str | Path) -> Scaler:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dancenet.codecs.base import require_arrays, unusable
 from dancenet.data.frames.clips import Clip, split_clips
-from dancenet.support import checked, files
+from dancenet.support import arrays, checked
 from dancenet.support.arrays import described, scalar
 from dancenet.support.errors import UserError
 from dancenet.support.names import visible
@@ -102,7 +102,7 @@ class Latents:
 
     def save(self, path: str | Path) -> None:
         """Writes the latents as .npz, atomically."""
-        files.write_npz(
+        arrays.write_npz(
             path,
             format=np.int64(_FORMAT),
             z_mean=self.z_mean.astype(np.float32),

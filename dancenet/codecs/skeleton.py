@@ -38,7 +38,7 @@ from dancenet.data.motion.proportions import Body
 from dancenet.data.motion.resample import resample_stream
 from dancenet.data.motion.tree import check_tree
 from dancenet.output.player import write_html
-from dancenet.support import checked, files
+from dancenet.support import arrays, checked
 from dancenet.support.arrays import described, require_floats, scalar
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -318,7 +318,7 @@ class SkeletonCodec:
 
     def save(self, path: str | Path) -> None:
         """Writes the codec as .npz, atomically."""
-        files.write_npz(
+        arrays.write_npz(
             path,
             format=np.int64(_FORMAT),
             fps=np.float64(self.fps),

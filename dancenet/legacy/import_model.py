@@ -17,7 +17,7 @@ from dancenet.model.folder import DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, Mo
 from dancenet.nets.export import onnx
 from dancenet.nets.import_2018 import Networks2018
 from dancenet.nets.training.statistics import MAX_SEEDS, spread
-from dancenet.support import files, terminal
+from dancenet.support import arrays, files, terminal
 
 FPS_2018 = 10.0  # frames/s: `create_data.py` of 2018 kept every third frame of 30
 _LEAST_AGREEMENT = 0.5
@@ -107,7 +107,7 @@ def import_model(
     scaler.save(folder / SCALER)
     rows = spread(np.arange(len(vectors)), MAX_SEEDS)
     names = np.array([f"lv.npy, row {row}" for row in rows])
-    files.write_npz(folder / SEEDS, vectors=vectors[rows, None], names=names)
+    arrays.write_npz(folder / SEEDS, vectors=vectors[rows, None], names=names)
     networks.save(folder / VAE_WEIGHTS, folder / DANCER_WEIGHTS)
     report = onnx.export_vae(folder) + onnx.export_dancer(folder)
     for warning in imported.warnings():

@@ -1,4 +1,4 @@
-"""Reads arrays from files that may come from anywhere, bounded before they are unpacked."""
+"""Writes arrays, and reads those of files from anywhere, bounded before they are unpacked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 
 from dancenet.support.errors import UserError
-from dancenet.support.files import open_regular
+from dancenet.support.files import atomic_path, open_regular
 from dancenet.support.names import quoted, shortened
 
 # Bytes of all arrays of a file, unpacked. A file that is large itself, and not by packing, may
@@ -183,6 +183,13 @@ def described(array: np.ndarray) -> str:
     """Returns type and shape of an array, for a message."""
     kind = str(array.dtype)
     return f"{kind if len(kind) < 30 else 'a record'} of shape {array.shape}"
+
+
+def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
+    """Writes arrays to a compressed .npz atomically. Object arrays are refused by readers."""
+    with atomic_path(path) as temporary:
+        with open(temporary, "wb") as file:
+            np.savez_compressed(file, **arrays)
 
 
 def _read_array(file: IO[bytes], size: int) -> np.ndarray:

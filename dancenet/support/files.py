@@ -16,8 +16,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from dancenet.support import lock, signals, terminal
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted, shortened
@@ -447,10 +445,3 @@ def write_text(path: str | os.PathLike[str], text: str) -> None:
 def write_json(path: str | os.PathLike[str], value: Any) -> None:
     """Writes `value` as indented JSON, atomically."""
     write_text(path, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
-
-
-def write_npz(path: str | os.PathLike[str], **arrays: Any) -> None:
-    """Writes arrays to a compressed .npz atomically. Object arrays are refused by readers."""
-    with atomic_path(path) as temporary:
-        with open(temporary, "wb") as file:
-            np.savez_compressed(file, **arrays)

@@ -169,9 +169,13 @@ def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, imported, c
     assert run(*imported) == 0
     assert run(*imported) == 1
     assert "--overwrite" in capsys.readouterr().err
-    (small / "weights" / "old" / "stale.txt").write_text("of the model before")
+    folder = small / "weights" / "old"
+    (folder / "codec.npz").write_text("of the model before")
+    (folder / "notes.txt").write_text("of the person")
     assert run(*imported, "--overwrite") == 0
-    assert not (small / "weights" / "old" / "stale.txt").exists()
+    assert not (folder / "codec.npz").exists()
+    assert (folder / "notes.txt").read_text() == "of the person"
+    assert [path.name for path in (small / "weights").iterdir()] == ["old"]
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "pictures"])

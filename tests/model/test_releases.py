@@ -15,7 +15,7 @@ from loopback import Site, serving
 from dancenet.model import download, registry, releases
 from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
-from dancenet.support import files
+from dancenet.support import arrays, files
 from dancenet.support.errors import UserError
 
 
@@ -48,7 +48,7 @@ def make_model(path: Path) -> Path:
     path.mkdir(parents=True)
     folder = ModelFolder(path)
     folder.write_config(ModelConfig(name=path.name))
-    files.write_npz(folder / "seeds.npz", vectors=np.random.default_rng(0).normal(size=(300, 9)))
+    arrays.write_npz(folder / "seeds.npz", vectors=np.random.default_rng(0).normal(size=(300, 9)))
     files.write_text(folder / "card.md", "# a model\n")
     folder.seal()
     return path

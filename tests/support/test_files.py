@@ -8,7 +8,7 @@ import stat
 import numpy as np
 import pytest
 
-from dancenet.support import checked, files
+from dancenet.support import arrays, checked, files
 from dancenet.support.errors import UserError
 
 
@@ -54,16 +54,16 @@ def test_json_round_trips_and_damage_is_named(tmp_path):
 
 def test_npz_round_trips(tmp_path):
     path = tmp_path / "a.npz"
-    files.write_npz(path, x=np.arange(5), name=np.array("n"))
-    arrays = checked.read_npz(path, "test")
-    assert arrays["x"].tolist() == [0, 1, 2, 3, 4]
-    assert str(arrays["name"]) == "n"
+    arrays.write_npz(path, x=np.arange(5), name=np.array("n"))
+    found = checked.read_npz(path, "test")
+    assert found["x"].tolist() == [0, 1, 2, 3, 4]
+    assert str(found["name"]) == "n"
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, -10])
 def test_a_cut_npz_is_refused(tmp_path, keep):
     path = tmp_path / "a.npz"
-    files.write_npz(path, x=np.random.default_rng(0).random(1000))
+    arrays.write_npz(path, x=np.random.default_rng(0).random(1000))
     path.write_bytes(path.read_bytes()[:keep])
     with pytest.raises(UserError, match="not a readable test"):
         checked.read_npz(path, "test")

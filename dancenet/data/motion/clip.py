@@ -12,7 +12,7 @@ from dancenet.data.motion.joints import JOINTS
 from dancenet.data.motion.resample import SAME_RATE, resample_clip
 from dancenet.data.motion.tree import check_tree
 from dancenet.output import player
-from dancenet.support import files
+from dancenet.support import arrays, files
 from dancenet.support.errors import UnknownSkeleton, UserError
 from dancenet.support.names import quoted, visible
 
@@ -96,7 +96,7 @@ class SkeletonClip:
             known["parents"] = np.array(self.parents, np.int64)
         if self.offsets is not None:
             known["offsets"] = self.offsets.astype(np.float64)
-        files.write_npz(
+        arrays.write_npz(
             path,
             pos=self.positions.astype(np.float32),
             fps=np.float64(self.fps),

@@ -49,7 +49,7 @@ from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel
 from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
 from dancenet.sequence.style import style_text
-from dancenet.support import files, signals, terminal
+from dancenet.support import arrays, signals, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.temporary import temporary_folder
@@ -332,7 +332,7 @@ def _prepare(run: TrainingRun) -> ModelConfig:
     dataset.save_units(folder / run.units_file)
     seeds, names, rows = choose_seeds(dataset.vectors, dataset.train, dataset.names, dataset.fps)
     styles = {"styles": dataset.style_names_of(rows)} if dataset.style_names else {}
-    files.write_npz(folder / SEEDS, vectors=seeds, names=names, **styles)
+    arrays.write_npz(folder / SEEDS, vectors=seeds, names=names, **styles)
     return config
 
 

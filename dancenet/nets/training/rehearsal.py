@@ -15,7 +15,7 @@ from dancenet.codecs.base import Scaler
 from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.reference import read_seeds
-from dancenet.support import checked, files
+from dancenet.support import arrays, checked
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -57,7 +57,7 @@ def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) ->
 
 def save(path: Path, frames: np.ndarray) -> None:
     """Writes frames (T, H, W) at one bit a pixel, atomically."""
-    files.write_npz(path, bits=np.packbits(frames > 0, axis=2), width=frames.shape[2])
+    arrays.write_npz(path, bits=np.packbits(frames > 0, axis=2), width=frames.shape[2])
 
 
 def load(path: Path, size: tuple[int, int] | None = None) -> np.ndarray:

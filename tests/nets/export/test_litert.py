@@ -15,7 +15,7 @@ from dancenet.nets.export.parity import ParityError, nats_lost
 from dancenet.nets.export.reference import Networks
 from dancenet.nets.export.tensorflow_layers import PlainModel, TensorFlowStep
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import files, terminal
+from dancenet.support import arrays, terminal
 from dancenet.support.errors import MissingExtra, UserError
 
 pytest.importorskip("ai_edge_litert")
@@ -201,7 +201,7 @@ def test_without_the_interpreter_the_extra_is_named(
 
 def test_files_of_two_models_are_refused(tmp_path: Path) -> None:
     folder = write_whole_model(tmp_path / "model", "lean")
-    files.write_npz(folder / "seeds.npz", vectors=np.zeros((2, 5, 3), np.float32))
+    arrays.write_npz(folder / "seeds.npz", vectors=np.zeros((2, 5, 3), np.float32))
     with pytest.raises(UserError, match="do not belong together.*seeds.npz 3"):
         Networks.load(folder, BOTH)
 

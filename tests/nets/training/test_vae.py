@@ -25,7 +25,7 @@ from dancenet.nets.training.options import VaeOptions
 from dancenet.nets.training.statistics import spread
 from dancenet.nets.training.vae import _shuffled, train_vae, write_reconstructions
 from dancenet.nets.vae import load_vae
-from dancenet.support import files
+from dancenet.support import arrays, files
 from dancenet.support.errors import UserError
 from scripts.train_vae import main
 
@@ -180,7 +180,7 @@ def with_stretches(folder: ModelFolder) -> None:
     eye = np.eye(128, dtype=np.float32)
     Scaler(np.zeros(128, np.float32), eye, np.ones(128, np.float32)).save(folder / "scaler.npz")
     vectors = np.random.default_rng(0).normal(size=(3, 10, 128)).astype(np.float32)
-    files.write_npz(folder / "seeds.npz", vectors=vectors)
+    arrays.write_npz(folder / "seeds.npz", vectors=vectors)
 
 
 def val_losses(folder: ModelFolder) -> list[float]:
