@@ -49,8 +49,7 @@ def work(arguments: argparse.Namespace) -> int | None:
         start_from = ModelFolder(releases.find_model(arguments.start_from))
     try:
         with terminal.quiet_import():
-            import keras  # noqa: F401
-            import keras_mdn_layer  # noqa: F401
+            from dancenet.nets import dancer  # noqa: F401
     except ImportError as error:
         raise errors.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_dancer

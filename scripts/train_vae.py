@@ -118,7 +118,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     may_resume_vae(folder, arguments.resume, arguments.overwrite)
     try:
         with terminal.quiet_import():
-            import keras  # noqa: F401
+            from dancenet.nets import vae  # noqa: F401
     except ImportError as error:
         raise errors.why_not_imported(error, "Training", "train") from error
     from dancenet.nets.export.onnx import export_vae

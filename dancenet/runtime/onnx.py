@@ -20,6 +20,7 @@ from dancenet.support.names import quoted, shortened
 from dancenet.support.wording import command
 
 _ZERO = np.zeros((), np.float32)
+_NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "ORT_TELEMETRY_DISABLED")  # names in two versions
 _MOST_THREADS = 8  # these networks are too small to feed more
 
 
@@ -48,14 +49,13 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
     Raises:
         UserError: the file is missing, or is not a graph that ONNX Runtime can run.
     """
-    import onnxruntime
-
     path = Path(path)
     if not path.is_file():
         raise UserError(
             f"There is no exported network at {quoted(path)}; write it with {command('export')}, "
             f"or fetch the model again with {command('download-weights')}."
         )
+    onnxruntime = _import_quietly()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or count_threads()
     options.inter_op_num_threads = 1
@@ -70,6 +70,19 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
             )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
         raise _cannot_run(path, error) from error
+
+
+def _import_quietly() -> Any:
+    """Imports ONNX Runtime with its telemetry off, unless the environment asks for it."""
+    # Read when it is imported; without, it writes a device id and a database into the user's cache,
+    # and sends events to its maker.
+    for name in _NO_TELEMETRY:
+        os.environ.setdefault(name, "1")
+    import onnxruntime
+
+    if os.environ[_NO_TELEMETRY[0]] == "1":
+        onnxruntime.disable_telemetry_events()  # builds for Windows read no variable
+    return onnxruntime
 
 
 def _source(path: str | Path) -> str | bytes:
