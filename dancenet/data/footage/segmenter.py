@@ -8,9 +8,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from dancenet.support import errors, lock
+from dancenet.support import errors, lock, terminal
 from dancenet.support.errors import UserError, why_not_fetched
 from dancenet.support.files import cache_folder, replace, sha256_of
+from dancenet.support.names import quoted
 from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
 
@@ -39,16 +40,18 @@ class Segmenter:
         """
         model_file = Path(model_file)
         if not model_file.is_file():
-            raise UserError(f"There is no segmentation network at {model_file}.")
+            raise UserError(f"There is no segmentation network at {quoted(model_file)}.")
         interpreter_class = _interpreter_class()
         try:
-            self._interpreter = interpreter_class(
-                model_path=str(model_file), num_threads=num_threads
-            )
-            self._interpreter.allocate_tensors()
+            with terminal.quiet_import():  # it announces its delegate
+                # As bytes, because it takes no path that is not UTF-8.
+                self._interpreter = interpreter_class(
+                    model_content=model_file.read_bytes(), num_threads=num_threads
+                )
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
             raise UserError(
-                f"{model_file} is not a network that ai-edge-litert can run: "
+                f"{quoted(model_file)} is not a network that ai-edge-litert can run: "
                 f"{str(error).splitlines()[0]}"
             ) from error
         source, result = (
@@ -58,8 +61,8 @@ class Segmenter:
         shapes = (tuple(source["shape"]), tuple(result["shape"]))
         if shapes != ((1, SIDE, SIDE, 3), (1, SIDE, SIDE, 1)):
             raise UserError(
-                f"{model_file} maps {shapes[0]} to {shapes[1]}; the person segmentation network "
-                f"maps (1, {SIDE}, {SIDE}, 3) to (1, {SIDE}, {SIDE}, 1)."
+                f"{quoted(model_file)} maps {shapes[0]} to {shapes[1]}; the person segmentation "
+                f"network maps (1, {SIDE}, {SIDE}, 3) to (1, {SIDE}, {SIDE}, 1)."
             )
         self._source, self._result = source["index"], result["index"]
 

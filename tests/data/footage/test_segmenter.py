@@ -122,3 +122,10 @@ def test_the_network_finds_the_person_and_nobody_in_an_empty_picture():
     assert probability[200, 105] > 0.9  # the trunk
     assert probability[100, 220] < 0.1  # the screen
     assert (network(np.full((90, 160, 3), 128, np.uint8)) > 0.5).mean() < 0.01
+
+
+@pytest.mark.skipif(not MODEL_FILE.exists(), reason="the person network is not on this machine")
+def test_the_interpreter_announces_nothing(capfd):
+    pytest.importorskip("ai_edge_litert")
+    load_segmenter(MODEL_FILE)(np.full((90, 160, 3), 128, np.uint8))
+    assert capfd.readouterr() == ("", "")
