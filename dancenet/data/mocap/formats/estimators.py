@@ -19,7 +19,7 @@ from dancenet.data.mocap.formats.numbers import LARGEST
 from dancenet.data.mocap.formats.text import read_text
 from dancenet.support import checked
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, visible
+from dancenet.support.names import is_litter, quoted, visible
 
 LARGEST_JSON = 64 << 20  # bytes; an hour of one person at 30 frames/s has some 50 MB
 _LARGEST_FRAME = 4 << 20  # bytes of a file that holds one frame
@@ -62,7 +62,9 @@ def read_json(path: Path, largest: int = LARGEST_JSON) -> Any:
 
 def read_folder(path: Path) -> Film:
     """Reads a folder that holds a file for each frame; a missing number is an empty frame."""
-    files = [file for file in sorted(path.glob("*.json")) if file.is_file()]
+    files = [
+        file for file in sorted(path.glob("*.json")) if file.is_file() and not is_litter(file.name)
+    ]
     if not files:
         raise UserError(f"The folder {quoted(path)} holds no .json file of OpenPose's.")
     film = Film()
