@@ -191,7 +191,7 @@ def end_with_parent() -> None:
         with contextlib.suppress(OSError):
             while os.read(0, 1024):
                 pass
-        if os.name == "posix":
+        if sys.platform != "win32":
             signal.pthread_kill(main, signal.SIGTERM)  # also wakes a main thread that waits
         else:
             import _thread

@@ -105,3 +105,9 @@ def test_a_cut_motion_keeps_its_whole_frames(tmp_path):
 def test_a_broken_file_says_what_is_broken(tmp_path, asf, amc, message):
     with pytest.raises(UserError, match=message):
         ends(tmp_path, asf=asf, amc=amc)
+
+
+def test_what_a_file_manager_leaves_beside_a_skeleton_is_passed_over(tmp_path):
+    (tmp_path / "07.asf").write_text(ASF)
+    (tmp_path / "._07.asf").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    assert find_asf(tmp_path / "walk.amc").name == "07.asf"
