@@ -1,6 +1,8 @@
 # make dance: writes dance.mp4, 16 seconds of a new dance, from a fresh clone.
 # make test:  installs everything and runs the whole test suite, ruff and mypy.
 # make quick: the same without the tests that train or convert networks.
+# make fuzz:  spoils files 2,000 times each and kills commands 50 times, an hour; after changes to
+#             what reads or writes files.
 # make bench: measures what everything costs, ten minutes, and writes benchmarks/RESULTS.md.
 # make clean: removes what the other two installed.
 
@@ -10,7 +12,7 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 SECONDS := 16
 
-.PHONY: dance test networks others quick bench clean
+.PHONY: dance test networks others quick fuzz bench clean
 .DELETE_ON_ERROR:
 
 dance: $(VENV)/.light
@@ -37,6 +39,9 @@ quick: $(VENV)/.everything
 	$(BIN)/python -m ruff format --check .
 	$(BIN)/python -m mypy
 	$(BIN)/python -m pytest -q -n 2 --networks without -m "not slow"
+
+fuzz: $(VENV)/.everything
+	DANCENET_FUZZ=2000 DANCENET_KILLS=50 $(BIN)/python -m pytest -q -rP -k "fuzz or spoilt or killed"
 
 bench: $(VENV)/.everything
 	$(BIN)/python benchmarks/run.py

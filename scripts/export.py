@@ -77,6 +77,12 @@ def work(arguments: argparse.Namespace) -> int | None:
             "--out is for litert and saved_model; the ONNX graphs belong in the model's folder."
         )
     folder = ModelFolder(find_model(arguments.name))
+    out = arguments.out or folder.path
+    if "saved_model" in formats and str(out).encode(errors="ignore").decode() != str(out):
+        raise UserError(
+            f"TensorFlow writes only where names are UTF-8, and {quoted(out)} is not; name another "
+            "folder with --out."
+        )
     parts = _choose_parts(folder, arguments.only, formats)
     try:
         with terminal.quiet_import():
@@ -99,7 +105,6 @@ def work(arguments: argparse.Namespace) -> int | None:
     if formats == ["onnx"]:
         return None
     networks = Networks.load(folder, parts)
-    out = folder.path if arguments.out is None else arguments.out
     if "litert" in formats:
         # The export in the model's own folder is always replaced, since it belongs to the model.
         _export_litert(networks, out / "litert", arguments.out is None or arguments.overwrite)

@@ -29,10 +29,13 @@ def work(arguments: argparse.Namespace) -> int | None:
     from dancenet.generation.load import load_dancer
     from dancenet.generation.settings import Recipe
     from dancenet.generation.write import write_dance
+    from dancenet.support import files
 
     recipe = Recipe.read(arguments.replay) if arguments.replay else None
     settings = flags.choose_settings(arguments, recipe)
     out, kind = flags.choose_output(arguments)
+    if recipe is not None and not arguments.overwrite:
+        files.check_apart(out, [arguments.replay])
     dancer = load_dancer(arguments.model or (recipe.model if recipe else flags.DEFAULT_MODEL))
     if recipe is not None:
         try:

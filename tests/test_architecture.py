@@ -159,7 +159,7 @@ CLASS_QUESTIONS = {"isinstance", "issubclass"}
 def asks_for_the_space(node: ast.AST) -> bool:
     """Tells whether a node asks which space or codec is there, by `space ==` or `isinstance`."""
     if isinstance(node, ast.Call) and getattr(node.func, "id", "") in CLASS_QUESTIONS:
-        return any("Codec" in name for name in names_in(node.args[1]))
+        return any(name.endswith("Codec") for name in names_in(node.args[1]))
     if isinstance(node, ast.Match):
         return "space" in names_in(node.subject)
     if isinstance(node, ast.Compare) and "SPACES" not in names_in(node):

@@ -174,7 +174,7 @@ class FrameCodec:
     def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
         """Refuses: there are no latents. See `Codec.read_start`."""
         raise UserError(
-            f"{name} dances {self.kind} and has no latents to start from; received {path}."
+            f"{name} dances {self.kind} and has no latents to start from; received {quoted(path)}."
         )
 
     def perform(

@@ -12,6 +12,7 @@ from dancenet.codecs.latents import Latents
 from dancenet.data.frames.components import WHOLE, largest_share
 from dancenet.data.frames.picture import BACKGROUND
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 _BATCH = 64  # frames encoded at once
 MOST_MENDING = 6  # extra times that a picture in pieces is refined
@@ -96,11 +97,11 @@ class SilhouetteCodec(FrameCodec):
             if row in clip:
                 if row + length > clip.stop:
                     raise UserError(
-                        f"A start needs {length} frames of one clip; row {row} of {path} is only "
-                        f"{clip.stop - row} before the end of its clip."
+                        f"A start needs {length} frames of one clip; row {row} of {quoted(path)} "
+                        f"is only {clip.stop - row} before the end of its clip."
                     )
                 return self.trajectory(latents.z_mean, latents.clips)[row : row + length]
-        raise UserError(f"{path} has {len(latents.z_mean)} rows; row {row} is not there.")
+        raise UserError(f"{quoted(path)} has {len(latents.z_mean)} rows; row {row} is not there.")
 
     def decode(self, vectors: np.ndarray, refine: int = 0, mend: int = MOST_MENDING) -> np.ndarray:
         """Takes (T, D) in model units; returns (T, H, W) float32 background probability.

@@ -41,6 +41,7 @@ from dancenet.output.player import write_html
 from dancenet.support import checked, files
 from dancenet.support.arrays import described, require_floats, scalar
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 _BATCH = 16  # figures that a thread enlarges at once
 
@@ -167,7 +168,7 @@ class SkeletonCodec:
         axes = clip.positions.shape[2]
         strange = [name for name in clip.names if name not in self.names][:3]
         raise UserError(
-            f"{clip.source} has {len(clip.names)} joints in {axes} dimensions"
+            f"{quoted(clip.source)} has {len(clip.names)} joints in {axes} dimensions"
             + (f", among them {', '.join(strange)}" if strange else "")
             + f"; this model dances with {len(self.names)} joints in {2 if self.is_flat else 3}. "
             "Give a motion of the skeleton it was trained on."

@@ -10,11 +10,12 @@ from dancenet.codecs.base import Scaler
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.codecs.skeleton_rows import lead_columns, to_rows
 from dancenet.data.mocap.formats.amc import JOINT_BONES
-from dancenet.data.mocap.joint_names import find_joints
+from dancenet.data.mocap.joint_names import find_joints, limbs
 from dancenet.data.motion.bones import bone_lengths, infer_parents
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.data.motion.feet import find_feet
 from dancenet.support.errors import UnknownSkeleton, UserError
+from dancenet.support.names import quoted
 
 STILL = 1e-5  # body sizes; a coordinate that moves less counts as still
 LEAST_SCALE = 1e-3  # body sizes; the least that a model unit of a joint is worth
@@ -38,7 +39,9 @@ def fit_codec(
     sample = whole[chosen]
     size = _body_size(sample)
     if not size > 0:
-        raise UserError(f"All joints of {first.source} are in one place; nothing can dance.")
+        raise UserError(
+            f"All joints of {quoted(first.source)} are in one place; nothing can dance."
+        )
     flat = whole.shape[2] == 2
     known = _known_joints(first)
     middle = _middle(first, known)
@@ -53,7 +56,12 @@ def fit_codec(
     kept = high - low > np.where(is_lead, _NEVER, STILL * size)
     kept[lead:] &= np.repeat(twin == np.arange(len(twin)), whole.shape[2])
     if not kept.any():
-        raise UserError(f"Nothing moves in {first.source}; there is no dance to learn.")
+        raise UserError(f"Nothing moves in {quoted(first.source)}; there is no dance to learn.")
+    if not kept[lead:].any():
+        raise UserError(
+            f"In {quoted(first.source)} the body moves as a whole and no joint moves against the "
+            "others, so there is no dance to learn; export the turns of all joints."
+        )
     least = np.where(is_lead, STILL, LEAST_SCALE) * size
     parents = infer_parents(sample) if first.parents is None else first.parents
     feet, rest = (np.zeros(0, int), np.zeros(0)) if flat else find_feet(sample)
@@ -100,6 +108,7 @@ def _known_joints(clip: SkeletonClip) -> dict[str, tuple[str, ...]]:
     if set(JOINT_BONES.values()) <= set(clip.names):
         return {joint: (bone,) for joint, bone in JOINT_BONES.items()}
     known: dict[str, tuple[str, ...]] = {name: (name,) for name in clip.names}
+    known |= {limb: (name,) for limb, name in limbs(clip.names).items() if limb not in known}
     if clip.parents is not None:
         try:
             known |= find_joints(clip.source, clip.names, clip.parents)

@@ -14,6 +14,7 @@ from dancenet.metrics.figure import PictureScores
 from dancenet.metrics.reference import DatasetStatistics, MotionSample, ReferenceStatistics
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 
 # In a picture of 208×120 pixels little moves by a whole pixel in 1/30 s. At half the rate motion
 # shows better, and takes half the time to measure.
@@ -47,14 +48,15 @@ class RealDances:
         """
         if abs(scene.fps - dancer.fps) > 1e-6 * dancer.fps:
             raise UserError(
-                f"{scene.name} has {scene.fps:g} frames a second and {dancer.name} dances at "
-                f"{dancer.fps:g}; make frames of that rate."
+                f"{visible(scene.name)} has {scene.fps:g} frames a second and "
+                f"{visible(dancer.name)} dances at {dancer.fps:g}; make frames of that rate."
             )
         train, held_out = scene.split()
         if not train or not held_out:
             raise UserError(
-                f"{scene.name} has {len(train)} clips to train on and {len(held_out)} held "
-                "out; an evaluation needs both. Film longer, or mark whole clips for either side."
+                f"{visible(scene.name)} has {len(train)} clips to train on and {len(held_out)} "
+                "held out; an evaluation needs both. Film longer, or mark whole clips for either "
+                "side."
             )
         blocks, groups, by_recording = split_blocks(
             scene.clips, scene.sources, dancer.fps, [*train, *held_out]
@@ -62,7 +64,7 @@ class RealDances:
         if len(set(groups)) < 2:
             raise UserError(
                 "An evaluation compares two halves of the real dances, but "
-                f"{scene.name} holds fewer than two clips of a second. Film longer."
+                f"{visible(scene.name)} holds fewer than two clips of a second. Film longer."
             )
         step = max(1, round(dancer.fps / PICTURE_FPS))
         vectors = scene.vectors

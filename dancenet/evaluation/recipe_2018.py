@@ -21,6 +21,7 @@ from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import checked, errors, files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import command, option
 
 FOLDER = "recipe_2018"  # inside the folder of the report
@@ -50,8 +51,8 @@ class RangeUnits:
         scaler = recipe.codec.scaler
         if scaler.dim != scaler.latent_dim:
             raise UserError(
-                f"{recipe.name} uses {scaler.dim} of {scaler.latent_dim} dimensions of the "
-                "latents; the network of 2018 used them all. Train it with "
+                f"{visible(recipe.name)} uses {scaler.dim} of {scaler.latent_dim} dimensions of "
+                "the latents; the network of 2018 used them all. Train it with "
                 f"{option('network', 'dancenet')}."
             )
         rows = np.concatenate([np.arange(clip.start, clip.stop) for clip in train])
@@ -99,7 +100,7 @@ class RangeUnits:
             return np.stack([self.to_latents(vectors) for vectors in made], axis=1)
         except ValueError as error:
             raise UserError(
-                f"The model {self.inner.name} cannot generate further: {error}"
+                f"The model {visible(self.inner.name)} cannot generate further: {error}"
             ) from error
 
 
@@ -112,14 +113,14 @@ def load_recipe(name: str | Path, dancer: Dancer) -> Dancer:
     recipe = load_dancer(name)
     if recipe.codec.encoder_sha256 != dancer.codec.encoder_sha256:
         raise UserError(
-            f"{recipe.name} has another encoder than {dancer.name}; the network of 2018 must be "
-            "trained on the same latents."
+            f"{visible(recipe.name)} has another encoder than {visible(dancer.name)}; the network "
+            "of 2018 must be trained on the same latents."
         )
     config = ModelFolder(find_model(name)).read_config().dancer
     if config is not None and config.look_back != 1:
         raise UserError(
-            f"{recipe.name} was trained to look back {config.look_back} vectors, but the network "
-            "of 2018 saw one; train it with "
+            f"{visible(recipe.name)} was trained to look back {config.look_back} vectors, but the "
+            "network of 2018 saw one; train it with "
             f"{command('train-dancer', '--network', 'dancenet', '--look-back', '1')}."
         )
     return recipe
@@ -147,7 +148,7 @@ def trained_recipe(source: ModelFolder, latents: Latents, out: Path, minutes: fl
     }
     record = folder.training / _DATASET
     if record.exists() and checked.read_json(record, "record of a training") == identity:
-        terminal.say(f"Using the network of 2018 in {folder.path}.")
+        terminal.say(f"Using the network of 2018 in {quoted(folder.path)}.")
         return folder.path
     try:
         with terminal.quiet_import():

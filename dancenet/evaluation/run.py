@@ -37,7 +37,8 @@ from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
 from dancenet.support import checked, files, terminal
 from dancenet.support.errors import UserError
-from dancenet.support.names import is_litter
+from dancenet.support.names import is_litter, quoted
+from dancenet.support.temporary import sweep
 
 JSON, PAGE = "report.json", "report.html"
 GENERATED_NLL_SECONDS = 30.0  # part of each generated dance whose likelihood is measured
@@ -100,8 +101,8 @@ def evaluate(
     )
     page = to_html(report, tuple(draw_pictures(figures.drawn, data, options.seeds)))
     out.mkdir(exist_ok=True)
+    files.write_json(out / JSON, report.to_json())  # first: the folder is known by it
     files.write_text(out / PAGE, page)
-    files.write_json(out / JSON, report.to_json())
     return report
 
 
@@ -192,13 +193,15 @@ def _generated_nll(dancer: Dancer, sample: MotionSample) -> Values:
 
 def check_output(out: Path) -> None:
     """Raises UserError unless a report may be written to a folder."""
+    sweep(out)
     if not out.exists():
         files.check_parent(out)
     elif not out.is_dir():
-        raise UserError(f"{out} is a file; name a folder for the report.")
+        raise UserError(f"{quoted(out)} is a file; name a folder for the report.")
     elif _names(out) and not is_report(out) and not _holds_only_recipe(out):
         raise UserError(
-            f"{out} holds something that is not a report of dancenet; choose another folder."
+            f"{quoted(out)} holds something that is not a report of dancenet; choose another "
+            "folder."
         )
     else:
         files.check_parent(out / JSON)

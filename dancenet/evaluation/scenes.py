@@ -23,6 +23,7 @@ from dancenet.metrics.definitions import Measure
 from dancenet.metrics.measures import Values
 from dancenet.model.folder import ModelFolder
 from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 
 
 class Scene(Protocol):
@@ -125,7 +126,8 @@ def open_scene(
     if isinstance(dancer.codec, SkeletonCodec):
         if not isinstance(dataset, Recordings):
             raise UserError(
-                f"{dancer.name} dances with joints; name the files of motion it was trained on."
+                f"{visible(dancer.name)} dances with joints; name the files of motion it was "
+                "trained on."
             )
         if options.recipe_2018 is not None or options.recipe_minutes is not None:
             raise UserError(
@@ -136,7 +138,8 @@ def open_scene(
         return JointScene.of(dataset, dancer.codec)
     if isinstance(dataset, Recordings):
         raise UserError(
-            f"{dancer.name} dances in silhouettes; name the frames it was trained on with --frames."
+            f"{visible(dancer.name)} dances in silhouettes; name the frames it was trained on with "
+            "--frames."
         )
     frames = FrameFolder.open(dataset)
     recipe = None

@@ -24,6 +24,7 @@ from dancenet.output.video_writer import VideoWriter, check_output, choose_forma
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, count_threads
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.threads import ordered_map
 from dancenet.support.wording import command
 
@@ -74,7 +75,7 @@ def encode_frames(folder: ModelFolder, frames: FrameFolder) -> Latents:
             encoder_sha256=files.sha256_of(path),
         )
     except ValueError as error:
-        raise UserError(f"The encoder of {folder.path} cannot be used: {error}.") from error
+        raise UserError(f"The encoder of {quoted(folder.path)} cannot be used: {error}.") from error
 
 
 @dataclass(frozen=True)
@@ -157,8 +158,8 @@ def _open_decoder(
     latents.require_encoder(files.sha256_of(encoder), str(folder.path))
     if frames is not None and frames.num_frames != len(latents.z_mean):
         raise UserError(
-            f"{frames.path} has {frames.num_frames} frames and there are {len(latents.z_mean)} "
-            "latents: they were not made from these frames."
+            f"{quoted(frames.path)} has {frames.num_frames} frames and there are "
+            f"{len(latents.z_mean)} latents: they were not made from these frames."
         )
     graph = folder.require(model_folder.DECODER_GRAPH, command("export"))
     folder.check((model_folder.DECODER_GRAPH,))

@@ -19,7 +19,7 @@ from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel, count
 from dancenet.sequence.generate import StepModel
 from dancenet.support import files
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import command
 
 
@@ -59,7 +59,7 @@ def load_dancer(name_or_path: str | Path, threads: int | None = None) -> Dancer:
     config = folder.read_config()
     if config.dancer is None:
         raise UserError(
-            f"The model {config.name} has a VAE and no dancer yet; train one with "
+            f"The model {visible(config.name)} has a VAE and no dancer yet; train one with "
             f"{command('train-dancer', '--name', config.name)}."
         )
     # The one place that asks which space a model dances in.

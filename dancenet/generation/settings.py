@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
-import math
 import re
 import reprlib
 import secrets
-import unicodedata
-from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING, Any
@@ -57,7 +54,7 @@ class DanceSettings:
     invert: bool = False
     colors: str | None = None  # "FG,BG" in hexadecimal, None for black on white
     legacy: bool = False  # with the faults of 2018: see `sequence.legacy`
-    # See `split_style`; None for the style of the seed clip.
+    # See `sequence.style.split_style`; None for the style of the seed clip.
     style: str | None = None
     style_strength: float = STRENGTH  # see `sequence.style`
     yaw: float = 0.0  # degrees that the camera is turned about the vertical, for models of joints
@@ -191,9 +188,9 @@ class Recipe:
         if dancer.sha256 != self.model_sha256:
             raise UserError(
                 f"The dance was made by a model {visible(self.model)} with the hash "
-                f"{self.model_sha256[:12]}…; {dancer.name} is {dancer.sha256[:12]}… and would "
-                f"dance another dance. To make that one, name it: "
-                f"{option('model', quoted(self.model))}."
+                f"{self.model_sha256[:12]}…; {visible(dancer.name)} is {dancer.sha256[:12]}… and "
+                "would dance another dance. To make that one, name it: "
+                f"{option('model', self.model)}."
             )
         if self.start_sha256 is not None and start_sha256(self.settings) != self.start_sha256:
             raise UserError(
@@ -204,64 +201,6 @@ class Recipe:
     def to_json(self) -> dict[str, Any]:
         """Returns what `read` reads back."""
         return {"kind": "dance", "format": FORMAT, **dataclasses.asdict(self)}
-
-
-# A name, in double quotes or without, and perhaps its weight.
-_STYLE = re.compile(
-    r'\s*(?:"(?P<quoted>(?:[^"]|"")*)"|(?P<bare>[^\s",:][^,:]*))\s*(?::(?P<weight>[^,]*))?(?:,|\Z)'
-)
-
-
-def split_style(text: str, known: Collection[str] = ()) -> dict[str, float]:
-    """Takes "salsa", or "salsa:0.7,modern:0.3"; returns the weight of each name, of sum 1.
-
-    A name that has a comma or a colon stands in double quotes: "salsa, cubana":0.7,modern:0.3. A
-    double quote in it is written twice. Alone, a known name needs none.
-
-    Args:
-        text: what is asked for.
-        known: the names there are.
-
-    Raises:
-        UserError: the text is not of this form.
-    """
-    names = {_composed(name): name for name in known}
-    whole = names.get(_composed(text))
-    if whole is not None:
-        return {whole: 1.0}
-    weights: dict[str, float] = {}
-    position = 0
-    while position < len(text) or text.endswith(",") or not weights:
-        part = _STYLE.match(text, position)
-        name = "" if part is None else part["bare"] or (part["quoted"] or "").replace('""', '"')
-        try:
-            weight = 1.0 if part is None or part["weight"] is None else float(part["weight"])
-        except ValueError:
-            weight = math.nan
-        name = names.get(_composed(name), name.strip())
-        if part is None or not name or not 0 <= weight < math.inf or name in weights:
-            raise UserError(
-                "A style is a name, or names and weights such as salsa:0.7,modern:0.3; received "
-                f"{reprlib.repr(text)}. A name with a comma or a colon stands in double quotes."
-            )
-        weights[name] = weight
-        position = part.end()
-    total = sum(weights.values())
-    if not total > 0:
-        raise UserError(f"The weights of a style must not all be 0; received {reprlib.repr(text)}.")
-    return {name: weight / total for name, weight in weights.items()}
-
-
-def style_text(name: str) -> str:
-    """Returns the text by which `split_style` finds a name within a blend."""
-    if name == name.strip() and not re.search('[",:]', name):
-        return name
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _composed(name: str) -> str:
-    """Returns a name as it is compared: some systems and keyboards write letters as two."""
-    return unicodedata.normalize("NFC", name.strip())
 
 
 def start_sha256(settings: DanceSettings) -> str | None:

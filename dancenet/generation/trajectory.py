@@ -13,14 +13,15 @@ import numpy as np
 
 from dancenet.data.motion.resample import frames_needed, resample_stream
 from dancenet.generation.load import Dancer
-from dancenet.generation.settings import DanceSettings, split_style, style_text
+from dancenet.generation.settings import DanceSettings
 from dancenet.sequence import legacy
-from dancenet.sequence.generate import generate
+from dancenet.sequence.generate import NotFinite, generate
 from dancenet.sequence.neighbour_correction import make_correction
-from dancenet.sequence.style import StyleGuided
+from dancenet.sequence.style import StyleGuided, split_style, style_text
 from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 from dancenet.support.wording import command, option
 
 Item = TypeVar("Item")
@@ -180,6 +181,13 @@ def _at_own_rate(
     if dancer.styles:
         step_model = StyleGuided(step_model, settings.style_strength)
         styles = np.stack([_style_of(dancer, index) if style is None else style for index in drawn])
+        try:
+            step_model.initial_state(1, styles[:1])
+        except ValueError as error:
+            raise UserError(
+                f"The files of the model {dancer.name} do not belong together: its dancer does not "
+                f"know its {len(dancer.styles)} styles. {error}"
+            ) from error
     strength = _or(settings.neighbour_correction, dancer.neighbour_correction)
     variation = _or(settings.temperature_variation, dancer.temperature_variation)
     vectors = generate(
@@ -202,7 +210,7 @@ def _or(asked: float | None, own: float) -> float:
 def _named_errors(dancer: Dancer, vectors: Iterator[np.ndarray]) -> Iterator[np.ndarray]:
     try:
         yield from vectors
-    except ValueError as error:
+    except NotFinite as error:
         raise UserError(f"The model {dancer.name} cannot go on: {error}") from error
 
 
@@ -220,7 +228,9 @@ def read_style(dancer: Dancer, text: str) -> np.ndarray:
             if dancer.styles
             else f"it was trained without styles; leave out {option('style', text)}"
         )
-        raise UserError(f"The model {dancer.name} does not know the style {strange[0]!r}: {known}.")
+        raise UserError(
+            f"The model {visible(dancer.name)} does not know the style {strange[0]!r}: {known}."
+        )
     return np.array([wanted.get(name, 0.0) for name in dancer.styles], np.float32)
 
 
@@ -245,8 +255,8 @@ def read_start(dancer: Dancer, start: str) -> np.ndarray:
         return dancer.codec.read_start(path, int(row), dancer.seeds.shape[1], dancer.name)
     if int(row) >= len(dancer.seeds):
         raise UserError(
-            f"The model {dancer.name} has the seed clips 0 to {len(dancer.seeds) - 1}; received "
-            f"{option('start', start)}."
+            f"The model {visible(dancer.name)} has the seed clips 0 to {len(dancer.seeds) - 1}; "
+            f"received {option('start', start)}."
         )
     return dancer.seeds[int(row)]
 
@@ -278,10 +288,10 @@ def _legacy(
     scaler = dancer.codec.scaler
     if scaler.dim != scaler.latent_dim:
         raise UserError(
-            f"{option('legacy')} feeds the dancer its latents as they come, and {dancer.name} "
-            f"dances in {scaler.dim} of their {scaler.latent_dim} dimensions. Give it a model of "
-            f"2018 ({command('import-legacy')}), or one trained with "
-            f"{option('network', 'dancenet')}."
+            f"{option('legacy')} feeds the dancer its latents as they come, and "
+            f"{visible(dancer.name)} dances in {scaler.dim} of their {scaler.latent_dim} "
+            f"dimensions. Give it a model of 2018 ({command('import-legacy')}), or one trained "
+            f"with {option('network', 'dancenet')}."
         )
     return legacy.generate(
         dancer.step_model,

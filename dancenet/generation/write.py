@@ -27,7 +27,7 @@ from dancenet.output import picture
 from dancenet.output.video_writer import VideoWriter, check_output, choose_format
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, visible
 from dancenet.support.threads import ordered_map
 from dancenet.support.wording import option
 
@@ -150,8 +150,8 @@ def make_motions(
     codec = dancer.codec
     if not codec.formats:
         raise UserError(
-            f"{dancer.name} dances {codec.kind}, which have no joints; name a model that was "
-            f"trained with {option('space', 'skeleton')}."
+            f"{visible(dancer.name)} dances {codec.kind}, which have no joints; name a model that "
+            f"was trained with {option('space', 'skeleton')}."
         )
     order = _Order(dancer, settings.with_seed(), format="npz", overwrite=False)
     stopped = stopped or threading.Event()
@@ -198,7 +198,7 @@ def _write_all(order: _Order, outputs: list[_Output]) -> list[Written]:
     codec, fps, num_frames = order.dancer.codec, order.fps, order.num_frames
     written: list[Written] = []
     with (
-        terminal.finish_on_interrupt("the dance in hand") as stopped,
+        terminal.finish_on_interrupt("the pictures in hand") as stopped,
         each_trajectory(
             order.dancer, order.settings, num_frames, stopped, outputs[0].dance
         ) as read,
@@ -286,12 +286,13 @@ def choose_output(
         return choose_format(path, format)
     if asked not in dancer.codec.formats:
         raise UserError(
-            f"{dancer.name} dances {dancer.codec.kind}, which cannot be written as .{asked}; write "
-            "a video, or name a model of joints."
+            f"{visible(dancer.name)} dances {dancer.codec.kind}, which cannot be written as "
+            f".{asked}; write a video, or name a model of joints."
         )
     if suffix != asked:
         raise UserError(
-            f"{path} does not end with .{asked}, but the format is {option('format', asked)}."
+            f"{quoted(path)} does not end with .{asked}, but the format is "
+            f"{option('format', asked)}."
         )
     return asked
 
@@ -317,11 +318,15 @@ def _choose_outputs(
 
 
 def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
+    start = (order.settings.start or "").rpartition(":")[0]  # a file of latents or joints
     for output in outputs:
+        for path in (output.path, output.latents):
+            if start and path is not None:
+                files.check_apart(path, [start])
         if order.format in MOTION_FORMATS:
             files.check_parent(output.path)
             if output.path.is_dir():
-                raise UserError(f"{output.path} is a folder; name a file.")
+                raise UserError(f"{quoted(output.path)} is a folder; name a file.")
             files.check_overwrite(output.path, order.overwrite)
         else:
             check_output(output.path, order.format, order.overwrite)
@@ -334,8 +339,8 @@ def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
             )
         if not order.dancer.codec.encoder_sha256:
             raise UserError(
-                f"{order.dancer.name} dances {order.dancer.codec.kind} and has no latents to "
-                f"store; write the joints with {option('format', 'npz')}."
+                f"{visible(order.dancer.name)} dances {order.dancer.codec.kind} and has no latents "
+                f"to store; write the joints with {option('format', 'npz')}."
             )
         files.check_parent(output.latents)
         files.check_overwrite(output.latents, order.overwrite, Latents.is_latents)

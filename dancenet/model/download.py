@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import lzma
+import os
 import shutil
 import stat
 import struct
@@ -64,25 +65,34 @@ def fetch(name: str) -> Path:
         ModelFolder(bundled).check()
         return bundled
     target = releases.downloads_folder() / name
-    if is_whole(target):
+    # Kept after a failure, so that the next run continues from there.
+    staging = target.with_name(f".{name}.fetching")
+    left = (staging, lock.beside(target), files.old_folder(target))
+    if is_whole(target) and not any(map(os.path.lexists, left)):
         return target
-    with lock.hold(lock.beside(target), target, "use another model", wait=True):
-        files.restore_folder(target, made_files)
-        # It may have come while this process waited.
-        if is_whole(target, "It is fetched again."):
-            return target
-        if not release.is_published:
-            raise UserError(releases.not_published(release))
-        # Kept after a failure, so that the next run continues from there.
-        staging = releases.downloads_folder() / f".{name}.fetching"
-        files.make_folder(staging)
-        _remove_others(staging, [file.path for file in release.downloads])
-        _download_all(release, staging)
-        whole = staging if release.archive is None else _unpack_in(staging, release.archive.path)
-        ModelFolder(whole).check()
-        put_in_place(whole, target)
-        shutil.rmtree(staging, ignore_errors=True)
+    try:
+        with lock.hold(lock.beside(target), target, "use another model", wait=True):
+            files.restore_folder(target, made_files)
+            # It may have come while this process waited.
+            if not is_whole(target, "It is fetched again."):
+                _fetch(release, staging, target)
+            shutil.rmtree(staging, ignore_errors=True)
+    except OSError as error:
+        if files.is_no_room(error):
+            raise write_failed(target, error) from error
+        raise
     return target
+
+
+def _fetch(release: Release, staging: Path, target: Path) -> None:
+    if not release.is_published:
+        raise UserError(releases.not_published(release))
+    files.make_folder(staging)
+    _remove_others(staging, [file.path for file in release.downloads])
+    _download_all(release, staging)
+    whole = staging if release.archive is None else _unpack_in(staging, release.archive.path)
+    ModelFolder(whole).check()
+    put_in_place(whole, target)
 
 
 def is_whole(folder: Path, otherwise: str | None = None) -> bool:
@@ -226,8 +236,8 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
                 raise write_failed(path, error) from error
             reasons.append(f"{url}: {why_not_fetched(error)}")
     raise UserError(
-        f"{file.path} could not be fetched. {'; '.join(reasons)}. Run this again to continue "
-        f"where it stopped, or name another place with {URL_VARIABLE}."
+        f"{quoted(file.path)} could not be fetched. {'; '.join(reasons)}. Run this again to "
+        f"continue where it stopped, or name another place with {URL_VARIABLE}."
     )
 
 

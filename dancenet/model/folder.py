@@ -67,10 +67,11 @@ def made_files(folder: Path) -> Iterator[Path]:
 
 
 def training_files(folder: Path) -> Iterator[Path]:
-    """Yields the files that trainings leave in a folder, and one level below it."""
-    for pattern in _TRAINING_FILES:
-        for place in ("", "*/"):
-            yield from (path for path in folder.glob(place + pattern) if path.is_file())
+    """Yields the files that trainings leave in the folder of all networks, or in that of one."""
+    networks = ("vae", "dancer") if folder.name == TRAINING else ("",)
+    for network in networks:
+        for pattern in _TRAINING_FILES:
+            yield from (path for path in (folder / network).glob(pattern) if path.is_file())
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from dancenet.model.folder import CONFIG
 from dancenet.model.registry import Release
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted, visible
 from dancenet.support.wording import command
 
 ORIGINAL = "dancenet-2018"  # the published network of 2018; `dancenet.legacy.download` fetches it
@@ -97,8 +98,8 @@ def not_published(release: Release) -> str:
     if release.bundled:
         return (
             f"The model {release.name!r} is bundled with dancenet and not published elsewhere, "
-            f"but {registry.bundled_folder() / release.name} is missing; restore it with "
-            f"`git checkout weights/{release.name}`, or install dancenet again."
+            f"but {quoted(registry.bundled_folder() / release.name)} is missing; restore it with "
+            f"`git checkout weights/{visible(release.name)}`, or install dancenet again."
         )
     return f"The model {release.name!r} is known, but not published yet."
 
@@ -115,8 +116,8 @@ def unknown_model(name: str) -> str:
 
 def _not_a_model(folder: Path) -> str:
     return (
-        f"{folder} is not a whole model: it has no {CONFIG}. Copy or fetch it again, or choose "
-        "another model."
+        f"{quoted(folder)} is not a whole model: it has no {CONFIG}. Copy or fetch it again, or "
+        "choose another model."
     )
 
 

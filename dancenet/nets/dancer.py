@@ -56,7 +56,9 @@ from keras_mdn_layer import MDN
 from dancenet.model.config import DancerConfig
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
+from dancenet.support import errors
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 MAX_STEP = 5.0  # RMS steps; before the first vector the state is zero, which looks like a jump
 
@@ -353,10 +355,11 @@ def load_dancer(config: DancerConfig, path: str | Path) -> DancerNetwork:
     try:
         network.model.load_weights(path)
     except FileNotFoundError as error:
-        raise UserError(f"There are no dancer weights at {path}.") from error
+        raise UserError(f"There are no dancer weights at {quoted(path)}.") from error
     except (OSError, ValueError, KeyError) as error:
+        errors.let_through(error)
         raise UserError(
-            f"{path} does not hold the weights of a {config.network!r} dancer with "
+            f"{quoted(path)} does not hold the weights of a {config.network!r} dancer with "
             f"{config.layers} x {config.units} units, {config.num_mixtures} mixtures, "
             f"{len(config.styles)} styles and {config.dim} dimensions: "
             f"{str(error).partition(chr(10))[0]}"

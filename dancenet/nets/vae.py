@@ -23,7 +23,9 @@ import numpy as np
 from keras import layers, ops
 
 from dancenet.model.config import VaeConfig
+from dancenet.support import errors
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 # Outside this range a standard deviation cannot be told from 0, or from the prior's, and its
 # exponential can overflow.
@@ -164,10 +166,11 @@ def load_vae(config: VaeConfig, path: str | Path) -> tuple[keras.Model, keras.Mo
             warnings.simplefilter("error", UserWarning)
             join(encoder, decoder).load_weights(path)
     except FileNotFoundError as error:
-        raise UserError(f"There are no VAE weights at {path}.") from error
+        raise UserError(f"There are no VAE weights at {quoted(path)}.") from error
     except (OSError, ValueError, KeyError, UserWarning) as error:
+        errors.let_through(error)
         raise UserError(
-            f"{path} does not hold the weights of a {config.network!r} VAE of "
+            f"{quoted(path)} does not hold the weights of a {config.network!r} VAE of "
             f"{config.width}x{config.height} pixels and {config.latent_dim} dimensions: "
             f"{str(error).splitlines()[0]}"
         ) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import zlib
 from fractions import Fraction
 from pathlib import Path
@@ -11,11 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import imageio.v3 as iio
 import numpy as np
 
-from dancenet.data.footage.filters import Filter, FilterChain
-from dancenet.output import picture_folder, video_settings
-from dancenet.output.picture import BLACK_ON_WHITE, Color
-from dancenet.support.errors import MissingFFmpeg
-from dancenet.support.ffmpeg import (
+from dancenet.data.footage.film.ffmpeg import (
     ColorPrimaries,
     ColorRange,
     Colorspace,
@@ -23,6 +20,10 @@ from dancenet.support.ffmpeg import (
     VideoStream,
     av,
 )
+from dancenet.data.footage.filters import Filter, FilterChain
+from dancenet.output import picture_folder, video_settings
+from dancenet.output.picture import BLACK_ON_WHITE, Color
+from dancenet.support.errors import MissingFFmpeg
 
 FAILURES = (OSError, av.error.FFmpegError)  # by which a disk or an encoder says that it cannot
 
@@ -81,7 +82,11 @@ class FilmEncoder:
         self._count = 0
         self._palette = _palette(spec)  # (256, 4) uint8 ARGB; None for grey
         self._film = av.open(
-            str(path), "w", format=spec.format, options=_CONTAINER_OPTIONS.get(spec.format, {})
+            # Whole, so that no colon in the name is taken for a protocol.
+            os.path.abspath(path),
+            "w",
+            format=spec.format,
+            options=_CONTAINER_OPTIONS.get(spec.format, {}),
         )
         if spec.format != "gif":
             self._film.metadata["comment"] = video_settings.to_json(spec.settings)

@@ -18,6 +18,8 @@ from dancenet.support.wording import option
 
 _SUMS = "pictures_crc32"  # in the settings: eight hexadecimal digits for each picture, in order
 _NAME = re.compile(r"[0-9]{6,}\.png\Z")
+# What file managers leave; it stays, and nobody misses it.
+_OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", LOCK)
 _LARGEST_SETTINGS = 1 << 26  # bytes: eight for each of millions of pictures
 
 
@@ -68,7 +70,9 @@ def check_replaceable(folder: Path, overwrite: bool) -> None:
             "choose another output."
         )
     others = sorted(
-        entry.name for entry in folder.iterdir() if entry.name not in made and entry.name != LOCK
+        entry.name
+        for entry in folder.iterdir()
+        if entry.name not in made and entry.name not in _OF_THE_SYSTEM
     )
     taken = [name for name in others if _NAME.match(name) or name == SETTINGS_FILE]
     if taken:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from dancenet import __version__
-from dancenet.support import checked, files
+from dancenet.support import checked, errors, files
 from dancenet.support.errors import MissingFFmpeg, UserError
 from dancenet.support.names import quoted
 
@@ -52,7 +52,8 @@ def read_settings(path: str | os.PathLike[str]) -> dict[str, Any]:
         settings = checked.parse_json(_read_text(path), "its settings")
     except MissingFFmpeg:
         raise
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
+        errors.let_through(error)
         settings = None
     if not isinstance(settings, dict) or settings.get("generator") != GENERATOR:
         raise UserError(

@@ -130,7 +130,10 @@ class _Project:
         self.go_on = "the same command goes on from there"
         if settings.overwrite:
             self.go_on = f"the same command without {option('overwrite')} goes on from there"
-            self._clear()
+            if (folder / STATE).exists():
+                # First: a kill in between leaves a project in which nothing is finished.
+                Record.begin(folder, sources).write(folder)
+                self._clear()
         self.record = Record.read(folder, sources)
         self.record.take(sources, folder)
         self._write()
@@ -328,12 +331,9 @@ class _Project:
         self.record.write(self.folder)
 
     def _clear(self) -> None:
-        if not (self.folder / STATE).exists():
-            return
-        # The record goes last: until then the folder is known as a project.
+        """Removes what a project made; what somebody else put there stays."""
         if self.frames.is_dir():
-            with FrameWriter(self.frames) as frames:
-                frames.clear()
+            FrameWriter(self.frames).clear()
         reports = self.folder / "reports"
         files.remove_files(
             [path for path in reports.glob("footage_*") if path.suffix in (".txt", ".png")], reports
@@ -342,7 +342,6 @@ class _Project:
             files.remove_files(made_files(model), model)
         files.remove_files([], self.folder / "weights")
         self.latents.unlink(missing_ok=True)
-        (self.folder / STATE).unlink()
 
 
 def _start_from() -> list[str]:

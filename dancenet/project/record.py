@@ -96,12 +96,10 @@ class Record:
             strangers = [name for name in names if name not in _LOCKS and not is_litter(name)]
             if strangers:
                 raise UserError(
-                    f"{folder} is no project: it has {strangers[0]!r} and no {STATE}; "
+                    f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
-            # The folder may be renamed later; its model keeps the name.
-            name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
-            return cls(name.replace("\\", "_"), min(source.fps for source in sources))
+            return cls.begin(folder, sources)
         content = checked.read_json(path, "record of a project")
         advice = (
             f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
@@ -116,6 +114,13 @@ class Record:
             return checked.build(cls, fields, quoted(path))
         except UserError as error:
             raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
+
+    @classmethod
+    def begin(cls, folder: Path, sources: Sequence[Source]) -> Record:
+        """Returns the record of a project in which nothing is finished."""
+        # The folder may be renamed later; its model keeps the name.
+        name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
+        return cls(name.replace("\\", "_"), min(source.fps for source in sources))
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""
@@ -154,21 +159,22 @@ class Record:
         for key, clip in self.clips.items():
             if key not in given:
                 raise UserError(
-                    f"{folder} was begun with {clip.path}, which is not given now or has "
-                    f"changed. Give the same clips again. {advice}"
+                    f"{quoted(folder)} was begun with {quoted(clip.path)}, which is not given now "
+                    f"or has changed. Give the same clips again. {advice}"
                 )
         for source in sources:
             if source.key in self.clips:
                 continue
             if self.training_began:
                 raise UserError(
-                    f"{folder} is being trained without {source.path}. Leave it out. {advice}"
+                    f"{quoted(folder)} is being trained without {quoted(source.path)}. Leave it "
+                    f"out. {advice}"
                 )
             if source.fps < self.fps:
                 if self.clips:
                     raise UserError(
-                        f"{source.path} has {source.fps:g} frames/s, and {folder} was begun "
-                        f"with {self.fps:g}. Leave it out. {advice}"
+                        f"{quoted(source.path)} has {source.fps:g} frames/s, and {quoted(folder)} "
+                        f"was begun with {self.fps:g}. Leave it out. {advice}"
                     )
                 self.fps = source.fps
 

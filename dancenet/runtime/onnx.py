@@ -15,6 +15,7 @@ from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.model.folder import CONFIG
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture, sample_from_draws
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted, shortened
 from dancenet.support.wording import command
@@ -69,6 +70,7 @@ def open_session(path: str | Path, threads: int | None = None) -> Any:
                 _source(path), options, providers=["CPUExecutionProvider"]
             )
     except Exception as error:  # ONNX Runtime's own exceptions share no public base class
+        errors.let_through(error)
         raise _cannot_run(path, error) from error
 
 
@@ -174,8 +176,9 @@ class _Graph:
             return self._session.run(outputs, feed)
         except Exception as error:
             # A wrong feed is a mistake of ours; its exception has no class that can be imported.
-            if type(error).__name__ == "InvalidArgument" or isinstance(error, MemoryError):
+            if type(error).__name__ == "InvalidArgument":
                 raise
+            errors.let_through(error)
             raise _cannot_run(self.path, error) from error
 
 

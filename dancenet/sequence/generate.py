@@ -14,6 +14,10 @@ from dancenet.sequence.temperature_variation import TemperatureVariation
 State = tuple[np.ndarray, ...]
 
 
+class NotFinite(ValueError):
+    """A network gave infinity or NaN: the dance has diverged, or the network is damaged."""
+
+
 class StepModel(Protocol):
     """A network that predicts the distribution of the next vector from one vector and a state."""
 
@@ -94,7 +98,8 @@ def generate(
         (B, D) float32, `num_frames` times; the first follows the end of `seed`.
 
     Raises:
-        ValueError: the shapes do not fit, or the network gave a value that is not finite.
+        ValueError: the shapes do not fit.
+        NotFinite: the network gave a value that is not finite.
     """
     check_seed(seed, step_model.dim, len(rngs))
     state = step_model.initial_state(len(seed), style)
@@ -153,9 +158,9 @@ def check_seed(seed: np.ndarray, dim: int, num_rngs: int) -> None:
 
 
 def check_finite(vectors: np.ndarray, index: int) -> None:
-    """Raises ValueError if the vectors of a frame are not finite."""
+    """Raises NotFinite if the vectors of a frame are not finite."""
     if not np.isfinite(vectors).all():
-        raise ValueError(f"The network gave a value that is not finite at frame {index}.")
+        raise NotFinite(f"The network gave a value that is not finite at frame {index}.")
 
 
 def draw_noise(

@@ -48,28 +48,28 @@ def write_trajectory(path: str | Path, chunks: Iterable[np.ndarray]) -> list[ran
             if chunk.ndim != 2 or chunk.dtype.kind != "f" or not chunk.shape[1]:
                 raise UserError(
                     f"A trajectory is written in floats of shape (n, D); chunk {number + 1} for "
-                    f"{path} is {chunk.dtype} of shape {chunk.shape}."
+                    f"{quoted(path)} is {chunk.dtype} of shape {chunk.shape}."
                 )
             if dim < 0:
                 dim = chunk.shape[1]
                 begin = _write_header(file, (0, dim))
             if chunk.shape[1] != dim:
                 raise UserError(
-                    f"All rows of {path} have {dim} dimensions, but chunk {number + 1} has "
+                    f"All rows of {quoted(path)} have {dim} dimensions, but chunk {number + 1} has "
                     f"{chunk.shape[1]}; write it to another file."
                 )
             rows = np.ascontiguousarray(chunk, FLOAT)
             bad = ~np.isfinite(rows).all(axis=1)
             if bad.any():
                 raise UserError(
-                    f"Row {num_rows + int(np.argmax(bad))} for {path} is NaN or infinity; cut it "
-                    "out first."
+                    f"Row {num_rows + int(np.argmax(bad))} for {quoted(path)} is NaN or infinity; "
+                    "cut it out first."
                 )
             file.write(rows.data)
             written.append(range(num_rows, num_rows + len(rows)))
             num_rows += len(rows)
         if not num_rows:
-            raise UserError(f"There is no row to write to {path}; give at least one.")
+            raise UserError(f"There is no row to write to {quoted(path)}; give at least one.")
         # NumPy pads the header for any number of rows, so it keeps its size.
         file.seek(0)
         if _write_header(file, (num_rows, dim)) != begin:
@@ -134,8 +134,9 @@ class TrajectoryFiles:
             begin, num_rows, dim, stamp = _check(path)
             if self._files and dim != self.dim:
                 raise UserError(
-                    f"{path} has vectors of {dim} dimensions and {self._files[0].path} of "
-                    f"{self.dim}; all files of a training have the same."
+                    f"{quoted(path)} has vectors of {dim} dimensions and "
+                    f"{quoted(self._files[0].path)} of {self.dim}; all files of a training have "
+                    "the same."
                 )
             self.dim = dim
             rows = range(self.num_rows, self.num_rows + num_rows)
@@ -194,8 +195,8 @@ class TrajectoryFiles:
             place = self._files[numbers[index]]
             row += starts[index] - place.rows.start
             raise UserError(
-                f"{place.path} holds NaN or infinity in row {row}; cut it out, and write the file "
-                "again."
+                f"{quoted(place.path)} holds NaN or infinity in row {row}; cut it out, and write "
+                "the file again."
             )
         return found
 
@@ -236,8 +237,8 @@ class TrajectoryFiles:
             place = self._files[max(0, numbers[index])]
             raise UserError(
                 f"Rows {starts[index]} to {starts[index] + counts[index]} are not inside one file: "
-                f"{place.path} has rows {place.rows.start} to {place.rows.stop}. Give the clips of "
-                "these files."
+                f"{quoted(place.path)} has rows {place.rows.start} to {place.rows.stop}. Give the "
+                "clips of these files."
             )
         return numbers
 
@@ -280,7 +281,8 @@ def _open(place: _File) -> BinaryIO:
         file = open(place.path, "rb", buffering=0)
     except OSError as error:
         raise UserError(
-            f"{place.path} cannot be read any more ({error.strerror}); put it back and restart."
+            f"{quoted(place.path)} cannot be read any more ({error.strerror}); put it back and "
+            "restart."
         ) from error
     if _stamp(file) != place.stamp:
         file.close()
@@ -290,7 +292,7 @@ def _open(place: _File) -> BinaryIO:
 
 def _altered(path: Path) -> UserError:
     return UserError(
-        f"{path} was cut or altered while it was read from; write it again, and start anew."
+        f"{quoted(path)} was cut or altered while it was read from; write it again, and start anew."
     )
 
 

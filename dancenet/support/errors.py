@@ -46,6 +46,7 @@ _REASONS = {
 }
 if hasattr(errno, "ESTALE"):
     _REASONS[errno.ESTALE] = "the disk was unmounted or its server restarted; mount it again."
+_SHORTAGES = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, *_REASONS}
 # Errors of a file or of the network that a person can do something about. Others, such as a bad
 # descriptor, are bugs.
 _ABOUT_FILES = {
@@ -146,6 +147,16 @@ def explain(error: BaseException, flags: tuple[str, ...] = ()) -> str | None:
     if isinstance(error, OSError):  # without a number: a library's own, about a file or a network
         return visible(str(error)) or type(error).__name__
     return None
+
+
+def let_through(error: BaseException) -> None:
+    """Raises an error again that a shortage of the computer's caused, not the file that was read.
+
+    For those who catch whatever a library raises on a damaged file.
+    """
+    number = getattr(error, "errno", None)
+    if number in _SHORTAGES or _is_memory(error) or _says(error, (*_NO_DESCRIPTOR, *_NO_THREAD)):
+        raise error
 
 
 def why_not_imported(error: ImportError, step: str, extra: str | None = None) -> UserError:

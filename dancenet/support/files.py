@@ -195,7 +195,7 @@ def replace_folder(source: Path, target: Path, ours: Ours) -> None:
     if target.exists():
         if os.name == "posix":
             os.chmod(source, stat.S_IMODE(target.stat().st_mode))
-        replace(target, _old(target))
+        replace(target, old_folder(target))
     try:
         replace(source, target)
     except BaseException:
@@ -212,7 +212,7 @@ def restore_folder(target: Path, ours: Ours | None = None) -> None:
         target: the place of the folder.
         ours: see `replace_folder`; None to bring back a missing folder only.
     """
-    old = _old(target)
+    old = old_folder(target)
     if not os.path.lexists(old):
         return
     if not target.exists():
@@ -236,7 +236,7 @@ def is_no_room(error: OSError) -> bool:
 def open_folder(target: Path, ours: Ours | None = None) -> None:
     """Calls `restore_folder` if there is anything to do, with its lock."""
     target = _final(target)
-    if os.path.lexists(_old(target)):
+    if os.path.lexists(old_folder(target)):
         with lock.hold(lock.beside(target), target, "choose another", wait=True):
             restore_folder(target, ours)
 
@@ -294,7 +294,7 @@ def _mode(path: Path) -> int | None:
     return stat.S_IMODE(mode)
 
 
-def _old(target: Path) -> Path:
+def old_folder(target: Path) -> Path:
     """Returns where a folder stands while another takes its place."""
     # The hash tells apart long names that begin alike.
     number = zlib.crc32(os.fsencode(target.name))

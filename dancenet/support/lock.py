@@ -17,11 +17,12 @@ from typing import Any
 from dancenet.support import terminal
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted, visible
-from dancenet.support.temporary import is_alive, short_stem, start_of_this
+from dancenet.support.temporary import is_alive, short_stem, start_of_this, sweep
 
 LOCK = ".dancenet.lock"  # inside a folder that is written; of no meaning when nobody holds it
 
 _TRIES = 100  # to open a file that others remove
+_PATIENCE = 25  # times that an empty record is read
 _PAUSE = 0.2  # seconds between two tries
 _BUSY = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
 _FAR = 1 << 30  # offset of the byte that Windows locks: the record before it stays readable
@@ -32,8 +33,8 @@ _LARGEST_RECORD = 4096  # bytes
 def hold_folder(folder: Path, advice: str) -> Iterator[int]:
     """Holds a folder for one writer; yields the descriptor of the lock, for children to inherit.
 
-    The folder is made, with its parents, and removed again if nothing is put into it. Readers need
-    no lock.
+    The folder is made, with its parents, and removed again if nothing is put into it. What killed
+    runs left in it is removed. Readers need no lock.
 
     Args:
         folder: the folder.
@@ -47,6 +48,7 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
     new = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
         with hold(folder / LOCK, folder, advice) as descriptor:
+            sweep(folder)
             yield descriptor
     finally:
         with contextlib.suppress(OSError):  # it holds something, or is another's by now
@@ -155,18 +157,31 @@ def _write_record(descriptor: int) -> None:
         "start": start_of_this(),
         "host": socket.gethostname(),
         "since": time.time(),
-        "command": Path(sys.argv[0]).stem if sys.argv and sys.argv[0] != "-c" else "",
+        "command": _command(),
     }
     with contextlib.suppress(OSError):  # a full disk: the lock holds, only its name is missing
+        content = json.dumps(record).encode()
         os.lseek(descriptor, 0, os.SEEK_SET)
-        os.truncate(descriptor, 0)
-        os.write(descriptor, json.dumps(record).encode())
+        os.write(descriptor, content)
+        os.truncate(descriptor, len(content))
+
+
+def _command() -> str:
+    """Returns the name of the script, or of the subcommand."""
+    words = sys.argv[1:2] if "dancenet.cli" in sys.modules else sys.argv[:1]
+    name = Path(words[0]).stem if words else ""
+    return "" if name.startswith("-") or name == "__main__" else name
 
 
 def _read_record(file: Path) -> dict[str, Any]:
     try:
-        with open(file, "rb") as opened:
-            record = json.loads(opened.read(_LARGEST_RECORD))
+        for _ in range(_PATIENCE):
+            with open(file, "rb") as opened:
+                content = opened.read(_LARGEST_RECORD)
+            if content:
+                break
+            time.sleep(_PAUSE / 10)  # its holder is just writing it
+        record = json.loads(content)
     except (OSError, ValueError, RecursionError):
         return {}
     return record if isinstance(record, dict) else {}

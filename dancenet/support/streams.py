@@ -20,7 +20,7 @@ FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))
 _BUSY = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 # For terminals without these letters.
 _PLAINER = str.maketrans(
-    {"…": "...", "×": "x", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "\ufffd": "?"}
+    {"…": "...", "×": "x", "±": "+-", "≥": ">=", "≤": "<=", "→": "->", "–": "-", "\ufffd": "?"}
 )
 
 
@@ -85,6 +85,8 @@ class Stream:
             pass
 
     def __getattr__(self, name: str) -> Any:
+        if name == "_wrapped":  # of a copy that is being made
+            raise AttributeError(name)
         return getattr(self._wrapped, name)
 
     # Progress bars ask whether they share a terminal with a line about to be printed.
@@ -105,22 +107,27 @@ def courteous() -> Iterator[None]:
     """Makes standard output and standard error courteous for the block; see `Stream`."""
     _open_missing()
     before = sys.stdout, sys.stderr
-    after = courteous_stream(sys.stdout), courteous_stream(sys.stderr)
-    sys.stdout, sys.stderr = after
-    try:
-        yield
-    finally:
-        after[0].flush()
-        if isinstance(after[0].lost, OSError) and after[0].lost.errno in FULL:
-            why = after[0].lost.strerror
-            after[1].write(
-                f"warning: standard output cannot be written ({why}); only words are lost.\n"
-            )
-        after[1].flush()
-        if sys.stdout is after[0]:
-            sys.stdout = before[0]
-        if sys.stderr is after[1]:
-            sys.stderr = before[1]
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # libraries ask a stream for more
+        after = courteous_stream(sys.stdout or nowhere), courteous_stream(sys.stderr or nowhere)
+        sys.stdout, sys.stderr = after
+        try:
+            yield
+        finally:
+            _finish(after)
+            if sys.stdout is after[0]:
+                sys.stdout = before[0]
+            if sys.stderr is after[1]:
+                sys.stderr = before[1]
+
+
+def _finish(streams: tuple[Stream, Stream]) -> None:
+    """Flushes standard output and standard error, and says on the latter if words were lost."""
+    output, errors = streams
+    output.flush()
+    if isinstance(output.lost, OSError) and output.lost.errno in FULL:
+        why = output.lost.strerror
+        errors.write(f"warning: standard output cannot be written ({why}); only words are lost.\n")
+    errors.flush()
 
 
 def _open_missing() -> None:

@@ -17,6 +17,9 @@ from dancenet.support.names import as_argument, shell_word
 _PACKAGE = Path(__file__).resolve().parents[1]
 _SCRIPTS = {"make": "make_dance"}  # scripts whose name is not the subcommand
 
+# A stage in a process of its own names commands as the one that began it.
+_INHERITED = "DANCENET_CALLER"
+
 # How the current work was started: "script", "command" (`dancenet verb`) or "python".
 _caller: ContextVar[str] = ContextVar("caller", default="python")
 
@@ -24,11 +27,16 @@ _caller: ContextVar[str] = ContextVar("caller", default="python")
 @contextmanager
 def called_as(prog: str) -> Iterator[None]:
     """Sets for the block that the work was started by a command line, with its parser's `prog`."""
-    token = _caller.set("command" if prog.startswith("dancenet") else "script")
+    before = os.environ.get(_INHERITED)
+    caller = before or ("command" if prog.startswith("dancenet") else "script")
+    token = _caller.set(caller)
+    os.environ[_INHERITED] = caller
     try:
         yield
     finally:
         _caller.reset(token)
+        if before is None:
+            del os.environ[_INHERITED]
 
 
 def command(verb: str, *arguments: str | os.PathLike[str]) -> str:

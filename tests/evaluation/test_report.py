@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 from dancenet.evaluation.report import plots
-from dancenet.evaluation.report.page import to_html
+from dancenet.evaluation.report.page import Picture, to_html
 from dancenet.metrics import report
 from dancenet.metrics.bodies.definitions import JOINT_MEASURES, SILHOUETTE_MEASURES
 from dancenet.metrics.definitions import (
@@ -173,6 +174,20 @@ def test_the_page_needs_no_other_file_and_shows_text_as_text():
     assert "a &lt;note&gt;" in page and "<note>" not in page
     assert "src='http" not in page and "href=" not in page
     assert page.count("<svg") == 1
+
+
+def test_names_in_the_page_are_no_html():
+    evil = "</script></title><img src=x onerror=alert(1)> ' \" &"
+    found = dataclasses.replace(
+        judge(model={"soft": [0.1]}),
+        model=evil,
+        facts={"clips": [evil], evil: {"styles": evil}},
+        notes=(evil,),
+        series={evil: {MODEL: [[1.0, 2.0]]}},
+    )
+    page = to_html(found, [Picture(evil, evil, "")])
+    assert "<img src=x" not in page and "</script>" not in page
+    assert page.count("&lt;img src=x") >= 8
 
 
 def test_a_strip_has_a_dot_for_each_finite_value_and_shades_what_is_allowed():

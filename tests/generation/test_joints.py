@@ -383,7 +383,10 @@ def test_a_dancer_of_joints_is_measured_beside_the_recordings(here, capsys):
         (["--model", "weights/joints"], "dances with joints; name the files of motion"),
         (["--model", "silhouette_v1", "a.bvh"], "dances in silhouettes; name the frames"),
         (["--model", "weights/joints", "a.bvh", "--recipe-minutes", "1"], "leave it out"),
-        (["--model", "weights/joints", "other.npy", "--axes", "TJ"], "this model dances with 19"),
+        (
+            ["--model", "weights/joints", "other.npy", "--axes", "TJ", "--unit", "1"],
+            "this model dances with 19",
+        ),
         (["--model", "weights/joints", "a.bvh", "--style", "tango"], "does not know the style"),
     ],
 )

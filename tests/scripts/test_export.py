@@ -83,3 +83,12 @@ def test_options_that_exclude_each_other_are_refused_before_any_work(
     assert "A SavedModel holds pictures and dance" in capsys.readouterr().err
     assert script.main([*name, "--format", "litert"]) == 1
     assert str(tmp_path / "none") in capsys.readouterr().err
+
+
+def test_tensorflow_is_not_asked_to_write_where_it_cannot(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_folder(tmp_path / "model", vae=VaeConfig(**SMALL_VAE))
+    command = ["--name", str(folder.path), "--format", "saved_model", "--out", "dan\udce7a"]
+    assert script.main(command) == 1
+    assert "TensorFlow writes only where names are UTF-8" in capsys.readouterr().err

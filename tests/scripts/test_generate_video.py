@@ -10,8 +10,10 @@ from small_model import write_small_model
 
 from dancenet.codecs.latents import Latents
 from dancenet.generation.settings import Recipe
+from dancenet.model import releases
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_settings import read_settings
+from dancenet.support.errors import UserError
 from scripts import generate_video
 
 
@@ -38,6 +40,23 @@ def test_a_dance_is_written_and_says_how_to_make_it_again(
     seed = Recipe.read("dance.mp4").settings.seed
     assert f"dance.mp4: 0.4 s, 12 frames, by small, seed {seed}" in said
     assert "--replay dance.mp4 --model small" in said
+
+
+@pytest.mark.parametrize("suffix", [".BVH", ".Npz", ".HTML"])
+def test_only_what_can_be_replayed_is_told_to_be(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    suffix: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    try:
+        releases.find_model("skeleton_v1")
+    except UserError:
+        pytest.skip("the bundled model is not here")
+    assert run("--out", f"dance{suffix}", model="skeleton_v1") == 0
+    assert Path(f"dance{suffix}").stat().st_size
+    assert "--replay" not in capsys.readouterr().out
 
 
 def test_a_dance_can_be_replayed_larger_and_in_colour(model: ModelFolder) -> None:

@@ -253,6 +253,34 @@ def test_overwrite_begins_anew(stages, clips):
     assert len(FrameFolder.open("dance_project/imgs").clips) == 2
 
 
+def test_overwrite_keeps_what_the_project_did_not_make(stages, clips):
+    make(stages, clips)
+    mine = [
+        Path("dance_project", *place)
+        for place in (
+            ("notes.txt",),
+            ("imgs", "notes.txt"),
+            ("imgs", ".hidden"),
+            ("reports", "mine.txt"),
+            ("weights", "dance", "training", "vae", "good", "checkpoint.npz"),
+            ("weights", "another", "config.txt"),
+        )
+    ]
+    for path in mine:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("mine")
+    make(stages, clips[:1], overwrite=True)
+    assert [path.read_text() for path in mine] == ["mine"] * len(mine)
+    assert len(FrameFolder.open("dance_project/imgs").clips) == 2
+
+
+def test_an_output_that_is_a_clip_is_refused(stages, clips, tmp_path):
+    make(stages, clips)
+    os.link("dance.gif", "other.gif")
+    with pytest.raises(UserError, match="both the source and the output"):
+        make(stages, ["other.gif"], folder="second_project", overwrite=True)
+
+
 def test_a_folder_of_something_else_is_no_project(stages, clips):
     with pytest.raises(UserError, match="one is no project: it has"):
         make(stages, clips, folder="one", overwrite=True)

@@ -15,6 +15,7 @@ import pytest
 from small_model import write_small_model
 
 from dancenet import cli
+from dancenet.support import terminal
 
 NAMES = (
     "take:1",
@@ -158,6 +159,22 @@ def test_a_name_that_cannot_be_is_refused_in_a_sentence(words, message, capsys):
     assert run(*words) in (1, 2)
     said = capsys.readouterr().err.splitlines()[-1]
     assert message in said and said.startswith(f"dancenet {words[0]}: error: ")
+
+
+# Arguments that are no names, though their values are words of the user.
+WORDS = {"start", "style", "colors", "format", "sha256"}
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_every_argument_that_is_a_name_is_checked(command):
+    parser = cli.load_script(command).build_parser()
+    assert isinstance(parser, terminal.Parser)
+    for action in parser._actions:
+        if action.nargs == 0 or action.choices or action.dest in WORDS:
+            continue
+        if action.dest == "name" and command == "train-vae":
+            continue  # the name of a folder within another
+        assert action.type is not None, f"{action.dest} is any text"
 
 
 def test_a_dance_and_its_latents_are_two_files(model, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import errno
 import io
 import os
@@ -127,8 +128,8 @@ def test_letters_that_are_not_there_are_written_as_numbers():
 
 def test_letters_that_are_there_stay():
     narrow = Narrow("cp1252")
-    Stream(narrow).write("é…→")
-    assert narrow.shown() == "é…\\u2192"
+    Stream(narrow).write("é…→ſ")
+    assert narrow.shown() == "é…->\\u017f"
 
 
 @pytest.mark.parametrize(
@@ -163,6 +164,7 @@ def test_streams_are_put_back(monkeypatch):
     with courteous():
         print("nothing", file=sys.stderr)
         sys.stdout.write("nothing")
+        assert sys.stdout.encoding == "utf-8" and sys.stderr.fileno() > 2
     assert sys.stdout is None and sys.stderr is None
 
 
@@ -219,3 +221,11 @@ def test_nor_in_the_name_of_a_bar_or_in_a_usage_error(capsys):
     with pytest.raises(SystemExit):
         parser.parse_args(["a", "\x1b[31m"])
     assert "\x1b" not in capsys.readouterr().err
+
+
+def test_nothing_is_printed_past_the_terminal():
+    package = Path(dancenet.__file__).parent
+    for path in [*package.rglob("*.py"), *(ROOT / "scripts").glob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+                assert node.func.id not in ("print", "input"), f"{path}:{node.lineno}"

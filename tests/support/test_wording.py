@@ -7,6 +7,7 @@ import ast
 import os
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,21 @@ def test_a_script_is_answered_with_a_script() -> None:
         assert command("make") == "`python scripts/make_dance.py`"
         assert option("look_back", 11) == "--look-back 11"
         assert option("overwrite") == "--overwrite"
+
+
+def test_a_stage_of_a_script_is_answered_with_a_script() -> None:
+    with called_as("make_dance.py"):
+        program = (
+            "from dancenet.support.wording import called_as, command\n"
+            "with called_as('dancenet generate-video'): print(command('export'))"
+        )
+        root = Path(dancenet.__file__).parent.parent
+        stage = subprocess.run(
+            [sys.executable, "-c", program], cwd=root, capture_output=True, text=True, check=True
+        )
+    assert stage.stdout == "`python scripts/export.py`\n"
+    with called_as("dancenet make"):
+        assert command("export") == "`dancenet export`"
 
 
 def test_a_subcommand_is_answered_with_a_subcommand() -> None:

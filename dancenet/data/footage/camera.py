@@ -13,9 +13,10 @@ from typing import Any
 import cv2
 import numpy as np
 
+from dancenet.data.footage.film.ffmpeg import av
+from dancenet.data.footage.pictures import check_rate
 from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import av
 
 _MOST_DIGITS = 3  # of a camera's number
 
@@ -51,8 +52,10 @@ def record_camera(
         The number of pictures written.
 
     Raises:
-        UserError: the camera cannot be opened or stops delivering pictures.
+        UserError: the camera cannot be opened or stops delivering pictures, or nothing can dance
+            at this rate.
     """
+    check_rate(fps)
     if capture is None:
         capture = cv2.VideoCapture(index)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
 
-from dancenet.support.ffmpeg import Graph, av
+from dancenet.data.footage.film.ffmpeg import Graph, av
 
 Filter = tuple[str, str]  # a filter's name and its arguments, as on FFmpeg's command line
 

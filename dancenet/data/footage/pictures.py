@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from dancenet.data.footage.film import matte
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -26,7 +27,7 @@ MAX_PIXELS = 40_000_000  # of a picture of a film: 8K, of which a decoder holds 
 LEAST_FPS = 4.0  # slower than this, neighbouring pictures show no movement
 MOST_FPS = 1200.0
 
-_LARGEST = 110_000_000  # pixels of a picture in a folder: twice 400 MB while it is decoded
+_LARGEST_JPEG = 170_000_000  # pixels of a photograph, which is decoded to a smaller one
 _LONGEST = 1 << 14  # pixels of a side; FFmpeg's scaler and OpenCV take twice as many
 _SHORTEST = 16  # pixels of a side in which a dancer may be seen
 _NARROWEST = 8  # how many times longer one side may be than the other
@@ -201,12 +202,11 @@ def _read_picture(path: Path, shows_matte: bool = False) -> np.ndarray:
     with _opened(path) as image:
         try:
             if image.width * image.height > MAX_PIXELS:
-                image.draft("RGB", (2 * MAX_SIDE, 2 * MAX_SIDE))  # a JPEG is decoded smaller
+                image.draft("RGB", (2 * MAX_SIDE, 2 * MAX_SIDE))
             image.load()
             ImageOps.exif_transpose(image, in_place=True)
-        except MemoryError:
-            raise
         except Exception as error:  # Pillow lets anything out of a damaged file
+            errors.let_through(error)
             raise _unreadable(path) from error
         if shows_matte:
             return matte.as_picture(np.asarray(image.convert("RGBA"))[..., 3])
@@ -220,6 +220,7 @@ def _opened(path: Path) -> Iterator[Any]:
     try:
         file = open(path, "rb")
     except OSError as error:
+        errors.let_through(error)
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     with file, warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)
@@ -227,14 +228,14 @@ def _opened(path: Path) -> Iterator[Any]:
             image = Image.open(file, formats=_FORMATS)
         except Image.DecompressionBombError as error:
             raise UserError(
-                f"{quoted(path)} has more than {_LARGEST // 1_000_000} million pixels; make it "
-                "smaller."
+                f"{quoted(path)} has more than {_LARGEST_JPEG // 1_000_000} million pixels; make "
+                "it smaller."
             ) from error
-        except MemoryError:
-            raise
         except Exception as error:
+            errors.let_through(error)
             raise _unreadable(path) from error
-        check_most(path, image.width, image.height, _LARGEST)
+        is_jpeg = image.format in ("JPEG", "MPO")
+        check_most(path, image.width, image.height, _LARGEST_JPEG if is_jpeg else MAX_PIXELS)
         yield image
 
 

@@ -50,6 +50,7 @@ class Segmenter:
                 )
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as error:
+            errors.let_through(error)
             raise UserError(
                 f"{quoted(model_file)} is not a network that ai-edge-litert can run: "
                 f"{str(error).splitlines()[0]}"
@@ -132,6 +133,7 @@ def find_model(
                 )
                 replace(place / MODEL_NAME, path)
     except Exception as error:
+        errors.let_through(error)
         # pooch and requests share no base class; whatever failed, the way out is the same.
         raise UserError(
             f"The person segmentation network could not be downloaded from {url} "

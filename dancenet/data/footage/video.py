@@ -13,12 +13,12 @@ import numpy as np
 
 from dancenet.data.footage.film import matte
 from dancenet.data.footage.film.decoding import clock_unit, decoded, decoder_of, in_stretches
+from dancenet.data.footage.film.ffmpeg import VideoStream, av
 from dancenet.data.footage.film.look import Look, look_at
 from dancenet.data.footage.film.opening import opened
 from dancenet.data.footage.film.streams import turn_filters
 from dancenet.data.footage.filters import Filter, FilterChain
 from dancenet.data.footage.pictures import MAX_SIDE, PictureFolder, check_rate, reduced_size
-from dancenet.support.ffmpeg import VideoStream, av
 from dancenet.support.names import quoted
 
 _LOSS_SECONDS = 0.5  # the duration in a header is at most this inexact
@@ -94,7 +94,10 @@ class VideoFile:
     @property
     def facts(self) -> tuple[str, ...]:
         """What was found, for the report."""
-        return self.look.facts
+        first, *others = self.look.facts
+        if self.fps < 0.97 * self.source_fps:
+            first += f", read at {self.fps:g}"
+        return first, *others
 
     def as_matte(self) -> VideoFile:
         """Returns the same film as its transparency shows it, black on white."""

@@ -59,7 +59,7 @@ def read_picture(path: Path) -> np.ndarray:
 
 
 def _other_size(path: Path, size: tuple[int, ...]) -> UserError:
-    again = command("extract-frames", f"{quoted(path.parent)} --out another_folder")
+    again = command("extract-frames", path.parent, "--out", "another_folder")
     return UserError(
         f"{quoted(path)} is {size[0]}x{size[1]}; frames are {WIDTH}x{HEIGHT}. Make them with "
         f"{again}, which also takes a folder of pictures."

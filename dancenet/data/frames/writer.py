@@ -30,7 +30,6 @@ from dancenet.data.frames.picture import (
 from dancenet.support import files, lock
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
-from dancenet.support.temporary import sweep
 from dancenet.support.wording import option
 
 _PENDING_FOLDER = ".pending"  # a clip that is not whole yet
@@ -97,7 +96,6 @@ class FrameWriter:
         with lock.hold_folder(self.path, "choose another folder"):
             self._is_held = True
             try:
-                sweep(self.path)
                 self._recover()
                 self._read()
                 yield

@@ -150,7 +150,7 @@ def _check_names(path: Path, arrays: dict[str, np.ndarray]) -> None:
 
 
 def _positions(path: Path, array: np.ndarray) -> np.ndarray:
-    """Returns positions as (…, …, 2 or 3) float64, whose every number a float32 can hold."""
+    """Returns positions as (…, …, 2 or 3) float64, NaN where a number can be no place."""
     if array.ndim != 3 or array.shape[-1] not in (2, 3):
         raise UserError(
             f"{quoted(path)} must hold joint positions (frames, joints, 3) or (joints, frames, 3), "
@@ -167,7 +167,9 @@ def _positions(path: Path, array: np.ndarray) -> np.ndarray:
             f"{quoted(path)} holds {array.size:,} numbers, more than is read of one file; cut it "
             "into several."
         )
-    return array.astype(np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN of a damaged file
+        numbers = array.astype(np.float64)
+    return np.where(np.abs(numbers) <= LARGEST, numbers, np.nan)
 
 
 def _npz_rate(path: Path, fps: np.ndarray) -> float:
@@ -188,7 +190,9 @@ def _npz_names(path: Path, joints: np.ndarray | None, num_joints: int) -> tuple[
             f"{quoted(path)} must hold a list of names as joints, received {joints.dtype} "
             f"{joints.shape}."
         )
-    names = tuple(decode(name)[0] if isinstance(name, bytes) else name for name in listed.tolist())
+    names = tuple(
+        visible(decode(name)[0] if isinstance(name, bytes) else name) for name in listed.tolist()
+    )
     if len(names) != num_joints or len(set(names)) != num_joints:
         raise UserError(
             f"{quoted(path)} holds {num_joints} joints and {len(set(names))} different names of "

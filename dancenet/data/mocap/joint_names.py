@@ -50,12 +50,8 @@ def find_joints(
         UnknownSkeleton: joints cannot be found; names them.
     """
     split = [_side_and_name(name) for name in names]
-    found: dict[str, int] = {}
+    found = _limbs(split)
     for side in "lr":
-        for joint, aliases in LIMBS.items():
-            index = _first(split, side, aliases)
-            if index is not None and index not in found.values():
-                found[f"{side}_{joint}"] = index
         for joint, following in UNSURE.items():
             index = found.get(f"{side}_{joint}")
             below = found.get(f"{side}_{following}")
@@ -88,6 +84,21 @@ def find_joints(
         result["spine"] = (names[spine],) if in_trunk else (names[pelvis], names[chest])
     result["head"] = _head(names, parents, split, found["head"])
     return result
+
+
+def limbs(names: Sequence[str]) -> dict[str, str]:
+    """Returns the joints of arms and legs that are found by their names alone."""
+    return {limb: names[index] for limb, index in _limbs(list(map(_side_and_name, names))).items()}
+
+
+def _limbs(split: Sequence[tuple[str, str]]) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for side in "lr":
+        for joint, aliases in LIMBS.items():
+            index = _first(split, side, aliases)
+            if index is not None and index not in found.values():
+                found[f"{side}_{joint}"] = index
+    return found
 
 
 def _head(

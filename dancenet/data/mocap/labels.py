@@ -41,7 +41,7 @@ class Labels:
         try:
             text, _ = read_text(path, largest=_LARGEST)
         except UserError as error:
-            raise UserError(f"The labels {quoted(path)} cannot be read as text: {error}") from error
+            raise UserError(f"The labels {quoted(path)} cannot be read: {error}") from error
         lines = list(_lines(path, text))
         head = [name.strip().lower() for name in lines[0][1]] if lines else []
         if head not in (list(COLUMNS), list(COLUMNS[:2])):

@@ -207,7 +207,7 @@ def make_clip(motion: Motion, together: str | None = None) -> SkeletonClip:
 
 
 def read_together(
-    paths: Sequence[Path], options: ReadOptions = ReadOptions()
+    paths: Sequence[str | Path], options: ReadOptions = ReadOptions()
 ) -> Iterator[tuple[Path, SkeletonClip]]:
     """Reads motions whose axis that points up is measured on all files of a kind together.
 
@@ -224,7 +224,7 @@ def read_together(
     Raises:
         UserError: a file cannot be read as motion; says why.
     """
-    files = [*paths]
+    files = [Path(path) for path in paths]
     held: dict[int, Motion] = {}
     evidence: dict[tuple[object, ...], list[upright.Evidence]] = {}
     if len(files) > 1 and options.up is None:

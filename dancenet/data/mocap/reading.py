@@ -106,7 +106,8 @@ def rate_of_time(path: Path, seconds: float, warnings: list[str]) -> float:
         return whole_rate(fps)
     thousandths = _MILLISECONDS / seconds
     if SLOWEST <= thousandths <= FASTEST and (_is_usual(thousandths) or not _is_usual(seconds)):
-        fps = whole_rate(thousandths)
+        usual = (rate for rate in _USUAL if abs(thousandths - rate) <= _USUAL_ERROR * rate)
+        fps = float(next(usual, whole_rate(thousandths)))
         warnings.append(
             f"{quoted(path.name)}: its frame time of {seconds:g} is taken to be milliseconds, "
             f"which is {fps:.4g} frames/s."

@@ -125,7 +125,7 @@ def each_recording(
         options.known(Path(path))
     first: SkeletonClip | None = None
     check_rate(options.fps, f"The dancer's rate ({option('fps')})")
-    for path, motion in read_together([Path(path) for path in paths], options.reading):
+    for path, motion in read_together(paths, options.reading):
         style, split = options.known(path)
         if not quiet:
             for message in motion.warnings:

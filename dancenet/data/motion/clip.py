@@ -14,6 +14,7 @@ from dancenet.data.motion.tree import check_tree
 from dancenet.output import player
 from dancenet.support import files
 from dancenet.support.errors import UnknownSkeleton, UserError
+from dancenet.support.names import quoted
 
 
 @dataclass(frozen=True)
@@ -121,10 +122,11 @@ def check_body(clip: SkeletonClip) -> None:
         return
     if clip.positions.shape[2] != 3:
         raise UnknownSkeleton(
-            f"{clip.source} holds points of a picture; a body is drawn from joints in space."
+            f"{quoted(clip.source)} holds points of a picture; a body is drawn from joints in "
+            "space."
         )
     raise UnknownSkeleton(
-        f"{clip.source} is not a body that can be drawn: its {len(clip.names)} joints are "
+        f"{quoted(clip.source)} is not a body that can be drawn: its {len(clip.names)} joints are "
         f"{', '.join(clip.names)}. Rename them as in Mixamo (LeftArm, LeftForeArm, LeftHand, "
         "LeftUpLeg, LeftLeg, LeftFoot, LeftToeBase, Neck, Head and so on), or store "
         f"{', '.join(JOINTS)} as .npz (pos, fps, joints)."
@@ -149,17 +151,23 @@ def _difference(first: SkeletonClip, other: SkeletonClip) -> str:
     """Returns a sentence that says how two skeletons differ, or nothing."""
     if first.positions.shape[2] != other.positions.shape[2]:
         return (
-            f"{other.source} has positions in {other.positions.shape[2]} dimensions and "
-            f"{first.source} in {first.positions.shape[2]}."
+            f"{quoted(other.source)} has positions in {other.positions.shape[2]} dimensions and "
+            f"{quoted(first.source)} in {first.positions.shape[2]}."
         )
     if len(first.names) != len(other.names):
         return (
-            f"{other.source} has {len(other.names)} joints and {first.source} has "
+            f"{quoted(other.source)} has {len(other.names)} joints and {quoted(first.source)} has "
             f"{len(first.names)}."
         )
     for own, name in zip(first.names, other.names):
         if own != name:
-            return f"{other.source} has a joint {name!r} where {first.source} has {own!r}."
+            return (
+                f"{quoted(other.source)} has a joint {name!r} where {quoted(first.source)} has "
+                f"{own!r}."
+            )
     if first.parents != other.parents:
-        return f"The joints of {other.source} have other parents than those of {first.source}."
+        return (
+            f"The joints of {quoted(other.source)} have other parents than those of "
+            f"{quoted(first.source)}."
+        )
     return ""

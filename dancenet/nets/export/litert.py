@@ -71,9 +71,9 @@ class LiteRt:
         from ai_edge_litert.interpreter import Interpreter
 
         with terminal.quiet_import():  # it announces its delegate
-            # The runner does not keep the interpreter alive.
+            # The runner does not keep the interpreter alive, which takes no path that is not UTF-8.
             self._interpreter = Interpreter(
-                model_path=str(path), num_threads=threads or count_cores()
+                model_content=path.read_bytes(), num_threads=threads or count_cores()
             )
             self._interpreter.allocate_tensors()
             self._runner = self._interpreter.get_signature_runner(signature)

@@ -43,6 +43,7 @@ from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.sequence.mixture import sample_from_draws
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 _TIMED = 400  # steps
@@ -84,7 +85,9 @@ def export_vae(folder: ModelFolder) -> list[Parity]:
     """
     config = folder.read_config().vae
     if config is None:
-        raise UserError(f"The model {folder.path} has no picture network in its configuration.")
+        raise UserError(
+            f"The model {quoted(folder.path)} has no picture network in its configuration."
+        )
     weights = folder.require(VAE_WEIGHTS, command("train-vae"))
     encoder, decoder = vae.load_vae(config, weights)
     with contextlib.ExitStack() as stack:
@@ -116,7 +119,7 @@ def export_dancer(folder: ModelFolder) -> list[Parity]:
     """
     config = folder.read_config().dancer
     if config is None:
-        raise UserError(f"The model {folder.path} has no dancer in its configuration.")
+        raise UserError(f"The model {quoted(folder.path)} has no dancer in its configuration.")
     weights = folder.require(DANCER_WEIGHTS, command("train-dancer"))
     network = dancer.load_dancer(config, weights)
     with files.atomic_path(folder / STEP_GRAPH) as path:

@@ -20,6 +20,7 @@ from dancenet.nets.vae import LOG_VAR_RANGE, load_vae
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 _BATCH = 4
@@ -53,11 +54,13 @@ class Networks:
         scaler, seeds, codec = None, None, None
         if "vae" in parts:
             if config.vae is None:
-                raise UserError(f"The model {folder.path} has no picture network.")
+                raise UserError(f"The model {quoted(folder.path)} has no picture network.")
             pictures = load_vae(config.vae, folder.require(VAE_WEIGHTS, command("train-vae")))
         if "dancer" in parts:
             if config.dancer is None:
-                raise UserError(f"The model {folder.path} has no dancer in its configuration.")
+                raise UserError(
+                    f"The model {quoted(folder.path)} has no dancer in its configuration."
+                )
             motion = load_dancer(
                 config.dancer, folder.require(DANCER_WEIGHTS, command("train-dancer"))
             )
@@ -88,8 +91,8 @@ class Networks:
         for network, expected, name, found in lengths:
             if found != expected:
                 raise UserError(
-                    f"The files of {self.folder.path} do not belong together: {network} has "
-                    f"{expected} dimensions and {name} {found}."
+                    f"The files of {quoted(self.folder.path)} do not belong together: {network} "
+                    f"has {expected} dimensions and {name} {found}."
                 )
 
     @cached_property

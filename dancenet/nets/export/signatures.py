@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.model.config import ModelConfig
+from dancenet.sequence.style import style_text
 
 FILE = "signatures.md"
 
@@ -101,7 +102,8 @@ def describe(
             f"{config.dancer.temperature:g}."
         )
         if config.dancer.styles:
-            lines[-1] += f" The styles are, in order: {', '.join(config.dancer.styles)}."
+            styles = ", ".join(map(style_text, config.dancer.styles))
+            lines[-1] += f" The styles are, in order: {styles}."
     if codec is not None:
         joints = ", ".join(
             f"{number} {name} ({parent})"

@@ -10,7 +10,7 @@ import numpy as np
 
 from dancenet.nets.training.dataset import Dataset
 from dancenet.nets.training.statistics import choose_seeds
-from dancenet.sequence.generate import StepModel, generate
+from dancenet.sequence.generate import NotFinite, StepModel, generate
 from dancenet.sequence.neighbour_correction import NeighbourCorrection
 from dancenet.sequence.style import StyleGuided
 from dancenet.sequence.temperature_variation import MEMORY_SECONDS
@@ -161,7 +161,7 @@ def try_dancing(
     )
     try:
         made = np.stack(list(steps), axis=1)
-    except ValueError:  # a value is not finite
+    except NotFinite:
         diverged = Motion(*[math.inf] * len(Motion._fields))
         return diverged._replace(still=0.0, still_real=still_real)
     energy = _energy(made)

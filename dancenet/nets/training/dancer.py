@@ -27,6 +27,7 @@ from dancenet.nets.training.options import (
 )
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import command, option
 
@@ -84,7 +85,7 @@ def train_dancer(
         scaler = Scaler.load(start_from.require(SCALER, command("train-dancer")))
         if scaler.latent_dim != latents.z_mean.shape[1]:
             raise UserError(
-                f"The dancer of {start_from.path} has latents of {scaler.latent_dim} "
+                f"The dancer of {quoted(start_from.path)} has latents of {scaler.latent_dim} "
                 f"dimensions; these have {latents.z_mean.shape[1]}. Start from a model with the "
                 "same VAE, or from none."
             )
@@ -193,7 +194,9 @@ def _load_initial(model: ModelFolder, options: DancerOptions) -> DancerNetwork:
     """Returns the dancer to start from."""
     config = model.read_config().dancer
     if config is None:
-        raise UserError(f"The model {model.path} has no dancer to start from; choose another.")
+        raise UserError(
+            f"The model {quoted(model.path)} has no dancer to start from; choose another."
+        )
     weights = model.require(DANCER_WEIGHTS, command("train-dancer"))
     different = {
         name: value
@@ -202,7 +205,7 @@ def _load_initial(model: ModelFolder, options: DancerOptions) -> DancerNetwork:
     }
     if different:
         raise UserError(
-            f"The dancer of {model.path} has "
+            f"The dancer of {quoted(model.path)} has "
             + ", ".join(f"{name} {getattr(config, name)}" for name in different)
             + "; leave out "
             + " and ".join(option(name, value) for name, value in different.items())

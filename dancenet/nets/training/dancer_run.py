@@ -48,8 +48,10 @@ from dancenet.nets.training.windows import WARM_UP, WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import StepModel
 from dancenet.sequence.neighbour_correction import NeighbourCorrection, make_correction
+from dancenet.sequence.style import style_text
 from dancenet.support import files, signals, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.temporary import temporary_folder
 from dancenet.support.wording import option
 
@@ -346,8 +348,8 @@ def _check_same(run: TrainingRun, found: ModelConfig, wanted: DancerConfig) -> N
     if known != wanted or begun != run.record["start_from"]:
         source = f"started from {begun}" if begun else "started from random weights"
         raise UserError(
-            f"The model in {run.folder.path} has another dancer ({found.dancer}, {source}); "
-            "resume it with the options it was begun with."
+            f"The model in {quoted(run.folder.path)} has another dancer ({found.dancer}, "
+            f"{source}); resume it with the options it was begun with."
         )
 
 
@@ -391,7 +393,7 @@ def _introduce(
         f"of {dataset.raw_dim} dimensions of the {dataset.what}."
     )
     if dataset.style_names:
-        terminal.say(f"Styles: {', '.join(dataset.style_names)}.")
+        terminal.say(f"Styles: {', '.join(map(style_text, dataset.style_names))}.")
     if network.config.head == "mse":
         terminal.say(
             "The loss is the mean square error, in squared RMS steps; nats are computed for one "

@@ -13,6 +13,7 @@ from dancenet.model.config import ModelConfig
 from dancenet.model.folder import DANCER_WEIGHTS, VAE_WEIGHTS, ModelFolder, training_files
 from dancenet.support import files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 CHECKPOINT = "checkpoint.npz"
@@ -26,7 +27,8 @@ def training_folder(folder: ModelFolder, network: str) -> Path:
 def nothing_to_resume(folder: ModelFolder) -> UserError:
     """Returns the error of a training to resume that does not exist."""
     return UserError(
-        f"There is no training to resume in {folder.path}; start it without {option('resume')}."
+        f"There is no training to resume in {quoted(folder.path)}; start it without "
+        f"{option('resume')}."
     )
 
 
@@ -40,9 +42,9 @@ def how_to_go_on(training: Path) -> str:
 def already_there(folder: ModelFolder, what: str, finished: bool) -> UserError:
     """Returns the error of a "model" or "dancer" that a new training would replace."""
     return UserError(
-        f"There is {'a' if finished else 'an unfinished'} {what} in {folder.path}; continue its "
-        f"training with {option('resume')}, replace it with {option('overwrite')}, or choose "
-        "another name."
+        f"There is {'a' if finished else 'an unfinished'} {what} in {quoted(folder.path)}; "
+        f"continue its training with {option('resume')}, replace it with {option('overwrite')}, or "
+        "choose another name."
     )
 
 

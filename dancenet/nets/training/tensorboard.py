@@ -8,7 +8,6 @@ the end real and generated vectors are written for the projector.
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +23,7 @@ from dancenet.nets.training.windows import WindowData
 from dancenet.sequence.generate import StepModel, generate
 from dancenet.sequence.mixture import Mixture, entropy, responsibilities
 from dancenet.support import errors, files, terminal
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 PROJECTOR = "projector_config.pbtxt"  # the name that TensorBoard looks for
@@ -149,7 +149,7 @@ class TensorBoardLog:
         self._folder = folder
         self._descriptions = dict(descriptions or {})
         terminal.say(
-            f"Watch the training with `tensorboard --logdir {shlex.quote(str(folder))}`: it prints "
+            f"Watch the training with `tensorboard --logdir {quoted(folder)}`: it prints "
             "the address to open in a browser, http://localhost:6006 if that is free."
         )
 

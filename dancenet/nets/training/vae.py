@@ -69,6 +69,7 @@ from dancenet.nets.vae import (
 from dancenet.output.contact_sheet import contact_sheet, write_picture
 from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
 CURVES = "loss.png"
@@ -207,8 +208,8 @@ def _split(frames: FrameFolder) -> _Rows:
     rows = _Rows(*map(_rows, split_clips(frames.clips)))
     if not len(rows.train) or not len(rows.held_out):
         raise UserError(
-            f"{frames.path} has {len(rows.train)} frames to train on and {len(rows.held_out)} to "
-            "validate on; both are needed. Add more clips."
+            f"{quoted(frames.path)} has {len(rows.train)} frames to train on and "
+            f"{len(rows.held_out)} to validate on; both are needed. Add more clips."
         )
     try:
         check_trainable(frames.clips, frames.path)
@@ -242,8 +243,8 @@ def _prepare(run: VaeRun) -> ModelConfig:
         found = folder.read_config()
         if found.vae != run.config:
             raise UserError(
-                f"The model in {folder.path} has another VAE ({found.vae}); resume it with the "
-                "options it was begun with."
+                f"The model in {quoted(folder.path)} has another VAE ({found.vae}); resume it with "
+                "the options it was begun with."
             )
         return with_record(found, "vae", record)
     folder.create()

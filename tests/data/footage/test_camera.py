@@ -62,3 +62,11 @@ def test_a_number_is_a_camera_unless_a_file_has_that_name(tmp_path, monkeypatch)
     assert camera_index("dance.mp4") is None
     (tmp_path / "7").touch()
     assert camera_index("7") is None
+    for name in ("²", "٣", "1²", "-1", "", " 1", "9" * 300, "1.0"):
+        assert camera_index(name) is None, name
+
+
+@pytest.mark.parametrize("fps", [0.0003, 1e12])
+def test_a_camera_is_not_recorded_at_a_rate_of_no_dance(tmp_path, fps):
+    with pytest.raises(UserError, match="Nothing can dance at"):
+        record_camera(0, 1.0, tmp_path / "c.mkv", fps, FakeCamera())

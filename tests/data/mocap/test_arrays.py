@@ -88,3 +88,78 @@ def test_a_truncated_file_is_refused(tmp_path):
 def test_unlabelled_markers_are_no_body():
     with pytest.raises(UserError, match="is not a body .* 55 joints"):
         check_body(read_skeleton(shared("dance.npy")))
+
+
+ROOTED = np.arange(-1, 18)
+
+
+def npz(tmp_path, **changes):
+    arrays = {"pos": standing_joints(40), "fps": 30.0, **changes}
+    np.savez(tmp_path / "a.npz", **arrays)
+    return tmp_path / "a.npz"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parents": ROOTED.astype(float)},
+        {"fps": np.array([30.0])},
+        {"fps": 30},
+        {"pos": np.asfortranarray(standing_joints(40))},
+        {"pos": standing_joints(40).astype(np.float16)},
+        {"pos": standing_joints(40).astype(">f8")},
+        {"ok": np.ones(40, np.uint8)},
+    ],
+)
+def test_other_types_of_the_same_numbers_are_read(tmp_path, changes):
+    clip = read_skeleton(npz(tmp_path, **changes))
+    assert clip.fps == 30 and clip.ok.all()
+    assert clip.positions == pytest.approx(standing_joints(40), abs=2e-3)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-8", "cp932"])
+def test_names_that_are_bytes_are_decoded(tmp_path, encoding):
+    joint = "j" if encoding == "ascii" else "左足"
+    names = [f"{joint}{number}" for number in range(19)]
+    found = read_skeleton(npz(tmp_path, joints=np.array([name.encode(encoding) for name in names])))
+    assert found.names == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"parents": np.full(19, np.nan)}, "a whole number for each joint as parents"),
+        ({"parents": ROOTED + 0.5}, "a whole number for each joint as parents"),
+        ({"parents": ROOTED.astype(str)}, "a whole number for each joint as parents"),
+        ({"parents": ROOTED.reshape(19, 1)}, "a whole number for each joint as parents"),
+        ({"parents": np.where(ROOTED == 4, 9, ROOTED)}, "must not run in a circle"),
+        ({"parents": np.full(19, 99)}, "make no skeleton"),
+        ({"parents": ROOTED[:5]}, "make no skeleton"),
+        ({"joints": np.array(["a"] * 19)}, "1 different names"),
+        ({"joints": np.arange(19)}, "a list of names as joints"),
+        ({"joints": np.array([["a"] * 19])}, "a list of names as joints"),
+        ({"fps": np.array("30")}, "one number above 0 as fps"),
+        ({"fps": np.array([30.0, 30.0])}, "one number above 0 as fps"),
+        ({"fps": np.nan}, "one number above 0 as fps"),
+        ({"fps": 1e9}, "a dance has 5 to 1000"),
+        ({"fps": 2}, "a dance has 5 to 1000"),
+        ({"pos": standing_joints(40).astype(complex)}, "holds complex128 and no numbers"),
+        ({"pos": standing_joints(40) > 1}, "holds bool and no numbers"),
+        ({"pos": np.full((40, 19, 3), np.inf)}, "never says where"),
+        ({"pos": standing_joints(40) + 1e6}, "has a joint 1e\\+06 m away"),
+        ({"pos": np.zeros((2, 2000, 3))}, "has 2,000 joints, and no dancer has more"),
+        ({"ok": np.full(40, np.nan)}, "'ok' of shape"),
+        ({"offsets": np.full((19, 3), np.inf)}, "holds offsets of"),
+        ({"offsets": np.zeros((19, 3), complex)}, "holds offsets of"),
+    ],
+)
+def test_arrays_that_are_not_what_they_should_be_are_one_sentence(tmp_path, changes, message):
+    with pytest.raises(UserError, match=message) as caught:
+        read_skeleton(npz(tmp_path, **changes))
+    assert str(caught.value).isprintable()
+
+
+def test_angles_of_a_body_model_are_told_from_positions(tmp_path):
+    np.savez(tmp_path / "a.npz", poses=np.zeros((9, 156)), trans=np.zeros((9, 3)))
+    with pytest.raises(UserError, match="angles of a body .as AMASS and SMPL write"):
+        read_skeleton(tmp_path / "a.npz")

@@ -139,14 +139,14 @@ def test_spaces_around_a_style_and_letters_in_two_parts_make_no_other_style(tmp_
 def test_lines_of_the_labels_that_fit_nothing_are_said(tmp_path, capsys):
     known = labels(tmp_path, "file,style\na*,salsa\nd*,tango\n")
     read_recordings([write(tmp_path, "a.npz")], RecordingOptions(labels=known))
-    assert "1 lines match no recording, the first is d*" in capsys.readouterr().err
+    assert "1 lines match no recording, the first is 'd*'" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     "text, message",
     [
         ("name,dance\n", "must be file,style,split.*'name,dance'"),
-        ("", "must be file,style,split"),
+        ("", "labels.csv is empty"),
         ("file,style,split\na,salsa,test\n", "Line 2 .*'a,salsa,test'"),
         ("file,style\na,salsa,val\n", "Line 2 "),
         ("file,style\n,salsa\n", "Line 2 "),

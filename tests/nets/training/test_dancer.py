@@ -274,6 +274,39 @@ def test_clips_that_are_all_for_training_cannot_be_validated(workplace: Path) ->
         train_dancer(latents, ModelFolder(workplace / "weights" / "tiny"), OPTIONS, EPOCHS)
 
 
+def test_takes_of_a_second_are_enough_for_the_default_windows(
+    workplace: Path,
+) -> None:
+    lengths = [30, 24, 40, 30, 30, 50] * 2  # frames, a few of each film, and their mirror images
+    stops = np.cumsum(lengths).tolist()
+    z_mean = np.concatenate([figure_of_eight(n, 0.3 * n) for n in lengths])
+    latents = dataclasses.replace(
+        Latents.load("latents.npz"),
+        z_mean=z_mean,
+        z_log_var=np.full_like(z_mean, -8.0),
+        clips=tuple(range(stop - n, stop) for n, stop in zip(lengths, stops)),
+        splits=(None,) * len(lengths),
+        sources=("one.mp4", "two.mp4") * (len(lengths) // 2),
+    )
+    folder = ModelFolder(workplace / "weights" / "tiny")
+    train_dancer(latents, folder, DancerOptions(units=8, num_mixtures=2, batch_size=8), EPOCHS)
+    config = folder.read_config()
+    assert config.dancer is not None and config.dancer.look_back == 64
+    assert config.training["dancer"]["held_out_frames"] >= 0.1 * sum(lengths)
+    # Half of what is left for training is as long as a seed clip, so they come of several takes.
+    seeds = checked.read_npz(folder / "seeds.npz", "seed clips")
+    assert seeds["vectors"].shape[1] == 30 and len(seeds["vectors"]) >= 8
+
+
+def test_a_model_name_that_is_taken_is_told_before_anything_is_read(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (workplace / "weights" / "tiny" / "dancer.weights.h5").touch()
+    (workplace / "latents.npz").unlink()
+    assert main(FLAGS) == 1
+    assert "There is a dancer in weights/tiny" in capsys.readouterr().err
+
+
 def test_a_figure_of_eight_is_learned_better_than_any_baseline_knows_it(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

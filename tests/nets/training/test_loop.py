@@ -116,6 +116,37 @@ def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(
     assert resumed.steps == straight.steps == 4 * STEPS
 
 
+@pytest.mark.parametrize("draw", [0, 1, 3], ids=["compiling", "timing", "later in timing"])
+def test_a_training_stopped_before_its_first_step_can_be_resumed(tmp_path: Path, draw: int) -> None:
+    options = TrainOptions(epochs=2, warm_up_steps=3)
+    straight = run(tmp_path / "straight", options)
+    drawn = 0
+
+    def interrupted(epoch: Epoch) -> Iterator[Batch]:
+        nonlocal drawn
+        for batch in batches(epoch):
+            if drawn == draw:
+                os.kill(os.getpid(), signal.SIGTERM)
+            drawn += 1
+            yield batch
+
+    with pytest.raises(KeyboardInterrupt, match="0 epochs and 0 steps are kept"):
+        run(tmp_path / "stopped", options, batches=interrupted)
+    assert drawn == draw + 1
+    resumed = run(tmp_path / "stopped", options, resume=True)
+    assert resumed.steps == straight.steps
+    first, second = checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "stopped")
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], rtol=1e-6, atol=1e-7)
+
+
+def test_a_stop_in_the_very_last_step_is_a_stop_and_loses_nothing(tmp_path: Path) -> None:
+    options = TrainOptions(epochs=2)
+    with pytest.raises(KeyboardInterrupt, match="2 epochs and 0 steps are kept"):
+        run(tmp_path, options, batches=stop_at(2 * STEPS - 1))
+    assert run(tmp_path, options, resume=True).steps == 2 * STEPS
+
+
 def test_ctrl_c_keeps_every_step_taken(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt, match="1 epochs and 3 steps are kept"):
         run(tmp_path, TrainOptions(epochs=4), batches=stop_at(7))

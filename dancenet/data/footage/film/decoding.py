@@ -7,8 +7,9 @@ from fractions import Fraction
 from pathlib import Path
 
 from dancenet.data.footage.film import packets, streams, timing
+from dancenet.data.footage.film.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
 from dancenet.data.footage.pictures import MAX_PIXELS, check_most
-from dancenet.support.ffmpeg import InputContainer, VideoCodecContext, VideoStream, av
+from dancenet.support import errors
 
 _CLOCK = Fraction(1, 90000)  # seconds per unit where the film's own timestamps are of no use
 _LARGE = 9_000_000  # pixels of a picture from which on each thread of a decoder takes much memory
@@ -98,9 +99,11 @@ def _undamaged(
             yield from decoder.decode(packet)
         except av.error.EOFError:
             return
-        except av.error.FFmpegError:
+        except av.error.FFmpegError as error:
+            errors.let_through(error)
             continue  # a damaged packet; the next key frame is whole again
     try:
         yield from decoder.decode(None)
-    except av.error.FFmpegError:
+    except av.error.FFmpegError as error:
+        errors.let_through(error)
         return

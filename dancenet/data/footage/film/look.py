@@ -11,14 +11,15 @@ import numpy as np
 
 from dancenet.data.footage.film import packets, streams, timing
 from dancenet.data.footage.film.decoding import decoded, decoder_of
+from dancenet.data.footage.film.ffmpeg import VideoStream, av
 from dancenet.data.footage.film.opening import WITHOUT_CLOCK, opened
 from dancenet.data.footage.pictures import LEAST_FPS, MAX_PIXELS, check_size
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import VideoStream, av
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 _FIELDS = 9  # frames that tell whether an interlaced film stores each half of them for itself
+_LONGEST_FILM = 86_400.0  # seconds; a header that claims more is damaged
 _WIDEST_PIXEL = 5  # a pixel more oblong than this is a mistake in the header
 
 
@@ -64,7 +65,7 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
             times = _whole_pictures(times, [first, *itertools.islice(frames, _FIELDS - 1)], stream)
         tick, claimed = float(packets.time_base(stream)), _header_rate(stream, has_clock)
         clock = timing.measure(times, tick, claimed, has_clock)
-        turn = streams.turn_of(first)
+        turn, is_oblique = streams.turn_of(first), streams.is_oblique(first)
         width, height, oddity = _upright_size(first, stream, turn)
         has_alpha = _has_alpha(first, stream)
         index = stream.index  # nothing of a stream may be asked once its film is closed
@@ -73,14 +74,19 @@ def look_at(path: Path, start: float, seconds: float | None) -> Look:
     facts = [f"{width}x{height}, {clock.fps:g} frames/s ({clock.reason})", choice, oddity]
     if turn != streams.UPRIGHT:
         facts.append(f"It is {streams.say_turn(turn)} to be upright, as its header says.")
+    if is_oblique:
+        facts.append(
+            "Its header asks for a turn that is no quarter of a full one; the next is made."
+        )
     if clock.num_pauses:
         facts.append(
             f"{clock.left_out:.1f} seconds in which no new picture came ({clock.num_pauses} "
             f"pause{'s' if clock.num_pauses > 1 else ''}) are left out."
         )
-    planned = [] if duration is None or not has_clock else [duration - start]
-    planned += [] if seconds is None else [seconds]
-    lost = max(0.0, min(planned) - found.end) if planned and planned[0] != seconds else 0.0
+    lost = 0.0
+    if duration is not None and has_clock and duration < _LONGEST_FILM:
+        planned = duration - start if seconds is None else min(duration - start, seconds)
+        lost = max(0.0, planned - found.end)
     return Look(
         stream=index,
         width=width,

@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from dancenet.data.footage.film.ffmpeg import InputContainer, av
 from dancenet.data.footage.pictures import MAX_PIXELS
+from dancenet.support import errors
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import InputContainer, av
 from dancenet.support.names import quoted
 
 # FFmpeg's names of containers that hold their pictures themselves. Playlists, lists of files,
@@ -52,6 +53,7 @@ def opened(path: Path) -> Iterator[InputContainer]:
             # Tags may be in any encoding.
             film = av.open(_Bytes(file, path), "r", options=_OPTIONS, metadata_errors="replace")
         except (av.error.FFmpegError, OSError) as error:
+            errors.let_through(error)
             raise UserError(_explain_no_film(path)) from error
         with film:
             yield film
@@ -109,6 +111,7 @@ def _opened_file(path: Path) -> Iterator[BinaryIO]:
     try:
         file = open(path, "rb", buffering=0)
     except OSError as error:
+        errors.let_through(error)
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     with file:
         yield file

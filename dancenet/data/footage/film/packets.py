@@ -6,7 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from dancenet.support.ffmpeg import InputContainer, VideoStream, av
+from dancenet.data.footage.film.ffmpeg import InputContainer, VideoStream, av
+from dancenet.support import errors
 
 
 @dataclass
@@ -42,7 +43,8 @@ def undisturbed(film: InputContainer, *streams: VideoStream) -> Iterator[av.Pack
     while True:
         try:
             packet = next(packets, None)
-        except av.error.FFmpegError:  # the file ends within a packet
+        except av.error.FFmpegError as error:  # the file ends within a packet
+            errors.let_through(error)
             return
         if packet is None:
             return

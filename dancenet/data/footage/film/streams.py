@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from dancenet.data.footage.film.ffmpeg import (
+    Disposition,
+    InputContainer,
+    VideoCodecContext,
+    VideoStream,
+    av,
+)
 from dancenet.data.footage.filters import Filter
 from dancenet.support.errors import UserError
-from dancenet.support.ffmpeg import Disposition, InputContainer, VideoCodecContext, VideoStream, av
 from dancenet.support.names import quoted
 
 _STILLS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
@@ -96,11 +102,17 @@ def choose_stream(
 
 def turn_of(frame: av.VideoFrame) -> Turn:
     """Returns how a frame must be turned and mirrored to be upright, by its display matrix."""
-    side_data: Iterable[Any] = frame.side_data  # annotated by PyAV as what it is not
-    for entry in side_data:
-        if entry.type.name == "DISPLAYMATRIX" and entry.buffer_size >= 36:
-            return _nearest_turn(struct.unpack("=9i", bytes(entry)[:36]))
-    return UPRIGHT
+    matrix = _matrix(frame)
+    return UPRIGHT if matrix is None else _nearest_turn(matrix)
+
+
+def is_oblique(frame: av.VideoFrame) -> bool:
+    """Tells whether a frame's display matrix asks for a turn that is no quarter of a full one."""
+    matrix = _matrix(frame)
+    if matrix is None:
+        return False
+    straight, crossed = abs(matrix[0]) + abs(matrix[4]), abs(matrix[1]) + abs(matrix[3])
+    return min(straight, crossed) > 0.1 * max(straight, crossed)
 
 
 def turn_filters(turn: Turn) -> tuple[Filter, ...]:
@@ -112,8 +124,17 @@ def say_turn(turn: Turn) -> str | None:
     return _SAID.get(turn)
 
 
+def _matrix(frame: av.VideoFrame) -> tuple[int, ...] | None:
+    """Returns a frame's display matrix, whose first rows map x and y."""
+    side_data: Iterable[Any] = frame.side_data  # annotated by PyAV as what it is not
+    for entry in side_data:
+        if entry.type.name == "DISPLAYMATRIX" and entry.buffer_size >= 36:
+            return struct.unpack("=9i", bytes(entry)[:36])
+    return None
+
+
 def _nearest_turn(matrix: tuple[int, ...]) -> Turn:
-    """Returns the turn nearest to a display matrix, whose first rows map x and y."""
+    """Returns the turn nearest to a display matrix."""
     x_to_x, x_to_y, _, y_to_x, y_to_y = matrix[:5]
     if abs(x_to_x) + abs(y_to_y) >= abs(x_to_y) + abs(y_to_x):
         return False, x_to_x < 0, y_to_y < 0

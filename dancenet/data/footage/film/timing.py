@@ -12,7 +12,10 @@ from dancenet.data.footage.pictures import LEAST_FPS
 
 PAUSE_SECONDS = 1.0  # a picture that stays longer is a stretch without pictures ...
 BACK_SECONDS = 2.0  # timestamps that go back this far begin anew, as in joined files
-_PAUSE_INTERVALS = 4.0  # ... if other pictures stay much shorter
+_PAUSE_INTERVALS = 4.0  # ... or this many usual ones, where nearly every picture stays longer
+_LEAST_MOVING = 0.5  # seconds without a pause that make a film of pauses and movement
+_FAST = 1 / 8  # seconds between two pictures of a movement, where a film is slow as a whole ...
+_LEAST_FAST = 2.0  # ... and the seconds of such pictures that are worth being read alone
 HIGHEST_FPS = 1200.0  # timestamps that come faster are the container's clock, not the camera's
 _USUAL_FPS = 25.0  # where nothing is known
 _WINDOW = 12  # intervals over which the rate of the moving part is averaged
@@ -58,10 +61,14 @@ def measure(
     intervals = np.concatenate([np.diff(part) for part in parts]) if parts else np.zeros(0)
     intervals = intervals[intervals > 0]
     pause = PAUSE_SECONDS
-    if len(intervals):
+    if len(intervals) and intervals[intervals <= pause].sum() < _LEAST_MOVING:
         pause = max(pause, _PAUSE_INTERVALS * float(np.median(intervals)))
     moving = intervals[intervals <= pause]
     measured = _rate(moving, tick) if len(moving) else None
+    fast = moving[moving <= _FAST]
+    if measured is not None and measured < LEAST_FPS and fast.sum() >= _LEAST_FAST:
+        # A screen recorder that gives a picture now and then while nothing moves.
+        pause, moving, measured = 2 * _FAST, fast, _rate(fast, tick)
     if measured is None or measured > HIGHEST_FPS or len(known) < 0.5 * len(times):
         fps = header_fps if header_fps and LEAST_FPS <= header_fps <= HIGHEST_FPS else _USUAL_FPS
         asked = "from its header" if fps == header_fps else "the usual rate"

@@ -16,14 +16,15 @@ import numpy as np
 
 from dancenet.data.mocap.formats.bvh import axis_rotation
 from dancenet.data.mocap.formats.numbers import number, parse_rows, whole
-from dancenet.data.mocap.formats.text import read_text
+from dancenet.data.mocap.formats.text import lines_of, read_text
 from dancenet.data.motion.tree import MOST_JOINTS
 from dancenet.support.errors import UserError
 from dancenet.support.names import is_litter, quoted, visible
 
 ROOT = "root"
 METRES_IN_INCH = 0.0254
-LARGEST = 128 << 20  # bytes of an .amc; 17 minutes of CMU's at 120 frames/s
+LARGEST = 64 << 20  # bytes of an .amc; 8 minutes of CMU's at 120 frames/s
+_MOST_WORDS = 12_000_000
 _DOF = {f"{kind}{axis}" for kind in "tr" for axis in "xyz"} | {"l"}  # l, a length, is not used
 # For each of our joints, the bone of CMU's skeletons whose far end it is.
 JOINT_BONES = {
@@ -106,7 +107,7 @@ def read_asf(path: Path) -> Skeleton:
         UserError: this is not an .asf file, or a part of it is missing or makes no sense.
     """
     text, warnings = read_text(path)
-    sections = _sections(text)
+    sections = _sections(path, text)
     if "bonedata" not in sections or "hierarchy" not in sections:
         raise UserError(
             f"{quoted(path)} is not an .asf skeleton, or it is cut: it has no "
@@ -142,7 +143,11 @@ def read_amc(path: Path, skeleton: Skeleton) -> tuple[dict[str, np.ndarray], tup
         UserError: this is not an .amc file of this skeleton, or a value is not finite.
     """
     text, warnings = read_text(path, largest=LARGEST)
-    every = [line.split() for line in text.split("\n")]
+    if text.count(" ") > _MOST_WORDS:
+        raise UserError(
+            f"{quoted(path)} holds more numbers than are read of one file; cut it into several."
+        )
+    every = [line.split() for line in lines_of(path, text)]
     lines = [words for words in every if words and words[0][0] not in "#:"]
     header = {words[0].lower() for words in every[:50] if words and words[0][0] == ":"}
     starts = [
@@ -265,10 +270,10 @@ def _frames(
     return rows, False
 
 
-def _sections(text: str) -> dict[str, list[str]]:
+def _sections(path: Path, text: str) -> dict[str, list[str]]:
     sections: dict[str, list[str]] = {}
     name = ""
-    for line in text.split("\n"):
+    for line in lines_of(path, text):
         line = line.split("#")[0].strip()
         if line.startswith(":"):
             name, _, rest = line[1:].partition(" ")
@@ -331,6 +336,8 @@ def _described(lines: Sequence[str], degrees: bool) -> dict[str, Bone]:
             if not block.get(needed):
                 raise _Nonsense(f"its bone number {count} has no {needed}")
         name = block["name"][0]
+        if not name.isprintable():
+            raise _Nonsense(f"the name of its bone number {count} cannot be shown")
         if name in bones or name == ROOT:
             raise _Nonsense(f"two bones are called {name!r:.60}")
         what = f"the bone {name!r:.60}"

@@ -13,7 +13,7 @@ import numpy as np
 
 from dancenet.data.mocap.formats.bvh import CHANNELS, END, Bvh
 from dancenet.data.mocap.formats.numbers import comma_meaning, number, parse_rows, whole
-from dancenet.data.mocap.formats.text import read_text
+from dancenet.data.mocap.formats.text import lines_of, read_text
 from dancenet.data.motion.tree import MOST_JOINTS
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted, visible
@@ -59,7 +59,7 @@ def read_bvh(path: str | Path) -> Bvh:
             a frame has the wrong number of values, or a value is not a finite number.
     """
     text, warnings = read_text(path)
-    lines = [line for line in text.split("\n") if not line.lstrip().startswith(_COMMENT)]
+    lines = [line for line in lines_of(path, text) if not line.lstrip().startswith(_COMMENT)]
     ends = text.endswith("\n")
     del text
     first = next((line for line in lines if line.strip()), "")
@@ -87,11 +87,7 @@ def read_bvh(path: str | Path) -> Bvh:
         for channel in joint.channels
     ]
     values, frame_time, losses = _Motion(path, lines[at + 1 :], ends, comma).read(columns)
-    if len(values) * len(joints) > MOST_POINTS:
-        raise UserError(
-            f"{quoted(path)} holds {len(values):,} frames of {len(joints)} joints, more than is "
-            "read of one file; cut it into several."
-        )
+    _check_most(path, len(values), len(joints))
     used = np.array([channel != "" for joint in joints for channel in joint.channels])
     if not used.all():
         losses += (f"{quoted(Path(path).name)}: channels of scale are not used.",)
@@ -104,6 +100,14 @@ def read_bvh(path: str | Path) -> Bvh:
         frame_time=frame_time,
     )
     return replace(motion, warnings=(*warnings, *renamed, *losses, *_doubts(path, motion)))
+
+
+def _check_most(path: str | Path, num_frames: int, num_joints: int) -> None:
+    if num_frames * num_joints > MOST_POINTS:
+        raise UserError(
+            f"{quoted(path)} holds {num_frames:,} frames of {num_joints} joints, more than is "
+            "read of one file; cut it into several."
+        )
 
 
 def _keyword(line: str) -> str:
@@ -182,7 +186,7 @@ class _Hierarchy:
                 "skeleton; export the body's joints alone."
             )
         # A joint of that ending would be taken for an End Site.
-        name = END if keyword == "END" else name.replace(END, "_end")
+        name = END if keyword == "END" else visible(name).replace(END, "_end")
         self.joints.append(_Joint(name, parent, [0.0, 0.0, 0.0], []))
         self.waiting = True
 

@@ -22,6 +22,7 @@ from dancenet.support.errors import UserError
 from dancenet.support.names import is_litter, quoted, visible
 
 LARGEST_JSON = 64 << 20  # bytes; an hour of one person at 30 frames/s has some 50 MB
+_MOST_LISTS, _MOST_VALUES = 4_000_000, 16_000_000
 _LARGEST_FRAME = 4 << 20  # bytes of a file that holds one frame
 
 # Where a person's points are, and their number of axes; the first that has any is taken.
@@ -55,6 +56,11 @@ def read_json(path: Path, largest: int = LARGEST_JSON) -> Any:
         UserError: it is missing, empty, too large, nested too deeply, or no JSON.
     """
     text, _ = read_text(path, largest=largest)
+    # Each list takes more memory than its brackets.
+    if text.count("[") + text.count("{") > _MOST_LISTS or text.count(",") > _MOST_VALUES:
+        raise UserError(
+            f"{quoted(path)} holds more points than are read of one file; cut it into several."
+        )
     return checked.parse_json(
         text.removeprefix("\ufeff"), f"{quoted(path)} is not a valid file of keypoints"
     )

@@ -305,6 +305,7 @@ def _names(path: Path, names: Any) -> tuple[str, ...] | None:
             f"The names in {quoted(path)} must be a list of words, received "
             f"{visible(repr(names)):.60}."
         )
+    names = [visible(name) for name in names]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise UserError(

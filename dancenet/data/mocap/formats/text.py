@@ -16,7 +16,8 @@ from pathlib import Path
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 
-LARGEST_TEXT = 512 << 20  # bytes unpacked: 45 minutes of 60 joints at 120 frames/s
+LARGEST_TEXT = 512 << 20  # bytes: 45 minutes of 60 joints at 120 frames/s
+_MOST_LINES = 4_000_000  # nine hours of a .bvh at 120 frames/s
 _BLOCK = 4096  # bytes unpacked at once; so many are lost where a file is damaged
 _PROBE = 4096  # bytes in which UTF-16 is sought
 _SAMPLE = 64 << 10  # bytes of lines that are not ASCII, from which the encoding is told
@@ -44,7 +45,8 @@ _OTHERS = (
     (b"%PDF", "a PDF page"),
 )
 _PACKED = b"\x1f\x8b"
-_HIGH = re.compile(rb"[^\r\n]*[\x80-\xff][^\r\n]*")
+# Letters beyond ASCII; the second byte of one may look like ASCII.
+_HIGH = re.compile(rb"[A-Za-z]?(?:[\x80-\xff][\x30-\xff]?){1,4000}")
 
 
 def read_text(
@@ -54,7 +56,7 @@ def read_text(
 
     Args:
         path: the file; compression is known by its first bytes, not by its name.
-        largest: the most bytes that are read, unpacked.
+        largest: the most bytes that are read, of a packed text half as many.
 
     Returns:
         The text, whose lines end in a line feed, and sentences on what was assumed or lost.
@@ -70,10 +72,10 @@ def read_text(
                 "that."
             )
     text, encoding = decode(content)
-    stripped = text.rstrip("\0 \t\r\n\f\v")
-    # The last line of a file that was cut has no end, which its reader may want to know.
-    text = stripped + ("\n" if text[len(stripped) :][:1].isspace() else "")
-    if not text.strip():
+    del content
+    if text.endswith("\0"):
+        text = text.rstrip("\0")  # as a disk fills a file whose end was never written
+    if not text or text.isspace():
         raise UserError(f"{quoted(path)} is empty; fetch or export it again.")
     if encoding is not None:
         warnings = (
@@ -81,6 +83,21 @@ def read_text(
             f"{quoted(Path(path).name)} is not UTF-8; its letters were read as {encoding}.",
         )
     return text.replace("\r\n", "\n").replace("\r", "\n"), warnings
+
+
+def lines_of(path: str | os.PathLike[str], text: str) -> list[str]:
+    """Returns the lines of a text.
+
+    Raises:
+        UserError: they are so many that none of them can be a frame.
+    """
+    count = text.count("\n")
+    if count > _MOST_LINES:
+        raise UserError(
+            f"{quoted(path)} has {count:,} lines, and at most {_MOST_LINES:,} are read of one "
+            "file; cut it into several."
+        )
+    return text.split("\n")
 
 
 def decode(content: bytes) -> tuple[str, str | None]:
@@ -115,6 +132,7 @@ def _read_bytes(path: str | os.PathLike[str], largest: int) -> tuple[bytes, tupl
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     warnings: tuple[str, ...] = ()
     if content.startswith(_PACKED):
+        largest //= 2
         content, whole = _unpack(content, largest + 1)
         if not whole:
             warnings = (
@@ -131,30 +149,28 @@ def _read_bytes(path: str | os.PathLike[str], largest: int) -> tuple[bytes, tupl
 
 def _unpack(content: bytes, most: int) -> tuple[bytes, bool]:
     """Unpacks at most `most` bytes of a gzip; also tells whether it is whole."""
-    parts: list[bytes] = []
-    room, place = most, 0
-    while place < len(content) and room > 0:
+    unpacked = bytearray()
+    place = 0
+    while place < len(content) and len(unpacked) < most:
         if not content.startswith(_PACKED, place):
             # gzip allows several files one after the other, and zeros after the last.
-            return b"".join(parts), not content[place:].strip(b"\0")
+            return bytes(unpacked), not content[place:].strip(b"\0")
         stream = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)  # 16: a gzip header
-        while not stream.eof and room > 0:
+        while not stream.eof and len(unpacked) < most:
+            before = len(unpacked)
             try:
-                part = stream.decompress(
-                    stream.unconsumed_tail or content[place : place + _BLOCK],
-                    min(room, _BLOCK),
+                unpacked += stream.decompress(
+                    stream.unconsumed_tail or content[place : place + _BLOCK], _BLOCK
                 )
             except zlib.error:
-                return b"".join(parts), False
-            parts.append(part)
-            room -= len(part)
+                return bytes(unpacked), False
             if not stream.unconsumed_tail and not stream.eof:
                 place += _BLOCK
-                if place >= len(content) and not part:
-                    return b"".join(parts), False
+                if place >= len(content) and len(unpacked) == before:
+                    return bytes(unpacked), False
         if stream.eof:
             place = min(place + _BLOCK, len(content)) - len(stream.unused_data)
-    return b"".join(parts), True
+    return bytes(unpacked), True
 
 
 def _wide(start: bytes) -> str | None:
@@ -169,14 +185,18 @@ def _wide(start: bytes) -> str | None:
 
 
 def _sample(content: bytes) -> bytes:
-    lines: list[bytes] = []
-    size = 0
-    for match in _HIGH.finditer(content):
-        lines.append(match.group()[:_SAMPLE])
-        size += len(lines[-1])
-        if size > _SAMPLE:
+    """Returns pieces of lines that hold bytes beyond ASCII."""
+    pieces: list[bytes] = []
+    place = size = 0
+    while size < _SAMPLE:
+        match = _HIGH.search(content, place)
+        if match is None:
             break
-    return b"\n".join(lines)
+        # A piece begins and ends beside ASCII, which breaks no letter.
+        begin, place = match.span()
+        pieces.append(content[begin:place])
+        size += place - begin
+    return b" ".join(pieces)
 
 
 def _japanese(letter: str, lead: int, trail: int) -> float:

@@ -31,6 +31,7 @@ from dancenet.nets.training.loop.progress import Progress, seconds_left
 from dancenet.nets.training.loop.stepper import SingleStepper, Stepper
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 _TIMED_STEPS = 6
@@ -140,7 +141,8 @@ class TrainingLoop:
         path = folder / CHECKPOINT
         if not path.exists():
             raise UserError(
-                f"There is no training to resume in {folder}; start it without {option('resume')}."
+                f"There is no training to resume in {quoted(folder)}; start it without "
+                f"{option('resume')}."
             )
         checkpoint = load_checkpoint(path, training_variables(self.task.model))
         if checkpoint.seed != self.schedule.seed:
@@ -345,8 +347,8 @@ class TrainingLoop:
 
     def _diverged(self, what: str) -> UserError:
         return UserError(
-            f"{what}: training has diverged. The last good state is kept in {self.task.folder}; "
-            "try again with a smaller learning rate, such as "
+            f"{what}: training has diverged. The last good state is kept in "
+            f"{quoted(self.task.folder)}; try again with a smaller learning rate, such as "
             f"{option('learning_rate', self.schedule.learning_rate / 4)}."
         )
 
@@ -358,7 +360,7 @@ class TrainingLoop:
         """
         raise KeyboardInterrupt(
             f"{self.progress.epochs} epochs and {self.progress.epoch_steps} steps are kept in "
-            f"{self.task.folder}; run it again with {option('resume')} to continue."
+            f"{quoted(self.task.folder)}; run it again with {option('resume')} to continue."
         )
 
     def finish(self) -> TrainResult:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 from films import ffmpeg, set_display_matrix, timed_film
 
+from dancenet.data.footage.film.look import _whole_pictures
 from dancenet.data.footage.video import open_footage
 from dancenet.support.errors import UserError
 
@@ -56,6 +59,22 @@ def test_all_eight_orientations_are_read_upright(tmp_path, flat, matrix, said):
     assert np.abs(shown.astype(int) - expected).mean() < 2
     assert any("to be upright" in fact for fact in footage.facts) == (said is not None)
     assert said is None or any(said in fact for fact in footage.facts)
+
+
+def test_a_turn_that_is_no_quarter_is_rounded_and_it_is_said(tmp_path, flat):
+    ffmpeg("-display_rotation", "-20", "-i", flat, "-c", "copy", tmp_path / "a.mp4")
+    footage = open_footage(tmp_path / "a.mp4")
+    assert (footage.width, footage.height) == (64, 48)
+    assert any("no quarter" in fact for fact in footage.facts)
+
+
+def test_halves_of_interlaced_pictures_that_have_their_own_packets_count_once():
+    stream = SimpleNamespace(time_base=Fraction(1, 50))
+    frames = [SimpleNamespace(pts=2 * k) for k in range(9)]
+    halves = [k / 50 for k in range(100)]
+    assert _whole_pictures(halves, frames, stream) == halves[::2]
+    whole = [k / 25 for k in range(50)]
+    assert _whole_pictures(whole, frames, stream) == whole
 
 
 def join(target, *films, default=None):

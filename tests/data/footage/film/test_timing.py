@@ -41,6 +41,17 @@ def test_a_film_that_pauses_has_the_rate_of_its_moving_part():
     assert not is_break(1.0, 1.9, found.pause) and is_break(1.0, 2.1, found.pause)
 
 
+def test_a_recorder_that_seldom_gives_a_picture_while_nothing_moves_has_the_rate_of_the_dance():
+    for idle in (0.5, 1.0, 2.0):
+        still = np.arange(300) * idle
+        found = measure([*still, *(still[-1] + idle + grid(300, 30))], 1 / 90000, None)
+        assert found.fps == 30
+        assert found.seconds == pytest.approx(10, abs=0.2 + 300 / 30)
+    # A film of four pictures a second is no such thing, and neither is a slide show.
+    assert rate(grid(200, 4)) == 4
+    assert rate([*np.arange(50) * 3.0, 150, 150.04]) == pytest.approx(1 / 3, abs=0.01)
+
+
 def test_pictures_that_a_camera_leaves_out_do_not_change_its_rate():
     even = grid(300, 30)
     assert rate(np.delete(even, np.arange(3, 300, 7))) == 30

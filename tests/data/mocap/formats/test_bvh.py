@@ -175,3 +175,190 @@ def test_a_broken_file_says_what_is_broken(tmp_path, edit, message):
 def test_a_missing_file_is_a_plain_error(tmp_path):
     with pytest.raises(UserError, match="is not a file"):
         read_bvh(tmp_path / "none.bvh")
+
+
+LEGS = """HIERARCHY
+ROOT Hips
+{
+OFFSET 0 95 0
+CHANNELS 6 Xposition Yposition Zposition Zrotation Xrotation Yrotation
+JOINT %s
+{
+OFFSET 9 -80 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{
+OFFSET 0 -20 5
+}
+}
+JOINT %s
+{
+OFFSET -9 -80 0
+CHANNELS 3 Zrotation Xrotation Yrotation
+End Site
+{
+OFFSET 0 -20 5
+}
+}
+}
+MOTION
+Frames: 3
+Frame Time: 0.04
+0 95 0 0 0 0 10 0 0 1 0 0
+0 96 0 0 0 0 20 0 0 2 0 0
+0 97 0 0 0 0 30 0 0 3 0 0
+"""
+
+
+def legs(tmp_path, left="LegA", right="LegB", edit=lambda text: text, encoding="utf-8"):
+    path = tmp_path / "legs.bvh"
+    path.write_bytes(edit(LEGS % (left, right)).encode(encoding))
+    return read_bvh(path)
+
+
+def test_joints_of_one_name_get_a_number_with_a_warning(tmp_path):
+    motion = legs(tmp_path, "Leg", "Leg")
+    assert motion.names == ("Hips", "Leg", "Leg/end", "Leg_2", "Leg_2/end")
+    assert "the second 'Leg' is called 'Leg_2'" in motion.warnings[0]
+    assert len(joint_positions(motion)) == 5
+    assert legs(tmp_path, "Hips", "Hips_2").names[1::2] == ("Hips_3", "Hips_2")
+
+
+def test_a_joint_that_is_called_like_an_end_site_is_none(tmp_path):
+    motion = legs(tmp_path, "LegB/end", "LegB")
+    assert motion.names == ("Hips", "LegB_end", "LegB_end/end", "LegB", "LegB/end")
+
+
+def test_a_joint_may_have_several_end_sites_or_none(tmp_path):
+    end = "End Site\n{\nOFFSET 0 -20 5\n}\n"
+    motion = legs(tmp_path, edit=lambda text: text.replace(end, end * 2, 1))
+    assert motion.names[1:4] == ("LegA", "LegA/end", "LegA_2/end")
+    places = joint_positions(motion)
+    assert np.array_equal(places["LegA/end"], places["LegA_2/end"])
+    assert legs(tmp_path, edit=lambda text: text.replace(end, "")).names == ("Hips", "LegA", "LegB")
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda text: text.replace("\n", "\r"),
+        lambda text: text.replace("\n", "\r\n", 20),
+        lambda text: text.replace("\n", " \t\n"),
+        lambda text: text.replace("\n", "\n\f\n"),
+        lambda text: text + "\0" * 40,
+        lambda text: "# by hand\n" + text.replace("MOTION", "// here\nMOTION"),
+        lambda text: text.lower().replace("lega", "LegA").replace("legb", "LegB"),
+        lambda text: text.replace("End Site", "End Site Toe"),
+        lambda text: text.replace("0 0 0 ", "0 0\n0 "),
+        lambda text: text.split("0.04\n")[0] + "0.04\n" + " ".join(text.split("0.04\n")[1].split()),
+        lambda text: text.replace("OFFSET 9 ", "OFFSET\n9 ").replace(
+            "CHANNELS 3 Z", "CHANNELS 3\nZ"
+        ),
+        lambda text: text.replace("0 0 0 ", "0, 0, 0, "),
+        lambda text: text.replace("Frames: 3\n", ""),
+        lambda text: text.replace("Xposition", "Xtranslation"),
+    ],
+)
+def test_the_same_legs_are_read_however_they_are_written(tmp_path, edit):
+    plain, motion = legs(tmp_path), legs(tmp_path, edit=edit)
+    assert motion.values == pytest.approx(plain.values)
+    assert (motion.frame_time, len(motion.names)) == (0.04, 5)
+    assert np.array_equal(motion.offsets, plain.offsets)
+
+
+def test_decimal_commas_are_points(tmp_path):
+    motion = legs(
+        tmp_path, edit=lambda text: text.replace("95 0", "95,5 0").replace("0.04", "0,04")
+    )
+    assert motion.values[0, 1] == 95.5 and motion.offsets[0, 1] == 95.5
+    assert motion.frame_time == 0.04
+
+
+@pytest.mark.parametrize(
+    "encoding, left, right",
+    [
+        ("cp932", "左足", "右足"),
+        ("gbk", "左腿", "右腿"),
+        ("cp949", "왼발", "오른발"),
+        ("utf-16", "左足", "右足"),
+        ("cp1252", "Hüfte", "Füße"),
+    ],
+)
+def test_names_keep_their_letters_in_any_encoding(tmp_path, encoding, left, right):
+    motion = legs(tmp_path, left, right, encoding=encoding)
+    assert motion.names[1::2] == (left, right)
+    assert "is not UTF-8" in motion.warnings[0]
+
+
+def test_channels_of_scale_are_passed_over_with_a_warning(tmp_path):
+    scaled = "CHANNELS 9 Xscale Yscale Zscale Xposition"
+    motion = legs(
+        tmp_path,
+        edit=lambda text: text.replace("CHANNELS 6 Xposition", scaled).replace(
+            "\n0 9", "\n1 1 1 0 9"
+        ),
+    )
+    assert np.array_equal(motion.values, legs(tmp_path).values)
+    assert "channels of scale are not used" in motion.warnings[0]
+
+
+def test_turns_that_may_be_radians_are_said(tmp_path):
+    small = legs(
+        tmp_path,
+        edit=lambda text: (
+            text.replace("0 10 0", "0 1.5 0").replace(" 20 ", " 2 ").replace(" 30 ", " 3 ")
+        ),
+    )
+    assert "if these are radians" in small.warnings[-1]
+    assert not legs(tmp_path).warnings
+
+
+@pytest.mark.parametrize(
+    "edit, message",
+    [
+        (lambda text: text.replace("JOINT LegB", "}\nROOT LegB"), "holds two skeletons"),
+        (lambda text: text.replace("97 0", "٩٧ 0"), "'٩٧' for Hips yposition"),
+        (lambda text: text.replace("97 0", "9_7 0"), "'9_7' for Hips yposition"),
+        (lambda text: text.replace("97 0", "1e30 0"), "'1e30' for Hips yposition"),
+        (lambda text: text.replace("97 0", "\x1b[2J 0"), "Frame 3 .* for Hips yposition"),
+        (lambda text: text.replace("95 0", "9\x005 0"), "cannot be read at the line"),
+        (lambda text: text.replace("CHANNELS 3", "CHANNELS ²", 1), "cannot be read at the line"),
+        (lambda text: text.replace("OFFSET -9 -80 0\n", ""), "'LegB' in .* has no OFFSET"),
+    ],
+)
+def test_more_broken_files_say_what_is_broken(tmp_path, edit, message):
+    with pytest.raises(UserError, match=message) as caught:
+        legs(tmp_path, edit=edit)
+    assert str(caught.value).isprintable()
+
+
+def chain(count):
+    """Returns a hierarchy of `count` joints, each in the one before."""
+    joints = "".join(
+        f"{'JOINT' if n else 'ROOT'} j{n}\n{{\nOFFSET 0 1 0\nCHANNELS 1 Xrotation\n"
+        for n in range(count)
+    )
+    motion = f"MOTION\nFrames: 1\nFrame Time: 0.04\n{'0 ' * count}\n"
+    return f"HIERARCHY\n{joints}" + "}\n" * count + motion
+
+
+def test_a_thousand_joints_in_each_other_are_read_and_more_are_refused(tmp_path):
+    path = tmp_path / "a.bvh"
+    path.write_text(chain(1000))
+    assert joint_positions(read_bvh(path))["j999"][0].tolist() == [0, 1000, 0]
+    for count in (1001, 100_000):
+        path.write_text(chain(count))
+        with pytest.raises(UserError, match="more than 1,000 joints"):
+            read_bvh(path)
+
+
+def test_more_points_than_can_be_held_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("dancenet.data.mocap.formats.bvh_text.MOST_POINTS", 14)
+    with pytest.raises(UserError, match="3 frames of 5 joints, more than is read"):
+        legs(tmp_path)
+
+
+@pytest.mark.parametrize("count", ["9" * 5000, "-3", "1e3", "٣", "none"])
+def test_a_count_of_frames_that_is_no_number_is_passed_over(tmp_path, count):
+    motion = legs(tmp_path, edit=lambda text: text.replace("Frames: 3", f"Frames: {count}"))
+    assert motion.num_frames == 3
