@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dancenet.flags import training as flags
 from dancenet.support import terminal
-from dancenet.support.names import quoted
+from dancenet.support.names import is_allowed_here, quoted
 from dancenet.support.wording import command
 
 
@@ -101,6 +101,8 @@ def _name(text: str) -> str:
         raise argparse.ArgumentTypeError(
             f"must be the name of one folder, not a path; received {text!r}"
         )
+    if not is_allowed_here(text):
+        raise argparse.ArgumentTypeError(f"Windows allows no folder with the name {text!r}")
     return text
 
 

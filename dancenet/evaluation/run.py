@@ -37,7 +37,7 @@ from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
 from dancenet.support import checked, files, terminal
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import is_litter, quoted
 from dancenet.support.temporary import sweep
 
 JSON, PAGE = "report.json", "report.html"
@@ -198,7 +198,7 @@ def check_output(out: Path) -> None:
         files.check_parent(out)
     elif not out.is_dir():
         raise UserError(f"{quoted(out)} is a file; name a folder for the report.")
-    elif any(out.iterdir()) and not is_report(out) and not _holds_only_recipe(out):
+    elif _names(out) and not is_report(out) and not _holds_only_recipe(out):
         raise UserError(
             f"{quoted(out)} holds something that is not a report of dancenet; choose another "
             "folder."
@@ -218,4 +218,8 @@ def is_report(out: Path) -> bool:
 
 def _holds_only_recipe(out: Path) -> bool:
     # An interrupted evaluation leaves the trained network of 2018, which is worth keeping.
-    return [path.name for path in out.iterdir()] == [RECIPE_FOLDER]
+    return _names(out) == [RECIPE_FOLDER]
+
+
+def _names(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if not is_litter(path.name)]

@@ -10,8 +10,9 @@ from dancenet.support import files
 
 def _keep_out_of_the_home() -> None:
     """Lets Keras write its settings to our cache, unless the user has some."""
-    # Keras writes ~/.keras/keras.json when it is imported.
-    if "KERAS_HOME" not in os.environ and not (Path.home() / ".keras" / "keras.json").exists():
+    # Keras writes this file when it is imported. A user in a container may have no home.
+    settings = Path(os.path.expanduser("~/.keras/keras.json"))
+    if "KERAS_HOME" not in os.environ and not settings.exists():
         os.environ["KERAS_HOME"] = str(files.cache_folder() / "keras")
 
 

@@ -63,7 +63,8 @@ class Processes:
                 _pass_on(process, received)
 
         def suspend(number: int, frame: FrameType | None) -> None:
-            assert sys.platform != "win32"  # where no terminal suspends
+            if sys.platform == "win32":  # where no terminal suspends
+                return
             if process is not None:
                 process.send_signal(signal.SIGSTOP)
             os.kill(os.getpid(), signal.SIGSTOP)

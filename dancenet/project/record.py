@@ -13,7 +13,7 @@ from dancenet.support import checked, files
 from dancenet.support.checked import between
 from dancenet.support.errors import UserError
 from dancenet.support.lock import LOCK
-from dancenet.support.names import quoted
+from dancenet.support.names import is_litter, quoted
 from dancenet.support.wording import command, option
 
 STATE = "project.json"
@@ -92,7 +92,8 @@ class Record:
         """
         path = folder / STATE
         if not path.exists():
-            strangers = [entry.name for entry in folder.iterdir() if entry.name not in _LOCKS]
+            names = [entry.name for entry in folder.iterdir()]
+            strangers = [name for name in names if name not in _LOCKS and not is_litter(name)]
             if strangers:
                 raise UserError(
                     f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "

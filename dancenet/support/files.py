@@ -18,7 +18,7 @@ from typing import Any
 
 from dancenet.support import lock, signals, terminal
 from dancenet.support.errors import UserError, write_failed
-from dancenet.support.names import quoted, shortened
+from dancenet.support.names import is_allowed_here, quoted, shortened
 from dancenet.support.temporary import short_stem, sweep, temporary_name
 from dancenet.support.wording import option
 
@@ -350,6 +350,11 @@ def _sync(path: Path) -> None:
 
 def check_parent(path: str | os.PathLike[str]) -> None:
     """Raises UserError unless the parent folder of `path` exists and can be written."""
+    name = Path(path).name
+    if name and not is_allowed_here(name):
+        raise UserError(
+            f"Windows allows no file of the name {quoted(path)}; choose another output."
+        )
     parent = Path(path).absolute().parent
     if not parent.is_dir():
         raise UserError(

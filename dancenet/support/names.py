@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 import unicodedata
 
 # What a shell takes as it stands, apart from letters and digits of any script.
@@ -16,6 +17,7 @@ _LONGEST_REASON = 400  # letters of what is quoted from a file, or from another 
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])\Z", re.IGNORECASE)
 _FORBIDDEN = re.compile(r'[<>:"/\\|?*\x00-\x1f\x7f\ud800-\udfff]')
 _LONGEST_SAFE = 240  # bytes of a file's name in UTF-8: 255, less what a temporary name adds
+_LITTER = ("thumbs.db", "ehthumbs.db", "desktop.ini", ".directory")
 _UNDECODABLE = re.compile("[\udc80-\udcff]")  # how Python keeps bytes that are not UTF-8
 
 
@@ -93,9 +95,19 @@ def is_safe_name(name: str) -> bool:
     return safe_name(name) == unicodedata.normalize("NFC", name)
 
 
+def is_allowed_here(name: str) -> bool:
+    """Tells whether a file or folder can have a name on this system."""
+    return sys.platform != "win32" or is_safe_name(name)
+
+
 def folded(name: str) -> str:
     """Returns what two names share that are one file on macOS or Windows."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def is_litter(name: str) -> bool:
+    """Tells whether a file was left by a file manager: `.DS_Store`, `._1.jpg`, `Thumbs.db`."""
+    return name == ".DS_Store" or name.startswith("._") or name.lower() in _LITTER
 
 
 def _is_visible(letter: str) -> bool:

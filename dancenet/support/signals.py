@@ -199,7 +199,7 @@ def end_with_parent() -> None:
                 pass
         if _state is not None and _state.received:
             return  # it is ending, and this is no second request
-        if os.name == "posix":
+        if sys.platform != "win32":
             signal.pthread_kill(main, signal.SIGTERM)  # also wakes a main thread that waits
         elif _state is None:  # nothing is handled yet, and nothing was begun
             os._exit(128 + signal.SIGTERM)

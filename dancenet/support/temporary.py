@@ -146,7 +146,7 @@ def _is_alive_on_windows(pid: int) -> bool:
     # `os.kill` ends a process there, whatever the signal.
     import ctypes
 
-    kernel = ctypes.windll.kernel32  # type: ignore[attr-defined]
+    kernel = getattr(ctypes, "windll").kernel32  # noqa: B009  other systems have none
     handle = kernel.OpenProcess(0x1000, False, pid)  # PROCESS_QUERY_LIMITED_INFORMATION
     if not handle:
         return bool(kernel.GetLastError() == 5)  # ERROR_ACCESS_DENIED

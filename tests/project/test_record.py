@@ -77,3 +77,11 @@ def test_a_spoilt_log_of_a_training_is_one_sentence(tmp_path: Path) -> None:
     assert check_reader(read, log)
     log.write_text("")
     assert read(log) == before + 60
+
+
+def test_a_project_begins_in_a_folder_that_a_file_manager_has_shown(tmp_path: Path) -> None:
+    (tmp_path / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+    assert Record.read(tmp_path, [SOURCE]).fps == SOURCE.fps
+    (tmp_path / "film.mp4").write_bytes(b"")
+    with pytest.raises(UserError, match="is no project: it has 'film.mp4'"):
+        Record.read(tmp_path, [SOURCE])

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
+import unicodedata
 
 import pytest
 
+from dancenet.support import files
+from dancenet.support.errors import UserError
 from dancenet.support.names import (
     derived,
+    folded,
+    is_allowed_here,
+    is_litter,
+    is_safe_name,
     quoted,
+    safe_name,
     shell_word,
     visible,
     visible_lines,
@@ -96,3 +105,49 @@ def test_a_derived_name_is_not_too_long():
 
 def test_line_ends_of_ours_stay():
     assert visible_lines("a\r\nb\n\x1bc\td") == "a\nb\n\ufffdc      d"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("dance.mp4", "dance.mp4"),
+        ("aux.mp4", "_aux.mp4"),
+        ("NUL", "_NUL"),
+        ("com1.tar.gz", "_com1.tar.gz"),
+        ("COM¹", "_COM¹"),
+        ("con .txt", "_con .txt"),
+        ("console.txt", "console.txt"),
+        ("com10", "com10"),
+        ('<a>:"b"/c\\d|e?f*', "_a___b__c_d_e_f_"),
+        ("name. . ", "name"),
+        ("...", "_"),
+        ("", "_"),
+        ("a\nb\x1b\x00", "a_b__"),
+        ("e\u0301.mp4", "\u00e9.mp4"),
+        ("dan\udce7a", "dan_a"),
+        ("\U0001f483" * 100, "\U0001f483" * 60),
+    ],
+    ids=ascii,
+)
+def test_a_safe_name_is_allowed_everywhere_and_stays_as_it_is(text: str, name: str) -> None:
+    assert safe_name(text) == safe_name(name) == name
+    assert is_safe_name(name)
+    assert is_safe_name(text) == (unicodedata.normalize("NFC", text) == name)
+
+
+def test_names_that_macos_or_windows_take_for_one_are_folded_to_one() -> None:
+    assert folded("E\u0301cole") == folded("\u00e9COLE")
+    assert folded("1.JPG") == folded("1.jpg") != folded("2.jpg")
+
+
+def test_what_file_managers_leave_is_litter() -> None:
+    assert all(map(is_litter, (".DS_Store", "._1.jpg", "Thumbs.db", "desktop.ini")))
+    assert not any(map(is_litter, ("1.jpg", ".hidden.bvh", "thumbs.bvh", "DS_Store")))
+
+
+def test_windows_is_told_before_the_work_which_names_it_does_not_allow(monkeypatch, tmp_path):
+    files.check_parent(tmp_path / "aux.mp4")
+    monkeypatch.setattr(sys, "platform", "win32")
+    assert not is_allowed_here("aux.mp4") and is_allowed_here("dance.mp4")
+    with pytest.raises(UserError, match=r"Windows allows no file of the name .*aux\.mp4"):
+        files.check_parent(tmp_path / "aux.mp4")

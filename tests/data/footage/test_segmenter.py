@@ -90,7 +90,15 @@ def test_the_cache_can_be_chosen_by_the_environment(server, tmp_path, monkeypatc
 
 
 def test_without_the_interpreter_the_extra_is_named_before_any_download(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    class NotInstalled:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            if name.startswith("ai_edge_litert"):
+                raise ModuleNotFoundError(f"No module named {name!r}", name="ai_edge_litert")
+
+    for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.setattr(sys, "meta_path", [NotInstalled, *sys.meta_path])
     monkeypatch.setattr(segmenter, "find_model", lambda: pytest.fail("downloaded for nothing"))
     with pytest.raises(MissingExtra, match=r"person segmentation.*ai-edge-litert.*\[person\]"):
         load_segmenter()
@@ -122,3 +130,10 @@ def test_the_network_finds_the_person_and_nobody_in_an_empty_picture():
     assert probability[200, 105] > 0.9  # the trunk
     assert probability[100, 220] < 0.1  # the screen
     assert (network(np.full((90, 160, 3), 128, np.uint8)) > 0.5).mean() < 0.01
+
+
+@pytest.mark.skipif(not MODEL_FILE.exists(), reason="the person network is not on this machine")
+def test_the_interpreter_announces_nothing(capfd):
+    pytest.importorskip("ai_edge_litert")
+    load_segmenter(MODEL_FILE)(np.full((90, 160, 3), 128, np.uint8))
+    assert capfd.readouterr() == ("", "")

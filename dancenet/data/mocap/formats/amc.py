@@ -19,7 +19,7 @@ from dancenet.data.mocap.formats.numbers import number, parse_rows, whole
 from dancenet.data.mocap.formats.text import lines_of, read_text
 from dancenet.data.motion.tree import MOST_JOINTS
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, visible
+from dancenet.support.names import is_litter, quoted, visible
 
 ROOT = "root"
 METRES_IN_INCH = 0.0254
@@ -83,7 +83,8 @@ def find_asf(path: Path) -> Path:
     candidates = {
         re.sub(r"\.asf(\.gz)?$", "", other.name, flags=re.IGNORECASE): other
         for other in sorted(path.parent.iterdir())
-        if re.search(r".\.asf(\.gz)?$", other.name, re.IGNORECASE) and other.is_file()
+        if re.search(r".\.asf(\.gz)?$", other.name, re.IGNORECASE)
+        if other.is_file() and not is_litter(other.name)
     }
     if stem in candidates:
         return candidates[stem]

@@ -19,7 +19,7 @@ from dancenet.data.mocap.formats.numbers import LARGEST
 from dancenet.data.mocap.formats.text import read_text
 from dancenet.support import checked
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, visible
+from dancenet.support.names import is_litter, quoted, visible
 
 LARGEST_JSON = 64 << 20  # bytes; an hour of one person at 30 frames/s has some 50 MB
 _MOST_LISTS, _MOST_VALUES = 4_000_000, 16_000_000
@@ -68,11 +68,10 @@ def read_json(path: Path, largest: int = LARGEST_JSON) -> Any:
 
 def read_folder(path: Path) -> Film:
     """Reads a folder that holds a file for each frame; a missing number is an empty frame."""
-    # Files that begin with a dot are notes of macOS on others.
     files = [
         file
         for file in sorted(path.iterdir())
-        if file.suffix.lower() == ".json" and file.name[0] != "." and file.is_file()
+        if file.suffix.lower() == ".json" and not is_litter(file.name) and file.is_file()
     ]
     if not files:
         raise UserError(f"The folder {quoted(path)} holds no .json file of OpenPose's.")

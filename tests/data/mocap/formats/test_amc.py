@@ -172,3 +172,9 @@ def test_a_bone_without_length_needs_no_direction(tmp_path):
     asf = ASF.replace("direction 0 -1 0\n     length 7", "direction 0 0 0\n     length 0")
     places = ends(tmp_path, asf=asf)
     assert np.array_equal(places["shin"], places["thigh"])
+
+
+def test_what_a_file_manager_leaves_beside_a_skeleton_is_passed_over(tmp_path):
+    (tmp_path / "07.asf").write_text(ASF)
+    (tmp_path / "._07.asf").write_bytes(b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X")
+    assert find_asf(tmp_path / "walk.amc").name == "07.asf"

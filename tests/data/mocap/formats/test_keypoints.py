@@ -261,3 +261,12 @@ def test_numbers_of_another_film_in_the_folder_are_refused(tmp_path):
         write(tmp_path, openpose(person()), f"{number}.json")
     with pytest.raises(UserError, match="numbered from 1 to 90000 and there are only 3"):
         read_skeleton(tmp_path)
+
+
+def test_what_a_file_manager_leaves_in_a_folder_is_passed_over(tmp_path):
+    for t in (8, 9, 10):
+        write(tmp_path, openpose(person(500 + t)), f"film_{t:012}_keypoints.json")
+        (tmp_path / f"._film_{t:012}_keypoints.json").write_bytes(b"\x00\x05\x16\x07Mac OS X")
+    (tmp_path / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
+    (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
+    assert read_keypoints(tmp_path).positions[:, 0, 0].tolist() == [508, 509, 510]
