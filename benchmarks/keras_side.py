@@ -29,7 +29,7 @@ from dancenet.model.folder import ModelFolder
 from dancenet.nets import dancer, vae
 from dancenet.nets.export import onnx as export
 from dancenet.nets.training.loop import jit_compile
-from dancenet.support.files import write_npz
+from dancenet.support.arrays import write_npz
 
 DIM, MIXTURES = 128, 24
 DANCER = DancerConfig(

@@ -15,8 +15,8 @@ from dancenet.codecs.latents import Latents
 from dancenet.codecs.seeds import read_seeds
 from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.motion.clip import SkeletonClip
+from dancenet.support.arrays import write_npz
 from dancenet.support.errors import UserError
-from dancenet.support.files import write_npz
 
 
 def write_latents(path: Path) -> None:

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper, numpy_helper
 from dancenet.codecs.base import Scaler
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import ModelFolder
-from dancenet.support.files import write_npz
+from dancenet.support.arrays import write_npz
 
 DIM = 3  # x, y and the size of the disc
 MIXTURES = 2

@@ -15,7 +15,7 @@ from dancenet.data.mocap.read import read_skeleton
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.model.config import SKELETON, DancerConfig
 from dancenet.model.folder import CODEC, SEEDS, ModelFolder
-from dancenet.support.files import write_npz
+from dancenet.support.arrays import write_npz
 
 STYLES = ("ballet", "house")
 NUM_SEEDS, SEED_FRAMES = 3, 20

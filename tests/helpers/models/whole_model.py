@@ -10,7 +10,7 @@ from export_models import SMALL_VAE, make_folder
 from dancenet.codecs.base import Scaler
 from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.model.folder import ModelFolder
-from dancenet.support.files import write_npz
+from dancenet.support.arrays import write_npz
 
 DANCERS = {
     "lean": DancerConfig(dim=4, units=24, num_mixtures=3, velocity_inputs=2, temperature=0.6),

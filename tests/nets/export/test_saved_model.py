@@ -15,8 +15,8 @@ from dancenet.nets.export import saved_model
 from dancenet.nets.export.parity import Comparison, ParityError
 from dancenet.nets.export.reference import Networks
 from dancenet.sequence.generate import generate
+from dancenet.support.arrays import write_npz
 from dancenet.support.errors import UserError
-from dancenet.support.files import write_npz
 
 BOTH = ("vae", "dancer")
 SETTINGS = {"temperature": 1.0, "seed": 7, "refine": 0}
