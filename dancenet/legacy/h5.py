@@ -128,7 +128,7 @@ def read_latents(path: str | Path, latent_dim: int = VAE_2018.latent_dim) -> np.
     Raises:
         UserError: it is missing, not a plain array, or has another shape.
     """
-    array = checked.read_npy(path, "lv.npy", largest=_LARGEST_LATENTS)
+    array = checked.read_npy(path, "file of latents (lv.npy)", largest=_LARGEST_LATENTS)
     expected = f"expected (frames, {latent_dim}) or (frames, 1, {latent_dim}) of floats"
     if array.ndim == 3 and array.shape[1] == 1:
         array = array[:, 0]

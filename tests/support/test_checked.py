@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -171,3 +172,52 @@ def test_spoilt_archives_get_one_line(tmp_path):
     assert check_reader(lambda path: checked.read_npz(path, "file"), tmp_path / "a.npz")
     np.save(tmp_path / "a.npy", np.arange(30.0))
     assert check_reader(lambda path: checked.read_npy(path, "file"), tmp_path / "a.npy")
+
+
+def test_half_letters_are_no_text():
+    with pytest.raises(UserError, match="name is .*, and must be text"):
+        checked.build(Thing, json.loads('{"name": "a\\ud800"}'), "thing.json")
+    assert checked.build(Thing, json.loads('{"name": "\\ud83d\\udc83"}'), "thing.json").name == "💃"
+    # A byte of a name that is not UTF-8 stays what it is.
+    assert checked.build(Thing, json.loads('{"name": "\\udce7"}'), "thing.json").name == "\udce7"
+
+
+def test_json_is_no_deeper_than_others_can_walk(tmp_path):
+    path = tmp_path / "a.json"
+    for depth, fits in ((60, True), (70, False), (500, False), (100_000, False)):
+        path.write_text('{"a":' * depth + "[]" + "}" * depth)
+        if fits:
+            checked.read_json(path, "record")
+            continue
+        with pytest.raises(UserError, match="nested too deeply"):
+            checked.read_json(path, "record")
+
+
+def test_what_is_hardly_packed_may_be_larger(tmp_path):
+    path = tmp_path / "a.npz"
+    np.savez(path, a=np.arange(1000))
+    assert len(checked.read_npz(path, "file of latents", largest=100)["a"]) == 1000
+
+
+@pytest.mark.parametrize("shape", [(10**12, 0), (0, 10**12), (-1, 3), (True, 1)])
+def test_rows_of_nothing_are_refused(tmp_path, shape):
+    path = tmp_path / "a.npy"
+    with open(path, "wb") as file:
+        np.lib.format.write_array_header_1_0(
+            file, {"descr": "<f8", "fortran_order": False, "shape": shape}
+        )
+    with pytest.raises(UserError, match="not a readable file of latents"):
+        checked.read_npy(path, "file of latents")
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
+@pytest.mark.parametrize("read", [checked.read_json, checked.read_npz, checked.read_npy])
+def test_nothing_but_a_regular_file_is_read(tmp_path, read):
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", "/dev/zero"):
+        with pytest.raises(UserError, match="is not a regular file"):
+            read(path, "record")
+    with pytest.raises(UserError, match="cannot be read"):
+        read(tmp_path, "record")
+    with pytest.raises(UserError, match="cannot be read"):
+        read("a\0b", "record")

@@ -64,7 +64,8 @@ class Pending:
 
     def __post_init__(self) -> None:
         checked.between("first", self.first, 1, _MOST_FRAMES)
-        checked.between("last", self.last, 1, _MOST_FRAMES)
+        # Of these only the pictures that are there are looked at.
+        checked.between("last", self.last, 1, 1 << 53)
 
 
 @dataclass(frozen=True)
@@ -195,7 +196,8 @@ def read_pending(path: Path) -> Pending:
     """
     try:
         content = checked.read_json(path, "record of an interrupted clip")
-        return checked.build(Pending, content, quoted(path))
+        source = f"{quoted(path)} is not a record of an interrupted clip"
+        return checked.build(Pending, content, source)
     except UserError as error:
         raise UserError(
             f"{str(error).rstrip('.')}. Remove this file if nothing is extracting frames into its "
