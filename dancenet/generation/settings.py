@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 # Bounds, because the settings in other people's videos are obeyed, too.
 LONGEST_SECONDS = 86_400.0  # of all dances together, a day
-MOST_DANCES = 1000
+MOST_DANCES = 100_000
 
 _LARGEST_REPLAYED = 19  # scale of a replay that nobody asked for; 3952x2280
 _START = re.compile(r"(?:.{1,4096}:)?[0-9]{1,9}", re.DOTALL)

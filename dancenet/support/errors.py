@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 
 from dancenet.support.names import quoted, visible
@@ -179,7 +180,9 @@ def why_not_imported(error: ImportError, step: str, extra: str | None = None) ->
     name = _PACKAGES.get(root, root.replace("_", "-"))
     # An extension tells the last part of its name only, which begins with an underscore.
     what = f"the package {name!r}" if root and not root.startswith("_") else "a library"
-    if isinstance(error, ModuleNotFoundError) and "." not in (error.name or ""):
+    # A part of a package that is there is missing if the package is damaged, or of another version.
+    is_whole = root == error.name or (root != "" and importlib.util.find_spec(root) is None)
+    if isinstance(error, ModuleNotFoundError) and is_whole:
         if extra is not None:
             return MissingExtra(step, extra, name)
         return UserError(

@@ -19,6 +19,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from dancenet.support import signals
+
 _MARK = re.compile(r"\.dancenet-([0-9a-f]{8})-([0-9a-f]+)-([0-9a-f]+)-[0-9a-f]{8}(\.[^/]*)?\Z")
 _LONGEST_STEM = 60  # bytes of the final name that are repeated; a name has at most 255
 _LONGEST_SUFFIX = 32  # bytes
@@ -64,7 +66,8 @@ def temporary_folder(parent: Path | None = None, name: str = "work") -> Iterator
     # Private in the folder that is shared with other people.
     folder.mkdir(mode=0o700 if parent is None else 0o777)
     try:
-        yield folder
+        with signals.temporary(folder):
+            yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

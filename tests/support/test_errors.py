@@ -126,13 +126,14 @@ def test_a_package_that_is_not_there_is_named_with_its_extra():
         (ImportError("failed to map segment", name="keras"), "loaded: there is not enough memory"),
         (ImportError("Too many open files", name="keras"), "loaded: too many files are open"),
         (ModuleNotFoundError("No module named 'keras.ops'", name="keras.ops"), "install it again"),
+        (ImportError("no name", name=None), "a library, which cannot be loaded: no name"),
         (ImportError("Traceback …\n\nNo native part.\n", name="keras"), "loaded: No native part"),
     ],
 )
 def test_a_package_that_is_there_and_cannot_be_loaded_tells_why(error, words):
     told = errors.why_not_imported(error, "Training", "train")
     assert isinstance(told, UserError) and not isinstance(told, MissingExtra)
-    assert "needs the package 'keras', which cannot be" in str(told) and words in str(told)
+    assert "which cannot be loaded" in str(told) and words in str(told)
 
 
 def test_a_package_of_the_light_installation_that_is_missing_is_said(capsys):

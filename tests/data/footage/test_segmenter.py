@@ -90,15 +90,8 @@ def test_the_cache_can_be_chosen_by_the_environment(server, tmp_path, monkeypatc
 
 
 def test_without_the_interpreter_the_extra_is_named_before_any_download(monkeypatch):
-    class NotInstalled:
-        @staticmethod
-        def find_spec(name, path=None, target=None):
-            if name.startswith("ai_edge_litert"):
-                raise ModuleNotFoundError(f"No module named {name!r}", name="ai_edge_litert")
-
-    for name in ("ai_edge_litert", "ai_edge_litert.interpreter"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
-    monkeypatch.setattr(sys, "meta_path", [NotInstalled, *sys.meta_path])
+    monkeypatch.delitem(sys.modules, "ai_edge_litert.interpreter", raising=False)
+    monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     monkeypatch.setattr(segmenter, "find_model", lambda: pytest.fail("downloaded for nothing"))
     with pytest.raises(MissingExtra, match=r"person segmentation.*ai-edge-litert.*\[person\]"):
         load_segmenter()

@@ -192,7 +192,7 @@ def test_a_smaller_file_that_changes_the_dance_is_left_out(
 def test_without_the_interpreter_the_extra_is_named(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
+    monkeypatch.delitem(sys.modules, "ai_edge_litert.interpreter", raising=False)
     monkeypatch.setitem(sys.modules, "ai_edge_litert", None)
     nothing: Any = None
     with pytest.raises(MissingExtra, match=r"LiteRT needs.*ai-edge-litert.*\[train\]"):
