@@ -48,7 +48,9 @@ def shorten_trainings(patch: pytest.MonkeyPatch) -> None:
     """Makes epochs and trial dances short, and exported steps compared with Keras a few times."""
     from dancenet.nets.export import onnx
     from dancenet.nets.training import calibrate, dancer_run
+    from dancenet.nets.training.loop import epochs
 
+    patch.setattr(epochs, "_TIMED_STEPS", 2)
     patch.setattr(calibrate, "TRIAL_SECONDS", 1.0)
     patch.setattr(calibrate, "TRIALS", 4)
     patch.setattr(dancer_run, "MIN_STEPS_PER_EPOCH", 4)

@@ -24,8 +24,7 @@ from dancenet.support.errors import UserError
 STEPS = 5
 
 
-def make_model(eagerly: bool = True) -> Any:
-    """Builds a network; compiling its step takes longer than a few steps without."""
+def make_model() -> Any:
     keras.utils.set_random_seed(1)
     # Dropout, because its random state has to be resumed as well.
     model = keras.Sequential(
@@ -40,8 +39,7 @@ def make_model(eagerly: bool = True) -> Any:
         optimizer=loop.make_optimizer(Schedule()),
         loss="mse",
         metrics=["mae"],
-        run_eagerly=eagerly,
-        jit_compile=not eagerly and loop.jit_compile(),
+        jit_compile=loop.jit_compile(),
     )
     return model
 
@@ -86,19 +84,13 @@ def stop_at(step: int) -> Any:
     return interrupted
 
 
-@pytest.mark.parametrize(
-    ("step", "eagerly"),
-    [(7, True), (7, False), (10, True), (14, True)],
-    ids=["inside", "inside, compiled", "first of epoch", "last of epoch"],
-)
-def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(
-    tmp_path: Path, step: int, eagerly: bool
-) -> None:
+@pytest.mark.parametrize("step", [7, 10, 14], ids=["inside", "first of epoch", "last of epoch"])
+def test_a_training_stopped_and_resumed_is_the_uninterrupted_one(tmp_path: Path, step: int) -> None:
     options = TrainOptions(epochs=4, warm_up_steps=3)
-    straight = run(tmp_path / "straight", options, make_model(eagerly))
+    straight = run(tmp_path / "straight", options)
     with pytest.raises(KeyboardInterrupt, match="resume=True"):
-        run(tmp_path / "stopped", options, make_model(eagerly), batches=stop_at(step))
-    resumed = run(tmp_path / "stopped", options, make_model(eagerly), resume=True)
+        run(tmp_path / "stopped", options, batches=stop_at(step))
+    resumed = run(tmp_path / "stopped", options, resume=True)
     first, second = checkpoint(tmp_path / "straight"), checkpoint(tmp_path / "stopped")
     assert first.keys() == second.keys()
     for name in first:
@@ -263,8 +255,7 @@ def test_measuring_the_gradient_norm_does_not_change_training() -> None:
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         loss="mse",
         metrics=["mae"],
-        run_eagerly=True,
-        jit_compile=False,
+        jit_compile=loop.jit_compile(),
     )
     for batch in batches(Epoch(0, 0, STEPS, STEPS, np.random.default_rng(0))):
         model.train_on_batch(*batch)
@@ -279,8 +270,7 @@ def test_a_training_without_gradient_norms_can_be_resumed(tmp_path: Path) -> Non
         optimizer=keras.optimizers.Adam(1e-3, global_clipnorm=1.0),
         loss="mse",
         metrics=["mae"],
-        run_eagerly=True,
-        jit_compile=False,
+        jit_compile=loop.jit_compile(),
     )
     first = run(tmp_path, TrainOptions(epochs=1), model=model).history
     assert "gradient_norm" not in first[0]
@@ -335,7 +325,6 @@ def test_a_time_limit_gives_as_many_steps_as_fit(
     result = run(
         tmp_path,
         TrainOptions(minutes=10, epochs=1),
-        make_model(eagerly=False),
         batches=slow,
         validate=validate,
         steps_per_epoch=1000,
@@ -361,7 +350,6 @@ def test_a_time_limit_is_kept_when_steps_become_slower(
     result = run(
         tmp_path,
         TrainOptions(minutes=10),
-        make_model(eagerly=False),
         batches=slower,
         steps_per_epoch=20,
         validate=lambda: {"val_loss": 1.0},

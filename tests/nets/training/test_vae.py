@@ -18,6 +18,7 @@ from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.folder import ModelFolder, made_files
+from dancenet.nets.training import rehearsal
 from dancenet.nets.training.folder import training_folder
 from dancenet.nets.training.loop import TrainOptions
 from dancenet.nets.training.loop.log import write_curves
@@ -31,10 +32,11 @@ from scripts.train_vae import main
 
 
 @pytest.fixture(scope="module", autouse=True)
-def few_trials() -> Iterator[None]:
-    """Compares exported networks, which are of full size, on few pictures."""
+def few_steps() -> Iterator[None]:
+    """Times few steps, and compares exported networks on few pictures: they are of full size."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("dancenet.nets.export.reference._TRIALS", 4)
+        patch.setattr("dancenet.nets.training.loop.epochs._TIMED_STEPS", 2)
         yield
 
 
@@ -189,8 +191,11 @@ def val_losses(folder: ModelFolder) -> list[float]:
 
 
 def test_frames_of_the_first_model_are_rehearsed_before_and_after_resuming(
-    frames: Path, tiny: Path, tmp_path: Path
+    frames: Path, tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    read: list[Path] = []
+    load = rehearsal.load
+    monkeypatch.setattr(rehearsal, "load", lambda path: read.append(path) or load(path))
     first = copied(tiny, tmp_path / "first")
     second, third = (ModelFolder(tmp_path / name) for name in ("second", "third"))
     with_stretches(first)
@@ -207,6 +212,9 @@ def test_frames_of_the_first_model_are_rehearsed_before_and_after_resuming(
     shutil.rmtree(first.path)  # what is rehearsed lies with the checkpoint
     train_vae(opened, third, options, two, resume=True)
     assert val_losses(second) == val_losses(third) and len(val_losses(third)) == 2
+    assert [path.parent for path in read] == [
+        training_folder(folder, "vae") for folder in (second, third)
+    ]
 
 
 def test_a_missing_model_to_start_from_leaves_the_old_vae_in_place(
