@@ -23,6 +23,7 @@ from dancenet.support.names import quoted, shortened
 # have more.
 LARGEST_ARRAYS = 512 << 20
 
+_LARGEST_NOTHING = 1 << 20  # bytes of an empty array, were its lengths of 0 ones of 1
 _LARGEST_RATIO = 4  # of what floats unpack to, to their file
 _KINDS: dict[type, str] = {bool: "b", int: "iu", float: "fiu", str: "U"}
 _SAID: dict[type, str] = {
@@ -199,7 +200,8 @@ def _read_array(file: IO[bytes], size: int) -> np.ndarray:
     if dtype.hasobject:
         raise ValueError("pickled objects")
     # Rows of nothing take no bytes, and take for ever to go through.
-    if math.prod(max(1, length) for length in shape) * max(1, dtype.itemsize) > size:
+    most = math.prod(max(1, length) for length in shape) * max(1, dtype.itemsize)
+    if most > (size if count else max(size, _LARGEST_NOTHING)):
         raise ValueError(f"{dtype} of shape {shape} in {size} bytes")
     content = bytearray(count * dtype.itemsize)
     left = memoryview(content)

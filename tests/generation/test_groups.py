@@ -97,8 +97,8 @@ def test_a_stop_in_the_first_group_writes_nothing(dancer, batches):
 @pytest.mark.parametrize(
     "seconds, count, free, words",
     [
-        (1e9, 1, 10**11, "1 dance of 277777 h 47 min would take about 12,000 GB, and 100 GB"),
-        (3600.0, 50, 10**9, "50 dances of 60 min would take about 2.2 GB, and 1.0 GB"),
+        (86_400.0, 1, 10**8, "1 dance of 24 h 00 min would take about 1.0 GB, and 100 MB"),
+        (1000.0, 50, 10**8, "50 dances of 17 min would take about 0.6 GB, and 100 MB"),
     ],
 )
 def test_what_the_disk_has_no_room_for_is_told_before_anything_is_made(

@@ -56,7 +56,7 @@ def test_a_spoilt_recipe_is_one_sentence(tmp_path: Path) -> None:
     [
         ({"seconds": 1e9}, "seconds must be greater than 0 and at most 86,400"),
         ({"seconds": 0}, "seconds must be greater than 0"),
-        ({"count": 10**6}, "count must be 1 or more and at most 1,000"),
+        ({"count": 10**6}, "count must be 1 or more and at most 100,000"),
         ({"count": 2.0}, "count is 2.0, and must be a whole number"),
         ({"count": True}, "count is True"),
         ({"count": 1000, "seconds": 1000}, r"seconds \* count must be"),
@@ -72,7 +72,6 @@ def test_a_spoilt_recipe_is_one_sentence(tmp_path: Path) -> None:
         ({"start": "1" * 400}, "a row of a file of latents, such as"),
         ({"start": "²"}, "a row of a file of latents, such as"),
         ({"colors": "red"}, "two hexadecimal numbers"),
-        ({"style": ":"}, "A style is a name"),
         ({"style": 3}, "style is 3, and must be text or null"),
         ({"shell": "rm"}, "does not know: shell"),
     ],

@@ -10,7 +10,7 @@ import pytest
 from hostile import check_json
 from mutation import MANY, check_reader
 
-from dancenet.output import video_settings
+from dancenet.data.footage.film import opening
 from dancenet.output.video_settings import SETTINGS_FILE, append_gif_comment, is_ours, read_settings
 from dancenet.output.video_writer import VideoWriter
 from dancenet.support.errors import UserError
@@ -42,7 +42,7 @@ def test_a_spoilt_record_of_settings_is_one_sentence(tmp_path: Path) -> None:
 def test_only_the_containers_that_are_written_are_opened(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(video_settings.av, "open", lambda *_, **__: pytest.fail("it was opened"))
+    monkeypatch.setattr(opening, "opened", lambda path: pytest.fail("it was opened"))
     for text in (
         "ffconcat version 1.0\nfile dance.mp4\n",
         "#EXTM3U\n#EXTINF:1,\ndance.mp4\n",
