@@ -383,15 +383,8 @@ def check_space(folder: str | os.PathLike[str], needed: float, what: str, advice
     if needed > free:
         raise UserError(
             f"There is not enough space in {quoted(place)}: {what} would take about "
-            f"{format_bytes(needed)}, and {format_bytes(free)} are free; {advice}."
+            f"{terminal.format_bytes(needed)}, and {terminal.format_bytes(free)} are free; {advice}."
         )
-
-
-def format_bytes(size: float) -> str:
-    """Formats a number of bytes: '0.05 MB', '48 MB', '1.2 GB', '75,000 GB'."""
-    if size < 1e9:
-        return f"{size / 1e6:.2f} MB" if size < 1e6 else f"{size / 1e6:.0f} MB"
-    return f"{size / 1e9:,.1f} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"
 
 
 def make_folder(path: str | os.PathLike[str]) -> None:

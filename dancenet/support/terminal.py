@@ -347,6 +347,13 @@ def _without_existing(pattern: str) -> str:
     return glob.escape(kept) + rest
 
 
+def format_bytes(size: float) -> str:
+    """Formats a number of bytes: '0.05 MB', '48 MB', '1.2 GB', '75,000 GB'."""
+    if size < 1e9:
+        return f"{size / 1e6:.2f} MB" if size < 1e6 else f"{size / 1e6:.0f} MB"
+    return f"{size / 1e9:,.1f} GB" if size < 1e11 else f"{size / 1e9:,.0f} GB"
+
+
 def positive(kind: Callable[[str], Any]) -> Callable[[str], Any]:
     """Returns an argparse type that accepts finite numbers greater than zero."""
 

@@ -98,7 +98,7 @@ def test_a_stop_in_the_first_group_writes_nothing(dancer, batches):
     "seconds, count, free, words",
     [
         (86_400.0, 1, 10**8, "1 dance of 24 h 00 min would take about 1.0 GB, and 100 MB"),
-        (1000.0, 50, 10**8, "50 dances of 17 min would take about 0.6 GB, and 100 MB"),
+        (1000.0, 50, 10**8, "50 dances of 17 min would take about 600 MB, and 100 MB"),
     ],
 )
 def test_what_the_disk_has_no_room_for_is_told_before_anything_is_made(
