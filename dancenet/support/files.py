@@ -383,7 +383,8 @@ def check_space(folder: str | os.PathLike[str], needed: float, what: str, advice
     if needed > free:
         raise UserError(
             f"There is not enough space in {quoted(place)}: {what} would take about "
-            f"{terminal.format_bytes(needed)}, and {terminal.format_bytes(free)} are free; {advice}."
+            f"{terminal.format_bytes(needed)}, and {terminal.format_bytes(free)} are free; "
+            f"{advice}."
         )
 
 
