@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -97,27 +96,36 @@ def _write_decoder(path: Path) -> None:
     )
 
 
-def _write_step(path: Path) -> None:
-    """A slow turn with two components and a state that decays."""
+def _write_step(path: Path, keeps_state: bool) -> None:
+    """A slow turn with two components and, unless it is left out, a state that decays."""
     turn = np.array([[0.97, 0.1, 0], [-0.1, 0.97, 0], [0, 0, 0.9]], np.float32)
+    state = {"h0": [DIM]} if keeps_state else {}
     _save(
         path,
         [
             helper.make_node("Tanh", ["vectors"], ["soft"]),
-            helper.make_node("Mul", ["h0", "decay"], ["kept"]),
-            helper.make_node("Add", ["kept", "soft"], ["next_h0"]),
+            *(
+                [
+                    helper.make_node("Mul", ["h0", "decay"], ["kept"]),
+                    helper.make_node("Add", ["kept", "soft"], ["next_h0"]),
+                ]
+                if keeps_state
+                else []
+            ),
             helper.make_node("MatMul", ["soft", "head"], ["flat"]),
             helper.make_node("Reshape", ["flat", "mixture"], ["mu"]),
             helper.make_node("Mul", ["mu", "zero"], ["nothing"]),
             helper.make_node("Add", ["nothing", "spread"], ["sigma"]),
-            helper.make_node("MatMul", ["next_h0", "gate"], ["pi_logits"]),
+            helper.make_node(
+                "MatMul", ["next_h0" if keeps_state else "soft", "gate"], ["pi_logits"]
+            ),
         ],
-        {"vectors": [DIM], "h0": [DIM]},
+        {"vectors": [DIM], **state},
         {
             "pi_logits": [MIXTURES],
             "mu": [MIXTURES, DIM],
             "sigma": [MIXTURES, DIM],
-            "next_h0": [DIM],
+            **{f"next_{name}": shape for name, shape in state.items()},
         },
         {
             "decay": np.array(0.9, np.float32),
@@ -130,16 +138,18 @@ def _write_step(path: Path) -> None:
     )
 
 
-def write_small_model(path: Path, name: str = "small", fps: float = 30.0) -> ModelFolder:
+def write_small_model(
+    path: Path, name: str = "small", fps: float = 30.0, look_back: int = 64
+) -> ModelFolder:
     """Writes a whole, sealed model folder of a few kilobytes that needs no Keras."""
     folder = ModelFolder(path)
     folder.create()
     vae = VaeConfig(latent_dim=DIM)
-    dancer = DancerConfig(dim=DIM, units=DIM, layers=1, num_mixtures=MIXTURES)
+    dancer = DancerConfig(dim=DIM, units=DIM, layers=1, num_mixtures=MIXTURES, look_back=look_back)
     folder.write_config(ModelConfig(name, fps, vae=vae, dancer=dancer))
     _write_encoder(folder / "encoder.onnx")
     _write_decoder(folder / "decoder.onnx")
-    _write_step(folder / "step.onnx")
+    _write_step(folder / "step.onnx", dancer.keeps_state)
     Scaler(
         np.array([0.1, -0.1, 0], np.float32),
         np.eye(DIM, dtype=np.float32),
@@ -152,12 +162,5 @@ def write_small_model(path: Path, name: str = "small", fps: float = 30.0) -> Mod
 
 
 def write_old_model(path: Path) -> ModelFolder:
-    """Writes a model with the same VAE whose dancer looks back one vector."""
-    folder = write_small_model(path, "old")
-    config = folder.read_config()
-    assert config.dancer is not None
-    folder.write_config(
-        dataclasses.replace(config, dancer=dataclasses.replace(config.dancer, look_back=1))
-    )
-    folder.seal()
-    return folder
+    """Writes a model with the same VAE whose dancer looks back one vector, and keeps no state."""
+    return write_small_model(path, "old", look_back=1)
