@@ -178,7 +178,7 @@ def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, imported, c
     assert [path.name for path in (small / "weights").iterdir()] == ["old"]
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "pictures"])
+@pytest.mark.parametrize("name", [".", "..", "pictures"])
 def test_a_folder_that_is_not_a_model_is_never_replaced(small, capsys, name):
     paths = old.write_all(small)
     (small / "weights" / "pictures").mkdir(parents=True)

@@ -35,7 +35,7 @@ from dancenet.nets.training.windows import WindowData
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.sequence.mixture import Mixture
-from dancenet.support import checked
+from dancenet.support import arrays, checked
 from dancenet.support.errors import UserError
 from scripts.train_dancer import main
 
@@ -248,9 +248,9 @@ def test_a_model_without_a_vae_is_refused(
 def test_latents_that_are_not_finite_are_refused(
     workplace: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    arrays = checked.read_npz("latents.npz", "latents")
-    arrays["z_mean"][7, 1] = np.nan
-    arrays.write_npz("latents.npz", **arrays)
+    content = checked.read_npz("latents.npz", "latents")
+    content["z_mean"][7, 1] = np.nan
+    arrays.write_npz("latents.npz", **content)
     assert main(FLAGS) == 1
     assert "NaN or infinity in 1 frames, first in frame 8" in capsys.readouterr().err
 

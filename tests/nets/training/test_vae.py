@@ -195,7 +195,9 @@ def test_frames_of_the_first_model_are_rehearsed_before_and_after_resuming(
 ) -> None:
     read: list[Path] = []
     load = rehearsal.load
-    monkeypatch.setattr(rehearsal, "load", lambda path: read.append(path) or load(path))
+    monkeypatch.setattr(
+        rehearsal, "load", lambda path, *size: read.append(path) or load(path, *size)
+    )
     first = copied(tiny, tmp_path / "first")
     second, third = (ModelFolder(tmp_path / name) for name in ("second", "third"))
     with_stretches(first)
