@@ -274,16 +274,11 @@ def _read_clips(arguments: argparse.Namespace) -> Iterator[Drawable]:
 
 def _skeletons(recording: Path, given: str | None) -> list[Path]:
     """Returns the files that a recording is read with: an .amc has its bones in an .asf."""
-    if ".amc" not in recording.name.lower():
+    from dancenet.data.mocap.formats.amc import find_asf
+
+    if not recording.name.lower().endswith((".amc", ".amc.gz")):
         return []
-    if given is not None:
-        return [Path(given)]
-    found = []
-    for other in recording.parent.iterdir():
-        stem, suffix, _ = other.name.lower().partition(".asf")
-        if suffix and recording.name.lower().startswith(stem):
-            found.append(other)
-    return sorted(found)
+    return [find_asf(recording) if given is None else Path(given)]
 
 
 def _reading(arguments: argparse.Namespace) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from dancenet.data.motion.resample import resample_stream
 from dancenet.support import arrays, checked, errors
 from dancenet.support.arrays import require_floats
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, shortened
+from dancenet.support.names import quoted, shortened, visible
 from dancenet.support.wording import option
 
 # Formats, besides those of videos, that a codec may write.
@@ -174,7 +174,8 @@ class FrameCodec:
     def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
         """Refuses: there are no latents. See `Codec.read_start`."""
         raise UserError(
-            f"{name} dances {self.kind} and has no latents to start from; received {quoted(path)}."
+            f"{visible(name)} dances {self.kind} and has no latents to start from; received "
+            f"{quoted(path)}."
         )
 
     def perform(
@@ -187,7 +188,7 @@ class FrameCodec:
         """Raises UserError if a picture is to be seen from the side."""
         if view.yaw:
             raise UserError(
-                f"{name} dances {self.kind}, which have one side; leave out "
+                f"{visible(name)} dances {self.kind}, which have one side; leave out "
                 f"{option('yaw', view.yaw)}, or name a model of joints."
             )
 

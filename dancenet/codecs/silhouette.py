@@ -12,7 +12,7 @@ from dancenet.codecs.latents import Latents
 from dancenet.data.frames.components import WHOLE, largest_share
 from dancenet.data.frames.picture import BACKGROUND
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, visible
 
 _BATCH = 64  # frames encoded at once
 MOST_MENDING = 6  # extra times that a picture in pieces is refined
@@ -72,7 +72,9 @@ class SilhouetteCodec(FrameCodec):
             UserError: it dances otherwise.
         """
         if not isinstance(codec, cls):
-            raise UserError(f"{name} dances {codec.kind}, and this needs a model of silhouettes.")
+            raise UserError(
+                f"{visible(name)} dances {codec.kind}, and this needs a model of silhouettes."
+            )
         return codec
 
     def encode(self, frames: np.ndarray) -> np.ndarray:

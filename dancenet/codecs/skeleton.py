@@ -41,7 +41,7 @@ from dancenet.output.player import write_html
 from dancenet.support import arrays, checked
 from dancenet.support.arrays import described, require_floats, scalar
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted
+from dancenet.support.names import quoted, shortened, visible
 
 _BATCH = 16  # figures that a thread enlarges at once
 
@@ -169,7 +169,7 @@ class SkeletonCodec:
         strange = [name for name in clip.names if name not in self.names][:3]
         raise UserError(
             f"{quoted(clip.source)} has {len(clip.names)} joints in {axes} dimensions"
-            + (f", among them {', '.join(strange)}" if strange else "")
+            + (f", among them {shortened(', '.join(strange))}" if strange else "")
             + f"; this model dances with {len(self.names)} joints in {2 if self.is_flat else 3}. "
             "Give a motion of the skeleton it was trained on."
         )
@@ -280,8 +280,8 @@ class SkeletonCodec:
     def read_start(self, path: str, row: int, length: int, name: str) -> np.ndarray:
         """Refuses: there are no latents. See `Codec.read_start`."""
         raise UserError(
-            f"{name} dances with joints and has no latents to start from; its start is the "
-            "number of a seed clip (from 0)."
+            f"{visible(name)} dances with joints and has no latents to start from; its start is "
+            "the number of a seed clip (from 0)."
         )
 
     def check_view(self, view: View, name: str) -> None:

@@ -52,7 +52,7 @@ def evaluate(
 ) -> reports.Report:
     """Evaluates a model, and writes `report.json` and `report.html`.
 
-    What the trainers hold out of a dataset (`data.frames.folder.split_clips`) is held out here too.
+    What the trainers hold out of a dataset (`data.frames.clips.split_clips`) is held out here too.
 
     Args:
         model: a name, or a model folder.

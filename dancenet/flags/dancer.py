@@ -49,8 +49,8 @@ def add_source(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--stream",
         action="store_true",
-        help="of joints: for recordings that do not fit into memory; reads the files twice, and "
-        "trains from a temporary file",
+        help="of joints: for recordings that do not fit into memory; reads the files several "
+        "times, and trains from a temporary file",
     )
 
 

@@ -14,6 +14,7 @@ from dancenet.model.folder import ModelFolder, made_files
 from dancenet.model.releases import ORIGINAL, downloads_folder
 from dancenet.support import checked, errors, files, lock, terminal
 from dancenet.support.errors import UserError, why_not_fetched
+from dancenet.support.names import quoted
 from dancenet.support.wording import command, option
 
 ADDRESS = "https://drive.google.com/uc"
@@ -149,7 +150,7 @@ def _known_hashes(record: Path) -> dict[str, str]:
         return {}
     known = checked.read_json(record, "record of known archives")
     if not isinstance(known, dict) or not all(isinstance(value, str) for value in known.values()):
-        raise UserError(f"{record} is not a record of known archives; remove it.")
+        raise UserError(f"{quoted(record)} is not a record of known archives; remove it.")
     return known
 
 
@@ -163,7 +164,7 @@ def _check_hash(found: str, pinned: str | None, kept: str | None, record: Path) 
         raise UserError(
             f"The archive is not the one that was fetched before: expected {kept}, got {found}. "
             f"It was not imported. If you know that it is right, give {option('sha256', found)}; "
-            f"the known hashes are in {record}."
+            f"the known hashes are in {quoted(record)}."
         )
 
 

@@ -12,7 +12,7 @@ from dancenet.project.record import TRAININGS, Record, Source
 from dancenet.support import checked, files
 from dancenet.support.names import quoted
 
-# The training loop's files (dancenet/nets/training/loop.py, which would import Keras).
+# The training loop's files (dancenet/nets/training/loop, which would import Keras).
 CHECKPOINT = "checkpoint.npz"
 _LOG = "log.jsonl"
 _LOG_TAIL = 1 << 16  # bytes; more than a line has

@@ -141,7 +141,7 @@ def test_letters_that_are_there_stay():
         Broken(OSError(errno.EINVAL, "Invalid argument")),
         Broken(ValueError("I/O operation on closed file.")),
     ],
-    ids=repr,
+    ids=["absent", "no reader", "full", "invalid", "closed"],
 )
 def test_a_failing_stream_takes_everything(wrapped):
     stream = courteous_stream(wrapped)

@@ -116,7 +116,7 @@ def _check_space(footage: Footage, folder: Path) -> None:
     files.check_space(
         folder,
         (footage.expected_seconds or 0.0) * footage.fps * _FRAME_BYTES,
-        f"the frames of {footage.name}",
+        f"the frames of {quoted(footage.name)}",
         f"free some, or choose another {option('out')}",
     )
 

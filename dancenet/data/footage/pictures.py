@@ -251,11 +251,11 @@ def _eight_bits(image: Any) -> Any:
     """Returns a picture of more than 8 bits a pixel in 8; Pillow would cut them off at 255."""
     if not image.mode.startswith(("I", "F")):
         return image
-    values = np.asarray(image, np.float64)
+    values = np.asarray(image, np.float32)
     if image.mode == "F":
         values = np.nan_to_num(values) * (255 if np.nanmax(values, initial=0) <= 1 else 1)
     else:
-        values = values / 257  # 16 bits
+        values = values / np.float32(257)  # 16 bits
     return Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8))
 
 

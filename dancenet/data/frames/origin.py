@@ -33,10 +33,22 @@ _LENGTH = 32  # hexadecimal digits that are kept of a hash
 
 def content_of(path: str | Path, *companions: str | Path) -> str:
     """Returns a hash of a source and of the files that are read with it."""
-    keys = [files.content_key(Path(one)) for one in (path, *companions)]
+    keys = [_key(Path(one)) for one in (path, *companions)]
     if companions:
         keys = [hashlib.sha256(" ".join(keys).encode()).hexdigest()]
     return keys[0][:_LENGTH]
+
+
+def _key(path: Path) -> str:
+    """Hashes a file by its size and ends, a folder by its names and its files' contents."""
+    key = files.content_key(path)
+    if not path.is_dir():
+        return key
+    digest = hashlib.sha256(key.encode())
+    for entry in sorted(path.iterdir()):
+        if entry.is_file() and not entry.name.startswith("."):
+            digest.update(files.content_key(entry).encode())
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

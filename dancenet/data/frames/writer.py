@@ -181,7 +181,7 @@ class FrameWriter:
             count += 1
             write_picture(pending / f"{count}.jpg", frame)
         if not count:
-            raise UserError(f"{source} gave no frames; nothing was written.")
+            raise UserError(f"{quoted(source)} gave no frames; nothing was written.")
         first = self.clips[-1].last + 1 if self.clips else 1
         clip = Clip(
             source=source,

@@ -89,7 +89,7 @@ def read_npz(path: Path, options: ReadOptions) -> tuple[Reading, Joints]:
     Raises:
         UserError: an array is missing or does not fit the others.
     """
-    arrays = checked.read_npz(path, "motion file")
+    arrays = checked.read_npz(path, "motion file", largest=checked.LARGEST_ARRAYS // 4)
     _check_names(path, arrays)
     positions = _positions(path, arrays["pos"])
     num_frames, num_joints, dim = positions.shape

@@ -64,9 +64,7 @@ def stand_body(reading: Reading, positions: np.ndarray) -> Standing:
     if unit is None:
         size = body_size(positions[lead:])
         if not size > 0:
-            raise UserError(
-                f"The legs and trunk of {quoted(path)} have no length, so it is no body."
-            )
+            raise UserError(f"The legs and trunk of {path} have no length, so it is no body.")
         unit, unit_name = nearest_unit(size, BODY, BODY_RANGE)
         if unit_name != "centimetres":
             warnings.append(f"{name}: lengths are taken to be {unit_name}.")
@@ -100,9 +98,7 @@ def stand_figure(reading: Reading, positions: np.ndarray) -> Standing:
     heights = np.ptp(positions[lead:, :, 1], axis=1)
     height = float(np.percentile(heights, _STANDING))
     if not height > 0:
-        raise UserError(
-            f"All joints of {quoted(path)} are in one place, so there is no body to draw."
-        )
+        raise UserError(f"All joints of {path} are in one place, so there is no body to draw.")
     if unit is None:
         unit, unit_name = nearest_unit(height, FIGURE, FIGURE_RANGE)
         if unit_name != "metres":

@@ -12,7 +12,6 @@ from typing import NamedTuple
 import numpy as np
 
 from dancenet.data.mocap.reading import Reading
-from dancenet.data.motion.joints import JOINTS
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -84,11 +83,6 @@ def measure(reading: Reading, positions: np.ndarray, names: Sequence[str]) -> Ev
         resting=resting.T,
         deviation=np.stack([low.std(axis=0), high.std(axis=0)], axis=1),
     )
-
-
-def is_body(names: Sequence[str], dim: int) -> bool:
-    """Whether the joints are the nineteen in space."""
-    return tuple(names) == JOINTS and dim == 3
 
 
 def find_up(all_files: Sequence[Evidence]) -> str:

@@ -60,8 +60,7 @@ _PICTURES = (
             group=_GROUP,
             title=f"change in {lag} frame{'s' if lag > 1 else ''}",
             unit="× real",
-            definition=f"E|x_(t+{lag}) - x_t|² / (2 Var x), x of real dances, divided by the same "
-            "for real.",
+            definition=f"E|x_(t+{lag}) - x_t|² / (2 Var x), divided by the same for real.",
             reading=NEAR_ONE
             + (" Much more is trembling." if lag == 1 else " More is a dance that forgets itself."),
             bar=fixed(0.87, 1.15),
@@ -107,7 +106,8 @@ SILHOUETTE_MEASURES = (
         group=_GROUP,
         title="one dancer, not refined",
         unit="share",
-        definition="Pictures of one dancer, as above, that are decoded once and not refined.",
+        definition="Frames in which one connected component holds 97 % of the dancer's pixels, "
+        "where pictures are decoded once and not refined.",
         reading=HIGHER,
         bar=fixed(low=0.995),
     ),

@@ -119,7 +119,7 @@ class BodyReference:
         values["two_trunks"] = float(np.concatenate([run.two_trunks for run in runs]).mean())
         still = "the real dances stand still"
         values["range"] = _variance(points) / self.variance if self.variance > 0 else still
-        found = structure_function(points, self.variance)
+        found = structure_function(points)
         for lag, real in self.structure.items():
             value = found[lag]
             if isinstance(real, str) or isinstance(value, str):

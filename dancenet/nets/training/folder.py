@@ -35,7 +35,7 @@ def nothing_to_resume(folder: ModelFolder) -> UserError:
 def how_to_go_on(training: Path) -> str:
     """Returns what to do after a stop outside the training loop, which saves at its own."""
     if (training / CHECKPOINT).exists():
-        return f"The training is kept in {training}; run it again with {option('resume')}."
+        return f"The training is kept in {quoted(training)}; run it again with {option('resume')}."
     return "Nothing was trained yet; the same command begins again."
 
 

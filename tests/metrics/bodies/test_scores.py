@@ -49,8 +49,10 @@ def test_a_faster_dance_changes_more_and_stays_for_less(real):
     assert values["dwell"] < 0.7
 
 
-def test_a_narrow_dance_has_less_range(real):
-    assert real.measure([dance(11, span=0.5)], FPS)["range"] < 0.5
+def test_a_narrow_dance_has_less_range_and_forgets_no_faster(real):
+    values = real.measure([dance(11, span=0.5)], FPS)
+    assert values["range"] < 0.5
+    assert values["structure_30"] == pytest.approx(1.0, abs=0.25)
 
 
 def test_figures_of_no_known_shape_are_counted(real):

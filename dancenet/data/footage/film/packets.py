@@ -15,7 +15,6 @@ class Packets:
     """What a film's packets say of time; seconds from the asked start."""
 
     times: dict[int, list[float | None]] = field(default_factory=dict)  # by the stream's index
-    ends: dict[int, float] = field(default_factory=dict)  # of the last picture of each stream
     end: float = 0.0  # of the last packet of sound or pictures
 
 
@@ -56,7 +55,7 @@ def read_packets(
     film: InputContainer, streams: Sequence[VideoStream], start: float, seconds: float | None
 ) -> Packets:
     """Reads the times of all pictures from `start` on, at most `seconds` of them."""
-    found = Packets({stream.index: [] for stream in streams}, {s.index: 0.0 for s in streams})
+    found = Packets({stream.index: [] for stream in streams})
     begin = begin_of(film, start)
     seek(film, streams[0], start)
     for packet in undisturbed(film):
@@ -75,5 +74,4 @@ def read_packets(
         is_wanted = (not start or time >= 0) and (seconds is None or time < seconds)
         if index in found.times and is_wanted and not packet.is_discard:
             found.times[index].append(time)
-            found.ends[index] = max(found.ends[index], end)
     return found

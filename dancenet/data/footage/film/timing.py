@@ -12,6 +12,7 @@ from dancenet.data.footage.pictures import LEAST_FPS
 
 PAUSE_SECONDS = 1.0  # a picture that stays longer is a stretch without pictures ...
 BACK_SECONDS = 2.0  # timestamps that go back this far begin anew, as in joined files
+_REORDERED = 16  # pictures that may be stored before one that is shown earlier
 _PAUSE_INTERVALS = 4.0  # ... or this many usual ones, where nearly every picture stays longer
 _LEAST_MOVING = 0.5  # seconds without a pause that make a film of pauses and movement
 _FAST = 1 / 8  # seconds between two pictures of a movement, where a film is slow as a whole ...
@@ -39,7 +40,6 @@ class Timing:
     seconds: float  # of the moving parts
     left_out: float  # seconds in which no new picture came
     num_pauses: int
-    end: float  # the time at which the last picture ends
     reason: str  # where the rate comes from, in words
 
 
@@ -79,7 +79,6 @@ def measure(
             seconds=len(times) / fps,
             left_out=0.0,
             num_pauses=0,
-            end=len(times) / fps,
             reason=f"a guess, {asked}, because its pictures have no usable timestamps",
         )
     if header_fps is not None and abs(header_fps - measured) <= _AGREES * measured:
@@ -97,7 +96,6 @@ def measure(
         seconds=float(moving.sum()) + (len(pauses) + len(parts)) / fps,
         left_out=float(pauses.sum()) - len(pauses) / fps,
         num_pauses=len(pauses),
-        end=float(known.max()) + 1 / fps,
         reason=reason,
     )
 
@@ -111,13 +109,11 @@ def _in_order(times: np.ndarray) -> list[np.ndarray]:
     """Splits times where they go far back, and sorts each part: pictures are coded out of order."""
     parts: list[np.ndarray] = []
     part: list[float] = []
-    latest = -np.inf
     for time in times.tolist():
-        if latest - time > BACK_SECONDS:
+        if part and min(part[-_REORDERED:]) - time > BACK_SECONDS:
             parts.append(np.sort(part))
-            part, latest = [], -np.inf
+            part = []
         part.append(time)
-        latest = max(latest, time)
     return [*parts, np.sort(part)] if part else parts
 
 

@@ -24,6 +24,7 @@ from dancenet.support.names import is_litter, quoted, visible
 ROOT = "root"
 METRES_IN_INCH = 0.0254
 LARGEST = 64 << 20  # bytes of an .amc; 8 minutes of CMU's at 120 frames/s
+_LARGEST_ASF = 4 << 20  # bytes; a skeleton has some ten thousand
 _MOST_WORDS = 12_000_000
 _DOF = {f"{kind}{axis}" for kind in "tr" for axis in "xyz"} | {"l"}  # l, a length, is not used
 # For each of our joints, the bone of CMU's skeletons whose far end it is.
@@ -106,7 +107,7 @@ def read_asf(path: Path) -> Skeleton:
     Raises:
         UserError: this is not an .asf file, or a part of it is missing or makes no sense.
     """
-    text, warnings = read_text(path)
+    text, warnings = read_text(path, largest=_LARGEST_ASF)
     sections = _sections(path, text)
     if "bonedata" not in sections or "hierarchy" not in sections:
         raise UserError(
@@ -143,7 +144,7 @@ def read_amc(path: Path, skeleton: Skeleton) -> tuple[dict[str, np.ndarray], tup
         UserError: this is not an .amc file of this skeleton, or a value is not finite.
     """
     text, warnings = read_text(path, largest=LARGEST)
-    if text.count(" ") > _MOST_WORDS:
+    if text.count(" ") + text.count("\t") > _MOST_WORDS:
         raise UserError(
             f"{quoted(path)} holds more numbers than are read of one file; cut it into several."
         )

@@ -29,7 +29,6 @@ _FRAMES = re.compile(r"\s*Frames\s*:?\s*(\S*)", re.IGNORECASE)
 _TIME = re.compile(r"\s*Frame\s*Time\s*:?\s*(\S*)", re.IGNORECASE)
 _HEADING_LINES = 20  # between MOTION and the first frame
 _PROBE = 200  # lines of frames that tell what commas mean
-_LONGEST_LINE = 16 << 20  # characters
 _AT_ONCE = 1024  # lines that are parsed at once
 _TURN = 2 * math.pi
 _NO_RADIANS = 1.0  # a body that never turns a joint further moves little, in any unit
@@ -296,12 +295,6 @@ class _Motion:
         if not columns:
             raise UserError(
                 f"No joint of {quoted(self.path)} has a channel, so nothing moves; export it again."
-            )
-        long = max(map(len, self.lines), default=0)
-        if long > _LONGEST_LINE:
-            raise UserError(
-                f"{quoted(self.path)} has a line of {long:,} characters, which is no frame; export "
-                "the file again."
             )
         values, lost = self._values(columns)
         announced = len(values) if self.announced is None else self.announced

@@ -305,6 +305,10 @@ def _names(path: Path, names: Any) -> tuple[str, ...] | None:
             f"The names in {quoted(path)} must be a list of words, received "
             f"{visible(repr(names)):.60}."
         )
+    if len(names) > MOST_JOINTS:
+        raise UserError(
+            f"{quoted(path)} names {len(names):,} joints; at most {MOST_JOINTS:,} are read."
+        )
     names = [visible(name) for name in names]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)

@@ -13,10 +13,12 @@ import zlib
 from collections.abc import Callable
 from pathlib import Path
 
+from dancenet.support import errors
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 
 LARGEST_TEXT = 512 << 20  # bytes: 45 minutes of 60 joints at 120 frames/s
+_LONGEST_LINE = 16 << 20  # characters
 _MOST_LINES = 4_000_000  # nine hours of a .bvh at 120 frames/s
 _BLOCK = 4096  # bytes unpacked at once; so many are lost where a file is damaged
 _PROBE = 4096  # bytes in which UTF-16 is sought
@@ -97,7 +99,14 @@ def lines_of(path: str | os.PathLike[str], text: str) -> list[str]:
             f"{quoted(path)} has {count:,} lines, and at most {_MOST_LINES:,} are read of one "
             "file; cut it into several."
         )
-    return text.split("\n")
+    lines = text.split("\n")
+    longest = max(map(len, lines))
+    if longest > _LONGEST_LINE:
+        raise UserError(
+            f"{quoted(path)} has a line of {longest:,} characters, which is no line of a motion; "
+            "export the file again."
+        )
+    return lines
 
 
 def decode(content: bytes) -> tuple[str, str | None]:
@@ -129,6 +138,7 @@ def _read_bytes(path: str | os.PathLike[str], largest: int) -> tuple[bytes, tupl
         with open(path, "rb") as file:
             content = file.read(largest + 1)
     except OSError as error:
+        errors.let_through(error)
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     warnings: tuple[str, ...] = ()
     if content.startswith(_PACKED):

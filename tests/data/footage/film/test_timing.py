@@ -38,6 +38,14 @@ def test_a_film_that_pauses_has_the_rate_of_its_moving_part():
     assert found.fps == 30 and found.num_pauses == 2
     assert found.seconds == pytest.approx(3 * 45 / 30)
     assert found.left_out == pytest.approx(200 - 2 * 45 / 30)
+
+
+def test_a_pause_is_one_also_where_pictures_are_stored_out_of_order():
+    times = [*grid(60, 30), *(grid(60, 30) + 5)]
+    times[58:61] = times[60], *times[58:60]  # the first one after the pause comes two places early
+    found = measure(times, 1 / 90000, 30.0)
+    assert found.num_pauses == 1
+    assert found.left_out == pytest.approx(3.0, abs=1e-6)
     assert not is_break(1.0, 1.9, found.pause) and is_break(1.0, 2.1, found.pause)
 
 
