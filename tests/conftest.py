@@ -38,7 +38,14 @@ NETWORKS = (
     "nets",
 )
 # Beside those, what `make quick` leaves out.
-SLOW = (*NETWORKS, "evaluation")
+SLOW = (
+    *NETWORKS,
+    "evaluation",
+    "generation/test_same_seed.py",
+    "scripts/test_export.py",
+    "scripts/test_real_kills.py",
+    "test_packaging.py",
+)
 
 
 def _among(path: Path, names: tuple[str, ...]) -> bool:
