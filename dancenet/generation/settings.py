@@ -141,6 +141,8 @@ class Recipe:
         source = (
             f"{quoted(path)} was made by dancenet {version} and cannot be replayed by this version"
         )
+        if content.get("format", FORMAT) not in (1, FORMAT) or content.get("format") is True:
+            raise UserError(f"{source}: its format is {shortened(repr(content['format']))}.")
         # What else is said there is for people.
         fields = [item.name for item in dataclasses.fields(cls) if item.name in content]
         recipe = {name: content[name] for name in fields}

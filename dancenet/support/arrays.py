@@ -15,7 +15,7 @@ from typing import IO, Any
 
 import numpy as np
 
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UserError, let_through
 from dancenet.support.files import atomic_path, open_regular
 from dancenet.support.names import quoted, shortened
 
@@ -86,6 +86,7 @@ def read_npz(
             zlib.error,
             lzma.LZMAError,
         ) as error:
+            let_through(error)
             raise _unreadable(path, what, shortened(error)) from error
 
 
@@ -116,6 +117,7 @@ def read_npy(
         try:
             return _read_array(file, size)
         except (ArithmeticError, OSError, EOFError, TypeError, ValueError) as error:
+            let_through(error)
             raise _unreadable(path, what, "it is not an array of plain numbers") from error
 
 

@@ -76,6 +76,11 @@ def handled() -> Iterator[None]:
         _state = before
 
 
+def was_stopped() -> bool:
+    """Tells whether `Stopped` was raised; a library may turn it into an error of its own."""
+    return _state is not None and _state.raised
+
+
 def exit_status() -> int:
     """Returns the exit status of a command that was stopped: 128 and the signal's number."""
     received = _state.received if _state is not None else []

@@ -107,9 +107,11 @@ def run(
             with called_as(parser.prog):
                 try:
                     return work(arguments) or 0
-                except UserError:
-                    raise
                 except Exception as error:
+                    if signals.was_stopped():  # an import that is stopped fails as if broken
+                        raise signals.Stopped from error
+                    if isinstance(error, UserError):
+                        raise
                     message = errors.explain(error, tuple(vars(arguments)))
                     if message is None or isinstance(error, BrokenPipeError):
                         raise

@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 import threading
+import time
 
 import pytest
 
@@ -206,3 +207,15 @@ def test_a_file_called_like_a_pattern_is_that_file(takes):
 def test_numbers_are_sorted_by_value():
     names = ["b2", "a10", "a9", "A09", "a", "9", "²"]
     assert sorted(names, key=terminal.natural) == ["9", "a", "A09", "a9", "a10", "b2", "²"]
+
+
+def test_an_import_that_a_signal_breaks_off_is_a_stop(capsys):
+    def work(arguments):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except KeyboardInterrupt as error:  # as an extension's beginning does
+            raise ImportError("initialization failed") from error
+
+    assert terminal.run(terminal.Parser(prog="x"), work, []) == 143
+    assert "x: error: stopped." in capsys.readouterr().err

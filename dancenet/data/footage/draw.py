@@ -23,6 +23,7 @@ from dancenet.data.footage.methods import (
     touches,
 )
 from dancenet.data.frames.picture import DANCER
+from dancenet.support.errors import UserError
 
 MIN_SECONDS = 0.5  # a shorter run of frames makes no clip
 
@@ -97,7 +98,11 @@ def draw(
         fit: "crop" or "letterbox".
         fps: frames per second.
     """
-    first = next(pictures)
+    first = next(pictures, None)
+    if first is None:
+        raise UserError(
+            "The footage could be decoded once and not again; there may be too little memory."
+        )
     canvas = _Canvas.of_shot(first, found, method, fit)
     shown: deque[np.ndarray] = deque()  # cuts on their way through the smoothing
 

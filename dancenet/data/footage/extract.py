@@ -98,10 +98,12 @@ def _as_asked(footage: Footage, settings: Settings, report: FootageReport) -> Fo
     """Returns the footage as its transparency shows it, where that is the silhouette."""
     if not footage.has_matte:
         return footage
-    if settings.method == "auto":
-        return footage.as_matte()
-    report.facts.append("Its transparency shows the dancer, but another method was asked for.")
-    return footage
+    if settings.method != "auto":
+        report.facts.append(
+            "Its transparency shows the dancer, and is taken in place of "
+            f"{option('method', settings.method)}."
+        )
+    return footage.as_matte()
 
 
 def _shots(footage: Footage, report: FootageReport) -> Iterator[Shot]:

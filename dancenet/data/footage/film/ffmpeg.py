@@ -5,6 +5,7 @@ Import it from here: where it is missing or broken, this import raises one sente
 
 from __future__ import annotations
 
+from dancenet.support import errors
 from dancenet.support.errors import MissingFFmpeg
 from dancenet.support.names import visible
 
@@ -18,9 +19,8 @@ try:
     from av.video.stream import VideoStream
 
     _used = (av.open, av.VideoFrame, av.error.FFmpegError)  # another package may have the name
-except MemoryError:
-    raise
 except Exception as error:  # a broken package raises anything
+    errors.let_through(error)
     raise MissingFFmpeg(visible(f"{type(error).__name__}: {error}".rstrip(".: "))) from error
 
 __all__ = [

@@ -143,7 +143,8 @@ def points_of(path: Path, value: Any, dim: int, what: str) -> np.ndarray:
 
 def canvas_of(path: Path, frame: dict[str, Any]) -> tuple[float, float] | None:
     """Returns the width and the height of the picture, where an object says them."""
-    for names in (("canvas_width", "canvas_height"), ("image_width", "image_height")):
+    for prefix in ("canvas_", "image_", ""):
+        names = f"{prefix}width", f"{prefix}height"
         sides = [frame.get(name) for name in names]
         if sides == [None, None]:
             continue

@@ -181,6 +181,7 @@ def _plain(name: str) -> str:
 
 def _read_own(path: Path, content: dict[str, Any]) -> Keypoints:
     known = {"fps", "names", "parents", "dim", "up", "keypoints", "canvas_width", "canvas_height"}
+    known |= {"width", "height", "image_width", "image_height"}
     unknown = sorted(content.keys() - known)
     if unknown:
         raise UserError(

@@ -111,15 +111,11 @@ def test_a_black_dancer_cut_out_of_black_is_found_in_any_folder(tmp_path, form):
     check(write_folder(tmp_path / "f", FORMS[form]))
 
 
-def test_another_method_can_be_asked_for_and_it_is_said(tmp_path):
-    color = (255, 255, 255)
-    pictures = cut_outs(COUNT, color)
-    for picture in pictures:
-        picture[picture[..., 3] > 0, :3] = 0
-    path = timed_film(tmp_path / "a.mov", TIMES, "qtrle", "argb", pictures)
+def test_the_transparency_is_taken_whatever_the_method_and_it_is_said(tmp_path):
+    path = timed_film(tmp_path / "a.mov", TIMES, "qtrle", "argb", cut_outs(COUNT))
     report, _ = run(tmp_path, path, method="threshold")
-    assert report.clips[0].clip.method == "threshold"
-    assert any("another method was asked for" in fact for fact in report.facts)
+    assert report.clips[0].clip.method == "matte"
+    assert any("is taken in place of method='threshold'" in fact for fact in report.facts)
 
 
 @pytest.mark.parametrize("alpha", [255, 0])

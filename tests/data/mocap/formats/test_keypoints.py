@@ -270,3 +270,13 @@ def test_what_a_file_manager_leaves_in_a_folder_is_passed_over(tmp_path):
     (tmp_path / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
     (tmp_path / "Thumbs.db").write_bytes(b"\xd0\xcf\x11\xe0")
     assert read_keypoints(tmp_path).positions[:, 0, 0].tolist() == [508, 509, 510]
+
+
+@pytest.mark.parametrize("prefix", ["canvas_", "image_", ""])
+def test_fractions_of_a_canvas_are_its_pixels_however_its_sides_are_called(tmp_path, prefix):
+    path = tmp_path / "a.json"
+    points = [[[0.5, 0.5], [0.25, 1.0]]] * 3
+    sides = {f"{prefix}width": 1920, f"{prefix}height": 1080}
+    path.write_text(json.dumps({"keypoints": points, **sides}))
+    positions = read_keypoints(path).positions[0]
+    assert (positions[0] - positions[1]) / (480, -540) == pytest.approx([1.0, 1.0])
