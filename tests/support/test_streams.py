@@ -70,9 +70,9 @@ class Narrow(io.TextIOWrapper):
 def start(tmp_path: Path, line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """Runs the program in a shell; `$P` is its command."""
     (tmp_path / "program.py").write_text(PROGRAM, encoding="utf-8")
-    variables = {**os.environ, "PYTHONPATH": str(ROOT), "P": f"{sys.executable} program.py"}
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "P": sys.executable}
     return subprocess.run(
-        ["bash", "-o", "pipefail", "-c", line],
+        ["bash", "-o", "pipefail", "-c", line.replace("$P", '"$P" program.py')],
         cwd=tmp_path,
         env={**variables, **environment},
         capture_output=True,
