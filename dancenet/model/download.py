@@ -20,7 +20,7 @@ from dancenet.model.folder import CONFIG, ModelFolder, made_files
 from dancenet.model.registry import URL_VARIABLE, Release, RemoteFile
 from dancenet.support import files, lock, terminal
 from dancenet.support.errors import UserError, why_not_fetched, write_failed
-from dancenet.support.names import folded, quoted, visible
+from dancenet.support.names import folded, quoted, shortened
 
 CHUNK = 1 << 13  # bytes; the most that a broken connection loses
 TIMEOUT = 30  # seconds without an answer
@@ -183,7 +183,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def _refused(archive: Path, error: Exception) -> UserError:
-    return UserError(f"The archive {quoted(archive.name)} was refused: {visible(str(error))}.")
+    return UserError(f"The archive {quoted(archive.name)} was refused: {shortened(error)}.")
 
 
 def _member_paths(members: Sequence[zipfile.ZipInfo]) -> list[PurePosixPath]:
