@@ -196,7 +196,6 @@ def _missing(
 ) -> list[tuple[Drawable, Look, dict[str, Any]]]:
     """Returns the clips that are not in the folder yet, with their details."""
     from dancenet.data.frames.origin import CONTENT
-    from dancenet.support.names import quoted
 
     def key(source: str, fps: float, split: str | None, details: dict[str, Any]) -> str:
         # A version that kept no content knew recordings by their names.
@@ -204,7 +203,7 @@ def _missing(
         return json.dumps([name, fps, split, details], sort_keys=True)
 
     there = {key(clip.source, clip.fps, clip.split, clip.details) for clip in writer.clips}
-    contents = {(clip.source, clip.details.get(CONTENT)) for clip in writer.clips}
+    contents = {(clip.source, str(clip.details.get(CONTENT) or "")) for clip in writer.clips}
     names = {name for name, content in contents if content}
     todo, num_left_out, changed = [], 0, set()
     for drawable in drawables:

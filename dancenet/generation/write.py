@@ -326,7 +326,7 @@ def _choose_outputs(
 
 
 def _check_outputs(order: _Order, outputs: list[_Output]) -> None:
-    start = (order.settings.start or "").rpartition(":")[0]  # a file of latents or joints
+    start = order.settings.start_file
     for output in outputs:
         for path in (output.path, output.latents):
             if start and path is not None:

@@ -61,7 +61,7 @@ _TRAINING_FILES = (
 def made_files(folder: Path) -> Iterator[Path]:
     """Yields the files of a model folder that dancenet makes, its record of them last."""
     yield from training_files(folder / TRAINING)
-    for name in (CARD, *_RELEASED, CHECKSUMS):
+    for name in (*_RELEASED, CHECKSUMS):
         if (folder / name).is_file():
             yield folder / name
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import zlib
@@ -10,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from dancenet.output.video_settings import GENERATOR, SETTINGS_FILE
+from dancenet.output.video_settings import GENERATOR, LARGEST_SETTINGS, SETTINGS_FILE
+from dancenet.support import checked, files
 from dancenet.support.errors import UserError
 from dancenet.support.lock import LOCK
 from dancenet.support.names import quoted
@@ -20,7 +20,6 @@ _SUMS = "pictures_crc32"  # in the settings: eight hexadecimal digits for each p
 _NAME = re.compile(r"[0-9]{6,}\.png\Z")
 # What file managers leave; it stays, and nobody misses it.
 _OF_THE_SYSTEM = (".DS_Store", "Thumbs.db", "desktop.ini", LOCK)
-_LARGEST_SETTINGS = 1 << 26  # bytes: eight for each of millions of pictures
 
 
 def picture_name(number: int) -> str:
@@ -89,10 +88,8 @@ def check_replaceable(folder: Path, overwrite: bool) -> None:
 
 def _read(settings: Path) -> dict[str, Any] | None:
     try:
-        if settings.stat().st_size > _LARGEST_SETTINGS:
-            return None
-        content = json.loads(settings.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        content = checked.read_json(settings, "record of settings", largest=LARGEST_SETTINGS)
+    except UserError:
         return None
     is_ours = isinstance(content, dict) and content.get("generator") == GENERATOR
     return content if is_ours else None
@@ -100,8 +97,11 @@ def _read(settings: Path) -> dict[str, Any] | None:
 
 def _crc32(path: Path) -> str | None:
     try:
-        return None if path.is_symlink() else f"{zlib.crc32(path.read_bytes()):08x}"
-    except OSError:
+        if path.is_symlink():
+            return None
+        with files.open_regular(path, "picture") as file:
+            return f"{zlib.crc32(file.read()):08x}"
+    except (OSError, UserError):
         return None
 
 

@@ -17,6 +17,7 @@ from dancenet.support.names import quoted
 GENERATOR = "dancenet"
 SETTINGS_FILE = "settings.json"  # beside the pictures of the format 'frames'
 
+LARGEST_SETTINGS = 1 << 26  # bytes beside pictures: eight for each of millions
 _COMMENT_LIMIT = 1 << 20  # bytes of settings that are read from a file
 _MOST_MARKERS = 8  # of a comment, in the last bytes of a GIF
 # How the containers that we write begin.
@@ -89,7 +90,7 @@ def append_gif_comment(path: Path, text: str) -> None:
 def _read_text(path: Path) -> str:
     if path.is_dir():
         with files.open_regular(path / SETTINGS_FILE, "record of settings") as file:
-            return file.read(_COMMENT_LIMIT).decode("utf-8-sig")
+            return file.read(LARGEST_SETTINGS).decode("utf-8-sig")
     with files.open_regular(path, "video") as file:
         beginning = file.read(12)
         if beginning.startswith(b"GIF8"):

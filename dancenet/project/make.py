@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
 import signal
 import time
 from collections.abc import Callable, Sequence
@@ -31,6 +32,8 @@ from dancenet.support import files, signals, terminal
 from dancenet.support.errors import MissingExtra, UserError
 from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
+
+_REPORT = re.compile(r"footage_[0-9]+\.(txt|png)")
 
 BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it saves most of the time
 
@@ -135,8 +138,9 @@ class _Project:
             self.go_on = f"the same command without {option('overwrite')} goes on from there"
             if (folder / STATE).exists():
                 # First: a kill in between leaves a project in which nothing is finished.
+                name = _name_of(folder, sources)
                 Record.begin(folder, sources).write(folder)
-                self._clear()
+                self._clear(name)
         self.record = Record.read(folder, sources)
         self.record.take(sources, folder)
         self._write()
@@ -204,7 +208,7 @@ class _Project:
         for place in places:
             if place.exists() and not os.access(place, os.W_OK):
                 raise UserError(
-                    f"{place} cannot be written; mend its permissions, or choose another "
+                    f"{quoted(place)} cannot be written; mend its permissions, or choose another "
                     f"{option('project')}."
                 )
         files.check_space(
@@ -334,18 +338,27 @@ class _Project:
     def _write(self) -> None:
         self.record.write(self.folder)
 
-    def _clear(self) -> None:
+    def _clear(self, name: str) -> None:
         """Removes what a project made; what somebody else put there stays."""
         if self.frames.is_dir():
             FrameWriter(self.frames).clear()
         reports = self.folder / "reports"
         files.remove_files(
-            [path for path in reports.glob("footage_*") if path.suffix in (".txt", ".png")], reports
+            [path for path in reports.glob("footage_*") if _REPORT.fullmatch(path.name)], reports
         )
-        for model in self.folder.glob("weights/*"):
+        model = self.folder / "weights" / name
+        if not model.is_symlink():
             files.remove_files(made_files(model), model)
         files.remove_files([], self.folder / "weights")
         self.latents.unlink(missing_ok=True)
+
+
+def _name_of(folder: Path, sources: Sequence[Source]) -> str:
+    """Returns the name of a project's model."""
+    try:
+        return Record.read(folder, sources).name
+    except UserError:  # damaged; then as it would be called today
+        return Record.begin(folder, sources).name
 
 
 def _start_from() -> list[str]:

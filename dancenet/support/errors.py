@@ -89,7 +89,7 @@ class MissingFFmpeg(UserError):
         super().__init__(
             "Films can be neither read nor written, because the package 'av' (PyAV, which brings "
             f"FFmpeg) cannot be used ({reason}); install it again with "
-            "`pip install --force-reinstall 'av>=18,<19'`."
+            '`pip install --force-reinstall "av>=18,<19"`.'
         )
 
 

@@ -58,6 +58,7 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
 
 def beside(path: Path) -> Path:
     """Returns the lock of a folder that is replaced as a whole, so it cannot lie inside."""
+    path = Path(os.path.realpath(path)) if path.is_symlink() else path
     return path.with_name(f".{short_stem(path.name)}{LOCK}")
 
 

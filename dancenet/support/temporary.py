@@ -98,6 +98,8 @@ def is_alive(pid: int, start: int = 0) -> bool:
 
     In doubt it does.
     """
+    if not 0 < pid < 1 << 32:
+        return False
     if sys.platform == "win32":
         return _is_alive_on_windows(pid)
     try:

@@ -132,6 +132,8 @@ def find_model(
                     downloader=pooch.HTTPDownloader(progressbar=False, timeout=30),
                 )
                 replace(place / MODEL_NAME, path)
+    except UserError:
+        raise
     except Exception as error:
         errors.let_through(error)
         # pooch and requests share no base class; whatever failed, the way out is the same.

@@ -22,7 +22,7 @@ LEAST_ROWS = 10  # of a clip that a dancer can be trained on, or validated on
 _FORMAT = 1
 _SHORT_END = 12  # rows that a short clip gives to validation
 _SPLITS = (None, "train", "val")
-_MOST_FRAMES = 10**9  # of a folder, a year at 30 frames a second
+MOST_FRAMES = 10**9  # of a folder, a year at 30 frames a second
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,8 @@ class Clip:
 
     def __post_init__(self) -> None:
         checked.check_rate(self.fps)
-        checked.between("first", self.first, 1, _MOST_FRAMES)
-        checked.between("last", self.last, self.first, _MOST_FRAMES)
+        checked.between("first", self.first, 1, MOST_FRAMES)
+        checked.between("last", self.last, self.first, MOST_FRAMES)
         if self.split not in _SPLITS:
             raise UserError(f"split must be 'train', 'val' or null; received {self.split!r}.")
 
@@ -63,7 +63,7 @@ class Pending:
     replaces: bool = False  # others, which are kept aside until these are recorded
 
     def __post_init__(self) -> None:
-        checked.between("first", self.first, 1, _MOST_FRAMES)
+        checked.between("first", self.first, 1, MOST_FRAMES)
         # Of these only the pictures that are there are looked at.
         checked.between("last", self.last, 1, 1 << 53)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from dancenet.data.frames.clips import CLIPS_FILE, PENDING_FILE, Clip, read_clips
+from dancenet.data.frames.clips import CLIPS_FILE, MOST_FRAMES, PENDING_FILE, Clip, read_clips
 from dancenet.data.frames.picture import numbered_pictures, read_picture
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
@@ -57,6 +57,11 @@ class FrameFolder:
                 f"{quoted(path)} has no {CLIPS_FILE}; its {len(numbers)} pictures are taken as one "
                 f"clip of {_DEFAULT_FPS:g} frames a second."
             )
+            if max(numbers) > MOST_FRAMES:
+                raise UserError(
+                    f"{quoted(path)} holds {str(max(numbers))[:40]}.jpg, a number too large for "
+                    "a frame; rename or remove it."
+                )
             clips = [Clip(str(path), _DEFAULT_FPS, 1, max(numbers), "unknown")]
         else:
             clips = []

@@ -151,7 +151,7 @@ class SourceWriter:
 
     def add_mirrored(self) -> int:
         """Adds the mirrored clips that are missing; returns how many."""
-        there = {clip.details.get(PART) for clip in self._own() if clip.details.get(MIRROR)}
+        there = [clip.details.get(PART) for clip in self._own() if clip.details.get(MIRROR)]
         missing = [clip for clip in self.clips if clip.details.get(PART) not in there]
         for clip in missing:
             self._writer.add_mirrored(clip)

@@ -16,13 +16,17 @@ from dancenet.data.frames.clips import (
     CLIPS_FILE,
     PENDING_FILE,
     Clip,
+    Pending,
     read_clips,
     read_pending,
     write_clips,
 )
 from dancenet.data.frames.packed import PACKED_FILE
 from dancenet.data.frames.picture import (
+    HEIGHT,
+    WIDTH,
     check_frame,
+    jpeg_size,
     numbered_pictures,
     read_picture,
     write_picture,
@@ -252,6 +256,8 @@ class FrameWriter:
             return
         with self._held(), self._taken_back():
             kept, gone = self.clips[:num_clips], self.clips[num_clips:]
+            # Without this folder a journal is taken for a stranger's.
+            (self.path / _PENDING_FOLDER).mkdir(exist_ok=True)
             journal = {"first": gone[0].first, "last": gone[-1].last}
             files.write_json(self.path / PENDING_FILE, journal)
             write_clips(self.path / CLIPS_FILE, kept)
@@ -272,11 +278,7 @@ class FrameWriter:
         pending_path = self.path / PENDING_FILE
         if pending_path.exists():
             pending = read_pending(pending_path)
-            numbers = {
-                number
-                for number in numbered_pictures(self.path)[0]
-                if pending.first <= number <= pending.last
-            }
+            numbers = self._on_their_way(pending)
             if pending.replaces:
                 self._put_back(pending.first, numbers)
             else:
@@ -288,6 +290,22 @@ class FrameWriter:
                         (self.path / f"{number}.jpg").unlink(missing_ok=True)
             pending_path.unlink()
         _remove_pictures(self.path / _PENDING_FOLDER)
+
+    def _on_their_way(self, pending: Pending) -> set[int]:
+        """Returns the numbers of pictures that a journal speaks of and that were moved in.
+
+        A journal may come from anywhere, so only frames count that have left the pending folder.
+        """
+        waiting = self.path / _PENDING_FOLDER
+        if not waiting.is_dir() or waiting.is_symlink():
+            return set()
+        return {
+            number
+            for number in numbered_pictures(self.path)[0]
+            if pending.first <= number <= pending.last
+            and not (waiting / f"{number - pending.first + 1}.jpg").exists()
+            and _is_frame(self.path / f"{number}.jpg")
+        }
 
     def _put_back(self, first: int, numbers: set[int]) -> None:
         """Puts back what was to be replaced, unless the new clip is recorded.
@@ -303,10 +321,16 @@ class FrameWriter:
                 if not waiting.exists():
                     files.replace(self.path / f"{number}.jpg", waiting)
             for number in numbered_pictures(aside)[0]:
-                files.replace(aside / f"{number}.jpg", self.path / f"{number}.jpg")
+                if not os.path.lexists(self.path / f"{number}.jpg"):
+                    files.replace(aside / f"{number}.jpg", self.path / f"{number}.jpg")
             files.replace(replaced, self.path / CLIPS_FILE)
         if aside.is_dir():
             _remove_pictures(aside, replaced)
+
+
+def _is_frame(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return jpeg_size(file.read(1 << 16)) == (WIDTH, HEIGHT)
 
 
 def _remove_pictures(folder: Path, *others: Path) -> None:

@@ -397,3 +397,16 @@ def test_folders_and_locks_that_are_links_of_the_users_lose_nothing(tmp_path):
     with pytest.raises(UserError, match=".dancenet.lock cannot be written"):
         add(tmp_path / "imgs", 2)
     assert (mine / "1.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize("journal", [{"first": 1, "last": 1 << 50}, {"first": 1, "last": 3}])
+@pytest.mark.parametrize("replaces", [False, True])
+def test_a_strangers_journal_removes_no_pictures_of_the_users(tmp_path, journal, replaces):
+    for number in (1, 2, 3):
+        (tmp_path / f"{number}.jpg").write_text("mine")
+    (tmp_path / ".pending.json").write_text(json.dumps({**journal, "replaces": replaces}))
+    (tmp_path / ".replaced").mkdir()
+    (tmp_path / ".replaced" / "clips.json").write_text('{"format": 1, "clips": []}')
+    with pytest.raises(UserError):
+        FrameWriter(tmp_path)
+    assert [(tmp_path / f"{number}.jpg").read_text() for number in (1, 2, 3)] == ["mine"] * 3

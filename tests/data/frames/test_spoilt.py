@@ -53,7 +53,7 @@ def test_a_record_may_claim_any_number_of_frames(folder: Path, last: int) -> Non
 def test_a_name_may_hold_any_number(tmp_path: Path) -> None:
     for name in ("1.jpg", "9" * 200 + ".jpg"):
         (tmp_path / name).touch()
-    with pytest.raises(UserError, match="last must be 1 or more and at most"):
+    with pytest.raises(UserError, match="a number too large for a frame"):
         FrameFolder.open(tmp_path)
 
 
