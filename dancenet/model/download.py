@@ -132,7 +132,7 @@ def _find_release(name: str) -> Release:
         return release
     local = releases.LOCAL_FOLDER / name
     if (local / CONFIG).is_file():
-        raise UserError(f"{local} was trained here and is not a released model.")
+        raise UserError(f"{quoted(local)} was trained here and is not a released model.")
     raise UserError(releases.unknown_model(name))
 
 

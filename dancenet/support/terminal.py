@@ -23,7 +23,6 @@ from dancenet.support.wording import called_as
 T = TypeVar("T")
 
 _FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
-INTERRUPTED = 130  # the exit status of a shell command stopped by Ctrl-C
 
 _BEGIN_AGAIN = "Nothing half-written was left; the same command begins again."
 

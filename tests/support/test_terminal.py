@@ -47,7 +47,7 @@ def test_a_refused_file_is_named(capsys):
 
 
 def test_ctrl_c_says_what_was_kept(capsys):
-    assert _run(_raiser(KeyboardInterrupt("The first clip is kept."))) == terminal.INTERRUPTED
+    assert _run(_raiser(KeyboardInterrupt("The first clip is kept."))) == 130
     assert "The first clip is kept." in capsys.readouterr().err
 
 
