@@ -60,6 +60,9 @@ class VaeConfig:
     # The decoder's logits are logit_gain * (learnt logits - logit_bias).
     logit_gain: float = 1.0
     logit_bias: float = 0.0
+    # Whether figures are moved to the middle of their frame before they are encoded, and their
+    # place is one more number of the latent.
+    centred: bool = False
 
     def __post_init__(self) -> None:
         _check_network(self.network)
@@ -70,6 +73,15 @@ class VaeConfig:
         between("logit_gain", self.logit_gain, 0, 1000, above=True)
         between("logit_bias", self.logit_bias, -1000, 1000)
         between("the number of weights", self.num_weights, 0, MOST_WEIGHTS)
+
+    @property
+    def num_latents(self) -> int:
+        """Numbers that describe a frame: the latent, and the place of a centred figure."""
+        return self.latent_dim + self.centred
+
+    def with_latents(self, count: int) -> VaeConfig:
+        """Returns the network that describes a frame by `count` numbers."""
+        return dataclasses.replace(self, latent_dim=max(1, count - self.centred))
 
     @property
     def num_weights(self) -> int:

@@ -77,6 +77,7 @@ class Dataset:
         look_back: int,
         smoothing: float,
         scaler: Scaler | None = None,
+        num_places: int = 0,
     ) -> Dataset:
         """Prepares latents; fits the scaler on the training clips unless one is given.
 
@@ -87,6 +88,7 @@ class Dataset:
             look_back: of the dancer, in frames.
             smoothing: low-pass over time, in frames; see `codecs.base.smooth`.
             scaler: into model units.
+            num_places: see `statistics.fit_scaler`.
 
         Raises:
             UserError: there is nothing to train on, or nothing to validate on.
@@ -94,7 +96,7 @@ class Dataset:
         train, held_out = _split(latents, "latents")
         z_mean = smooth(latents.z_mean, latents.clips, smoothing)
         if scaler is None:
-            scaler = fit_scaler(z_mean, train, network, look_back)
+            scaler = fit_scaler(z_mean, train, network, look_back, num_places)
         known = scaler
 
         def windows(options: BatchOptions) -> WindowData:

@@ -12,6 +12,7 @@ from dancenet.nets.training.windows import BatchOptions
 from dancenet.support.errors import UserError
 
 FEW_SECONDS = 120.0  # recordings, mirrored ones included; below it a small network trains better
+MOST_HALFWAY = 1 / 3  # of a batch: each brings the two frames that it lies between
 _PATIENCE = 12  # epochs, if the best ones are kept
 
 
@@ -48,6 +49,11 @@ class VaeOptions:
     beta_steps: int = 2000  # length of the warm-up from 0; at most a tenth of the training
     free_bits: float = 0.0  # nats per dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
+    # Whether figures are moved to the middle first; None for "lean" only. See `nets.place`.
+    centred: bool | None = None
+    # Share of each batch that are frames halfway between two others, to be drawn from the mean of
+    # their latents, too; see `VaeTrainer`.
+    halfway: float = 0.25
     logit_gain: float = 3.0  # applied after training, as the bias; see `vae.sharpen`
     logit_bias: float = 0.5  # in logits
     augment: float = 1.0  # strength of `data.frames.augment`, 0 for the frames as they are
@@ -59,6 +65,8 @@ class VaeOptions:
     def __post_init__(self) -> None:
         if not 0 <= self.rehearse < 1:
             raise UserError(f"rehearse must be at least 0 and below 1; received {self.rehearse}.")
+        if not 0 <= self.halfway <= MOST_HALFWAY:
+            raise UserError(f"halfway must be from 0 to {MOST_HALFWAY:g}; received {self.halfway}.")
 
 
 @dataclass(frozen=True)

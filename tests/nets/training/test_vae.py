@@ -18,13 +18,14 @@ from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.folder import ModelFolder, made_files
-from dancenet.nets.training import rehearsal
 from dancenet.nets.training.folder import training_folder
 from dancenet.nets.training.loop import TrainOptions
 from dancenet.nets.training.loop.log import write_curves
 from dancenet.nets.training.options import VaeOptions
+from dancenet.nets.training.pictures import rehearsal
+from dancenet.nets.training.pictures.batches import _shuffled, write_reconstructions
 from dancenet.nets.training.statistics import spread
-from dancenet.nets.training.vae import _shuffled, train_vae, write_reconstructions
+from dancenet.nets.training.vae import train_vae
 from dancenet.nets.vae import load_vae
 from dancenet.support import arrays, files
 from dancenet.support.errors import UserError

@@ -9,13 +9,13 @@ import numpy as np
 import tensorflow as tf
 
 from dancenet.nets.export.reference import Networks
-from dancenet.nets.export.tensorflow_layers import (
+from dancenet.nets.export.tensorflow.codecs import (
     TensorFlowDecoder,
     TensorFlowEncoder,
     TensorFlowJoints,
     TensorFlowScaler,
-    TensorFlowStep,
 )
+from dancenet.nets.export.tensorflow.layers import TensorFlowStep
 
 # Frames decoded at once; larger batches are not faster and take memory.
 _BATCH = 16
@@ -27,10 +27,10 @@ class PictureFunctions:
     """The functions of a model without a dancer."""
 
     def __init__(self, networks: Networks) -> None:
-        assert networks.vae is not None and networks.config.vae is not None
-        self._config = networks.config.vae
-        self._encoder = TensorFlowEncoder(networks.vae[0])
-        self._decoder = TensorFlowDecoder(networks.vae[1])
+        assert networks.pictures is not None
+        self._config = networks.pictures.config
+        self._encoder = TensorFlowEncoder(networks.pictures)
+        self._decoder = TensorFlowDecoder(networks.pictures)
         self.variables = [*self._encoder.variables, *self._decoder.variables]
 
     def signatures(self) -> dict[str, Any]:
@@ -39,7 +39,7 @@ class PictureFunctions:
         return {
             "encode": _function(self.encode, frames=(tf.float32, (None, *size))),
             "decode": _function(
-                self.decode_latents, latents=(tf.float32, (None, self._config.latent_dim))
+                self.decode_latents, latents=(tf.float32, (None, self._config.num_latents))
             ),
         }
 
