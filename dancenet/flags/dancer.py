@@ -90,6 +90,14 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="last steps that the network sees beside each vector (default: lean 2, dancenet 0)",
     )
     group.add_argument(
+        "--context",
+        type=positive(float),
+        nargs="*",
+        metavar="SECONDS",
+        help="time constants of running means that the network sees beside each vector, so that it "
+        "knows what the dance was doing for longer than its windows (default: none)",
+    )
+    group.add_argument(
         "--sigma-floor",
         type=not_negative(float),
         help="smallest standard deviation, in RMS steps (lean, default: 0.05) or in units of the "

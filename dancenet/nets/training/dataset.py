@@ -162,7 +162,7 @@ class Dataset:
 
         def windows(options: BatchOptions) -> WindowData:
             deviation = np.broadcast_to(np.float32(JOINT_DEVIATION), vectors.shape)
-            return WindowData(vectors, options, deviation, styles=styles)
+            return WindowData(vectors, options, deviation, styles=styles, clips=recordings.rows)
 
         return cls(
             vectors=vectors,
@@ -206,6 +206,14 @@ class Dataset:
         """
         from dancenet.nets.training.window_stream import StreamedWindows
 
+        def windows(options: BatchOptions) -> WindowData:
+            if options.context:
+                raise UserError(
+                    f"{option('context')} needs the whole trajectory in memory, and this one is "
+                    "read from a file; leave it out, or train on fewer recordings."
+                )
+            return StreamedWindows(files, options, JOINT_DEVIATION, styles=weights)
+
         survey = _Survey.of(read(), keep=codec is None)
         train, held_out = split_clips(survey.clips)
         if not train or not held_out:
@@ -236,9 +244,7 @@ class Dataset:
             seconds=survey.seconds,
             style_names=names,
             styles=styles,
-            windows=lambda options: StreamedWindows(
-                files, options, JOINT_DEVIATION, styles=weights
-            ),
+            windows=windows,
             window_train=train,
             window_held_out=held_out,
             **_describe(codec),

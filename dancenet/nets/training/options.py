@@ -25,6 +25,7 @@ class Defaults(NamedTuple):
     keep: str
     units: int | None = None  # None for the network's own
     num_mixtures: int | None = None
+    context: tuple[float, ...] = ()
 
 
 LATENTS = Defaults(correction_rate=0.03, encoder_noise=1.0, epochs=60, keep="best")
@@ -83,6 +84,8 @@ class DancerOptions:
     layers: int | None = None  # LSTM layers; None for the network's own
     num_mixtures: int | None = None  # K; None for the network's own
     velocity_inputs: int | None = None  # last steps as input beside the vector
+    # Time constants of running means beside the vector, in seconds; None for the dataset's.
+    context: tuple[float, ...] | None = None
     sigma_floor: float | None = None  # in RMS steps ("lean"), or in units of the scaled data
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
@@ -95,6 +98,10 @@ class DancerOptions:
     jerk: float = 0.0  # weight of `path_jerk` of the predicted path
     tensorboard: bool = False
     neighbour_correction: float = 0.0  # strength; see `sequence.neighbour_correction`
+
+    def __post_init__(self) -> None:
+        if self.context is not None:  # a list, from the command line
+            object.__setattr__(self, "context", tuple(self.context))
 
     def config(self, dim: int) -> DancerConfig:
         """Returns the network of these options, for vectors of `dim` dimensions."""
@@ -134,8 +141,11 @@ class DancerOptions:
         names = ("head", "units", "layers", "num_mixtures", "sigma_floor", "velocity_inputs")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def batch_options(self) -> BatchOptions:
+    def batch_options(self, context: tuple[float, ...] = ()) -> BatchOptions:
         """Returns the noise of training; `resolve` must have set it.
+
+        Args:
+            context: time constants of running means, in frames.
 
         Raises:
             ValueError: `correction_rate` or `encoder_noise` is None.
@@ -148,6 +158,7 @@ class DancerOptions:
             correction_rate=self.correction_rate,
             encoder_noise=self.encoder_noise,
             noise_correlation=self.noise_correlation,
+            context=context,
         )
 
 
@@ -169,7 +180,8 @@ def resolve(
     The plain regression and the network of 2018, which are there for comparison, keep their size.
     """
     keeps_size = options.head == "mse" or options.network != "lean"
-    names = ("correction_rate", "encoder_noise", *(() if keeps_size else ("units", "num_mixtures")))
+    own_size = () if keeps_size else ("units", "num_mixtures", "context")
+    names = ("correction_rate", "encoder_noise", *own_size)
     unset = {name: getattr(defaults, name) for name in names if getattr(options, name) is None}
     schedule = Schedule(
         epochs=defaults.epochs,

@@ -23,6 +23,7 @@ from dancenet.nets.export.keras_layers import (
     output_of,
     require,
 )
+from dancenet.sequence.context import rates
 
 _ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "linear": lambda x: x}
 
@@ -228,9 +229,14 @@ class TensorFlowStep:
             tf.clip_by_value((new - old) / self._scale, -dancer.MAX_STEP, dancer.MAX_STEP)
             for new, old in zip(recent, recent[1:])
         ]
+        means = [states[f"mean{index + 1}"] for index in range(len(config.context))]
+        context = [
+            mean + share * (vectors - mean)
+            for mean, share in zip(means, rates(config.context).tolist())
+        ]
         x = vectors
-        if steps or style:
-            x = tf.concat([vectors, *steps, *style], 1)
+        if steps or context or style:
+            x = tf.concat([vectors, *steps, *context, *style], 1)
         seen = x if steps else style[0] if style else None
         following: list[Any] = []
         for index, (kernel, recurrent, bias) in enumerate(self._cells):
@@ -245,7 +251,7 @@ class TensorFlowStep:
             following += [x, c] if config.keeps_state else []
         if self._dense is not None:
             x = tf.nn.relu(tf.matmul(x, self._dense[0]) + self._dense[1])
-        return self._mixture(x, seen, vectors), [*following, *recent[:-1], *style]
+        return self._mixture(x, seen, vectors), [*following, *recent[:-1], *context, *style]
 
     def named(self, vectors: Any, *state: Any) -> dict[str, Any]:
         """Does the same and names each output; state h0 becomes next_h0, and so on."""
