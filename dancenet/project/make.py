@@ -231,6 +231,13 @@ class _Project:
                 f"{option('minutes', f'{self.settings.minutes:g}')} are enough to try it out, and "
                 "too few for a good dance."
             )
+        if todo and any(source.fps > self.record.fps for source in self.sources):
+            slowest = min(self.sources, key=lambda source: source.fps)
+            fastest = max(source.fps for source in self.sources)
+            terminal.say(
+                f"footage: every clip is read at {self.record.fps:g} frames/s, the rate of "
+                f"{quoted(slowest.path)}; without it up to {fastest:g} are possible."
+            )
         for source in todo:
             if not source.seconds:
                 terminal.warn(
