@@ -99,7 +99,8 @@ def not_published(release: Release) -> str:
         return (
             f"The model {quoted(release.name)} is bundled with dancenet and not published "
             f"elsewhere, but {quoted(registry.bundled_folder() / release.name)} is missing; "
-            f"restore it with `git checkout weights/{visible(release.name)}`, or install dancenet again."
+            f"restore it with `git checkout weights/{visible(release.name)}`, or install "
+            "dancenet again."
         )
     return f"The model {quoted(release.name)} is known, but not published yet."
 

@@ -12,7 +12,7 @@ from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.content import content_key, listing_key
 from dancenet.support import checked, files
 from dancenet.support.checked import between
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UserError, advising
 from dancenet.support.lock import LOCK
 from dancenet.support.names import is_litter, quoted
 from dancenet.support.wording import command, option
@@ -103,20 +103,23 @@ class Record:
                     f"choose another with {option('project')}."
                 )
             return cls.begin(folder, sources)
-        content = checked.read_json(path, "record of a project")
         advice = (
-            f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
+            f"choose another {option('project')}, or say {option('overwrite')} to begin it anew"
         )
+        try:
+            content = checked.read_json(path, "record of a project")
+        except UserError as error:
+            raise advising(error, advice) from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(
                 f"{quoted(path)} is not of the format this version of dancenet reads ({_FORMAT}); "
-                f"{advice}"
+                f"{advice}."
             )
         fields = {key: value for key, value in content.items() if key != "format"}
         try:
             return checked.build(cls, fields, quoted(path))
         except UserError as error:
-            raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
+            raise advising(error, advice) from error
 
     @classmethod
     def begin(cls, folder: Path, sources: Sequence[Source]) -> Record:

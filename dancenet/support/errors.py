@@ -67,6 +67,20 @@ class UserError(ValueError):
     """
 
 
+class SpoiltFile(UserError):
+    """A file is missing, cut or edited; `wrong` says what is wrong without what to do."""
+
+    def __init__(self, wrong: str, advice: str = "make or fetch it again") -> None:
+        super().__init__(f"{wrong}; {advice}.")
+        self.wrong = wrong
+
+
+def advising(error: UserError, advice: str) -> UserError:
+    """Returns an error about a file with other advice, where more is known of the file."""
+    wrong = error.wrong if isinstance(error, SpoiltFile) else str(error).rstrip(".")
+    return UserError(f"{wrong}; {advice}.")
+
+
 class UnknownSkeleton(UserError):
     """Joint names that do not match the 19-joint body."""
 

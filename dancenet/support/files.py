@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from dancenet.support import lock, signals, terminal
-from dancenet.support.errors import UserError, write_failed
+from dancenet.support.errors import SpoiltFile, UserError, write_failed
 from dancenet.support.names import derived, is_allowed_here, quoted, shortened
 from dancenet.support.temporary import short_stem, sweep, temporary_name
 from dancenet.support.wording import option
@@ -47,7 +47,7 @@ def open_regular(path: str | os.PathLike[str], what: str) -> io.BufferedReader:
         # Without waiting for whoever writes to a pipe.
         file = open(path, "rb", opener=_open_at_once)
     except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {quoted(path)}; make or fetch it again.") from error
+        raise SpoiltFile(f"There is no {what} at {quoted(path)}") from error
     except OSError as error:
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     except ValueError as error:  # a name that no file can have
