@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
 
+_LINK = r"[A-Za-z][A-Za-z0-9+.-]+://"  # of one letter it is a drive
 _BEGIN_AGAIN = "Nothing half-written was left; the same command begins again."
 
 
@@ -292,6 +293,11 @@ def path_text(text: str) -> str:
     if text == "-":
         raise argparse.ArgumentTypeError(
             "must be the name of a file or folder; received -, which is ./- if that is its name"
+        )
+    if re.match(_LINK, text) and not os.path.isdir(text.partition("/")[0]):
+        raise argparse.ArgumentTypeError(
+            "must be a file or folder of this computer, because links are neither read nor "
+            f"written; download {quoted(text)} first, and name the file"
         )
     if text.startswith("~") and not os.path.lexists(text):
         return os.path.expanduser(text)
