@@ -97,8 +97,17 @@ def test_an_encoder_that_is_missing_says_so(tmp_path, monkeypatch):
     from dancenet.output.video_writer import VideoWriter
     from dancenet.support.errors import MissingFFmpeg
 
+    closed: list[bool] = []
     monkeypatch.setitem(encoders._CODECS, "mp4", ("libnone", "yuv420p", {}))
+    abort = encoders.FilmEncoder.abort
+
+    def watched(encoder):
+        closed.append(any(tmp_path.iterdir()))
+        abort(encoder)
+
+    monkeypatch.setattr(encoders.FilmEncoder, "abort", watched)
     with pytest.raises(MissingFFmpeg, match="it has no encoder libnone"):
         with VideoWriter(tmp_path / "a.mp4", fps=25, size=(64, 48)) as video:
             video.write(np.zeros((48, 64), np.uint8))
+    assert closed == [True]  # before it is removed, which an open file hinders on Windows
     assert not list(tmp_path.iterdir())
