@@ -106,6 +106,7 @@ def run(
         try:
             with called_as(parser.prog):
                 try:
+                    errors.check_memory(errors.LEAST_MEMORY, "The command")
                     return work(arguments) or 0
                 except Exception as error:
                     if signals.was_stopped():  # an import that is stopped fails as if broken
