@@ -229,8 +229,8 @@ def _wait_for_end_of_input() -> None:
     # child that only asks what kind of file standard input is.
     peek = ctypes.WinDLL("kernel32").PeekNamedPipe
     peek.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_ulong] + [ctypes.c_void_p] * 3
-    handle = msvcrt.get_osfhandle(0)
-    while peek(handle, None, 0, None, None, None):  # fails when the pipe is broken
+    nothing_asked = (None, 0, None, None, None)
+    while peek(msvcrt.get_osfhandle(0), *nothing_asked):  # fails when the pipe is broken
         time.sleep(_LOOK)
 
 
