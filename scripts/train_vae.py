@@ -113,10 +113,10 @@ def build_parser() -> argparse.ArgumentParser:
 def _name(text: str) -> str:
     if not text.strip() or "\0" in text or text.startswith(".") or "/" in text or "\\" in text:
         raise argparse.ArgumentTypeError(
-            f"must be the name of one folder, not a path; received {text!r}"
+            f"must be the name of one folder, not a path; received {quoted(text)}"
         )
     if not is_allowed_here(text):
-        raise argparse.ArgumentTypeError(f"Windows allows no folder with the name {text!r}")
+        raise argparse.ArgumentTypeError(f"Windows allows no folder with the name {quoted(text)}")
     return text
 
 

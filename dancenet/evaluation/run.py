@@ -35,8 +35,9 @@ from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.reference import MotionSample, ReferenceStatistics, Value
 from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
-from dancenet.support import checked, files, terminal
+from dancenet.support import checked, files, lock, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.lock import LOCK
 from dancenet.support.names import is_litter, quoted
 from dancenet.support.temporary import sweep
 
@@ -61,11 +62,19 @@ def evaluate(
         options: how to evaluate.
 
     Raises:
-        UserError: the model or the dataset cannot be used, or `out` holds something else.
+        UserError: the model or the dataset cannot be used, `out` holds something else, or another
+            process is at work there.
     """
-    began = time.perf_counter()
     out = Path(out)
     check_output(out)
+    with lock.hold_folder(out, "choose another folder"):
+        return _evaluate(model, dataset, out, options)
+
+
+def _evaluate(
+    model: str | Path, dataset: str | Path | Recordings, out: Path, options: Options
+) -> reports.Report:
+    began = time.perf_counter()
     dancer = load_dancer(model)
     folder = ModelFolder(find_model(model))
     if options.style is not None:
@@ -222,4 +231,6 @@ def _holds_only_recipe(out: Path) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if not is_litter(path.name)]
+    return [
+        path.name for path in folder.iterdir() if not is_litter(path.name) and path.name != LOCK
+    ]

@@ -23,7 +23,7 @@ from dancenet.generation.load import load_dancer
 from dancenet.metrics.bodies.definitions import SILHOUETTE_MEASURES
 from dancenet.metrics.definitions import COLUMNS, MODEL, RECIPE_2018
 from dancenet.model.folder import ModelFolder
-from dancenet.support import files
+from dancenet.support import files, lock
 from scripts import evaluate
 
 QUICK = ["--seeds", "1", "2", "--dances", "2", "--seconds", "3"]
@@ -175,6 +175,16 @@ def test_a_folder_that_is_no_report_is_left_alone(model, frames, capsys):
     Path("file").touch()
     assert "is a file" in complain(capsys, "--frames", str(frames), "-o", "file")
     assert "does not exist" in complain(capsys, "--frames", str(frames), "-o", "no/where")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_two_evaluations_do_not_share_a_report(model, frames, capsys, begun):
+    if begun:
+        files.make_folder("report/recipe_2018")
+    with lock.hold_folder(Path("report"), ""):
+        said = complain(capsys, "--frames", str(frames))
+        assert "report is being written by process" in said and "choose another folder" in said
+    assert Path("report").exists() == begun
 
 
 def test_a_model_without_a_dancer_is_told_to_train_one(model, frames, capsys):

@@ -19,6 +19,7 @@ from dancenet.nets.training.statistics import clip_names, fit_scaler
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
 from dancenet.support.errors import UserError
+from dancenet.support.names import shell_word
 from dancenet.support.wording import option
 
 VARIANCE = 0.98  # share of the variance of the joints that the dancer's dimensions keep
@@ -327,7 +328,7 @@ def _known_styles(found: tuple[str, ...], known: tuple[str, ...] | None) -> tupl
     unknown = sorted(set(found) - set(known))
     if unknown:
         raise UserError(
-            f"The model does not know the style {unknown[0]!r}; it knows "
+            f"The model does not know the style {shell_word(unknown[0])}; it knows "
             f"{', '.join(known) or 'none'}."
         )
     return known
