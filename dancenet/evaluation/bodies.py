@@ -40,12 +40,12 @@ class BodyMeasures:
         total = sum(map(len, train)) + sum(map(len, held_out))
         with terminal.progress(total=total, description="Real figures") as bar:
 
-            def look(rows: range) -> BodyScores:
-                scores = BodyScores.of(data.scene.real(rows))
+            def look(rows: range, fit: bool = False) -> BodyScores:
+                scores = BodyScores.of(data.scene.real(rows), fit)
                 bar.update(len(rows))
                 return scores
 
-            seen = [look(rows) for rows in train], [look(rows) for rows in held_out]
+            seen = [look(rows) for rows in train], [look(rows, fit=True) for rows in held_out]
         return cls(data, fps, BodyReference.fit(*seen, fps), seen[1])
 
     def measure_real(self, seed: int) -> Values:
@@ -85,7 +85,7 @@ def _figures(made: DrawnDances, most: int) -> Iterator[BodyScores]:
     for run in made.sample.dances[0]:
         stop = min(begin + len(run), most)
         if stop - begin > 1:
-            yield BodyScores.of(_pictures(made, range(begin, stop), run))
+            yield BodyScores.of(_pictures(made, range(begin, stop), run), fit=True)
         begin += len(run)
         if begin >= most:
             return
