@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.data.mocap.recordings import Recordings
+from dancenet.evaluation.blind import load_beside, look_page
 from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DanceMakers, DrawnDances
 from dancenet.evaluation.joints import StyleFigures
@@ -40,7 +41,7 @@ from dancenet.support.errors import UserError
 from dancenet.support.names import is_litter, quoted
 from dancenet.support.temporary import sweep
 
-JSON, PAGE = "report.json", "report.html"
+JSON, PAGE, LOOK = "report.json", "report.html", "look.html"
 GENERATED_NLL_SECONDS = 30.0  # part of each generated dance whose likelihood is measured
 
 
@@ -50,7 +51,7 @@ def evaluate(
     out: str | Path,
     options: Options = Options(),
 ) -> reports.Report:
-    """Evaluates a model, and writes `report.json` and `report.html`.
+    """Evaluates a model, and writes `report.json`, `report.html` and `look.html`.
 
     What the trainers hold out of a dataset (`data.frames.clips.split_clips`) is held out here too.
 
@@ -71,6 +72,7 @@ def evaluate(
     if options.style is not None:
         read_style(dancer, options.style)  # raises UserError for an unknown style
     data = RealDances.prepare(dancer, open_scene(dancer, folder, dataset, options))
+    beside = load_beside(options.beside, data.scene)
     makers = DanceMakers(
         dancer=dancer,
         data=data,
@@ -100,9 +102,11 @@ def evaluate(
         series=over_time(figures.drawn, data, figures.references),
     )
     page = to_html(report, tuple(draw_pictures(figures.drawn, data, options.seeds)))
+    look = look_page(makers, figures.drawn[MODEL], beside)
     out.mkdir(exist_ok=True)
     files.write_json(out / JSON, report.to_json())  # first: the folder is known by it
     files.write_text(out / PAGE, page)
+    files.write_text(out / LOOK, look)
     return report
 
 

@@ -102,7 +102,7 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
 
 def test_a_report_has_every_measure_in_every_column(reported):
     record, _, out = reported
-    assert {path.name for path in out.iterdir()} == {"report.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == {"report.json", "report.html", "look.html"}
     measures = {one["key"]: one for one in record["measures"]}
     assert list(measures) == [measure.key for measure in SILHOUETTE_MEASURES]
     for key in ("energy", "soft", "freeze", "fast"):
