@@ -9,7 +9,6 @@ import numpy as np
 from dancenet.data.frames.picture import DANCER
 from dancenet.data.motion.camera import Pen
 from dancenet.data.motion.draw_body import outlines
-from dancenet.data.motion.joints import JOINTS
 from dancenet.data.motion.proportions import Body, trunk_weights
 
 SUPERSAMPLE = 2  # as in `data.motion.camera`
@@ -55,19 +54,3 @@ def body_outlines(bodies: Bodies) -> list[np.ndarray]:
 def redraw(parts: list[np.ndarray]) -> np.ndarray:
     """Fills outlines; returns (B, 120, 208) bool, True on the dancer."""
     return np.stack([frame == DANCER for frame in Pen(SUPERSAMPLE).draw(parts)])
-
-
-def other_side(joints: np.ndarray) -> np.ndarray:
-    """Returns joints (..., 19, 3) of the body that looks the other way and has the same outline.
-
-    A silhouette is the same from the front and from the back.
-    """
-    return joints[..., _OTHERS, :] * np.array([1, 1, -1], np.float32)
-
-
-def _other(name: str) -> str:
-    sides = {"l_": "r_", "r_": "l_"}
-    return sides.get(name[:2], name[:2]) + name[2:]
-
-
-_OTHERS = [JOINTS.index(_other(name)) for name in JOINTS]
