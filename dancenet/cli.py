@@ -22,7 +22,6 @@ COMMANDS = {
     "train-dancer": "latents or motion to a network that dances",
     "generate-video": "a trained model to a new dance",
     "evaluate": "is it a dance? measures a model against real dances",
-    "count-answers": "what people answered on the page of blind looks",
     "import-legacy": "weights of the 2018 DanceNet to a model",
     "export": "trained networks to ONNX, LiteRT or SavedModel",
     "download-weights": "lists the released models, or fetches one",

@@ -17,13 +17,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser = terminal.Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument(
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument(
         "--model",
         "--name",
-        required=True,
         type=terminal.model,
         metavar="NAME",
         help="name or folder of the model",
+    )
+    task.add_argument(
+        "--answers",
+        nargs="+",
+        type=terminal.path_text,
+        metavar="FILE",
+        help="measure nothing, but count the answers that people gave on look.html",
     )
     flags.add_recordings(
         parser, "for a model of joints: the motions it was trained on, with the same flags as then"
@@ -131,7 +138,14 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Evaluates the model, and prints the table."""
+    """Evaluates the model and prints the table, or counts answers."""
+    if arguments.answers:
+        from dancenet.evaluation.answers import read_sheet, summary
+
+        for line in summary([read_sheet(path) for path in arguments.answers]):
+            terminal.say(line)
+        return None
+
     from dancenet.support import errors
 
     try:

@@ -14,9 +14,11 @@ from dancenet.evaluation.report.blind_look import (
     make_pairs,
     real_sources,
 )
-from dancenet.evaluation.scenes import Scene, scene_of_other
+from dancenet.evaluation.scenes import Scene
 from dancenet.generation import trajectory as dance
 from dancenet.generation.load import Dancer, load_dancer
+from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 
 
 def load_beside(name: str | None, scene: Scene) -> Dancer | None:
@@ -28,7 +30,12 @@ def load_beside(name: str | None, scene: Scene) -> Dancer | None:
     if name is None:
         return None
     other = load_dancer(name)
-    scene_of_other(scene, other)
+    scene.of_other(other)
+    if abs(scene.fps - other.fps) > 1e-6 * scene.fps:
+        raise UserError(
+            f"{visible(other.name)} dances at {other.fps:g} frames a second, and the model at "
+            f"{scene.fps:g}; show one of the same rate beside it."
+        )
     return other
 
 
@@ -61,7 +68,7 @@ def _source(makers: DanceMakers, other: Dancer, seed: int) -> Source:
     """Returns a dance of the other model, with the settings of the evaluation."""
     steps = dance.trajectories(other, makers.options.settings(seed), makers.num_frames)
     run = np.stack([step[0] for step in steps])
-    scene = scene_of_other(makers.data.scene, other)
+    scene = makers.data.scene.of_other(other)
 
     def draw(rows: range) -> np.ndarray:
         return np.concatenate(list(scene.drawn(run, rows, lambda count: None)))

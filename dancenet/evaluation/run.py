@@ -103,11 +103,15 @@ def evaluate(
     )
     page = to_html(report, tuple(draw_pictures(figures.drawn, data, options.seeds)))
     look = look_page(makers, figures.drawn[MODEL], beside)
+    _write(out, report, page, look)
+    return report
+
+
+def _write(out: Path, report: reports.Report, page: str, look: str) -> None:
     out.mkdir(exist_ok=True)
     files.write_json(out / JSON, report.to_json())  # first: the folder is known by it
     files.write_text(out / PAGE, page)
     files.write_text(out / LOOK, look)
-    return report
 
 
 class _Figures:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -77,6 +76,10 @@ class Scene(Protocol):
         self, run: np.ndarray, rows: range, advance: Callable[[int], Any]
     ) -> Iterator[np.ndarray]:
         """Yields the background probability (B, H, W) of some vectors of a run (T, D)."""
+        ...
+
+    def of_other(self, other: Dancer) -> Scene:
+        """Returns a scene that draws another model's dances; UserError if they are of no use."""
         ...
 
     def reconstruct(self, train: Sequence[range], held_out: Sequence[range]) -> dict[str, Values]:
@@ -155,27 +158,3 @@ def open_scene(
         recipe=recipe,
         recipe_minutes=options.recipe_minutes,
     )
-
-
-def scene_of_other(scene: Scene, other: Dancer) -> Scene:
-    """Returns a scene in which another model's dances are drawn.
-
-    Raises:
-        UserError: the other model is of another space or another frame rate.
-    """
-    if isinstance(scene, JointScene) != isinstance(other.codec, SkeletonCodec):
-        raise UserError(
-            f"{visible(other.name)} cannot be shown beside the model: one dances in silhouettes, "
-            "the other with joints."
-        )
-    if abs(scene.fps - other.fps) > 1e-6 * scene.fps:
-        raise UserError(
-            f"{visible(other.name)} cannot be shown beside the model: it dances at {other.fps:g} "
-            f"frames a second, not {scene.fps:g}."
-        )
-    if isinstance(scene, JointScene):
-        assert isinstance(other.codec, SkeletonCodec)
-        other.codec.check(scene.recordings.clips[0])
-        return dataclasses.replace(scene, codec=other.codec)
-    assert isinstance(scene, SilhouetteScene)
-    return dataclasses.replace(scene, codec=SilhouetteCodec.of(other.codec, other.name))

@@ -10,7 +10,7 @@ from mutation import check_reader
 
 from dancenet.evaluation.answers import KIND, Answer, read_sheet, share, summary, wilson
 from dancenet.support.errors import UserError
-from scripts import count_answers
+from scripts import evaluate
 
 
 def content(chosen: str = "right", model: str = "me", beside: str | None = None) -> dict:
@@ -66,7 +66,7 @@ def test_the_side_does_not_matter():
 def test_sheets_of_several_people_are_counted_together(tmp_path, capsys):
     fooled = write(tmp_path / "a.json", content("right"))
     sharp = write(tmp_path / "b.json", content("left"))
-    assert count_answers.main([str(fooled), str(sharp)]) == 0
+    assert evaluate.main(["--answers", str(fooled), str(sharp)]) == 0
     said = capsys.readouterr().out
     assert "me, 2 people, 40 answers" in said
     assert "beside a recorded one: 16 of 32 = 0.50 (0.34 to 0.66)" in said
@@ -101,7 +101,7 @@ def test_sheets_of_different_models_are_not_added(tmp_path):
 )
 def test_a_file_of_something_else_is_refused(tmp_path, capsys, change, message):
     path = write(tmp_path / "a.json", content() | change)
-    assert count_answers.main([str(path)]) == 1
+    assert evaluate.main(["--answers", str(path)]) == 1
     assert message in capsys.readouterr().err
 
 

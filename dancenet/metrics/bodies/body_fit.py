@@ -190,9 +190,9 @@ def _edge(mask: np.ndarray) -> _Edge:
         return _Edge(points, points)
     soft = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), 1.5)
     # OpenCV puts pixel centres on whole coordinates.
-    where = points[None] - np.float32(0.5)
+    columns, rows = (points[None] - np.float32(0.5)).transpose(2, 0, 1)
     slope = [
-        cv2.remap(cv2.Sobel(soft, cv2.CV_32F, *order), where, None, cv2.INTER_LINEAR)[0]
+        cv2.remap(cv2.Sobel(soft, cv2.CV_32F, *order), columns, rows, cv2.INTER_LINEAR)[0]
         for order in ((1, 0), (0, 1))
     ]
     normals = np.stack(slope, axis=1)

@@ -36,7 +36,7 @@ class Bodies(NamedTuple):
     stature: np.ndarray  # (B,) float32 pixels
     girth: np.ndarray  # (B,) float32, multiplies the thickness of every limb
 
-    def take(self, rows: np.ndarray | slice) -> Bodies:
+    def take(self, rows: int | slice) -> Bodies:
         """Returns some of the bodies."""
         return Bodies(*(part[rows] for part in self))
 

@@ -78,7 +78,7 @@ class BodyReference:
     structure: dict[int, Value]  # by lag, of the training pictures
     poses: KMeans | None  # None if there are too few training pictures
     dwell: float  # seconds in a pose
-    fit: Value  # IoU with a redrawn body at FIT_PERCENTILE of held-out pictures, or why none
+    lowest_fit: Value  # IoU with a redrawn body at FIT_PERCENTILE of held-out pictures, or why none
 
     @classmethod
     def fit(
@@ -113,7 +113,7 @@ class BodyReference:
             structure=structure_function(runs),
             poses=poses,
             dwell=0.0 if poses is None else mean_stay([poses.predict(run) for run in runs]) / fps,
-            fit=_lowest_fit(held_out),
+            lowest_fit=_lowest_fit(held_out),
         )
 
     def measure(self, runs: Sequence[BodyScores], fps: float) -> Values:
@@ -150,17 +150,17 @@ class BodyReference:
 
     def _fits(self, runs: Sequence[BodyScores]) -> Values:
         found = _lowest_fit(runs)
-        for value in (self.fit, found):
+        for value in (self.lowest_fit, found):
             if isinstance(value, str):
                 return {"body_fit": value, "misfit": value}
-        assert isinstance(found, float) and isinstance(self.fit, float)
-        if not self.fit > 0:
+        assert isinstance(found, float) and isinstance(self.lowest_fit, float)
+        if not self.lowest_fit > 0:
             reason = "no body fits the real pictures"
             return {"body_fit": reason, "misfit": reason}
         everything = np.concatenate([run.fits for run in runs])
         return {
-            "body_fit": found / self.fit,
-            "misfit": float((everything < self.fit).mean()),
+            "body_fit": found / self.lowest_fit,
+            "misfit": float((everything < self.lowest_fit).mean()),
         }
 
 
