@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -80,6 +81,7 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     place = tmp_path_factory.mktemp("run")
     write_small_model(place / "small")
     write_old_model(place / "old")
+    write_small_model(place / "other")
     out = place / "report"
     assert (
         evaluate.main(
@@ -93,6 +95,8 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
                 *QUICK,
                 "--recipe-2018",
                 str(place / "old"),
+                "--beside",
+                str(place / "other"),
             ]
         )
         == 0
@@ -114,6 +118,28 @@ def test_a_report_has_every_measure_in_every_column(reported):
     # 3 s are not enough for a Fréchet distance, nor for drift.
     assert "200 needed" in measures["frechet_latents"]["columns"][MODEL]["reason"]
     assert measures["drift_energy"]["passed"] is None
+
+
+def test_a_page_of_blind_looks_shows_another_model_too(reported):
+    page = (reported[2] / "look.html").read_text(encoding="utf-8")
+    content = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.S)[0])
+    assert content["answers"] == {
+        "kind": "blind look",
+        "format": 1,
+        "model": "small",
+        "beside": "small",
+        "seed": 1,
+    }
+    # The held-out dances are 66 frames long.
+    assert len(content["pairs"]) == 20 and content["frames"] == 66
+    shown = [{pair["left"], pair["right"]} for pair in content["pairs"]]
+    assert shown.count({"generated", "beside"}) == shown.count({"generated", "real"}) == 8
+
+
+def test_a_model_of_joints_is_not_shown_beside_silhouettes(model, frames, capsys):
+    joints = str(Path(__file__).parents[2] / "weights" / "skeleton_v1")
+    said = complain(capsys, "--frames", str(frames), "-o", "r", "--beside", joints)
+    assert "skeleton_v1 dances with joints, and this needs a model of silhouettes" in said
 
 
 def test_references_measure_as_what_they_are(reported):
