@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 
 from dancenet.evaluation.dances import DrawnDances
 from dancenet.evaluation.real import RealDances
 from dancenet.metrics.bodies.critic import critic_auc, halves
-from dancenet.metrics.bodies.scores import BodyReference, BodyScores
+from dancenet.metrics.bodies.scores import FIT_STRIDE, BodyReference, BodyScores
 from dancenet.metrics.measures import Values
 from dancenet.support import terminal
 
@@ -22,6 +23,14 @@ _PIECE_SECONDS = 20.0  # of a longer training run, where not all are taken
 _BATCH = 64  # pictures drawn at once
 
 
+class Misfit(NamedTuple):
+    """How well a body fits a frame of the model; the worst comes first."""
+
+    iou: float
+    dance: int  # in the order they were measured
+    frame: int
+
+
 @dataclass(frozen=True)
 class BodyMeasures:
     """Measures the figures of dances, and how dances move in the eyes of a critic."""
@@ -30,6 +39,7 @@ class BodyMeasures:
     fps: float
     reference: BodyReference
     held_out: list[BodyScores]  # the figures of the held-out dances
+    misfits: list[Misfit] = field(default_factory=list)  # of the model's dances measured so far
 
     @classmethod
     def prepare(cls, data: RealDances) -> BodyMeasures:
@@ -67,6 +77,12 @@ class BodyMeasures:
         auc = critic_auc((real[0], ours[0]), (real[1], ours[1]), seed)
         seconds = MODEL_SECONDS if is_model else REFERENCE_SECONDS
         figures = list(_figures(made, round(seconds * self.fps)))
+        if is_model:
+            dance = self.misfits[-1].dance + 1 if self.misfits else 0
+            self.misfits.extend(
+                Misfit(float(iou), dance, FIT_STRIDE * number)
+                for number, iou in enumerate(figures[0].fits if figures else ())
+            )
         return {**self.reference.measure(figures, self.fps), "critic": auc}
 
 

@@ -162,8 +162,10 @@ def test_a_report_says_what_was_measured(reported):
 
 def test_a_page_holds_pictures_films_and_plots(reported):
     page = reported[1]
-    # An overview, four worst seconds, for this dancer is always in one piece, and the best.
-    assert page.count("data:image/png;base64,") == 6
+    # An overview, the frames least like a body, four worst seconds, for this dancer is always in
+    # one piece, and the best.
+    assert page.count("data:image/png;base64,") == 7
+    assert "Least like a body" in page and "The 18 frames, of 18," in page
     assert page.count("data:video/mp4;base64,") == 5
     assert page.count("<svg") > 10
     assert "http" not in page.replace("http-equiv", "")

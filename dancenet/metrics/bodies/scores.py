@@ -217,7 +217,8 @@ def _fit(masks: np.ndarray) -> np.ndarray:
 def _lowest_fit(runs: Sequence[BodyScores]) -> Value:
     fits = np.concatenate([run.fits for run in runs])
     few = too_few(len(fits), LEAST_FITS, "pictures compared with bodies")
-    return few or float(np.percentile(fits, FIT_PERCENTILE))
+    # Of few pictures the usual percentile is too high (Hyndman and Fan 1996, definition 6).
+    return few or float(np.percentile(fits, FIT_PERCENTILE, method="weibull"))
 
 
 def _project(components: PCA, run: BodyScores) -> np.ndarray:
