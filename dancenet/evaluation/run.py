@@ -15,7 +15,7 @@ import numpy as np
 
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.evaluation.blind import load_beside, look_page
-from dancenet.evaluation.bodies import BodyMeasures, Misfit
+from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DanceMakers, DrawnDances
 from dancenet.evaluation.joints import StyleFigures
 from dancenet.evaluation.options import Options
@@ -101,7 +101,7 @@ def evaluate(
         notes=record.notes(),
         series=over_time(figures.drawn, data, figures.references),
     )
-    shown = draw_pictures(figures.drawn, data, options.seeds, figures.misfits)
+    shown = draw_pictures(figures.drawn, data, options.seeds, figures.bodies)
     page = to_html(report, tuple(shown))
     look = look_page(makers, figures.drawn[MODEL], beside)
     _write(out, report, page, look)
@@ -122,7 +122,7 @@ class _Figures:
         self.columns: dict[str, dict[str, list[Value]]] = {}  # by column, key and seed
         self.drawn: dict[str, list[DrawnDances]] = {}  # by column and seed
         self.references: list[ReferenceStatistics] = []  # one for each seed
-        self.misfits: list[Misfit] = []  # of the model's dances
+        self.bodies: BodyMeasures | None = None  # after the dances are measured
 
     def add(self, column: str, values: Values) -> None:
         """Adds one value for each key."""
@@ -154,7 +154,7 @@ class _Figures:
         real = data.score_real()
         bodies = BodyMeasures.prepare(data)
         self.add(REAL, bodies.measure_real(seeds[0]))
-        self.misfits = bodies.misfits
+        self.bodies = bodies
         columns = makers.columns()
         # All columns are drawn but 'freeze'.
         pictures = -(-makers.num_frames // data.step) * len(seeds) * (len(columns) - 1)

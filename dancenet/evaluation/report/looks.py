@@ -10,7 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from dancenet.evaluation.bodies import Misfit
+from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DrawnDances
 from dancenet.evaluation.real import RealDances
 from dancenet.evaluation.report.misfits import least_like_bodies
@@ -56,7 +56,7 @@ def over_time(
 
 
 def draw_pictures(
-    drawn: Drawn, data: RealDances, seeds: Sequence[int], misfits: Sequence[Misfit]
+    drawn: Drawn, data: RealDances, seeds: Sequence[int], bodies: BodyMeasures | None
 ) -> Iterator[Picture]:
     """Yields the overview, frames that are no body, and the model's best and worst moments."""
     dances = [(f"seed {seed}", made) for seed, made in zip(seeds, drawn[MODEL])]
@@ -80,7 +80,7 @@ def draw_pictures(
     ) as bar:
         yield _overview(dances, data.statistics.fps)
         bar.update(1)
-        least = least_like_bodies(misfits, drawn[MODEL], seeds, data.statistics.fps)
+        least = None if bodies is None else least_like_bodies(bodies, drawn[MODEL], seeds)
         if least is not None:
             picture, sheet = least
             yield replace(picture, png=_png(sheet[..., ::-1]))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dancenet.evaluation.bodies import Misfit
+from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DrawnDances
 from dancenet.evaluation.report.page import Picture
 from dancenet.metrics.bodies.body_fit import fit_bodies
@@ -22,28 +22,30 @@ _BOTH, _FIGURE, _BODY = (0, 0, 0), (225, 60, 40), (70, 150, 240)  # RGB
 
 
 def least_like_bodies(
-    misfits: Sequence[Misfit], drawn: Sequence[DrawnDances], seeds: Sequence[int], fps: float
+    bodies: BodyMeasures, drawn: Sequence[DrawnDances], seeds: Sequence[int]
 ) -> tuple[Picture, np.ndarray] | None:
     """Draws the frames that fitted worst over the bodies that fit them best.
 
     Args:
-        misfits: the compared frames.
+        bodies: what was measured.
         drawn: the dance of each seed.
         seeds: their seeds.
-        fps: frames per second.
 
     Returns:
         The picture without its PNG, and the sheet (H, W, 3) RGB; None if no frame was compared.
     """
+    misfits = bodies.misfits
     if not misfits:
         return None
     worst = sorted(misfits)[:SHOWN]
     frames = [drawn[one.dance].draw(range(one.frame, one.frame + 1)) for one in worst]
     masks = np.concatenate(frames) < MASK
-    bodies = redraw(body_outlines(fit_bodies(masks).bodies))
-    captions = [f"{one.iou:.2f}: {seeds[one.dance]}, {one.frame / fps:.1f} s" for one in worst]
+    fitted = redraw(body_outlines(fit_bodies(masks, bodies.sizes).bodies))
+    captions = [
+        f"{one.iou:.2f}: {seeds[one.dance]}, {one.frame / bodies.fps:.1f} s" for one in worst
+    ]
     sheet = contact_sheet(
-        [_over(mask, body) for mask, body in zip(masks, bodies)], COLUMNS, captions
+        [_over(mask, body) for mask, body in zip(masks, fitted)], COLUMNS, captions
     )
     text = (
         f"The {len(worst)} frames, of {len(misfits)}, whose IoU with a fitted body is lowest. Red "

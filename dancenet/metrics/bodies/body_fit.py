@@ -18,8 +18,10 @@ from dancenet.metrics.bodies.pose_network import guess_bodies
 from dancenet.metrics.bodies.redraw import Bodies, body_outlines, redraw
 
 ROUNDS = 5  # of Gauss-Newton
-GIRTHS = (0.6, 1.5)
+GIRTHS = (0.6, 1.5)  # the least and the most
+STATURES = (40.0, 130.0)  # pixels
 
+_MOST_SIZES = (10, 90)  # percentiles
 _CHUNK = 16  # pictures whose derivatives are held at once
 _STEP = 0.5  # pixels that a joint is moved for a derivative
 _GROWTH = 0.05  # log of stature and girth, likewise
@@ -58,6 +60,25 @@ _ENDS = np.array([[JOINTS.index(name) for name in ends] for ends in _BONES])
 _LENGTHS = np.array(list(_BONES.values()))
 
 
+class Sizes(NamedTuple):
+    """The sizes that a body may have: a figure without a head must not be a smaller body."""
+
+    stature: tuple[float, float] = STATURES  # pixels, the least and the most
+    girth: tuple[float, float] = GIRTHS
+
+    @classmethod
+    def of(cls, masks: np.ndarray) -> Sizes:
+        """Returns the sizes of most of the bodies in real pictures (B, 120, 208)."""
+        bodies = fit_bodies(masks).bodies
+        limits = [np.percentile(part, _MOST_SIZES) for part in (bodies.stature, bodies.girth)]
+        return cls(*((float(low), float(high)) for low, high in limits))
+
+    def clip(self, bodies: Bodies) -> Bodies:
+        """Returns bodies of such sizes."""
+        stature = np.clip(bodies.stature, *self.stature)
+        return Bodies(bodies.joints, stature, np.clip(bodies.girth, *self.girth))
+
+
 class Fits(NamedTuple):
     """The best body that was found for each picture."""
 
@@ -72,13 +93,14 @@ class _Edge(NamedTuple):
     normals: np.ndarray  # (C, 2) unit vectors
 
 
-def fit_bodies(masks: np.ndarray) -> Fits:
+def fit_bodies(masks: np.ndarray, sizes: Sizes = Sizes()) -> Fits:
     """Fits a body to each picture.
 
     Args:
         masks: (B, 120, 208) bool, True on the dancer.
+        sizes: the sizes that a body may have.
     """
-    best = _first_guess(masks)
+    best = _first_guess(masks, sizes)
     current = Bodies(*(part.astype(np.float64) for part in best.bodies))
     guess = Bodies(*(part.copy() for part in current))
     edges = [_edge(mask) for mask in masks]
@@ -94,15 +116,15 @@ def fit_bodies(masks: np.ndarray) -> Fits:
                 if len(seen) and len(edges[number].points):
                     pulls = _pulls(points[index, seen], slopes[index][:, seen], edges[number])
                     _move(current, number, _solve(pulls, current.take(number), guess.take(number)))
+            current = sizes.clip(current)
     whole = slice(0, len(masks))
     _keep_better(best, masks, redraw(body_outlines(current)), (whole, current))
     return best
 
 
-def _first_guess(masks: np.ndarray) -> Fits:
+def _first_guess(masks: np.ndarray, sizes: Sizes) -> Fits:
     """Returns the best of the network's guesses."""
-    guesses = guess_bodies(masks)
-    guesses = guesses._replace(girth=np.clip(guesses.girth, *GIRTHS))
+    guesses = sizes.clip(guess_bodies(masks))
     count = guesses.stature.shape[1]
     scores = np.stack(
         [_iou(masks, redraw(body_outlines(_column(guesses, k)))) for k in range(count)], axis=1
@@ -140,7 +162,7 @@ def _move(bodies: Bodies, number: int, step: np.ndarray) -> None:
     joints[1:] += step[:_PLACES].reshape(_FREE, 3)
     joints[0] = joints[_HIPS].mean(axis=0)
     bodies.stature[number] *= np.exp(step[-2])
-    bodies.girth[number] = np.clip(bodies.girth[number] * np.exp(step[-1]), *GIRTHS)
+    bodies.girth[number] *= np.exp(step[-1])
 
 
 def _derivatives(bodies: Bodies) -> tuple[list[np.ndarray], np.ndarray]:

@@ -11,7 +11,7 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from dancenet.metrics.bodies import shapes
-from dancenet.metrics.bodies.body_fit import fit_bodies
+from dancenet.metrics.bodies.body_fit import Sizes, fit_bodies
 from dancenet.metrics.figure import MASK
 from dancenet.metrics.reference import Value, too_few
 
@@ -40,20 +40,20 @@ class BodyScores:
     fits: np.ndarray
 
     @classmethod
-    def of(cls, batches: Iterable[np.ndarray], fit: bool = False) -> BodyScores:
+    def of(cls, batches: Iterable[np.ndarray], fit: Sizes | None = None) -> BodyScores:
         """Scores pictures one batch at a time, without keeping them.
 
         Args:
             batches: (B, 120, 208) background probability, in order; at least one picture.
-            fit: compare some of them with redrawn bodies too.
+            fit: compare some of them with redrawn bodies of these sizes too.
         """
         small, bits, two_trunks = [], [], []
         fits = [np.zeros(0)]
         number = 0
         for background in batches:
             masks = background < MASK
-            if fit:
-                fits.append(_fit(masks[-number % FIT_STRIDE :: FIT_STRIDE]))
+            if fit is not None:
+                fits.append(_fit(masks[-number % FIT_STRIDE :: FIT_STRIDE], fit))
             number += len(masks)
             aligned = shapes.align(masks)
             small.append((shapes.small(aligned) * 255).astype(np.uint8).reshape(len(masks), -1))
@@ -205,13 +205,13 @@ def mean_stay(runs: Sequence[np.ndarray]) -> float:
     return sum(map(len, runs)) / max(stays, 1)
 
 
-def _fit(masks: np.ndarray) -> np.ndarray:
+def _fit(masks: np.ndarray, sizes: Sizes) -> np.ndarray:
     """Returns the IoU (B,) of pictures with redrawn bodies; equal pictures are fitted once."""
     if not len(masks):
         return np.zeros(0)
     flat = np.packbits(masks.reshape(len(masks), -1), axis=1)
     _, first, inverse = np.unique(flat, axis=0, return_index=True, return_inverse=True)
-    return fit_bodies(masks[first]).iou[inverse.ravel()]
+    return fit_bodies(masks[first], sizes).iou[inverse.ravel()]
 
 
 def _lowest_fit(runs: Sequence[BodyScores]) -> Value:

@@ -9,7 +9,7 @@ from bodies import stand
 from dancenet.data.motion.camera import CameraView
 from dancenet.data.motion.draw_body import draw_bodies
 from dancenet.metrics.bodies import body_fit, pose_network, scores
-from dancenet.metrics.bodies.body_fit import fit_bodies
+from dancenet.metrics.bodies.body_fit import Sizes, fit_bodies
 from dancenet.metrics.bodies.redraw import body_outlines, redraw
 from dancenet.metrics.bodies.scores import BodyReference, BodyScores
 
@@ -159,6 +159,19 @@ def test_a_figure_is_centred_wherever_it_stands():
     assert (middles[1] - middles[0] == (-100, 50)).all()
 
 
+def test_a_body_keeps_the_sizes_of_real_ones(whole):
+    pictures = np.stack(list(whole.values()))
+    sizes = Sizes.of(pictures)
+    assert 75 < sizes.stature[0] <= sizes.stature[1] < 95  # the pen draws 86 pixels
+    assert 0.8 < sizes.girth[0] <= sizes.girth[1] < 1.2
+    rows, columns = np.mgrid[:120, :208]
+    ball = np.hypot(rows - 60, columns - 104) < 20
+    small = ball & (columns < 104)
+    found = fit_bodies(np.stack([ball, small, *pictures]), sizes).bodies
+    assert (found.stature >= sizes.stature[0] - 1e-3).all()
+    assert (found.girth <= sizes.girth[1] + 1e-6).all()
+
+
 # ---- What is made of it ----
 
 
@@ -196,7 +209,7 @@ def test_few_pictures_give_a_reason():
 def test_every_tenth_picture_is_compared_whatever_the_batches(size, monkeypatch):
     seen: list[int] = []
 
-    def fit(masks: np.ndarray) -> body_fit.Fits:
+    def fit(masks: np.ndarray, sizes: Sizes) -> body_fit.Fits:
         seen.extend(masks[:, 0].sum(axis=1))
         return body_fit.Fits(masks[:, 0].sum(axis=1) / 100, None)
 
@@ -204,7 +217,7 @@ def test_every_tenth_picture_is_compared_whatever_the_batches(size, monkeypatch)
     pictures = np.ones((64, 120, 208), np.float32)
     for index in range(64):
         pictures[index, 0, : index + 1] = 0
-    run = BodyScores.of([pictures[at : at + size] for at in range(0, 64, size)], fit=True)
+    run = BodyScores.of([pictures[at : at + size] for at in range(0, 64, size)], Sizes())
     assert seen == [1, 11, 21, 31, 41, 51, 61]
     assert run.fits.tolist() == [value / 100 for value in seen]
 
@@ -212,10 +225,10 @@ def test_every_tenth_picture_is_compared_whatever_the_batches(size, monkeypatch)
 def test_equal_pictures_are_fitted_once(monkeypatch):
     counts = []
 
-    def fit(masks: np.ndarray) -> body_fit.Fits:
+    def fit(masks: np.ndarray, sizes: Sizes) -> body_fit.Fits:
         counts.append(len(masks))
         return body_fit.Fits(np.full(len(masks), 0.5), None)
 
     monkeypatch.setattr(scores, "fit_bodies", fit)
-    run = BodyScores.of([np.zeros((60, 120, 208), np.float32)], fit=True)
+    run = BodyScores.of([np.zeros((60, 120, 208), np.float32)], Sizes())
     assert counts == [1] and run.fits.tolist() == [0.5] * 6
