@@ -102,9 +102,8 @@ def evaluate(
         series=over_time(figures.drawn, data, figures.references),
     )
     shown = draw_pictures(figures.drawn, data, options.seeds, figures.bodies)
-    page = to_html(report, tuple(shown))
     look = look_page(makers, figures.drawn[MODEL], beside)
-    _write(out, report, page, look)
+    _write(out, report, to_html(report, tuple(shown)), look)
     return report
 
 
