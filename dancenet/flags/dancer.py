@@ -121,6 +121,13 @@ def _add_context(group: argparse._ArgumentGroup) -> None:
         help="time constants of running means that the network sees beside each vector, so that it "
         "knows what the dance was doing for longer than its windows (default: none)",
     )
+    group.add_argument(
+        "--context-noise",
+        type=terminal.not_negative(float),
+        metavar="SIZE",
+        help="largest shift of a window's running means in training, so that they do not tell "
+        "which clip it is (default: 0.0)",
+    )
 
 
 def add_noise(parser: argparse.ArgumentParser) -> None:

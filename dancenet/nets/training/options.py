@@ -86,6 +86,7 @@ class DancerOptions:
     velocity_inputs: int | None = None  # last steps as input beside the vector
     # Time constants of running means beside the vector, in seconds; None for the dataset's.
     context: tuple[float, ...] | None = None
+    context_noise: float = 0.0  # largest shift of a window's running means, in model units
     sigma_floor: float | None = None  # in RMS steps ("lean"), or in units of the scaled data
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
@@ -159,6 +160,7 @@ class DancerOptions:
             encoder_noise=self.encoder_noise,
             noise_correlation=self.noise_correlation,
             context=context,
+            context_noise=self.context_noise,
         )
 
 

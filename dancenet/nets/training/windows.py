@@ -31,6 +31,7 @@ class BatchOptions:
     noise_correlation: float = 0.0  # correlation from one vector to the next, in [0, 1)
     style_dropout: float = 0.2  # share of windows whose style is hidden from the network
     context: tuple[float, ...] = ()  # time constants of running means, in frames
+    context_noise: float = 0.0  # largest standard deviation of a window's shift of its means
 
     def __post_init__(self) -> None:
         if not 0 <= self.correction_rate <= 1:
@@ -241,7 +242,13 @@ class WindowData:
             drift = noise[:, :-1] @ self._to_model
             inputs = inputs + drift
             targets = targets + np.float32(options.noise_correlation) * drift
-        batch = self._batch(windows, inputs, targets, rows.context)
+        context = rows.context
+        if context is not None and options.context_noise:
+            # Exact means would tell which clip it is, and the dance would stay in its poses.
+            size = rng.uniform(0.0, options.context_noise, (len(vectors), 1, 1)).astype(np.float32)
+            shape = (len(vectors), 1, context.shape[2])
+            context = context + size * rng.standard_normal(shape, dtype=np.float32)
+        batch = self._batch(windows, inputs, targets, context)
         if "style" in batch:
             shown = rng.uniform(size=(len(vectors), 1)) >= options.style_dropout
             batch["style"] = batch["style"] * shown.astype(np.float32)
