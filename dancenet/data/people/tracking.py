@@ -20,7 +20,14 @@ from dancenet.data.people.detector import MARGIN
 from dancenet.data.people.filters import OneEuro
 from dancenet.data.people.landmarks import LEAST_PRESENCE, Pose
 from dancenet.data.people.regions import Region
-from dancenet.data.people.search import LEAST_TRUST, Networks, cover, largest, nearness, trust
+from dancenet.data.people.search import (
+    LEAST_TRUST,
+    Expected,
+    Networks,
+    cover,
+    largest,
+    trust,
+)
 
 _DOUBT = 0.8  # presence, and share of bones in the mask, of a body that is surely seen
 _LEAST_GAIN = 0.05  # trust by which another pose must be better than the one that was followed
@@ -31,6 +38,7 @@ _SHORTEST_PAUSE = 2  # pictures; those between are mended from both sides
 _FORGOTTEN = 1.0  # seconds after which a person may be anywhere
 _SPIN = 0.12  # radians that a body turns between two pictures, twice, if it spins
 _BEHIND, _MOVED = 0.15, 0.05  # radians, and sides, that a steady region may stay behind its body
+_SPEED = 3.0  # sides of its region that a lost person may go in a second
 _SIZES = 512  # last sizes of the body that are known
 
 
@@ -115,35 +123,28 @@ class _FilmTracker:
 
     def _look(self, picture: np.ndarray) -> Pose | None:
         """Looks where the person was last, then everywhere; searches from time to time."""
-        expected = self._expected()
+        if self._lost > _FORGOTTEN * self._fps:
+            self._region = None
         if self._region is not None:
-            pose = self._networks.landmarks(picture, self._region)
-            if pose.score >= LEAST_PRESENCE:
+            followed = self._networks.landmarks(picture, self._region)
+            if followed.score >= LEAST_PRESENCE:
                 self._count += 1
                 is_due = self._count % max(1, round(_CHECKED * self._fps)) == 0
-                return self._networks.confirm(picture, pose, is_due)
-        detections = self._networks.detector(picture)
-        if detections:
-            person = largest(detections)
-            if expected is not None:
-                person = max(detections, key=lambda one: _closeness(one.region(), expected))
-            pose = self._networks.best(picture, [person.region()], expected)
-            if pose is not None:
-                self._steady.reset()
-                return pose
-        if self._may_search():
-            hints = [] if expected is None else [expected]
-            pose = self._networks.search(picture, hints)
-            if pose is not None:
-                self._steady.reset()
-            return pose
-        return None
+                return self._networks.confirm(picture, followed, is_due)
+        self._steady.reset()
+        expected = self._expected()
+        pose = self._networks.detect(picture, expected)
+        if pose is None and self._may_search():
+            hints = [] if expected is None else [expected.region]
+            pose = self._networks.search(picture, hints, expected)
+        return pose
 
     def _second_look(self, picture: np.ndarray, pose: Pose) -> Pose:
         """Looks for a better pose of a body that is hardly seen."""
         if not self._may_search():
             return pose
-        other = self._networks.search(picture, [pose.next_region()])
+        body = pose.next_region()
+        other = self._networks.search(picture, [body], Expected(body))
         if other is None or trust(other) < trust(pose) + _LEAST_GAIN:
             return pose
         self._steady.reset()
@@ -159,13 +160,12 @@ class _FilmTracker:
         self._next_pause = min(2 * self._next_pause, longest)
         return True
 
-    def _expected(self) -> Region | None:
+    def _expected(self) -> Expected | None:
         """Returns where the person should be, with the usual size; None if that is not known."""
-        if self._region is None or self._lost > _FORGOTTEN * self._fps:
+        if self._region is None:
             return None
-        if not self._sizes:
-            return self._region
-        return self._region._replace(size=float(np.median(self._sizes)))
+        size = float(np.median(self._sizes)) if self._sizes else self._region.size
+        return Expected(self._region._replace(size=size), _SPEED * self._lost / self._fps)
 
     def _settle(self) -> None:
         """Looks again at pictures without a sure pose: backwards in time, then in between."""
@@ -201,7 +201,7 @@ class _FilmTracker:
         pose = self._networks.landmarks(frame.picture, region)
         if pose.score < LEAST_PRESENCE:
             return
-        worth = trust(pose) * nearness(pose, region)
+        worth = trust(pose) * Expected(region).nearness(pose.next_region())
         if frame.pose is None:
             if worth >= LEAST_TRUST:
                 frame.pose = pose
@@ -357,8 +357,3 @@ def between(one: Region, other: Region, share: float) -> Region:
 def _diameter(pose: Pose) -> float:
     """Returns the diameter of the circle around the body, in picture pixels."""
     return 2 * float(np.linalg.norm(pose.axis[1] - pose.axis[0]))
-
-
-def _closeness(region: Region, expected: Region) -> float:
-    away = math.hypot(region.x - expected.x, region.y - expected.y) / expected.size
-    return -away - abs(math.log2(region.size / expected.size))
