@@ -75,7 +75,7 @@ class Expected:
         region, far = self.region, _FAR + self.slack
         away = math.hypot(body.x - region.x, body.y - region.y) / region.size
         other = abs(math.log2(body.size / region.size))
-        return math.exp(-max(0.0, away - far) - max(0.0, other - far))
+        return math.exp(-2 * (max(0.0, away - far) + max(0.0, other - far)))
 
 
 @dataclass(frozen=True)

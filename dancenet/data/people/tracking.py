@@ -81,6 +81,7 @@ class _FilmTracker:
         self._fps = fps
         self._steady = _SteadyRegion()
         self._before: Pose | None = None  # the last one that was given back
+        self._gap = 0  # pictures of nobody that were given back after it
         self._frames: list[_Frame] = []
         self._sizes: deque[float] = deque(maxlen=_SIZES)  # of sure bodies
         self._count = 0  # pictures in which the person was followed
@@ -117,9 +118,10 @@ class _FilmTracker:
         if len(self._frames) > 1 or (self._frames and self._frames[0].pose is None):
             self._settle()
         for frame in self._frames:
-            yield frame.pose
+            self._gap = self._gap + 1 if frame.pose is None else 0
             self._before = frame.pose or self._before
-        self._frames = []
+        found, self._frames = [frame.pose for frame in self._frames], []
+        yield from found
 
     def _look(self, picture: np.ndarray) -> Pose | None:
         """Looks where the person was last, then everywhere; searches from time to time."""
@@ -173,39 +175,48 @@ class _FilmTracker:
         for index in range(len(frames) - 2, -1, -1):
             after = frames[index + 1].pose
             if after is not None:
-                self._improve(frames[index], after.next_region())
+                self._improve(index, after.next_region())
         for index, frame in enumerate(frames):
             if frame.pose is None:
-                between = self._between(index)
-                if between is not None:
-                    self._improve(frame, between)
+                place = self._between(index)
+                if place is not None:
+                    self._improve(index, place)
         for frame in frames:
             frame.picture = None
 
+    def _last(self, index: int) -> tuple[int, Pose] | None:
+        """Returns the last pose before a kept picture and its index, below 0 if it is no more."""
+        for at in range(index - 1, -1, -1):
+            pose = self._frames[at].pose
+            if pose is not None:
+                return at, pose
+        return None if self._before is None else (-1 - self._gap, self._before)
+
     def _between(self, index: int) -> Region | None:
         """Returns the region between the nearest poses before and after; None without both."""
-        poses = [self._before, *(frame.pose for frame in self._frames)]
-        first = next((at for at in range(index, -1, -1) if poses[at] is not None), None)
-        last = next((at for at in range(index + 2, len(poses)) if poses[at] is not None), None)
-        if first is None or last is None:
-            return None
-        one, other = poses[first], poses[last]
-        assert one is not None and other is not None
-        share = (index + 1 - first) / (last - first)
-        return between(one.next_region(), other.next_region(), share)
+        last = self._last(index)
+        for at in range(index + 1, len(self._frames)):
+            pose = self._frames[at].pose
+            if last is not None and pose is not None:
+                share = (index - last[0]) / (at - last[0])
+                return between(last[1].next_region(), pose.next_region(), share)
+        return None
 
-    def _improve(self, frame: _Frame, region: Region) -> None:
+    def _improve(self, index: int, region: Region) -> None:
         """Puts the pose in a region in the place of a worse one."""
+        frame, last = self._frames[index], self._last(index)
         if frame.picture is None:
             return
         pose = self._networks.landmarks(frame.picture, region)
         if pose.score < LEAST_PRESENCE:
             return
-        worth = trust(pose) * Expected(region).nearness(pose.next_region())
-        if frame.pose is None:
-            if worth >= LEAST_TRUST:
-                frame.pose = pose
-        elif worth > trust(frame.pose) + _LEAST_GAIN:
+        body = pose.next_region()
+        worth = trust(pose) * Expected(region).nearness(body)
+        if last is not None:  # it must have come here from there
+            slack = _SPEED * (index - last[0]) / self._fps
+            worth *= Expected(last[1].next_region(), slack).nearness(body)
+        least = LEAST_TRUST if frame.pose is None else trust(frame.pose) + _LEAST_GAIN
+        if worth >= least:
             frame.pose = pose
 
 
