@@ -367,9 +367,7 @@ def _write(path: Path, source: Source, poses: Poses, arguments: argparse.Namespa
         write_openpose(path, poses, source.name, arguments.overwrite)
 
 
-def _draw(
-    path: Path, pictures: Iterator[Any], poses: Poses, arguments: argparse.Namespace
-) -> None:
+def _draw(path: Path, pictures: Iterator[Any], poses: Poses, arguments: argparse.Namespace) -> None:
     """Draws the people over the pictures of a film, or over one picture."""
     from dancenet.output.overlay import write_picture
 

@@ -128,6 +128,9 @@ def _write(drawn: np.ndarray, text: str, places: np.ndarray, color: Color) -> No
     scale = max(0.4, (drawn.shape[0] + drawn.shape[1]) / 1600)
     x, y = int(places[:, 0].mean()), int(places[:, 1].min() - 14 * scale)
     origin = (x, max(y, int(24 * scale)))
-    for thickness, shade in ((max(3, round(5 * scale)), _OUTLINE), (max(1, round(2 * scale)), color)):
+    for thickness, shade in (
+        (max(3, round(5 * scale)), _OUTLINE),
+        (max(1, round(2 * scale)), color),
+    ):
         # Many: they are OpenCV's.
         cv2.putText(drawn, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness)

@@ -241,9 +241,10 @@ class _Joined:
         except UserError:
             return False
         clips = list(clips)
-        return joined.hashes == [clip.poses or "" for clip in clips] and len(
-            joined.poses
-        ) == clips[-1].last
+        return (
+            joined.hashes == [clip.poses or "" for clip in clips]
+            and len(joined.poses) == clips[-1].last
+        )
 
 
 def _checked(path: Path, content: dict[str, np.ndarray]) -> FramePoses:

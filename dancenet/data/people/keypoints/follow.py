@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+
 import numpy as np
 
 from dancenet.data.motion.smooth import smooth
@@ -84,7 +85,6 @@ class Follower:
             fps=self._fps,
             world=world if np.isfinite(world).any() else None,
         )
-
 
     def _joined(self, number: int, weights: dict[int, float]) -> dict[int, Body]:
         """Returns one person's frames, with those of others who are never seen beside them.
