@@ -59,8 +59,8 @@ class MoveNet:
         if len(inputs) != 1 or not fits or not self._takes_pictures(inputs[0]):
             raise UserError(
                 f"{quoted(path)} is not MoveNet: it maps {_said(inputs)} to {_said(outputs)}, and "
-                f"MoveNet maps (1, height, width, 3) to {_SINGLE} or {_MULTI}. Give one of Google's "
-                "files for LiteRT: Lightning, Thunder or MultiPose."
+                f"MoveNet maps (1, height, width, 3) to {_SINGLE} or {_MULTI}. Give one of "
+                "Google's files for LiteRT: Lightning, Thunder or MultiPose."
             )
         self._input, self._output = inputs[0], outputs[0]
 
