@@ -23,11 +23,10 @@ import cv2
 
 from dancenet.data.footage.video import open_footage
 from dancenet.data.people import network_files
-from dancenet.data.people.detector import Detector
 from dancenet.data.people.keypoints.estimators import LandmarkEstimator, MoveNetEstimator
-from dancenet.data.people.keypoints.follow import Follower
+from dancenet.data.people.keypoints.follow import Follower, follow_one
 from dancenet.data.people.keypoints.movenet import MoveNet
-from dancenet.data.people.landmarks import LandmarkNetwork
+from dancenet.data.people.search import Networks
 from dancenet.support import terminal
 
 HERE = Path(__file__).resolve().parent
@@ -57,12 +56,10 @@ def main() -> int:
 def estimators(folder: Path) -> dict[str, Callable[[], Any]]:
     """Returns what makes an estimator, by its name in the table."""
     made: dict[str, Callable[[], Any]] = {}
-    detector = network_files.find_beside(network_files.DETECTOR, folder)
-    landmarks = network_files.find_beside(network_files.LANDMARKS, folder)
-    if detector is not None and landmarks is not None:
+    if network_files.find_beside(network_files.LANDMARKS, folder) is not None:
         for people in (1, 2):
             made[f"MediaPipe, --people {people}"] = lambda people=people: LandmarkEstimator(
-                Detector.open(detector), LandmarkNetwork.open(landmarks), people
+                Networks.open(folder), people
             )
     for path in sorted(folder.glob("*movenet*.tflite")):
         made[path.stem] = lambda path=path: MoveNetEstimator(MoveNet(path))
@@ -72,11 +69,16 @@ def estimators(folder: Path) -> dict[str, Callable[[], Any]]:
 def measure(film: Path, estimator: Any) -> tuple[float, int]:
     """Returns the frames for each second of computing, and how many people were followed."""
     footage = open_footage(film)
+    size = (footage.width, footage.height)
+    if isinstance(estimator, LandmarkEstimator) and estimator.most_people == 1:
+        began = time.process_time()
+        poses = follow_one(footage.frames(), footage.fps, size, estimator.networks)
+        return poses.num_frames / (time.process_time() - began), poses.num_people
     follower = Follower(estimator, footage.fps)
     began = time.process_time()
     for picture in footage.frames():
         follower.add(picture)
-    poses = follower.poses(6, (footage.width, footage.height))
+    poses = follower.poses(6, size)
     return follower.num_frames / (time.process_time() - began), poses.num_people
 
 

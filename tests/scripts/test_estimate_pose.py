@@ -64,10 +64,7 @@ def film(path, *paths, frames: int = 30, fps: float = 30):
     """Writes people who walk from one place to another."""
     return write_film(
         path,
-        (
-            scene(*(a + (b - a) * index / frames for a, b in paths))
-            for index in range(frames)
-        ),
+        (scene(*(a + (b - a) * index / frames for a, b in paths)) for index in range(frames)),
         fps,
     )
 
@@ -188,9 +185,7 @@ def test_a_camera_is_followed_as_it_comes(tmp_path, monkeypatch, capsys):
         (["dark.mp4", "--people", "7"], "--people must be at most 6"),
     ],
 )
-def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(
-    tmp_path, capsys, arguments, said
-):
+def test_what_cannot_be_done_is_one_sentence_and_leaves_nothing(tmp_path, capsys, arguments, said):
     (tmp_path / "empty.mp4").write_bytes(b"")
     for name in ("text.mp4", "text.png", "mine.npz"):
         (tmp_path / name).write_text("mine")

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from dancenet.data.people.filters import MOVENET
-from dancenet.data.people.keypoints.estimators import Body, LandmarkEstimator
+from dancenet.data.people.keypoints.estimators import Body, LandmarkEstimator, as_body
 from dancenet.data.people.keypoints.follow import Follower, LiveFollower
 from dancenet.data.people.landmarks import COCO_NAMES, LANDMARK_NAMES, Pose
 from dancenet.data.people.regions import Region
+from dancenet.data.people.search import Networks
 
 FPS = 30.0
 PICTURE = np.zeros((120, 160, 3), np.uint8)
@@ -88,6 +89,13 @@ def test_noise_is_smoothed_without_lag():
     assert shifted[1] == min(shifted)
 
 
+def test_a_joint_that_the_body_hides_counts_as_seen_and_one_outside_does_not():
+    hidden = pose(50)
+    hidden.visibility[:], hidden.presence[:4] = 0.01, 0.1
+    score = as_body(hidden).points[:, 2]
+    assert score[:4] == pytest.approx(0.1) and score[4:] == pytest.approx(0.25)
+
+
 def test_before_a_camera_everybody_keeps_a_place_until_they_leave():
     frames = [[body(40)]] * 5 + [[body(40), body(120)]] * 5 + [[body(120)]] * 5
     live = LiveFollower(Script(frames), 2)
@@ -112,7 +120,7 @@ def pose(x: float, score: float = 0.9) -> Pose:
     ones = np.ones(33, np.float32)
     return Pose(
         landmarks=points,
-        visibility=ones,
+        visibility=ones.copy(),
         presence=ones,
         world=np.zeros((33, 3), np.float32),
         score=score,
@@ -143,7 +151,7 @@ class FakeNetworks:
 
 def test_several_are_followed_at_once_and_who_is_lost_is_looked_for():
     networks = FakeNetworks()
-    estimator = LandmarkEstimator(networks.detect, networks.find, 2)
+    estimator = LandmarkEstimator(Networks(networks.detect, networks.find), 2)
     networks.places = [40.0, 120.0]
     assert len(estimator(PICTURE)) == 2 and networks.looks == 1
     for _ in range(10):
@@ -161,7 +169,7 @@ def test_several_are_followed_at_once_and_who_is_lost_is_looked_for():
 def test_two_who_are_followed_to_one_place_are_one():
     networks = FakeNetworks()
     networks.places = [40.0, 70.0]
-    estimator = LandmarkEstimator(networks.detect, networks.find, 2)
+    estimator = LandmarkEstimator(Networks(networks.detect, networks.find), 2)
     assert len(estimator(PICTURE)) == 2
     networks.places = [55.0]
     assert len(estimator(PICTURE)) == 1
