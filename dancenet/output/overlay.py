@@ -91,6 +91,7 @@ class Overlay:
                     if seen[person, near] and seen[person, far]:
                         color = _OUTLINE if is_outline else colors[side]
                         ends = points[person][near], points[person][far]
+                        # Many: they are OpenCV's.
                         cv2.line(drawn, *ends, color, thickness, cv2.LINE_AA, _FRACTION_BITS)
             for joint in self._bound:
                 if seen[person, joint]:
@@ -102,7 +103,8 @@ class Overlay:
     @staticmethod
     def _dot(drawn: np.ndarray, point: list[int], width: int, color: Color) -> None:
         radius = round((0.5 + 0.8 * width) * (1 << _FRACTION_BITS))
-        cv2.circle(drawn, point, radius, color, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+        place = {"lineType": cv2.LINE_AA, "shift": _FRACTION_BITS}
+        cv2.circle(drawn, point, radius, color, cv2.FILLED, **place)
 
 
 def even(picture: np.ndarray) -> np.ndarray:
