@@ -42,6 +42,9 @@ class Follower:
         found = number_people(
             self._identities, self._estimator, picture, self.num_frames / self._fps
         )
+        for new, old in self._identities.merged.items():
+            if new in self._people:
+                self._people.setdefault(old, {}).update(self._people.pop(new))
         for number, body in found.items():
             self._people.setdefault(number, {})[self.num_frames] = body
         self.num_frames += 1
