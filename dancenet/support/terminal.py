@@ -287,6 +287,16 @@ def path(text: str) -> Path:
 
 def path_text(text: str) -> str:
     """Parses a path as text, for arguments that may be something else; see `path`."""
+    if re.match(_LINK, text) and not os.path.isdir(text.partition("/")[0]):
+        raise argparse.ArgumentTypeError(
+            "must be a file or folder of this computer, because links are neither read nor "
+            f"written; download {quoted(text)} first, and name the file"
+        )
+    return path_or_link(text)
+
+
+def path_or_link(text: str) -> str:
+    """Parses a path, or an address, as text, for arguments that fetch."""
     if not text:
         raise argparse.ArgumentTypeError("must be the name of a file or folder, received ''")
     if "\0" in text:
@@ -294,11 +304,6 @@ def path_text(text: str) -> str:
     if text == "-":
         raise argparse.ArgumentTypeError(
             "must be the name of a file or folder; received -, which is ./- if that is its name"
-        )
-    if re.match(_LINK, text) and not os.path.isdir(text.partition("/")[0]):
-        raise argparse.ArgumentTypeError(
-            "must be a file or folder of this computer, because links are neither read nor "
-            f"written; download {quoted(text)} first, and name the file"
         )
     if text.startswith("~") and not os.path.lexists(text):
         return os.path.expanduser(text)
