@@ -1,6 +1,6 @@
 """Evaluates a model and writes the report.
 
-    report = evaluate("silhouette_v1", "imgs", "report", Options())
+    report = evaluate("silhouette_v2", "imgs", "report", Options())
     print(report.to_table())
 
 Keras is needed only to train the network of 2018, which is one of the references.

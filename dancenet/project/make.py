@@ -35,7 +35,7 @@ from dancenet.support.wording import command, option
 
 _REPORT = re.compile(r"footage_[0-9]+\.(txt|png)")
 
-BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it saves most of the time
+BUNDLED = "silhouette_v2"  # it has seen many bodies move; beginning with it saves most of the time
 
 # Clips are minutes at most, and leave much between their poses.
 _NEIGHBOUR_CORRECTION = 0.1

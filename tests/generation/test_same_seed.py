@@ -66,7 +66,7 @@ def placed(array: np.ndarray, offset: int) -> np.ndarray:
 
 
 def test_where_arrays_lie_in_memory_changes_no_bit(tmp_path: Path) -> None:
-    dancer = load_dancer(ROOT / "weights" / "silhouette_v1")
+    dancer = load_dancer(ROOT / "weights" / "silhouette_v2")
     codec = SilhouetteCodec.of(dancer.codec, dancer.name)
     vectors = dancer.seeds[0, :4]
     made = set()

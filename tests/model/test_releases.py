@@ -93,7 +93,7 @@ def leftovers(home: Path) -> list[str]:
 def test_the_registry_of_this_version_can_be_read(monkeypatch):
     monkeypatch.undo()
     releases_by_name = registry.read_registry()
-    assert releases_by_name["silhouette_v1"].bundled
+    assert releases_by_name["silhouette_v2"].bundled
 
 
 def test_every_released_name_ends_in_a_version(monkeypatch):
