@@ -40,6 +40,7 @@ class Drawn:
 
     silhouette: np.ndarray | None  # (120, 208) uint8; None if nobody is in the picture
     picture: np.ndarray  # (H, W, 3) what the view shows
+    view: View
     clipped: bool = False
     shared: float | None = None  # overlap with the frame before; None if either is empty
     is_jump: bool = False  # begins another take
@@ -116,7 +117,7 @@ def draw(
     for box, probability in zip(found, smooth_over_time(probabilities(), fps)):
         cut = shown.popleft()
         if np.isnan(box).any():
-            yield Drawn(None, cut)
+            yield Drawn(None, cut, canvas.view)
             continue
         mask = find_dancer(probability, near)
         mask = fill_holes(mask, _HOLES[method.name] * mask.sum())
@@ -126,9 +127,9 @@ def draw(
         soft = np.where(mask, np.maximum(probability, 0.51), np.where(edge, probability, 0))
         silhouette = reduce_canvas(soft.astype(np.float32))
         if near is None or not (silhouette == DANCER).any():
-            yield Drawn(None, cut)
+            yield Drawn(None, cut, canvas.view)
             continue
-        yield Drawn(silhouette, cut, touches(mask, canvas.inside))
+        yield Drawn(silhouette, cut, canvas.view, touches(mask, canvas.inside))
 
 
 def mark_jumps(drawn: Iterator[Drawn]) -> Iterator[Drawn]:
