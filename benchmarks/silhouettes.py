@@ -13,6 +13,7 @@ sizes can be compared.
 from __future__ import annotations
 
 import argparse
+import itertools
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -26,7 +27,7 @@ import numpy as np
 from dancenet.data.footage.choose import Chooser, Settings
 from dancenet.data.footage.crop import View
 from dancenet.data.footage.draw import Drawn, draw
-from dancenet.data.footage.finders import find_boxes
+from dancenet.data.footage.finders import find
 from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.survey import survey
 from dancenet.data.footage.video import open_footage
@@ -103,10 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         film.name = f"{film.name} (key)"
         film.truth = lambda _, picture: green_key(picture)
         films.append(film)
-    if arguments.recordings:
-        films += drawn_films(arguments.recordings, arguments.count)
+    drawn = drawn_films(arguments.recordings, arguments.count) if arguments.recordings else ()
     load = _loader(arguments.network)
-    for film in films:
+    for film in itertools.chain(films, drawn):
         result = measured(film, Settings(arguments.method, arguments.fit), load, arguments.speed)
         print(result.line(), flush=True)
         print("   ", "; ".join(result.reasons), flush=True)
@@ -127,8 +127,8 @@ def measured(film: Film, settings: Settings, load: Any, speed_only: bool = False
     for shot in survey(film.frames(), film.fps):
         method, reason = chooser.choose(shot)
         result.reasons.append(reason)
-        found = find_boxes(_first(to_find, shot.num_frames), method, film.fps)
-        if np.isnan(found).all():
+        found = find(_first(to_find, shot.num_frames), method, film.fps)
+        if found.is_empty:
             result.count += sum(1 for _ in _first(to_draw, shot.num_frames))
             continue
         pictures: list[np.ndarray] = []
@@ -378,9 +378,8 @@ def _opened(path: Path, arguments: argparse.Namespace) -> Film:
 
 
 def _loader(network: Path | None) -> Callable[[], Any]:
-    from dancenet.data.footage.segmenter import load_segmenter
-
-    return lambda: load_segmenter(network)
+    import core
+    return lambda: core.simple_track
 
 
 def _first(pictures: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:

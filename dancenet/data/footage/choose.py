@@ -12,11 +12,10 @@ from dancenet.data.footage.film.matte import MatteMethod
 from dancenet.data.footage.finders import Method
 from dancenet.data.footage.methods import (
     BackgroundMethod,
-    Network,
-    PersonMethod,
     ThresholdMethod,
     otsu,
 )
+from dancenet.data.footage.person import PersonMethod, Tracker
 from dancenet.data.footage.survey import Shot
 from dancenet.support.errors import UserError
 
@@ -36,12 +35,12 @@ class Settings:
 
 
 class Chooser:
-    """Makes the method for each shot, and the network once for all of them."""
+    """Makes the method for each shot, and opens the networks once for all of them."""
 
-    def __init__(self, settings: Settings, load_network: Callable[[], Network]) -> None:
+    def __init__(self, settings: Settings, load_tracker: Callable[[], Tracker]) -> None:
         self._settings = settings
-        self._load_network = load_network
-        self._network: Network | None = None
+        self._load_tracker = load_tracker
+        self._track: Tracker | None = None
         self._missing: str | None = None
 
     def choose(self, shot: Shot, shows_matte: bool = False) -> tuple[Method, str]:
@@ -63,7 +62,7 @@ class Chooser:
                 reason += "; the camera seems to move, so expect holes and ghosts"
             return BackgroundMethod.fit(shot.samples), reason
         if settings.method == "person":
-            self._network = self._network or self._load_network()
+            self._track = self._track or self._load_tracker()
             return self._person(shot), f"person, as asked{self._help(shot)}"
         separation, border = _plainness(shot.samples)
         if separation > _PLAIN_SEPARATION and border > _PLAIN_BORDER:
@@ -72,12 +71,12 @@ class Chooser:
                 f"threshold at grey level {fitted.level:.0f}: two grey levels explain "
                 f"{separation:.0%} of the picture and its border is all wall"
             )
-        if self._network is None and self._missing is None:
+        if self._track is None and self._missing is None:
             try:
-                self._network = self._load_network()
+                self._track = self._load_tracker()
             except UserError as error:
                 self._missing = str(error)
-        if self._network is not None:
+        if self._track is not None:
             return self._person(shot), f"person: the background is not plain{self._help(shot)}"
         if shot.is_static:
             return BackgroundMethod.fit(shot.samples), (
@@ -93,22 +92,12 @@ class Chooser:
         return ThresholdMethod.fit(shot.samples, self._settings.level, self._settings.invert)
 
     def _person(self, shot: Shot) -> PersonMethod:
-        assert self._network is not None
-        if not shot.is_static or len(shot.samples) < 4:
-            return PersonMethod(self._network)
-        occupied = np.stack([_occupied(self._network(sample), sample) for sample in shot.samples])
-        return PersonMethod(self._network, BackgroundMethod.fit(shot.samples, occupied))
+        assert self._track is not None
+        return PersonMethod(self._track, shot if shot.is_static else None)
 
     @staticmethod
     def _help(shot: Shot) -> str:
         return ", helped by the empty scene of a camera that stands still" if shot.is_static else ""
-
-
-def _occupied(person: np.ndarray, sample: np.ndarray) -> np.ndarray:
-    height, width = sample.shape[:2]
-    reach = round(max(height, width) / 30) | 1
-    mask = cv2.resize(person, (width, height)) > 0.1
-    return cv2.dilate(mask.astype(np.uint8), np.ones((reach, reach), np.uint8)) > 0
 
 
 def _plainness(samples: np.ndarray) -> tuple[float, float]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +10,12 @@ import cv2
 import numpy as np
 
 from dancenet.data.frames.picture import HEIGHT, WIDTH
+from dancenet.data.motion.camera import Extent, aim
 
 OVERSAMPLING = 2  # silhouettes are drawn this many times larger, then reduced by area
 PADDING = 0.06  # share of the dancer's extent that is left free on every side
+FITS = ("crop", "steady", "follow", "letterbox")
+_SMALLEST = 0.75  # share of the size a moving view could show the dancer in; below, it moves
 _OUTLIERS = 0.5  # per cent of the frames whose extreme reach may be cut off on each side
 
 
@@ -77,29 +81,16 @@ class View:
             None
         ]
 
-    def place(self, values: np.ndarray, box: Box) -> np.ndarray:
-        """Draws `values` (h, w), which show `box` of the picture, on the canvas.
-
-        Returns:
-            (H, W) float32, 0 where the box does not reach.
-        """
-        height, width = values.shape
-        x_step, y_step = box.width / width * self.scale, box.height / height * self.scale
-        # Pixel centres lie at halves, hence the half steps.
-        matrix = np.array(
+    @property
+    def to_canvas(self) -> np.ndarray:
+        """The (2, 3) map from picture pixels to canvas pixels; centres lie on whole numbers."""
+        scale = self.scale
+        shift = scale / 2 - 0.5
+        return np.array(
             [
-                [x_step, 0, (box.left - self.box.left) * self.scale + x_step / 2 - 0.5],
-                [0, y_step, (box.top - self.box.top) * self.scale + y_step / 2 - 0.5],
-            ],
-            dtype=np.float64,
-        )
-        return cv2.warpAffine(
-            np.asarray(values, np.float32),
-            matrix,
-            self.canvas[::-1],
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=0,
+                [scale, 0, shift - self.box.left * scale],
+                [0, scale, shift - self.box.top * scale],
+            ]
         )
 
 
@@ -124,6 +115,11 @@ def crop_view(boxes: np.ndarray, width: int, height: int) -> View:
         A view of the aspect 208:120. It is moved into the picture where it fits, and shows
         background beyond the picture where it does not.
     """
+    return _view_of(_extent(boxes, width, height), width, height)
+
+
+def _extent(boxes: np.ndarray, width: int, height: int) -> Box:
+    """Returns the rectangle that holds the dancer in nearly all frames, with padding."""
     found = boxes[~np.isnan(boxes).any(axis=1)]
     steady = median_over_time(found, 5)  # one frame's stray spot must not widen the view
     left, top = np.percentile(steady[:, :2], _OUTLIERS, axis=0)
@@ -132,6 +128,11 @@ def crop_view(boxes: np.ndarray, width: int, height: int) -> View:
     # A body that the picture cuts off must be cut off by the frame, too, and not end in mid-air.
     left, top = max(0.0, left - padding), max(0.0, top - padding)
     right, bottom = min(float(width), right + padding), min(float(height), bottom + padding)
+    return Box(left, top, right, bottom)
+
+
+def _view_of(extent: Box, width: int, height: int) -> View:
+    left, top, right, bottom = extent
     box_width = max(right - left, (bottom - top) * WIDTH / HEIGHT)
     box_height = box_width * HEIGHT / WIDTH
     x = _shift_inside((left + right - box_width) / 2, box_width, width)
@@ -147,33 +148,77 @@ def letterbox_view(width: int, height: int) -> View:
     return View(Box(x, y, x + box_width, y + box_height))
 
 
-def follow_boxes(boxes: np.ndarray, fps: float, padding: float = 0.15) -> np.ndarray:
-    """Turns found boxes into smooth square ones that a network can look at.
+def choose_views(
+    boxes: np.ndarray, picture: tuple[int, ...], fps: float, fit: str = "crop", pans: bool = False
+) -> Sequence[View]:
+    """Chooses the view of every frame of a shot; all have one scale.
 
     Args:
         boxes: (T, 4) as in `crop_view`; at least one row is not NaN.
+        picture: (height, width, …) of the pictures.
         fps: frames per second.
-        padding: of the dancer's longer side, added on every side.
-
-    Returns:
-        (T, 4) squares that hold the dancer of neighbouring frames too, so that a limb
-        which moves out of its frame's box is still seen.
+        fit: one of FITS.
+        pans: whether "crop" may follow a dancer whom one steady view would show small.
     """
-    filled = _fill_gaps(boxes)
-    filled = median_over_time(filled, 3)
-    reach = max(1, round(fps * 0.2))
-    extent = np.concatenate(
-        [
-            _slide(filled[:, :2], reach, np.min),
-            _slide(filled[:, 2:], reach, np.max),
-        ],
-        axis=1,
-    )
-    centre = (extent[:, :2] + extent[:, 2:]) / 2
-    side = (extent[:, 2:] - extent[:, :2]).max(axis=1, keepdims=True) * (1 + 2 * padding)
-    path = _smooth(np.concatenate([centre, side], axis=1), fps * 0.15)
-    half = path[:, 2:] / 2
-    return np.concatenate([path[:, :2] - half, path[:, :2] + half], axis=1)
+    height, width = picture[:2]
+    if fit == "letterbox":
+        return [letterbox_view(width, height)] * len(boxes)
+    extent = _extent(boxes, width, height)
+    follows = (False, False)
+    filled = median_over_time(_fill_gaps(boxes), 5)
+    if fit == "follow" or (fit == "crop" and pans):
+        body = _body_size(filled)
+        follows = _axes_to_follow(body, (extent.width, extent.height), fit == "follow")
+    if not any(follows):
+        return [_view_of(extent, width, height)] * len(boxes)
+    spans = np.where(follows, np.minimum(body, (width, height)), (extent.width, extent.height))
+    box_width = max(spans[0], spans[1] * WIDTH / HEIGHT)
+    size = np.array([box_width, box_width * HEIGHT / WIDTH])
+    middle = (np.array([extent.left, extent.top]) + (extent.right, extent.bottom)) / 2
+    centres = np.tile(middle, (len(boxes), 1))
+    for axis in (0, 1):
+        if follows[axis]:
+            low, high = filled[:, axis], filled[:, axis + 2]
+            _, centres[:, axis] = aim(
+                "follow", WIDTH / size[axis], Extent((low + high) / 2, low, high), fps
+            )
+    return [_view_at(centre, size, width, height) for centre in centres]
+
+
+def _body_size(boxes: np.ndarray) -> np.ndarray:
+    """Returns the width and height that hold the dancer in nearly all frames, with padding."""
+    reach = boxes[:, 2:] - boxes[:, :2]
+    padding = 2 * PADDING * reach.max(axis=1, keepdims=True)
+    return np.percentile(reach + padding, 100 - _OUTLIERS, axis=0)
+
+
+def _axes_to_follow(
+    body: np.ndarray, whole: tuple[float, float], always: bool
+) -> tuple[bool, bool]:
+    """Chooses whether the view moves across and up: as little as keeps the dancer large.
+
+    Args:
+        body: the width and height of the dancer.
+        whole: the width and height of all places where the dancer is.
+        always: to follow across whatever it gains.
+    """
+
+    def box_width(follows: tuple[bool, bool]) -> float:
+        across, up = np.where(follows, body, whole)
+        return float(max(across, up * WIDTH / HEIGHT))
+
+    choices = [(False, False), (True, False), (False, True), (True, True)]
+    if always:
+        choices = [(True, False), (True, True)]
+    enough = box_width((True, True)) / _SMALLEST
+    return next(follows for follows in choices if box_width(follows) <= enough)
+
+
+def _view_at(centre: np.ndarray, size: np.ndarray, width: int, height: int) -> View:
+    # On whole picture pixels, so that a view that moves does not resample differently.
+    left = round(_shift_inside(centre[0] - size[0] / 2, size[0], width))
+    top = round(_shift_inside(centre[1] - size[1] / 2, size[1], height, stand=True))
+    return View(Box(left, top, left + size[0], top + size[1]))
 
 
 def median_over_time(values: np.ndarray, size: int) -> np.ndarray:
@@ -186,14 +231,6 @@ def _slide(values: np.ndarray, reach: int, reduce: object) -> np.ndarray:
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
     return np.asarray(reduce(windows, axis=-1))  # type: ignore[operator]
-
-
-def _smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-    reach = max(1, round(3 * sigma))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
-    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
-    return np.asarray(windows @ (weights / weights.sum()))
 
 
 def _fill_gaps(boxes: np.ndarray) -> np.ndarray:

@@ -17,8 +17,9 @@ import numpy as np
 
 from dancenet.data.footage.choose import Chooser, Settings
 from dancenet.data.footage.draw import MIN_SECONDS, Drawn, LeftOut, draw, mark_jumps, runs
-from dancenet.data.footage.finders import Method, find_boxes
-from dancenet.data.footage.methods import Network, ThresholdMethod, overlap
+from dancenet.data.footage.finders import Method, find
+from dancenet.data.footage.methods import ThresholdMethod, overlap
+from dancenet.data.footage.person import Tracker
 from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
 from dancenet.data.footage.video import Footage
 from dancenet.data.frames.clips import Clip
@@ -37,7 +38,7 @@ def extract(
     footage: Footage,
     writer: FrameWriter | SourceWriter,
     settings: Settings,
-    load_network: Callable[[], Network],
+    load_tracker: Callable[[], Tracker],
     progress: Callable[[int], None] = lambda num_frames: None,
 ) -> FootageReport:
     """Turns footage into clips of silhouettes.
@@ -46,7 +47,7 @@ def extract(
         footage: what to read; it is read three times.
         writer: where the clips go. Each is finished before the next begins.
         settings: how.
-        load_network: returns the person network; called when it is first needed.
+        load_tracker: returns what follows a body; called when it is first needed.
         progress: called with the number of frames drawn since the last call.
 
     Returns:
@@ -57,7 +58,7 @@ def extract(
             method cannot be used.
     """
     report = FootageReport(footage.name, 0.0, [], 0, facts=list(footage.facts))
-    chooser = Chooser(settings, load_network)
+    chooser = Chooser(settings, load_tracker)
     _check_space(footage, writer.path)
     footage = _as_asked(footage, settings, report)
     to_find, to_draw = footage.frames(), footage.frames()
@@ -70,9 +71,9 @@ def extract(
             if reason not in report.reasons:
                 report.reasons.append(reason)
                 terminal.say(f"{quoted(footage.name)}: {reason}")
-            found = find_boxes(itertools.islice(to_find, shot.num_frames), method, footage.fps)
+            found = find(itertools.islice(to_find, shot.num_frames), method, footage.fps)
             pictures = itertools.islice(to_draw, shot.num_frames)
-            if np.isnan(found).all():
+            if found.is_empty:
                 left_out.num_empty += sum(1 for _ in pictures)
                 progress(shot.num_frames)
                 continue

@@ -75,6 +75,7 @@ class Shot:
     first: int  # 0-based picture, inclusive
     last: int  # exclusive
     samples: np.ndarray  # (N, H, W, 3) uint8 RGB, spaced by how much moved between them
+    sampled: np.ndarray  # (N,) which pictures they are, counted from `first`
     is_static: bool  # the scene behind the dancer stays where it is
     pan: float | None  # picture widths a second, median; None if there is nothing to follow
     zoom: float | None  # relative change of size a second, median
@@ -155,7 +156,8 @@ class _Observer:
     def __init__(self, first: int, fps: float) -> None:
         self._first = first
         self._fps = fps
-        self._samples: EvenSampler[np.ndarray] = EvenSampler(NUM_SAMPLES)
+        self._samples: EvenSampler[tuple[int, np.ndarray]] = EvenSampler(NUM_SAMPLES)
+        self._count = 0
         self._sampled: np.ndarray | None = None
         self._grey: np.ndarray | None = None
         self._moves: list[tuple[float, float]] = []
@@ -179,7 +181,8 @@ class _Observer:
                     picture = cv2.resize(
                         picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
                     )
-            self._samples.offer(picture)
+            self._samples.offer((self._count, picture))
+        self._count += 1
         if self._grey is not None:
             move = _camera_move(self._grey, grey)
             if move is not None:
@@ -187,14 +190,15 @@ class _Observer:
         self._grey = grey
 
     def finish(self, last: int) -> Shot:
-        samples = np.stack(self._samples.items)
+        samples = np.stack([picture for _, picture in self._samples.items])
+        sampled = np.array([index for index, _ in self._samples.items])
         is_static = _border_motion(samples) < _MOVING_BORDER
         pan = zoom = None
         if is_static:
             pan = zoom = 0.0
         elif len(self._moves) > 0.3 * (last - self._first - 1):
             pan, zoom = (float(value) for value in np.median(self._moves, axis=0) * self._fps)
-        return Shot(self._first, last, samples, is_static, pan=pan, zoom=zoom)
+        return Shot(self._first, last, samples, sampled, is_static=is_static, pan=pan, zoom=zoom)
 
 
 def _border_motion(samples: np.ndarray) -> float:

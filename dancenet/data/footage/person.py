@@ -1,0 +1,212 @@
+"""Silhouettes by networks that know bodies: any camera, any background."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from dancenet.data.footage.crop import Box, View, mask_box
+from dancenet.data.footage.methods import BackgroundMethod
+from dancenet.data.footage.survey import Shot
+from dancenet.data.people.landmarks import Pose
+from dancenet.data.people.silhouettes import Build, Sight, mended
+
+# Follows one body through the pictures of a film, given the rate; None where it is not seen.
+Tracker = Callable[[Iterable[np.ndarray], float], Iterator[Pose | None]]
+
+_PLACE_SIDE = 320  # longer side of the pictures in which the body's box is measured
+_NEIGHBOUR = 0.3  # weight of the picture before, and of the one after, in a pixel that they show
+_NEIGHBOUR_LEVELS = 16.0  # grey levels from which a moved picture shows something else
+_FLOW_STEP = 2  # canvas pixels per pixel of the pictures in which movement is measured
+_SLOW = 8.0  # frames a second below which neighbours show different poses
+
+
+class PersonMethod:
+    """Networks that know bodies, helped by the empty scene if the camera stands still."""
+
+    name = "person"
+
+    def __init__(self, track: Tracker, shot: Shot | None = None) -> None:
+        """Takes what follows a body, and what was learnt of a shot whose camera stands still."""
+        self._track = track
+        self._shot = shot
+
+    def see(self, pictures: Iterator[np.ndarray], fps: float) -> Body:
+        """Follows the dancer through the pictures of a shot."""
+        shape: tuple[int, int] = (1, 1)
+
+        def passed_on() -> Iterator[np.ndarray]:
+            nonlocal shape
+            for picture in pictures:
+                shape = picture.shape[:2]
+                yield picture
+
+        sights = [
+            None if pose is None else Sight.of(pose) for pose in self._track(passed_on(), fps)
+        ]
+        return Body(shape, sights, Build.measure(sights))
+
+    def empty_scene(self, body: Body) -> BackgroundMethod | None:
+        """Returns the scene without the dancer; None if the camera moves."""
+        shot = self._shot
+        if shot is None or len(shot.samples) < 4:
+            return None
+        occupied = np.stack(
+            [
+                body.occupied(index, sample.shape[:2])
+                for index, sample in zip(shot.sampled, shot.samples)
+            ]
+        )
+        return BackgroundMethod.fit(shot.samples, occupied)
+
+
+@dataclass(frozen=True)
+class Body:
+    """What was seen of the dancer in a shot."""
+
+    shape: tuple[int, int]  # (height, width) of the pictures
+    sights: Sequence[Sight | None]  # one for each picture
+    build: Build
+
+    def places(self) -> Iterator[tuple[Box | None, float]]:
+        """Yields the dancer's box in picture pixels, and share of the picture."""
+        height, width = self.shape
+        scale = min(1.0, _PLACE_SIDE / max(height, width))
+        size = (max(1, round(height * scale)), max(1, round(width * scale)))
+        to_small = np.array([[scale, 0, scale / 2 - 0.5], [0, scale, scale / 2 - 0.5]])
+        for sight in self.sights:
+            if sight is None:
+                yield None, 0.0
+                continue
+            skeleton = sight.skeleton(to_small, self.build)
+            mask = mended(sight.drawn(to_small, size), skeleton) > 0.5
+            box = mask_box(mask)
+            if box is not None:
+                box = Box(*(value / scale for value in box))
+            yield box, float(mask.mean())
+
+    def occupied(self, index: int, shape: tuple[int, int]) -> np.ndarray:
+        """Returns (H, W) bool: where the dancer may be in a picture, reduced to `shape`."""
+        sight = self.sights[index] if index < len(self.sights) else None
+        if sight is None:
+            return np.zeros(shape, bool)
+        scale = shape[1] / self.shape[1]
+        to_sample = np.array([[scale, 0, scale / 2 - 0.5], [0, scale, scale / 2 - 0.5]])
+        mask = (sight.drawn(to_sample, shape) > 0.1).astype(np.uint8)
+        reach = round(max(shape) / 30) | 1
+        return cv2.dilate(mask, np.ones((reach, reach), np.uint8)) > 0
+
+    def probability(
+        self, index: int, view: View, cut: np.ndarray, scene: BackgroundMethod | None
+    ) -> np.ndarray:
+        """Draws the dancer of a picture on a view's canvas.
+
+        Args:
+            index: of the picture.
+            view: where the canvas lies in it.
+            cut: what the view shows of it.
+            scene: the same view of the empty scene; None if the camera moves.
+
+        Returns:
+            (H, W) float32.
+        """
+        sight = self.sights[index]
+        if sight is None:
+            return np.zeros(view.canvas, np.float32)
+        found = sight.drawn(view.to_canvas, view.canvas)
+        difference = None
+        if scene is not None:
+            difference = scene.difference(cut)
+            found = combine(found, difference, scene.known)
+            difference = np.where(scene.known, difference, np.float32(np.inf))
+        return mended(found, sight.skeleton(view.to_canvas, self.build), difference)
+
+
+def combine(person: np.ndarray, difference: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Weighs the network's opinion against the empty scene.
+
+    Odds are multiplied: a pixel that looks exactly like the empty scene needs a very
+    sure network to stay, one that differs clearly needs little. Neither can overrule
+    the other alone, so clothes in the wall's colour stay and moving curtains go.
+    """
+    person = np.clip(person, 0.002, 0.998)
+    logit = np.log(person / (1 - person))
+    evidence = np.where(
+        difference < 1, 4.0 * (difference - 1), np.minimum(1.5 * (difference - 1), 3.0)
+    )
+    logit += np.where(known, evidence, 0)
+    return (1 / (1 + np.exp(-logit))).astype(np.float32)
+
+
+class _Shown:
+    """A picture on its canvas and what was found in it."""
+
+    def __init__(self, cut: np.ndarray, probability: np.ndarray) -> None:
+        self.probability = probability
+        height, width = probability.shape
+        size = (width // _FLOW_STEP, height // _FLOW_STEP)
+        small = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+        self.grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+
+
+def calm_over_time(
+    shown: Iterable[tuple[np.ndarray, np.ndarray]], fps: float
+) -> Iterator[np.ndarray]:
+    """Averages each canvas with its neighbours, moved as the pictures move.
+
+    Where a moved neighbour shows something else, as behind a limb that was too fast to follow,
+    it has no weight: so a fast limb is not eaten. Where all three agree in the picture, two that
+    agree in the mask overrule the third.
+
+    Args:
+        shown: pictures (H, W, 3) uint8 and what was found in them, (H, W) float32.
+        fps: frames per second.
+    """
+    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    previous = current = None
+    for following in (_Shown(*entry) for entry in shown):
+        if current is not None:
+            yield _calmed(current, (previous, following), flow, fps)
+        previous, current = current, following
+    if current is not None:
+        yield _calmed(current, (previous, None), flow, fps)
+
+
+def _calmed(
+    current: _Shown,
+    neighbours: tuple[_Shown | None, _Shown | None],
+    flow: cv2.DISOpticalFlow,
+    fps: float,
+) -> np.ndarray:
+    if fps < _SLOW or not (current.probability > 0.5).any():
+        return current.probability
+    height, width = current.probability.shape
+    total = current.probability * np.float32(1 - 2 * _NEIGHBOUR)
+    weights = np.full((height, width), 1 - 2 * _NEIGHBOUR, np.float32)
+    small_y, small_x = _grid(*current.grey.shape)
+    y, x = _grid(height, width)
+    for other in neighbours:
+        if other is None or not other.probability.any():
+            continue
+        moved = flow.calc(current.grey, other.grey, None)
+        there = cv2.remap(
+            other.grey, small_x + moved[..., 0], small_y + moved[..., 1], cv2.INTER_LINEAR
+        )
+        apart = cv2.GaussianBlur(cv2.absdiff(there, current.grey), (5, 5), 0)
+        alike = np.clip(2 - apart / np.float32(_NEIGHBOUR_LEVELS / 2), 0, 1)
+        weight = cv2.resize(alike, (width, height)) * np.float32(_NEIGHBOUR)
+        moved = cv2.resize(moved, (width, height)) * np.float32(_FLOW_STEP)
+        found = cv2.remap(
+            other.probability, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR
+        )
+        total += weight * found
+        weights += weight
+    return total / weights
+
+
+def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    y, x = np.indices((height, width), np.float32)
+    return y, x
