@@ -1,0 +1,1 @@
+"""Finds people in pictures and films: their landmarks, masks and movements."""
