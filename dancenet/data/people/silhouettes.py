@@ -240,14 +240,12 @@ def _with_limbs(
     probability: np.ndarray, skeleton: Skeleton, difference: np.ndarray | None
 ) -> np.ndarray:
     """Draws limbs that the mask lacks."""
-    with np.errstate(invalid="ignore"):
-        lacking = np.nanmean(
-            np.where(np.isnan(skeleton.along(probability)), np.nan, skeleton.along(probability) < _COMMON),
-            axis=1,
-        )
+    found = skeleton.along(probability)
+    inside = ~np.isnan(found)
+    lacking = (inside & (found < _COMMON)).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
     result = probability
     for index, bone in enumerate(BONES):
-        if not bone.is_limb or skeleton.seen[index] < SEEN or not lacking[index] > _CUT_OFF:
+        if not bone.is_limb or skeleton.seen[index] < SEEN or lacking[index] <= _CUT_OFF:
             continue
         limb = np.zeros(probability.shape, np.uint8)
         radius = _SLIMMER * float(skeleton.radii[index])
