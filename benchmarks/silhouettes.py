@@ -63,6 +63,7 @@ class Result:
     found: int = 0
     ious: list[float] = field(default_factory=list)
     steady: list[float] = field(default_factory=list)  # IoU of neighbours, flow removed
+    steady_truth: list[float] = field(default_factory=list)  # the same of the true masks
     heights: list[float] = field(default_factory=list)  # share of the frame's height
     tiles: list[np.ndarray] = field(default_factory=list)
     seconds: float = 0.0
@@ -72,10 +73,11 @@ class Result:
         def mean(values: list[float], digits: int = 3) -> str:
             return f"{np.mean(values):.{digits}f}" if values else "-"
 
+        floor = f" (truth {1 - np.mean(self.steady_truth):.4f})" if self.steady_truth else ""
         low = f"{np.percentile(self.ious, 10):.3f}" if self.ious else "-"
         return (
             f"{self.name:28} IoU {mean(self.ious)} (10 % below {low})  flicker "
-            f"{1 - np.mean(self.steady) if self.steady else float('nan'):.4f}  found "
+            f"{1 - np.mean(self.steady) if self.steady else float('nan'):.4f}{floor}  found "
             f"{self.found}/{self.count}  height {mean(self.heights, 2)}  "
             f"{self.count / max(self.seconds, 1e-9):.1f} frames/s"
         )
@@ -123,7 +125,6 @@ def measured(film: Film, settings: Settings, load: Any, speed_only: bool = False
     started = time.process_time()
     to_find, to_draw = film.frames(), film.frames()
     spent = 0.0  # on measuring
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
     for shot in survey(film.frames(), film.fps):
         method, reason = chooser.choose(shot)
         result.reasons.append(reason)
@@ -132,7 +133,7 @@ def measured(film: Film, settings: Settings, load: Any, speed_only: bool = False
             result.count += sum(1 for _ in _first(to_draw, shot.num_frames))
             continue
         pictures: list[np.ndarray] = []
-        previous: tuple[np.ndarray, np.ndarray] | None = None
+        judge = _Judge(film, result)
         for drawn in draw(
             _kept(_first(to_draw, shot.num_frames), pictures),
             found,
@@ -145,53 +146,62 @@ def measured(film: Film, settings: Settings, load: Any, speed_only: bool = False
             if speed_only:
                 result.found += drawn.silhouette is not None
             else:
-                previous = _judge(result, film, drawn, picture, previous, flow)
+                judge.see(drawn, picture)
             result.count += 1
             spent += time.process_time() - paused
     result.seconds = time.process_time() - started - spent
     return result
 
 
-# Many: what is compared, and what it is compared with.
-def _judge(
-    result: Result,
-    film: Film,
-    drawn: Drawn,
-    picture: np.ndarray,
-    previous: tuple[np.ndarray, np.ndarray] | None,
-    flow: Any,
-) -> tuple[np.ndarray, np.ndarray] | None:
-    index = result.count
-    truth = None if film.truth is None else film.truth(index, picture)
-    wanted = None
-    if truth is not None:
-        wanted = reduce_canvas(drawn.view.cut(truth.astype(np.float32))) == DANCER
-    if index % 10 == 0:
-        result.tiles.append(_tile(drawn, wanted))
-    if drawn.silhouette is None:
-        return None
-    result.found += 1
-    mask = drawn.silhouette == DANCER
-    rows = np.flatnonzero(mask.any(axis=1))
-    result.heights.append((rows[-1] + 1 - rows[0]) / mask.shape[0])
-    if wanted is not None:
-        result.ious.append(overlap(mask, wanted))
-    scale = FLOW_SIDE / max(picture.shape[:2])
-    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
-    grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
-    shown = in_picture(mask, drawn.view, picture.shape[:2])
-    shown = cv2.resize(shown, grey.shape[::-1], interpolation=cv2.INTER_LINEAR)
-    if previous is not None:
-        moved = flow.calc(grey, previous[0], None)
-        x, y = np.meshgrid(np.arange(grey.shape[1]), np.arange(grey.shape[0]))
-        warped = cv2.remap(
-            previous[1],
-            (x + moved[..., 0]).astype(np.float32),
-            (y + moved[..., 1]).astype(np.float32),
-            cv2.INTER_LINEAR,
-        )
-        result.steady.append(overlap(warped > 0.5, shown > 0.5))
-    return grey, shown
+class _Judge:
+    """Compares silhouettes with the truth and with their neighbours."""
+
+    def __init__(self, film: Film, result: Result) -> None:
+        self._film = film
+        self._result = result
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        self._previous: tuple[np.ndarray, list[np.ndarray]] | None = None
+
+    def see(self, drawn: Drawn, picture: np.ndarray) -> None:
+        result = self._result
+        index = result.count
+        wanted = None
+        if self._film.truth is not None:
+            truth = self._film.truth(index, picture).astype(np.float32)
+            wanted = reduce_canvas(drawn.view.cut(truth)) == DANCER
+        if index % 10 == 0:
+            result.tiles.append(_tile(drawn, wanted))
+        if drawn.silhouette is None:
+            self._previous = None
+            return
+        result.found += 1
+        masks = [drawn.silhouette == DANCER]
+        rows = np.flatnonzero(masks[0].any(axis=1))
+        result.heights.append((rows[-1] + 1 - rows[0]) / len(masks[0]))
+        if wanted is not None:
+            result.ious.append(overlap(masks[0], wanted))
+            masks.append(wanted)
+        self._compare(masks, drawn.view, picture)
+
+    def _compare(self, masks: list[np.ndarray], view: View, picture: np.ndarray) -> None:
+        scale = FLOW_SIDE / max(picture.shape[:2])
+        small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        shown = [
+            cv2.resize(in_picture(mask, view, picture.shape[:2]), grey.shape[::-1])
+            for mask in masks
+        ]
+        if self._previous is not None:
+            moved = self._flow.calc(grey, self._previous[0], None)
+            y, x = np.indices(grey.shape, np.float32)
+            x += moved[..., 0]
+            y += moved[..., 1]
+            for now, before, kept in zip(
+                shown, self._previous[1], (self._result.steady, self._result.steady_truth)
+            ):
+                warped = cv2.remap(before, x, y, cv2.INTER_LINEAR)
+                kept.append(overlap(warped > 0.5, now > 0.5))
+        self._previous = grey, shown
 
 
 def in_picture(mask: np.ndarray, view: View, shape: tuple[int, int]) -> np.ndarray:

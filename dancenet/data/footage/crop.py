@@ -72,6 +72,28 @@ class View:
             interpolation=cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR,
         )
 
+    def look(self, picture: np.ndarray) -> np.ndarray:
+        """Does what `cut` does, several times faster, and exactly as `to_canvas` says."""
+        left, top = max(0, int(self.box.left) & ~15), max(0, int(self.box.top) & ~15)
+        part = picture[top : int(self.box.bottom) + 2, left : int(self.box.right) + 2]
+        matrix = self.to_canvas
+        matrix[:, 2] += matrix[:, :2] @ (left, top)
+        while matrix[0, 0] < 0.6 and min(part.shape[:2]) > 2:
+            # Halving is fast; a pixel of the half lies in the middle of its four.
+            height, width = part.shape[0] // 2, part.shape[1] // 2
+            part = cv2.resize(
+                part[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+            )
+            matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5)
+            matrix[:, :2] *= 2
+        return cv2.warpAffine(
+            part,
+            matrix,
+            self.canvas[::-1],
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
     def inside(self, picture_shape: tuple[int, ...]) -> np.ndarray:
         """Returns (H, W) bool: the canvas pixels that lie in the picture."""
         height, width = self.canvas

@@ -68,6 +68,7 @@ class _Canvas:
         if scene is not None:
             scene = scene.resized(shape[1], shape[0])
         self._scene = scene
+        self._looks = isinstance(method, PersonMethod)
         self._view: View | None = None
         self._viewed: BackgroundMethod | None = None
         self._inside = np.empty(0)
@@ -76,6 +77,10 @@ class _Canvas:
         """Returns (H, W) bool, the canvas pixels that lie in the picture."""
         self._show(view)
         return self._inside
+
+    def cut(self, view: View, picture: np.ndarray) -> np.ndarray:
+        """Returns what a view shows of a picture."""
+        return view.look(picture) if self._looks else view.cut(picture)
 
     def probability(self, index: int, view: View, cut: np.ndarray) -> np.ndarray:
         """Returns (H, W) float32; `cut` is what the view shows of the picture."""
@@ -91,7 +96,8 @@ class _Canvas:
         if view is not self._view:
             self._view = view
             self._inside = view.inside(self._shape)
-            self._viewed = None if self._scene is None else self._scene.viewed(view)
+            if self._scene is not None:
+                self._viewed = self._scene.viewed(lambda picture: self.cut(view, picture))
 
 
 def draw(
@@ -118,7 +124,7 @@ def draw(
 
     def shown() -> Iterator[tuple[np.ndarray, np.ndarray]]:
         for index, picture in enumerate(itertools.chain([first], pictures)):
-            cuts.append(views[index].cut(picture))
+            cuts.append(canvas.cut(views[index], picture))
             yield cuts[-1], canvas.probability(index, views[index], cuts[-1])
 
     if is_person:

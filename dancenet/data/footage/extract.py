@@ -19,7 +19,7 @@ from dancenet.data.footage.choose import Chooser, Settings
 from dancenet.data.footage.draw import MIN_SECONDS, Drawn, LeftOut, draw, mark_jumps, runs
 from dancenet.data.footage.finders import Method, find
 from dancenet.data.footage.methods import ThresholdMethod, overlap
-from dancenet.data.footage.person import Tracker
+from dancenet.data.footage.person import PersonMethod, Tracker
 from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
 from dancenet.data.footage.video import Footage
 from dancenet.data.frames.clips import Clip
@@ -31,6 +31,7 @@ from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
+_UNREDUCED = 1280  # longer side up to which the networks look at pictures as they are
 _FRAME_BYTES = 2000  # of a written frame: about half of it, because some show no dancer
 
 
@@ -61,18 +62,20 @@ def extract(
     chooser = Chooser(settings, load_tracker)
     _check_space(footage, writer.path)
     footage = _as_asked(footage, settings, report)
-    to_find, to_draw = footage.frames(), footage.frames()
+    to_find, to_draw = _Reader(footage), _Reader(footage)
     num_frames = 0
     left_out = LeftOut()
     try:
         for shot in _shots(footage, report):
+            first = num_frames
             num_frames += shot.num_frames
             method, reason = chooser.choose(shot, footage.shows_matte)
             if reason not in report.reasons:
                 report.reasons.append(reason)
                 terminal.say(f"{quoted(footage.name)}: {reason}")
-            found = find(itertools.islice(to_find, shot.num_frames), method, footage.fps)
-            pictures = itertools.islice(to_draw, shot.num_frames)
+            side = _side(footage, method)
+            found = find(to_find.take(first, shot.num_frames, side), method, footage.fps)
+            pictures = to_draw.take(first, shot.num_frames, side)
             if found.is_empty:
                 left_out.num_empty += sum(1 for _ in pictures)
                 progress(shot.num_frames)
@@ -84,7 +87,7 @@ def extract(
                 )
     finally:
         for frames in (to_find, to_draw):
-            frames.close()  # type: ignore[attr-defined]
+            frames.close()
     report.seconds_read = num_frames / footage.fps
     report.num_cuts += left_out.num_jumps
     report.notes += _notes(footage, num_frames, left_out)
@@ -93,6 +96,33 @@ def extract(
     if not report.clips:
         raise UserError(_explain_no_dancer(footage, num_frames, settings, left_out.num_short))
     return report
+
+
+class _Reader:
+    """Reads footage once from front to end, at the sizes that are asked for."""
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+        self._frames: dict[int | None, Iterator[np.ndarray]] = {}
+        self._next: dict[int | None, int] = {}
+
+    def take(self, first: int, count: int, side: int | None) -> Iterator[np.ndarray]:
+        """Yields `count` pictures from the one numbered `first`, of the given longer side."""
+        frames = self._frames.setdefault(side, self._footage.frames(side))
+        skipped = first - self._next.get(side, 0)
+        self._next[side] = first + count
+        return itertools.islice(frames, skipped, skipped + count)
+
+    def close(self) -> None:
+        for frames in self._frames.values():
+            frames.close()  # type: ignore[attr-defined]
+
+
+def _side(footage: Footage, method: Method) -> int | None:
+    """Returns the longer side of the pictures that a method reads; None for the usual one."""
+    longer = max(footage.width, footage.height)
+    # Networks look at a part of the picture, and not to resize it saves more than it costs.
+    return longer if isinstance(method, PersonMethod) and longer <= _UNREDUCED else None
 
 
 def _as_asked(footage: Footage, settings: Settings, report: FootageReport) -> Footage:

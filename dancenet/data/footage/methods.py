@@ -7,12 +7,12 @@ one half, so no edge is eaten by an early decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
 
-from dancenet.data.footage.crop import Box, View, mask_box
+from dancenet.data.footage.crop import Box, mask_box
 from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 
 METHODS = ("auto", "threshold", "background", "person")
@@ -128,10 +128,10 @@ class BackgroundMethod:
             cv2.resize(self.known.astype(np.uint8), size) > 0,
         )
 
-    def viewed(self, view: View) -> BackgroundMethod:
-        """Returns the same scene as a view shows it."""
+    def viewed(self, show: Callable[[np.ndarray], np.ndarray]) -> BackgroundMethod:
+        """Returns the same scene as a view shows it, by its `cut` or its `look`."""
         return BackgroundMethod(
-            view.cut(self.plate), view.cut(self.noise), view.cut(self.known.astype(np.uint8)) > 0
+            show(self.plate), show(self.noise), show(self.known.astype(np.uint8)) > 0
         )
 
     def difference(self, picture: np.ndarray) -> np.ndarray:

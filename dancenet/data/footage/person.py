@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -17,8 +18,10 @@ from dancenet.data.people.silhouettes import Build, Sight, mended
 # Follows one body through the pictures of a film, given the rate; None where it is not seen.
 Tracker = Callable[[Iterable[np.ndarray], float], Iterator[Pose | None]]
 
+_MOST_SAMPLES = 32  # pictures from which the empty scene is taken
 _PLACE_SIDE = 320  # longer side of the pictures in which the body's box is measured
-_NEIGHBOUR = 0.3  # weight of the picture before, and of the one after, in a pixel that they show
+_NOW, _BEFORE, _AFTER = 0.3, 0.45, 0.25  # weights of a picture, those before, the one after
+_SOFTNESS = 1.0  # canvas pixels by which a silhouette's edge is softened before it is averaged
 _NEIGHBOUR_LEVELS = 16.0  # grey levels from which a moved picture shows something else
 _FLOW_STEP = 2  # canvas pixels per pixel of the pictures in which movement is measured
 _SLOW = 8.0  # frames a second below which neighbours show different poses
@@ -54,13 +57,11 @@ class PersonMethod:
         shot = self._shot
         if shot is None or len(shot.samples) < 4:
             return None
-        occupied = np.stack(
-            [
-                body.occupied(index, sample.shape[:2])
-                for index, sample in zip(shot.sampled, shot.samples)
-            ]
-        )
-        return BackgroundMethod.fit(shot.samples, occupied)
+        step = -(-len(shot.samples) // _MOST_SAMPLES)
+        samples, numbers = shot.samples[::step], shot.sampled[::step]
+        shape = samples.shape[1:3]
+        occupied = np.stack([body.occupied(int(number), shape) for number in numbers])
+        return BackgroundMethod.fit(samples, occupied)
 
 
 @dataclass(frozen=True)
@@ -145,68 +146,74 @@ class _Shown:
     """A picture on its canvas and what was found in it."""
 
     def __init__(self, cut: np.ndarray, probability: np.ndarray) -> None:
-        self.probability = probability
+        self.probability = cv2.GaussianBlur(probability, (0, 0), _SOFTNESS)
         height, width = probability.shape
         size = (width // _FLOW_STEP, height // _FLOW_STEP)
-        small = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
-        self.grey = cv2.cvtColor(small, cv2.COLOR_RGB2GRAY)
+        self.grey = cv2.resize(
+            cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
+        )
 
 
 def calm_over_time(
     shown: Iterable[tuple[np.ndarray, np.ndarray]], fps: float
 ) -> Iterator[np.ndarray]:
-    """Averages each canvas with its neighbours, moved as the pictures move.
+    """Averages each canvas with the one after it and all before it, moved as the pictures move.
 
     Where a moved neighbour shows something else, as behind a limb that was too fast to follow,
-    it has no weight: so a fast limb is not eaten. Where all three agree in the picture, two that
-    agree in the mask overrule the third.
+    it has no weight: so a fast limb is not eaten.
 
     Args:
         shown: pictures (H, W, 3) uint8 and what was found in them, (H, W) float32.
-        fps: frames per second.
+        fps: frames per second; below 8 neighbours show different poses, and nothing is averaged.
     """
-    flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+    calm = _Calm()
     previous = current = None
     for following in (_Shown(*entry) for entry in shown):
         if current is not None:
-            yield _calmed(current, (previous, following), flow, fps)
+            if fps >= _SLOW:
+                current.probability = calm(current, previous, following)
+            yield current.probability
         previous, current = current, following
     if current is not None:
-        yield _calmed(current, (previous, None), flow, fps)
+        yield calm(current, previous, None) if fps >= _SLOW else current.probability
 
 
-def _calmed(
-    current: _Shown,
-    neighbours: tuple[_Shown | None, _Shown | None],
-    flow: cv2.DISOpticalFlow,
-    fps: float,
-) -> np.ndarray:
-    if fps < _SLOW or not (current.probability > 0.5).any():
-        return current.probability
-    height, width = current.probability.shape
-    total = current.probability * np.float32(1 - 2 * _NEIGHBOUR)
-    weights = np.full((height, width), 1 - 2 * _NEIGHBOUR, np.float32)
-    small_y, small_x = _grid(*current.grey.shape)
-    y, x = _grid(height, width)
-    for other in neighbours:
-        if other is None or not other.probability.any():
-            continue
-        moved = flow.calc(current.grey, other.grey, None)
-        there = cv2.remap(
-            other.grey, small_x + moved[..., 0], small_y + moved[..., 1], cv2.INTER_LINEAR
-        )
+class _Calm:
+    """Averages what was found in pictures along the movement between them."""
+
+    def __init__(self) -> None:
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+
+    def __call__(
+        self, current: _Shown, previous: _Shown | None, following: _Shown | None
+    ) -> np.ndarray:
+        total = current.probability * np.float32(_NOW)
+        weights = np.full(total.shape, _NOW, np.float32)
+        for other, weight in ((previous, _BEFORE), (following, _AFTER)):
+            if other is not None and other.probability.any() and current.probability.any():
+                found, alike = self._moved(other, current)
+                alike *= np.float32(weight)
+                total += alike * found
+                weights += alike
+        return total / weights
+
+    def _moved(self, other: _Shown, current: _Shown) -> tuple[np.ndarray, np.ndarray]:
+        """Returns what was found in `other`, moved as the picture moved, and how alike both are."""
+        height, width = current.probability.shape
+        moved = self._flow.calc(current.grey, other.grey, None)
+        y, x = _grid(*current.grey.shape)
+        there = cv2.remap(other.grey, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
         apart = cv2.GaussianBlur(cv2.absdiff(there, current.grey), (5, 5), 0)
         alike = np.clip(2 - apart / np.float32(_NEIGHBOUR_LEVELS / 2), 0, 1)
-        weight = cv2.resize(alike, (width, height)) * np.float32(_NEIGHBOUR)
         moved = cv2.resize(moved, (width, height)) * np.float32(_FLOW_STEP)
+        y, x = _grid(height, width)
         found = cv2.remap(
             other.probability, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR
         )
-        total += weight * found
-        weights += weight
-    return total / weights
+        return found, cv2.resize(alike, (width, height))
 
 
+@functools.cache
 def _grid(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
     y, x = np.indices((height, width), np.float32)
     return y, x

@@ -83,6 +83,8 @@ _SCENE = 0.6  # share of a missing limb that shows the empty scene: then nothing
 _MENDED = 0.9  # probability of what is mended
 _MEASURED = 30  # looks at a bone that outweigh the usual thickness
 _FINEST = 4  # fractional bits of the coordinates that OpenCV draws
+_FAR_OFF = 1e4  # pixels from the canvas at which lines end
+_THICKEST = 1000  # pixels of a line
 
 
 @dataclass(frozen=True)
@@ -179,9 +181,21 @@ class Skeleton(NamedTuple):
     def drawn(self, size: tuple[int, int], radii: np.ndarray) -> np.ndarray:
         """Draws all bones with round ends as (H, W) uint8, 1 on them."""
         canvas = np.zeros(size, np.uint8)
-        for near, far, radius in zip(self.near, self.far, radii):
-            _draw_bone(canvas, near, far, radius)
+        for bone in self._strokes(radii):
+            _draw(canvas, bone)
         return canvas
+
+    def drawn_bone(self, index: int, size: tuple[int, int], radius: float) -> np.ndarray:
+        """Draws one bone as (H, W) uint8, 1 on it."""
+        canvas = np.zeros(size, np.uint8)
+        _draw(canvas, self._strokes(np.full(len(self.radii), radius))[index])
+        return canvas
+
+    def _strokes(self, radii: np.ndarray) -> list[list[int]]:
+        ends = np.concatenate([self.near, self.far], axis=1).clip(-_FAR_OFF, _FAR_OFF)
+        whole = np.rint(ends * (1 << _FINEST)).astype(int)
+        thickness = np.rint(2 * radii).clip(1, _THICKEST).astype(int)
+        return np.concatenate([whole, thickness[:, None]], axis=1).tolist()
 
     def along(self, values: np.ndarray) -> np.ndarray:
         """Returns (B, 9): `values` (H, W) at places along each bone, NaN off the canvas."""
@@ -247,9 +261,9 @@ def _with_limbs(
     for index, bone in enumerate(BONES):
         if not bone.is_limb or skeleton.seen[index] < SEEN or lacking[index] <= _CUT_OFF:
             continue
-        limb = np.zeros(probability.shape, np.uint8)
-        radius = _SLIMMER * float(skeleton.radii[index])
-        _draw_bone(limb, skeleton.near[index], skeleton.far[index], radius)
+        limb = skeleton.drawn_bone(
+            index, probability.shape, _SLIMMER * float(skeleton.radii[index])
+        )
         missing = (limb > 0) & (probability < _COMMON)
         if difference is not None and (difference[missing] < 1).mean() > _SCENE:
             continue
@@ -291,9 +305,6 @@ def _joined(second: np.ndarray, first: np.ndarray) -> np.ndarray:
     return np.hstack([second[:, :2] @ first[:, :2], second[:, :2] @ first[:, 2:] + second[:, 2:]])
 
 
-def _draw_bone(canvas: np.ndarray, near: np.ndarray, far: np.ndarray, radius: float) -> None:
-    """Sets what is nearer than `radius` to a bone to 1."""
-    unit = 1 << _FINEST
-    start, end = (tuple(np.rint(np.clip(p, -1e4, 1e4) * unit).astype(int).tolist()) for p in (near, far))
-    thickness = int(np.clip(round(2 * radius), 1, 1000))
-    cv2.line(canvas, start, end, 1, thickness, cv2.LINE_8, _FINEST)
+def _draw(canvas: np.ndarray, stroke: list[int]) -> None:
+    start_x, start_y, end_x, end_y, thickness = stroke
+    cv2.line(canvas, (start_x, start_y), (end_x, end_y), 1, thickness, cv2.LINE_8, _FINEST)
