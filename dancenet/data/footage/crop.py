@@ -196,15 +196,40 @@ def choose_views(
     spans = np.where(follows, np.minimum(body, (width, height)), (extent.width, extent.height))
     box_width = max(spans[0], spans[1] * WIDTH / HEIGHT)
     size = np.array([box_width, box_width * HEIGHT / WIDTH])
-    middle = (np.array([extent.left, extent.top]) + (extent.right, extent.bottom)) / 2
-    centres = np.tile(middle, (len(boxes), 1))
-    for axis in (0, 1):
-        if follows[axis]:
-            low, high = filled[:, axis], filled[:, axis + 2]
-            _, centres[:, axis] = aim(
-                "follow", WIDTH / size[axis], Extent((low + high) / 2, low, high), fps
-            )
-    return [_view_at(centre, size, width, height) for centre in centres]
+    corners = [
+        _follow_axis(filled[:, axis::2], size[axis], limit, fps)
+        if follows[axis]
+        else np.full(len(boxes), _shift_inside(start, size[axis], limit, stand=axis == 1))
+        for axis, limit, start in (
+            (0, width, (extent.left + extent.right - size[0]) / 2),
+            (1, height, (extent.top + extent.bottom - size[1]) / 2),
+        )
+    ]
+    # On whole picture pixels, so that a view that moves does not resample differently.
+    return [
+        View(Box(left, top, left + size[0], top + size[1]))
+        for left, top in np.rint(np.stack(corners, axis=1)).tolist()
+    ]
+
+
+def _follow_axis(edges: np.ndarray, size: float, limit: float, fps: float) -> np.ndarray:
+    """Returns where a view that follows the dancer along one axis begins, (T,) picture pixels.
+
+    Args:
+        edges: (T, 2) the dancer's lower and upper edge.
+        size: the view's.
+        limit: the picture's size.
+        fps: frames per second.
+    """
+    low, high = edges[:, 0], edges[:, 1]
+    _, centre = aim("follow", WIDTH / size, Extent((low + high) / 2, low, high), fps)
+    start = centre - size / 2
+    # A body that the picture cuts off must be cut off by the frame, too, and not end in mid-air.
+    if size < limit and (low <= 1).any():
+        start = np.maximum(start, 0)
+    if size < limit and (high >= limit - 1).any():
+        start = np.minimum(start, limit - size)
+    return start
 
 
 def _body_size(boxes: np.ndarray) -> np.ndarray:
@@ -234,13 +259,6 @@ def _axes_to_follow(
         choices = [(True, False), (True, True)]
     enough = box_width((True, True)) / _SMALLEST
     return next(follows for follows in choices if box_width(follows) <= enough)
-
-
-def _view_at(centre: np.ndarray, size: np.ndarray, width: int, height: int) -> View:
-    # On whole picture pixels, so that a view that moves does not resample differently.
-    left = round(_shift_inside(centre[0] - size[0] / 2, size[0], width))
-    top = round(_shift_inside(centre[1] - size[1] / 2, size[1], height, stand=True))
-    return View(Box(left, top, left + size[0], top + size[1]))
 
 
 def median_over_time(values: np.ndarray, size: int) -> np.ndarray:
