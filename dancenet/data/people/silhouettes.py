@@ -77,7 +77,8 @@ _ALONG = np.linspace(0.1, 0.9, 9)  # where on a bone the mask is looked at
 
 _CUT_OFF = 0.34  # share of a limb that must lack ink for it to be mended
 _SLIMMER = 0.85  # a mended limb is this part as thick as it was measured
-_DISAGREEING = 0.35  # share of the ink far from all bones from which the landmarks are wrong
+_FAR_INK = 0.35  # share of the ink far from all bones from which landmarks may be wrong ...
+_COVERED = 0.75  # ... and they are if less than this share of the bones has ink
 _ON_BONES = 0.15  # share of a piece that must lie on bones for it to be the dancer's
 _SCENE = 0.6  # share of a missing limb that shows the empty scene: then nothing is missing
 _MENDED = 0.9  # probability of what is mended
@@ -213,8 +214,8 @@ def mended(
     """Mends a silhouette by the skeleton.
 
     What is far from every bone goes: captions, neighbours, lamps. A limb whose two joints are seen
-    comes back where ink is missing, unless the empty scene is seen there. Where much of the
-    ink is far from all bones, the landmarks are wrong and nothing is changed.
+    comes back where ink is missing, unless the empty scene is seen there. Where much ink is far
+    from all bones and bones lack ink, the landmarks are wrong and nothing is changed.
 
     Args:
         probability: (H, W) float32.
@@ -224,13 +225,16 @@ def mended(
     Returns:
         (H, W) float32.
     """
-    allowed = skeleton.drawn(probability.shape, skeleton.radii + skeleton.reach)
-    ink = probability > _COMMON
-    if np.count_nonzero(ink & (allowed == 0)) > _DISAGREEING * np.count_nonzero(ink):
-        return probability
-    kept = probability * allowed
-    core = skeleton.drawn(probability.shape, skeleton.radii)
-    kept = _without_strangers(kept, core)
+    shape = probability.shape
+    allowed = skeleton.drawn(shape, skeleton.radii + skeleton.reach)
+    core = skeleton.drawn(shape, skeleton.radii)
+    ink = (probability > _COMMON).view(np.uint8)
+    far = cv2.countNonZero(ink) - cv2.countNonZero(ink & allowed)
+    if far > _FAR_INK * cv2.countNonZero(ink):
+        covered = cv2.countNonZero(ink & core) / max(cv2.countNonZero(core), 1)
+        if covered < _COVERED:
+            return probability
+    kept = _without_strangers(probability * allowed, core)
     return _with_limbs(kept, skeleton, difference)
 
 
