@@ -10,16 +10,13 @@ import numpy as np
 
 from dancenet.data.footage.film.matte import MatteMethod
 from dancenet.data.footage.finders import Method
-from dancenet.data.footage.methods import (
-    BackgroundMethod,
-    ThresholdMethod,
-    otsu,
-)
+from dancenet.data.footage.methods import BackgroundMethod, ThresholdMethod, otsu
 from dancenet.data.footage.person import PersonMethod, Tracker
 from dancenet.data.footage.survey import Shot
 from dancenet.support.errors import UserError
 
 _PLAIN_SEPARATION = 0.92  # Otsu's measure from which two grey levels explain the picture
+_HARDLY = 0.5  # share of the pictures with somebody below which another method is tried
 _PLAIN_BORDER = 0.97  # share of the picture's border that must be wall
 
 
@@ -28,7 +25,7 @@ class Settings:
     """The settings of an extraction."""
 
     method: str = "auto"
-    fit: str = "crop"  # or "letterbox"
+    fit: str = "crop"  # one of `crop.FITS`
     level: float | None = None  # threshold: the grey level; None lets Otsu choose
     invert: bool = False  # threshold: the dancer is on the side that touches the border
     split: str | None = None  # "train" or "val", recorded with each clip
@@ -80,12 +77,28 @@ class Chooser:
             return self._person(shot), f"person: the background is not plain{self._help(shot)}"
         if shot.is_static:
             return BackgroundMethod.fit(shot.samples), (
-                "background: the camera stands still, and the person network cannot be used "
+                "background: the camera stands still, and the networks that see people cannot be used "
                 f"({self._missing})"
             )
         raise UserError(
-            "This footage needs the person network, because the camera moves and the background "
-            f"is not plain; but it cannot be used: {self._missing}"
+            "This footage needs the networks that see people, because the camera moves and the background "
+            f"is not plain; but they cannot be used: {self._missing}"
+        )
+
+    def instead(self, shot: Shot, method: Method, share: float) -> tuple[Method, str] | None:
+        """Returns another method for a shot in which one found hardly anybody, and the reason.
+
+        Args:
+            shot: what was learnt of it.
+            method: what was tried.
+            share: of the pictures in which somebody was found.
+        """
+        is_choice = self._settings.method == "auto" and isinstance(method, PersonMethod)
+        if not is_choice or not shot.is_static or share >= _HARDLY:
+            return None
+        return BackgroundMethod.fit(shot.samples), (
+            "background: the camera stands still, and the networks see somebody in only "
+            f"{share:.0%} of the pictures"
         )
 
     def _threshold(self, shot: Shot) -> ThresholdMethod:

@@ -140,13 +140,16 @@ def crop_view(boxes: np.ndarray, width: int, height: int) -> View:
     return _view_of(_extent(boxes, width, height), width, height)
 
 
-def _extent(boxes: np.ndarray, width: int, height: int) -> Box:
-    """Returns the rectangle that holds the dancer in nearly all frames, with padding."""
+def _extent(boxes: np.ndarray, width: int, height: int, body: float | None = None) -> Box:
+    """Returns the rectangle that holds the dancer in nearly all frames, with padding.
+
+    The padding is a share of the rectangle, or of `body`, picture pixels.
+    """
     found = boxes[~np.isnan(boxes).any(axis=1)]
     steady = median_over_time(found, 5)  # one frame's stray spot must not widen the view
     left, top = np.percentile(steady[:, :2], _OUTLIERS, axis=0)
     right, bottom = np.percentile(steady[:, 2:], 100 - _OUTLIERS, axis=0)
-    padding = PADDING * max(right - left, bottom - top)
+    padding = PADDING * (body or max(right - left, bottom - top))
     # A body that the picture cuts off must be cut off by the frame, too, and not end in mid-air.
     left, top = max(0.0, left - padding), max(0.0, top - padding)
     right, bottom = min(float(width), right + padding), min(float(height), bottom + padding)
@@ -185,14 +188,14 @@ def choose_views(
     height, width = picture[:2]
     if fit == "letterbox":
         return [letterbox_view(width, height)] * len(boxes)
-    extent = _extent(boxes, width, height)
     follows = (False, False)
     filled = median_over_time(_fill_gaps(boxes), 5)
     if fit == "follow" or (fit == "crop" and pans):
         body = _body_size(filled)
+        extent = _extent(boxes, width, height, float(body.max()))
         follows = _axes_to_follow(body, (extent.width, extent.height), fit == "follow")
     if not any(follows):
-        return [_view_of(extent, width, height)] * len(boxes)
+        return [crop_view(boxes, width, height)] * len(boxes)
     spans = np.where(follows, np.minimum(body, (width, height)), (extent.width, extent.height))
     box_width = max(spans[0], spans[1] * WIDTH / HEIGHT)
     size = np.array([box_width, box_width * HEIGHT / WIDTH])

@@ -17,7 +17,7 @@ import numpy as np
 
 from dancenet.data.footage.choose import Chooser, Settings
 from dancenet.data.footage.draw import MIN_SECONDS, Drawn, LeftOut, draw, mark_jumps, runs
-from dancenet.data.footage.finders import Method, find
+from dancenet.data.footage.finders import Found, Method, find
 from dancenet.data.footage.methods import ThresholdMethod, overlap
 from dancenet.data.footage.person import PersonMethod, Tracker
 from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
@@ -32,6 +32,7 @@ from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 _UNREDUCED = 1280  # longer side up to which the networks look at pictures as they are
+_LYING = 0.8  # share of the pictures in which a dancer lies whose film may be turned
 _FRAME_BYTES = 2000  # of a written frame: about half of it, because some show no dancer
 
 
@@ -62,20 +63,14 @@ def extract(
     chooser = Chooser(settings, load_tracker)
     _check_space(footage, writer.path)
     footage = _as_asked(footage, settings, report)
-    to_find, to_draw = _Reader(footage), _Reader(footage)
+    locator, to_draw = _Locator(footage, chooser), _Reader(footage)
     num_frames = 0
     left_out = LeftOut()
     try:
         for shot in _shots(footage, report):
-            first = num_frames
+            method, found = locator.locate(shot, num_frames, report)
+            pictures = to_draw.take(num_frames, shot.num_frames, _side(footage, method))
             num_frames += shot.num_frames
-            method, reason = chooser.choose(shot, footage.shows_matte)
-            if reason not in report.reasons:
-                report.reasons.append(reason)
-                terminal.say(f"{quoted(footage.name)}: {reason}")
-            side = _side(footage, method)
-            found = find(to_find.take(first, shot.num_frames, side), method, footage.fps)
-            pictures = to_draw.take(first, shot.num_frames, side)
             if found.is_empty:
                 left_out.num_empty += sum(1 for _ in pictures)
                 progress(shot.num_frames)
@@ -86,11 +81,11 @@ def extract(
                     _write(run, shot, method, settings, footage=footage, writer=writer)
                 )
     finally:
-        for frames in (to_find, to_draw):
-            frames.close()
+        locator.close()
+        to_draw.close()
     report.seconds_read = num_frames / footage.fps
     report.num_cuts += left_out.num_jumps
-    report.notes += _notes(footage, num_frames, left_out)
+    report.notes += _notes(footage, num_frames, left_out) + locator.notes()
     if not num_frames:
         raise UserError(f"{quoted(footage.name)} has no picture that can be decoded.")
     if not report.clips:
@@ -116,6 +111,63 @@ class _Reader:
     def close(self) -> None:
         for frames in self._frames.values():
             frames.close()  # type: ignore[attr-defined]
+
+
+class _Locator:
+    """Chooses the method for each shot and finds the dancer by it."""
+
+    def __init__(self, footage: Footage, chooser: Chooser) -> None:
+        self._footage = footage
+        self._chooser = chooser
+        self._frames = _Reader(footage)
+        self._again = _Reader(footage)  # for a second method; most footage needs none
+        self._num_seen = self._num_lying = 0
+
+    def locate(self, shot: Shot, first: int, report: FootageReport) -> tuple[Method, Found]:
+        """Returns the method and what it found; the report tells why it was chosen.
+
+        Args:
+            shot: what was learnt of it.
+            first: its first picture's number in the footage.
+            report: takes each reason once.
+        """
+        method, reason = self._chooser.choose(shot, self._footage.shows_matte)
+        self._tell(reason, report)
+        found = self._find(shot, first, method, self._frames)
+        other = self._chooser.instead(shot, method, found.share)
+        if other is not None:
+            background, reason = other
+            others = self._find(shot, first, background, self._again)
+            if others.share > 2 * found.share:
+                self._tell(reason, report)
+                return background, others
+        if found.people is not None:
+            self._num_seen += round(found.share * len(found.boxes))
+            self._num_lying += found.people.num_lying()
+        return method, found
+
+    def notes(self) -> list[str]:
+        """Says what is unusual about the dancer."""
+        if self._num_lying < _LYING * max(self._num_seen, 1):
+            return []
+        return [
+            f"The dancer lies in {self._num_lying / self._num_seen:.0%} of the pictures; if the "
+            "film is turned on its side, turn it upright with another program, and extract it "
+            "again."
+        ]
+
+    def close(self) -> None:
+        self._frames.close()
+        self._again.close()
+
+    def _find(self, shot: Shot, first: int, method: Method, frames: _Reader) -> Found:
+        side = _side(self._footage, method)
+        return find(frames.take(first, shot.num_frames, side), method, self._footage.fps)
+
+    def _tell(self, reason: str, report: FootageReport) -> None:
+        if reason not in report.reasons:
+            report.reasons.append(reason)
+            terminal.say(f"{quoted(self._footage.name)}: {reason}")
 
 
 def _side(footage: Footage, method: Method) -> int | None:

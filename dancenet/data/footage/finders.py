@@ -53,8 +53,13 @@ class Found:
     people: Body | None = None  # what the person method saw
 
     @property
+    def share(self) -> float:
+        """The share of the pictures in which somebody is found."""
+        return float((~np.isnan(self.boxes).any(axis=1)).mean()) if len(self.boxes) else 0.0
+
+    @property
     def is_empty(self) -> bool:
-        return bool(np.isnan(self.boxes).all())
+        return self.share == 0
 
 
 def find(pictures: Iterator[np.ndarray], method: Method, fps: float) -> Found:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,7 +14,9 @@ from dancenet.data.footage.crop import Box, View, mask_box
 from dancenet.data.footage.methods import BackgroundMethod
 from dancenet.data.footage.survey import Shot
 from dancenet.data.people.landmarks import Pose
+from dancenet.data.people.search import Networks
 from dancenet.data.people.silhouettes import Build, Sight, mended
+from dancenet.data.people.tracking import track
 
 # Follows one body through the pictures of a film, given the rate; None where it is not seen.
 Tracker = Callable[[Iterable[np.ndarray], float], Iterator[Pose | None]]
@@ -21,10 +24,25 @@ Tracker = Callable[[Iterable[np.ndarray], float], Iterator[Pose | None]]
 _MOST_SAMPLES = 32  # pictures from which the empty scene is taken
 _PLACE_SIDE = 320  # longer side of the pictures in which the body's box is measured
 _NOW, _BEFORE, _AFTER = 0.3, 0.45, 0.25  # weights of a picture, those before, the one after
-_SOFTNESS = 1.0  # canvas pixels by which a silhouette's edge is softened before it is averaged
-_NEIGHBOUR_LEVELS = 16.0  # grey levels from which a moved picture shows something else
+_SOFTNESS = 1.5  # canvas pixels by which a silhouette's edge is softened before it is averaged
+_NEIGHBOUR_LEVELS = 24.0  # grey levels from which a moved picture shows something else
 _FLOW_STEP = 2  # canvas pixels per pixel of the pictures in which movement is measured
 _SLOW = 8.0  # frames a second below which neighbours show different poses
+
+
+def open_tracker(model_file: str | Path | None = None, threads: int = 1) -> Tracker:
+    """Opens the networks, fetching them the first time.
+
+    Args:
+        model_file: the user's own copy, see `search.Networks.open`.
+        threads: processor cores to use.
+
+    Raises:
+        MissingExtra: ai-edge-litert is not installed.
+        UserError: they are damaged, or cannot be fetched.
+    """
+    networks = Networks.open(model_file, threads)
+    return lambda pictures, fps: track(pictures, fps, networks)
 
 
 class PersonMethod:
@@ -88,6 +106,10 @@ class Body:
             if box is not None:
                 box = Box(*(value / scale for value in box))
             yield box, float(mask.mean())
+
+    def num_lying(self) -> int:
+        """Returns the number of pictures in which the body's axis is nearer to level."""
+        return sum(sight is not None and sight.lies() for sight in self.sights)
 
     def occupied(self, index: int, shape: tuple[int, int]) -> np.ndarray:
         """Returns (H, W) bool: where the dancer may be in a picture, reduced to `shape`."""
@@ -182,7 +204,7 @@ class _Calm:
     """Averages what was found in pictures along the movement between them."""
 
     def __init__(self) -> None:
-        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST)
+        self._flow = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_FAST)
 
     def __call__(
         self, current: _Shown, previous: _Shown | None, following: _Shown | None

@@ -130,6 +130,12 @@ class Sight:
         drawn = cv2.warpAffine(mask, matrix, size[::-1], flags=cv2.INTER_LINEAR)
         return np.multiply(drawn, 1 / 255, dtype=np.float32)
 
+    def lies(self) -> bool:
+        """Tells whether the body's axis, hips to shoulders, is nearer to level than upright."""
+        shoulders, hips, _ = _with_middles(self.points)[len(LANDMARK_NAMES) :]
+        across, up = np.abs(shoulders - hips)
+        return bool(across > up)
+
     def skeleton(self, to_canvas: np.ndarray, build: Build) -> Skeleton:
         """Returns the bones on a canvas."""
         points = _with_middles(self.points) @ to_canvas[:, :2].T + to_canvas[:, 2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from films import SHARED, dancer_on, figure_mask, room, sway, timed_film, wall, write_film
 from poses import YELLOW, follow_yellow
 
+from dancenet.data.footage import person
 from dancenet.data.footage.choose import Settings
 from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.extract import extract
@@ -32,10 +34,10 @@ def yellow_network():
     return follow_yellow
 
 
-def run(tmp_path, frames, fps=20, load_network=no_network, **settings):
+def run(tmp_path, frames, fps=20, load_tracker=no_network, **settings):
     film = write_film(tmp_path / "film.mp4", frames, fps)
     writer = FrameWriter(tmp_path / "imgs")
-    report = extract(open_footage(film), writer, Settings(**settings), load_network)
+    report = extract(open_footage(film), writer, Settings(**settings), load_tracker)
     return report, FrameFolder.open(tmp_path / "imgs")
 
 
@@ -86,7 +88,7 @@ def test_the_crop_shows_the_dancer_larger_and_stays_where_it_is(tmp_path):
 def test_a_cut_starts_a_new_clip(tmp_path):
     frames = dancer_on(room(), sway(30), color=YELLOW)
     frames += dancer_on(room(seed=3), sway(20), color=YELLOW)
-    report, folder = run(tmp_path, frames, load_network=yellow_network, method="person")
+    report, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person")
     assert [(c.first, c.last) for c in folder.clips] == [(1, 30), (31, 50)]
     assert report.num_cuts == 1
 
@@ -139,6 +141,68 @@ def test_auto_chooses_by_what_it_sees_and_says_why(tmp_path, scene, network, met
     assert reason in report.reasons[0]
 
 
+def sees_nobody():
+    return lambda pictures, fps: (None for _ in pictures)
+
+
+def test_auto_takes_the_background_where_the_networks_see_nobody(tmp_path):
+    frames = dancer_on(room(), sway(30), color=YELLOW)
+    report, folder = run(tmp_path, frames, load_tracker=sees_nobody)
+    assert folder.clips[0].method == "background" and folder.num_frames == 30
+    assert "the networks see somebody in only 0% of the pictures" in report.reasons[-1]
+
+
+def test_where_nobody_is_seen_as_asked_one_sentence_says_so(tmp_path):
+    frames = dancer_on(room(), sway(30), color=YELLOW)
+    with pytest.raises(UserError, match="No dancer was found in .*; film one whole person"):
+        run(tmp_path, frames, load_tracker=sees_nobody, method="person")
+    assert not list((tmp_path / "imgs").glob("*.jpg"))
+
+
+def test_a_film_on_its_side_is_told(tmp_path):
+    def lying(pictures, fps):
+        for pose in follow_yellow(pictures, fps):
+            x, y = pose.landmarks[:, :2].mean(axis=0)
+            turned = np.stack([y - pose.landmarks[:, 1], pose.landmarks[:, 0] - x], axis=1)
+            yield replace(
+                pose, landmarks=np.hstack([turned + (x, y), pose.landmarks[:, 2:]])
+            )
+
+    frames = dancer_on(room(), sway(20), color=YELLOW)
+    report, _ = run(tmp_path, frames, load_tracker=lambda: lying, method="person")
+    assert any("lies in 100% of the pictures; if the film is turned" in n for n in report.notes)
+
+
+def test_a_person_who_leaves_and_returns_gives_two_clips(tmp_path):
+    frames = dancer_on(room(), sway(20), color=YELLOW) + [room()] * 20
+    frames += dancer_on(room(), sway(20), color=YELLOW)
+    report, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person")
+    assert [(c.first, c.last) for c in folder.clips] == [(1, 20), (21, 40)]
+    assert any("1.0 seconds in which no dancer was found" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("fit", "moves"), [("crop", True), ("steady", False), ("follow", True)])
+def test_a_person_who_travels_is_followed_unless_a_steady_view_is_asked(tmp_path, fit, moves):
+    places = [(40 + 6 * k, 90) for k in range(40)]
+    frames = dancer_on(room(320, 180), places, size=60, color=YELLOW)
+    _, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person", fit=fit)
+    pictures = folder.read(1, 40) == 0
+    height = np.median([np.ptp(np.flatnonzero(p.any(axis=1))) for p in pictures])
+    assert height > 90 if moves else height < 60
+
+
+def test_two_shots_of_two_methods_are_each_read_to_their_end(tmp_path):
+    frames = dancer_on(wall(), sway(20), color=(10, 10, 10))
+    frames += dancer_on(room(), sway(25), color=YELLOW)
+    frames += dancer_on(wall(), sway(15), color=(10, 10, 10))
+    _, folder = run(tmp_path, frames, load_tracker=yellow_network)
+    assert [(c.method, c.last - c.first + 1) for c in folder.clips] == [
+        ("threshold", 20),
+        ("person", 25),
+        ("threshold", 15),
+    ]
+
+
 def test_auto_says_what_is_missing_when_the_camera_moves(tmp_path):
     scene = room(width=400)
     frames = [scene[:, 3 * k : 3 * k + 160].copy() for k in range(30)]
@@ -182,16 +246,11 @@ def test_the_record_of_a_clip_holds_its_settings(tmp_path):
 @pytest.mark.skipif(not SHARED.exists(), reason="the real footage is not on this machine")
 def test_real_footage_of_a_moving_camera_gives_whole_bodies(tmp_path):
     pytest.importorskip("ai_edge_litert")
-    from dancenet.data.footage.segmenter import load_segmenter
-
     film = SHARED / "data" / "video" / "studio_phrase.mp4"
     writer = FrameWriter(tmp_path / "imgs")
     footage = open_footage(film, start=10, seconds=1)
     report = extract(
-        footage,
-        writer,
-        Settings("person"),
-        lambda: load_segmenter(SHARED / "models" / "selfie_segmentation.tflite"),
+        footage, writer, Settings("person"), lambda: person.open_tracker(SHARED / "models")
     )
     (entry,) = report.clips
     assert entry.clip.num_frames == 30
