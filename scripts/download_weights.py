@@ -16,8 +16,9 @@ def build_parser() -> argparse.ArgumentParser:
         description="Lists the models there are, or fetches one by its name and checks it. "
         "DANCENET_WEIGHTS_URL names another address to fetch from (http, https or file); "
         "DANCENET_CACHE another folder for downloads. dancenet-2018, the published network "
-        "of 2018, is fetched from Google Drive and imported, which needs the extra 'train'; people, "
-        "the networks that find people in pictures, from Google or out of a package of pip's."
+        "of 2018, is fetched from Google Drive and imported, which needs the extra 'train'. people "
+        "stands for the networks that find people in pictures; they come from Google, or out of a "
+        "package that pip fetches."
     )
     parser.add_argument(
         "name", nargs="?", type=terminal.model, help="the model to fetch (default: list all)"

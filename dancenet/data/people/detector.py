@@ -89,7 +89,7 @@ class Detector:
         values -= 1
         raw, logits = self._network.run(values)
         scores = 1 / (1 + np.exp(-np.clip(logits[0, :, 0].astype(np.float64), -_CLIP, _CLIP)))
-        kept = scores >= self._least_score
+        kept = (scores >= self._least_score) & np.isfinite(raw[0]).all(axis=1)
         boxes, points = decode(raw[0, kept], self._anchors[kept])
         return [
             _in_picture(box, four, score, region)

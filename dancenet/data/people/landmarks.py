@@ -18,6 +18,7 @@ from dancenet.data.people import litert, network_files, regions
 from dancenet.data.people.detector import MARGIN, Detector, Network
 from dancenet.data.people.litert import LiteNetwork
 from dancenet.data.people.regions import Region
+from dancenet.support.errors import UserError
 
 SIDE = 256  # pixels of the network's input, and of its mask
 LEAST_PRESENCE = 0.5  # score of a region that shows a person
@@ -140,10 +141,18 @@ class LandmarkNetwork:
 
         Returns:
             The pose. It means nothing where its score is below `LEAST_PRESENCE`.
+
+        Raises:
+            UserError: the network's file is damaged.
         """
         crop = regions.cut(picture, region, SIDE)
         values = np.multiply(crop, 1 / 255, dtype=np.float32)[None]
         points, score, mask, heat, world = self._network.run(values)
+        if not (np.isfinite(points).all() and np.isfinite(score).all()):
+            raise UserError(
+                "The landmark network returns values that are no numbers, so its file is damaged; "
+                "fetch it again."
+            )
         table = points.reshape(_POINTS, 5).astype(np.float64)
         places = refine(table[:, :2] / SIDE, heat[0])
         there = regions.to_picture(places, region)

@@ -85,15 +85,14 @@ def find(network: RemoteFile, model_file: str | os.PathLike[str] | None = None) 
     if not given.is_dir():
         if not given.is_file():
             raise UserError(
-                f"There is no network at {quoted(given)}; name a file, or leave "
-                f"{option('model_file')} out to fetch it."
+                f"There is no network at {quoted(given)}; name a file, or none to fetch it."
             )
         return given
     found = find_beside(network, given)
     if found is None:
         raise UserError(
-            f"{quoted(given)} holds no {network.path}; name a folder that does, or leave "
-            f"{option('model_file')} out to fetch it."
+            f"{quoted(given)} holds no {network.path}; name a folder that does, or none to fetch "
+            "it."
         )
     return found
 
@@ -125,10 +124,12 @@ def fetch(networks: Sequence[RemoteFile] = RELEASE.files) -> list[Path]:
     """
     folder = files.cache_folder()
     paths = [folder / network.path for network in networks]
-    if all(_is_whole(network, folder) for network in networks):
+    guard = lock.beside(folder / PEOPLE)
+    # A killed run may have left its lock, which the next one clears away.
+    if all(_is_whole(network, folder) for network in networks) and not os.path.lexists(guard):
         return paths
     files.make_folder(folder)
-    with lock.hold(lock.beside(folder / PEOPLE), paths[0], "give a copy", wait=True):
+    with lock.hold(guard, paths[0], "give a copy", wait=True):
         # They may have come while this process waited.
         missing = [network for network in networks if not _is_whole(network, folder)]
         reasons = _from_addresses(missing, folder)
@@ -228,5 +229,5 @@ def _not_fetched(reasons: dict[str, list[str]]) -> UserError:
     why = "; ".join(told) or "it has no public address"
     return UserError(
         f"{names} could not be fetched ({why}). Check the connection and run this again, give a "
-        f"copy with {option('model_file')}, or name another place with {URL_VARIABLE}."
+        f"copy with {option('model_file', 'FILE')}, or name another place with {URL_VARIABLE}."
     )
