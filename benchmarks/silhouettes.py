@@ -13,6 +13,7 @@ sizes can be compared.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import sys
 import time
@@ -29,6 +30,7 @@ from dancenet.data.footage.crop import View
 from dancenet.data.footage.draw import Drawn, draw
 from dancenet.data.footage.finders import find
 from dancenet.data.footage.methods import overlap, reduce_canvas
+from dancenet.data.footage.person import open_tracker
 from dancenet.data.footage.survey import survey
 from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.picture import DANCER
@@ -388,8 +390,7 @@ def _opened(path: Path, arguments: argparse.Namespace) -> Film:
 
 
 def _loader(network: Path | None) -> Callable[[], Any]:
-    import core
-    return lambda: core.simple_track
+    return functools.cache(lambda: open_tracker(network))
 
 
 def _first(pictures: Iterator[np.ndarray], count: int) -> Iterator[np.ndarray]:

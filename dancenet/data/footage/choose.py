@@ -77,12 +77,12 @@ class Chooser:
             return self._person(shot), f"person: the background is not plain{self._help(shot)}"
         if shot.is_static:
             return BackgroundMethod.fit(shot.samples), (
-                "background: the camera stands still, and the networks that see people cannot be used "
-                f"({self._missing})"
+                "background: the camera stands still, and the networks that see people cannot be "
+                f"used ({self._missing})"
             )
         raise UserError(
-            "This footage needs the networks that see people, because the camera moves and the background "
-            f"is not plain; but they cannot be used: {self._missing}"
+            "This footage needs the networks that see people, because the camera moves and the "
+            f"background is not plain; but they cannot be used: {self._missing}"
         )
 
     def instead(self, shot: Shot, method: Method, share: float) -> tuple[Method, str] | None:

@@ -222,16 +222,14 @@ class _Calm:
     def _moved(self, other: _Shown, current: _Shown) -> tuple[np.ndarray, np.ndarray]:
         """Returns what was found in `other`, moved as the picture moved, and how alike both are."""
         height, width = current.probability.shape
-        moved = self._flow.calc(current.grey, other.grey, None)
+        moved = self._flow.calc(current.grey, other.grey, None)  # type: ignore[call-overload]
         y, x = _grid(*current.grey.shape)
         there = cv2.remap(other.grey, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
         apart = cv2.GaussianBlur(cv2.absdiff(there, current.grey), (5, 5), 0)
         alike = np.clip(2 - apart / np.float32(_NEIGHBOUR_LEVELS / 2), 0, 1)
         moved = cv2.resize(moved, (width, height)) * np.float32(_FLOW_STEP)
         y, x = _grid(height, width)
-        found = cv2.remap(
-            other.probability, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR
-        )
+        found = cv2.remap(other.probability, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
         return found, cv2.resize(alike, (width, height))
 
 

@@ -163,9 +163,7 @@ class Build(NamedTuple):
             sights: one for each picture, None where nobody was found.
             every: pictures between two that are measured.
         """
-        looks = [
-            _thickness(sight) for k, sight in enumerate(sights) if sight and k % every == 0
-        ]
+        looks = [_thickness(sight) for k, sight in enumerate(sights) if sight and k % every == 0]
         if not looks:
             return cls(_USUAL)
         radii = np.stack(looks)

@@ -7,7 +7,6 @@ import os
 import shutil
 from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
 from films import SHARED, dancer_on, figure_mask, room, sway, timed_film, wall, write_film
@@ -164,9 +163,7 @@ def test_a_film_on_its_side_is_told(tmp_path):
         for pose in follow_yellow(pictures, fps):
             x, y = pose.landmarks[:, :2].mean(axis=0)
             turned = np.stack([y - pose.landmarks[:, 1], pose.landmarks[:, 0] - x], axis=1)
-            yield replace(
-                pose, landmarks=np.hstack([turned + (x, y), pose.landmarks[:, 2:]])
-            )
+            yield replace(pose, landmarks=np.hstack([turned + (x, y), pose.landmarks[:, 2:]]))
 
     frames = dancer_on(room(), sway(20), color=YELLOW)
     report, _ = run(tmp_path, frames, load_tracker=lambda: lying, method="person")

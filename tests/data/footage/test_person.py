@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 from films import room, wall
-from poses import YELLOW, follow_yellow, painted, pose_of, standing
+from poses import YELLOW, follow_yellow, painted, standing
 
 from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.finders import find

@@ -26,7 +26,9 @@ def body(points):
 
 def forearm(points):
     """A mask of the left forearm with its hand, without its ends."""
-    elbow, wrist, hand = (points[limbs_of(f"left_{name}")[0]] for name in ("elbow", "wrist", "index"))
+    elbow, wrist, hand = (
+        points[limbs_of(f"left_{name}")[0]] for name in ("elbow", "wrist", "index")
+    )
     mask = np.zeros(SHAPE, np.uint8)
     for near, far in ((elbow + 0.2 * (wrist - elbow), wrist), (wrist, hand)):
         ends = (tuple(np.rint(end).astype(int).tolist()) for end in (near, far))
