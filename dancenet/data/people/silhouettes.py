@@ -314,5 +314,5 @@ def _joined(second: np.ndarray, first: np.ndarray) -> np.ndarray:
 
 
 def _draw(canvas: np.ndarray, stroke: list[int]) -> None:
-    start_x, start_y, end_x, end_y, thickness = stroke
-    cv2.line(canvas, (start_x, start_y), (end_x, end_y), 1, thickness, cv2.LINE_8, _FINEST)
+    start, end, thickness = tuple(stroke[:2]), tuple(stroke[2:4]), stroke[4]
+    cv2.line(canvas, start, end, 1, thickness=thickness, lineType=cv2.LINE_8, shift=_FINEST)
