@@ -23,9 +23,11 @@ Tracker = Callable[[Iterable[np.ndarray], float], Iterator[Pose | None]]
 
 _MOST_SAMPLES = 32  # pictures from which the empty scene is taken
 _PLACE_SIDE = 320  # longer side of the pictures in which the body's box is measured
+_NEAR_BONES = 0.05  # metres from a bone's own thickness at which the scene decides ...
+_POSSIBLE = np.float32(0.08)  # ... because the network is taken to be this sure at least
 _NOW, _BEFORE, _AFTER = 0.3, 0.45, 0.25  # weights of a picture, those before, the one after
 _SOFTNESS = 1.5  # canvas pixels by which a silhouette's edge is softened before it is averaged
-_NEIGHBOUR_LEVELS = 24.0  # grey levels from which a moved picture shows something else
+_NEIGHBOUR_LEVELS = 24.0  # levels of a colour from which a moved picture shows something else
 _FLOW_STEP = 2  # canvas pixels per pixel of the pictures in which movement is measured
 _SLOW = 8.0  # frames a second below which neighbours show different poses
 
@@ -140,12 +142,16 @@ class Body:
         if sight is None:
             return np.zeros(view.canvas, np.float32)
         found = sight.drawn(view.to_canvas, view.canvas)
-        difference = None
-        if scene is not None:
-            difference = scene.difference(cut)
-            found = combine(found, difference, scene.known)
-            difference = np.where(scene.known, difference, np.float32(np.inf))
-        return mended(found, sight.skeleton(view.to_canvas, self.build), difference)
+        skeleton = sight.skeleton(view.to_canvas, self.build)
+        if scene is None:
+            return mended(found, skeleton)
+        # Near the bones the scene decides: fingers and toes are too fine for the network.
+        near = skeleton.drawn(view.canvas, skeleton.radii + _NEAR_BONES * skeleton.zoom)
+        difference = scene.difference(cut)
+        found = combine(np.maximum(found, _POSSIBLE * near), difference, scene.known)
+        return mended(
+            found, skeleton, np.where(scene.known, difference, np.float32(np.inf))
+        )
 
 
 def combine(person: np.ndarray, difference: np.ndarray, known: np.ndarray) -> np.ndarray:
@@ -171,9 +177,8 @@ class _Shown:
         self.probability = cv2.GaussianBlur(probability, (0, 0), _SOFTNESS)
         height, width = probability.shape
         size = (width // _FLOW_STEP, height // _FLOW_STEP)
-        self.grey = cv2.resize(
-            cv2.cvtColor(cut, cv2.COLOR_RGB2GRAY), size, interpolation=cv2.INTER_AREA
-        )
+        self.small = cv2.resize(cut, size, interpolation=cv2.INTER_AREA)
+        self.grey = cv2.cvtColor(self.small, cv2.COLOR_RGB2GRAY)
 
 
 def calm_over_time(
@@ -224,8 +229,9 @@ class _Calm:
         height, width = current.probability.shape
         moved = self._flow.calc(current.grey, other.grey, None)  # type: ignore[call-overload]
         y, x = _grid(*current.grey.shape)
-        there = cv2.remap(other.grey, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
-        apart = cv2.GaussianBlur(cv2.absdiff(there, current.grey), (5, 5), 0)
+        # In colour: skin before a green wall is as bright as the wall.
+        there = cv2.remap(other.small, x + moved[..., 0], y + moved[..., 1], cv2.INTER_LINEAR)
+        apart = cv2.GaussianBlur(cv2.absdiff(there, current.small), (5, 5), 0).max(axis=2)
         alike = np.clip(2 - apart / np.float32(_NEIGHBOUR_LEVELS / 2), 0, 1)
         moved = cv2.resize(moved, (width, height)) * np.float32(_FLOW_STEP)
         y, x = _grid(height, width)

@@ -144,7 +144,14 @@ class Sight:
             [self.seen, [min(self.seen[i] for i in pair) for pair in _MIDDLE_INDICES]]
         )
         bones_seen = np.minimum(seen[_NEAR], seen[_FAR])
-        return Skeleton(points[_NEAR], points[_FAR], build.radii * zoom, _REACH * zoom, bones_seen)
+        return Skeleton(
+            points[_NEAR],
+            points[_FAR],
+            build.radii * zoom,
+            _REACH * zoom,
+            seen=bones_seen,
+            zoom=zoom,
+        )
 
 
 _MIDDLE_INDICES = [tuple(LANDMARK_NAMES.index(n) for n in pair) for pair in _MIDDLES.values()]
@@ -182,6 +189,7 @@ class Skeleton(NamedTuple):
     radii: np.ndarray  # (B,)
     reach: np.ndarray  # (B,) beyond the radii
     seen: np.ndarray  # (B,) how surely both ends are seen
+    zoom: float  # pixels per metre
 
     def drawn(self, size: tuple[int, int], radii: np.ndarray) -> np.ndarray:
         """Draws all bones with round ends as (H, W) uint8, 1 on them."""
