@@ -144,14 +144,12 @@ class Body:
         found = sight.drawn(view.to_canvas, view.canvas)
         skeleton = sight.skeleton(view.to_canvas, self.build)
         if scene is None:
-            return mended(found, skeleton)
+            return mended(found, skeleton, cut)
         # Near the bones the scene decides: fingers and toes are too fine for the network.
         near = skeleton.drawn(view.canvas, skeleton.radii + _NEAR_BONES * skeleton.zoom)
         difference = scene.difference(cut)
         found = combine(np.maximum(found, _POSSIBLE * near), difference, scene.known)
-        return mended(
-            found, skeleton, np.where(scene.known, difference, np.float32(np.inf))
-        )
+        return mended(found, skeleton, cut, np.where(scene.known, difference, np.float32(np.inf)))
 
 
 def combine(person: np.ndarray, difference: np.ndarray, known: np.ndarray) -> np.ndarray:

@@ -73,12 +73,27 @@ _NEAR = np.array([bone.near for bone in BONES])
 _FAR = np.array([bone.far for bone in BONES])
 _USUAL = np.array([bone.radius for bone in BONES])
 _REACH = np.array([bone.reach for bone in BONES])
+_IS_LIMB = np.array([bone.is_limb for bone in BONES])
+
+
+def _alike(index: int) -> list[int]:
+    """Returns bones that may have a limb's colours: its own, both sides of it, and the head."""
+    names = [tuple(_NAMES[end].split("_", 1)[-1] for end in (b.near, b.far)) for b in BONES]
+    ends = set(names[index])
+    return [k for k, name in enumerate(names) if k == 0 or ends & set(name) and BONES[k].is_limb]
+
+
+_ALIKE = [_alike(index) for index in range(len(BONES))]
 _ALONG = np.linspace(0.1, 0.9, 9)  # where on a bone the mask is looked at
 
 _CUT_OFF = 0.34  # share of a limb that must lack ink for it to be mended
 _SLIMMER = 0.85  # a mended limb is this part as thick as it was measured
-_FAR_INK = 0.35  # share of the ink far from all bones from which landmarks may be wrong ...
-_COVERED = 0.75  # ... and they are if less than this share of the bones has ink
+_LIMB = 0.25  # share of the ink that a limb has at most
+_COVERED = 0.75  # share of the bones that has ink if the landmarks are right
+_LIKE = 40.0  # levels of a colour by which a limb differs at most from the dancer's colours ...
+_UNLIKE = 30.0  # ... and at least from the colours around it ...
+_SHOWN = 0.6  # ... in this share of its pixels
+_FEWEST = 8  # pixels of a bone whose colour is known
 _ON_BONES = 0.15  # share of a piece that must lie on bones for it to be the dancer's
 _SCENE = 0.6  # share of a missing limb that shows the empty scene: then nothing is missing
 _MENDED = 0.9  # probability of what is mended
@@ -221,70 +236,117 @@ class Skeleton(NamedTuple):
 
 
 def mended(
-    probability: np.ndarray, skeleton: Skeleton, difference: np.ndarray | None = None
+    probability: np.ndarray,
+    skeleton: Skeleton,
+    picture: np.ndarray | None = None,
+    difference: np.ndarray | None = None,
 ) -> np.ndarray:
     """Mends a silhouette by the skeleton.
 
-    What is far from every bone goes: captions, neighbours, lamps. A limb whose two joints are seen
-    comes back where ink is missing, unless the empty scene is seen there. Where much ink is far
-    from all bones and bones lack ink, the landmarks are wrong and nothing is changed.
+    Masks are surer than landmarks, so the skeleton decides only what the mask cannot know. Pieces
+    that lie beside all bones go: captions, lamps, neighbours; so does what hangs on the body, is
+    far from every bone and larger than a limb. A limb whose two joints are seen comes back where
+    ink is missing and the picture shows the dancer's colours rather than those around the limb.
 
     Args:
         probability: (H, W) float32.
         skeleton: on the same canvas.
+        picture: (H, W, 3) uint8 the canvas; None to bring no limb back.
         difference: (H, W) how far each pixel is from the empty scene; below 1 it is the scene.
 
     Returns:
         (H, W) float32.
     """
-    shape = probability.shape
-    allowed = skeleton.drawn(shape, skeleton.radii + skeleton.reach)
-    core = skeleton.drawn(shape, skeleton.radii)
-    ink = (probability > _COMMON).view(np.uint8)
-    far = cv2.countNonZero(ink) - cv2.countNonZero(ink & allowed)
-    if far > _FAR_INK * cv2.countNonZero(ink):
-        covered = cv2.countNonZero(ink & core) / max(cv2.countNonZero(core), 1)
-        if covered < _COVERED:
-            return probability
-    kept = _without_strangers(probability * allowed, core)
-    return _with_limbs(kept, skeleton, difference)
+    core = skeleton.drawn(probability.shape, skeleton.radii)
+    kept = _without_strangers(probability, core)
+    kept = _without_neighbours(kept, skeleton, core)
+    return kept if picture is None else _with_limbs(kept, skeleton, picture, difference)
 
 
 def _without_strangers(probability: np.ndarray, core: np.ndarray) -> np.ndarray:
-    """Removes pieces that lie beside the bones."""
-    ink = (probability > _COMMON).astype(np.uint8)
+    """Removes pieces that lie beside the bones; the largest one always stays."""
+    ink = (probability > _COMMON).view(np.uint8)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(ink, connectivity=8)
     if count < 3:
         return probability
     on_bones = np.bincount(labels.ravel(), weights=core.ravel(), minlength=count)
     strange = on_bones < _ON_BONES * stats[:, cv2.CC_STAT_AREA]
     strange[0] = False
-    if not strange.any():
+    if on_bones[1:].any():
+        strange[1 + int(on_bones[1:].argmax())] = False
+    return _erased(probability, strange[labels]) if strange.any() else probability
+
+
+def _without_neighbours(
+    probability: np.ndarray, skeleton: Skeleton, core: np.ndarray
+) -> np.ndarray:
+    """Removes what hangs on the body, far from every bone, and is larger than a limb."""
+    allowed = skeleton.drawn(probability.shape, skeleton.radii + skeleton.reach)
+    ink = (probability > _COMMON).view(np.uint8)
+    total = cv2.countNonZero(ink)
+    far = ink & (1 - allowed)
+    if cv2.countNonZero(far) <= _LIMB * total:
         return probability
-    away = cv2.dilate(strange[labels].astype(np.uint8), np.ones((5, 5), np.uint8)) > 0
-    away &= ~((ink > 0) & ~strange[labels])
-    return np.where(away, np.float32(0), probability)
+    # Bones that lack ink are those of wrong landmarks.
+    if cv2.countNonZero(ink & core) < _COVERED * cv2.countNonZero(core):
+        return probability
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(far, connectivity=8)
+    large = stats[:, cv2.CC_STAT_AREA] > _LIMB * total
+    large[0] = False
+    return _erased(probability, large[labels])
+
+
+def _erased(probability: np.ndarray, away: np.ndarray) -> np.ndarray:
+    """Sets what is marked to 0, with its soft edge, and leaves the edges of other ink alone."""
+    around = cv2.dilate(away.view(np.uint8), np.ones((5, 5), np.uint8)) > 0
+    return np.where(around & (away | (probability <= _COMMON)), np.float32(0), probability)
 
 
 def _with_limbs(
-    probability: np.ndarray, skeleton: Skeleton, difference: np.ndarray | None
+    probability: np.ndarray,
+    skeleton: Skeleton,
+    picture: np.ndarray,
+    difference: np.ndarray | None,
 ) -> np.ndarray:
-    """Draws limbs that the mask lacks."""
+    """Draws limbs that the mask lacks and the picture shows."""
     found = skeleton.along(probability)
     inside = ~np.isnan(found)
     lacking = (inside & (found < _COMMON)).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
+    candidates = _IS_LIMB & (skeleton.seen >= SEEN) & (lacking > _CUT_OFF)
     result = probability
-    for index, bone in enumerate(BONES):
-        if not bone.is_limb or skeleton.seen[index] < SEEN or lacking[index] <= _CUT_OFF:
-            continue
-        limb = skeleton.drawn_bone(
-            index, probability.shape, _SLIMMER * float(skeleton.radii[index])
-        )
+    for index in np.flatnonzero(candidates):
+        limb = skeleton.drawn_bone(index, probability.shape, _SLIMMER * skeleton.radii[index])
         missing = (limb > 0) & (probability < _COMMON)
         if difference is not None and (difference[missing] < 1).mean() > _SCENE:
             continue
-        result = np.where(missing, np.float32(_MENDED), result)
+        if _shows_dancer(picture, missing, probability > _COMMON, (skeleton, index)):
+            result = np.where(missing, np.float32(_MENDED), result)
     return result
+
+
+def _shows_dancer(
+    picture: np.ndarray, missing: np.ndarray, ink: np.ndarray, bone: tuple[Skeleton, int]
+) -> bool:
+    """Tells whether a missing limb has the dancer's colours rather than those around it."""
+    skeleton, index = bone
+    width = 2 * int(np.clip(2 * skeleton.radii[index], 3, 40)) + 1
+    around = cv2.dilate(missing.view(np.uint8), np.ones((width, width), np.uint8)) > 0
+    around &= ~missing & ~ink
+    colours = picture[missing].astype(np.float32)
+    if not len(colours) or not around.any():
+        return False
+    behind = np.median(picture[around], axis=0)
+    own = []
+    for like in _ALIKE[index]:
+        part = (skeleton.drawn_bone(like, ink.shape, 0.6 * skeleton.radii[like]) > 0) & ink
+        if np.count_nonzero(part) >= _FEWEST:
+            own.append(np.median(picture[part], axis=0))
+    if not own:
+        return False
+    to_own = np.min([np.abs(colours - colour).max(axis=1) for colour in own], axis=0)
+    to_behind = np.abs(colours - behind).max(axis=1)
+    is_own = (to_own < _LIKE) & (to_behind > _UNLIKE) & (to_own < to_behind)
+    return bool(is_own.mean() > _SHOWN)
 
 
 def _thickness(sight: Sight) -> np.ndarray:

@@ -36,10 +36,20 @@ def forearm(points):
     return mask > 0
 
 
-def mend(mask, points, seen=1.0, difference=None, height=HEIGHT):
-    sight = Sight.of(pose_of(mask, points, height, seen))
+def shown(body):
+    """A picture of the body, reddish before grey, with noise."""
+    picture = np.where(body[..., None], np.uint8([190, 90, 70]), np.uint8([120, 125, 130]))
+    noise = np.random.default_rng(0).normal(0, 6, picture.shape)
+    return (picture + noise).clip(0, 255).astype(np.uint8)
+
+
+# Many: what is mended, and what it is mended by.
+def mend(mask, points, seen=1.0, picture=None, difference=None):
+    sight = Sight.of(pose_of(mask, points, HEIGHT, seen))
     skeleton = sight.skeleton(SAME, Build.measure([sight]))
-    return mended(mask.astype(np.float32), skeleton, difference) > 0.5
+    if picture is None:
+        picture = shown(painted(SHAPE, points, HEIGHT))
+    return mended(mask.astype(np.float32), skeleton, picture, difference) > 0.5
 
 
 def shared(first, second):
@@ -95,6 +105,24 @@ def test_a_speck_between_the_limbs_goes_and_a_hand_that_is_cut_off_stays(points,
     assert whole[fingers[1], fingers[0]]
 
 
+def test_no_limb_is_drawn_where_the_picture_shows_what_is_around_it(points, body):
+    """So landmarks that are wrong do no harm."""
+    without = body & ~forearm(points)
+    np.testing.assert_array_equal(mend(without, points, picture=shown(without)), without)
+
+
+def test_a_limb_that_the_landmarks_lack_is_not_cut_off(points, body):
+    raised = points.copy()
+    for name in ("left_knee", "left_ankle", "left_heel", "left_foot_index"):
+        index = limbs_of(name)[0]
+        raised[index] = (
+            raised[limbs_of("left_hip")[0]]
+            + (points[index] - points[limbs_of("left_hip")[0]])[::-1]
+        )
+    kicking = painted(SHAPE, raised, HEIGHT)
+    assert shared(mend(kicking, points, picture=shown(kicking)), kicking) > 0.99
+
+
 def test_hair_and_skirts_near_the_bones_stay(points, body):
     skirt = np.zeros(SHAPE, np.uint8)
     cv2.fillConvexPoly(skirt, np.array([[185, 150], [215, 150], [240, 210], [160, 210]]), 1)
@@ -106,7 +134,7 @@ def test_hair_and_skirts_near_the_bones_stay(points, body):
 
 def test_landmarks_that_are_elsewhere_change_nothing(body):
     wrong = standing(60, 60, 200.0)
-    np.testing.assert_array_equal(mend(body, wrong), body)
+    np.testing.assert_array_equal(mend(body, wrong, picture=shown(body)), body)
 
 
 @pytest.mark.parametrize("factor", [1.0, 1.6])
