@@ -314,7 +314,7 @@ def _with_limbs(
     lacking = (inside & (found < _COMMON)).sum(axis=1) / np.maximum(inside.sum(axis=1), 1)
     candidates = _IS_LIMB & (skeleton.seen >= SEEN) & (lacking > _CUT_OFF)
     result = probability
-    for index in np.flatnonzero(candidates):
+    for index in np.flatnonzero(candidates).tolist():
         limb = skeleton.drawn_bone(index, probability.shape, _SLIMMER * skeleton.radii[index])
         missing = (limb > 0) & (probability < _COMMON)
         if difference is not None and (difference[missing] < 1).mean() > _SCENE:
