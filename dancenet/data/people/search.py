@@ -64,6 +64,21 @@ _ALONG = np.linspace(0.1, 0.9, 7)  # where on a bone the mask is looked at
 
 
 @dataclass(frozen=True)
+class Expected:
+    """Where a person should be."""
+
+    region: Region
+    slack: float = 0.0  # sides of the region, and octaves of its size, beyond the usual ones
+
+    def nearness(self, body: Region) -> float:
+        """Returns 1 where a body is about where it should be, and less the farther it is."""
+        region, far = self.region, _FAR + self.slack
+        away = math.hypot(body.x - region.x, body.y - region.y) / region.size
+        other = abs(math.log2(body.size / region.size))
+        return math.exp(-2 * (max(0.0, away - far) + max(0.0, other - far)))
+
+
+@dataclass(frozen=True)
 class Networks:
     """The two networks, with what they are used for in one picture."""
 
@@ -81,14 +96,23 @@ class Networks:
         Args:
             picture: (H, W, 3) uint8 RGB.
         """
+        return self.detect(picture) or self.search(picture)
+
+    def detect(self, picture: np.ndarray, expected: Expected | None = None) -> Pose | None:
+        """Finds the person in a picture as `find` does, if the detector sees somebody upright.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            expected: where the person should be; None for the largest of several.
+        """
         detections = self.detector(picture)
-        if detections:
-            pose = self.landmarks(picture, largest(detections).region())
-            if pose.score >= LEAST_PRESENCE:
-                # The detector's region is rough.
-                again = self._at(picture, pose.next_region())
-                return pose if again is None else max(pose, again, key=trust)
-        return self.search(picture)
+        if not detections:
+            return None
+        if expected is None:
+            place = largest(detections).region()
+        else:
+            place = max((one.region() for one in detections), key=expected.nearness)
+        return self.best(picture, [place], expected)
 
     def confirm(self, picture: np.ndarray, pose: Pose, thoroughly: bool = False) -> Pose:
         """Returns a better pose of a followed body if its region was turned too far or drifted.
@@ -114,7 +138,10 @@ class Networks:
         if thoroughly and abs(regions.wrapped(seen.angle - body.angle)) < _DISAGREEING:
             return pose
         other = self._at(picture, seen)
-        if other is None or nearness(other, body) * (trust(other) + _BELIEVED) < trust(pose):
+        if other is None:
+            return pose
+        near = Expected(body).nearness(other.next_region())
+        if near * (trust(other) + _BELIEVED) < trust(pose):
             return pose
         again = self._at(picture, other.next_region())
         return other if again is None else max(other, again, key=trust)
@@ -123,13 +150,18 @@ class Networks:
         pose = self.landmarks(picture, region)
         return pose if pose.score >= LEAST_PRESENCE else None
 
-    def search(self, picture: np.ndarray, hints: Sequence[Region] = ()) -> Pose | None:
+    def search(
+        self,
+        picture: np.ndarray,
+        hints: Sequence[Region] = (),
+        expected: Expected | None = None,
+    ) -> Pose | None:
         """Looks for a person who may be in any position; takes up to twenty times as long.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            hints: regions in which somebody may be, turned in any way. The first one is where the
-                person should be; others who are far from it are less trusted.
+            hints: regions in which somebody may be, turned in any way.
+            expected: where the person should be; others are less trusted.
 
         Returns:
             The pose that is trusted most; None if none has a trust of `LEAST_TRUST`.
@@ -138,11 +170,10 @@ class Networks:
         places += [
             hint.turned(turn * 2 * math.pi / _TURNS) for hint in hints for turn in range(_TURNS)
         ]
-        expected = hints[0] if hints else None
         return self.best(picture, [place for place in places if place is not None], expected)
 
     def best(
-        self, picture: np.ndarray, places: Iterable[Region], expected: Region | None = None
+        self, picture: np.ndarray, places: Iterable[Region], expected: Expected | None = None
     ) -> Pose | None:
         """Returns the most trusted pose in some regions of a picture; None if there is none.
 
@@ -153,7 +184,8 @@ class Networks:
         """
 
         def worth(pose: Pose) -> float:
-            return trust(pose) * (1.0 if expected is None else nearness(pose, expected))
+            near = 1.0 if expected is None else expected.nearness(pose.next_region())
+            return trust(pose) * near
 
         found = [self.landmarks(picture, place) for place in places]
         found = [pose for pose in found if pose.score >= LEAST_PRESENCE]
@@ -179,7 +211,8 @@ def cover(pose: Pose) -> float:
     points = regions.to_region(pose.landmarks[:, :2], pose.region) * SIDE
     near, far = points[_NEAR], points[_FAR_END]
     places = (near[:, None] + (far - near)[:, None] * _ALONG[:, None]).astype(np.float32)
-    return float(cv2.remap(pose.mask, places, None, cv2.INTER_LINEAR).mean())
+    x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
+    return float(cv2.remap(pose.mask, x, y, cv2.INTER_LINEAR).mean())
 
 
 def trust(pose: Pose) -> float:
@@ -188,11 +221,3 @@ def trust(pose: Pose) -> float:
     angle = abs(regions.wrapped(body.angle - region.angle))
     centre = math.hypot(body.x - region.x, body.y - region.y) / region.size
     return pose.score * cover(pose) * math.exp(-angle / _ANGLE - centre / _CENTRE)
-
-
-def nearness(pose: Pose, expected: Region) -> float:
-    """Returns 1 where a body is about where it should be, and less the farther it is."""
-    body = pose.next_region()
-    away = math.hypot(body.x - expected.x, body.y - expected.y) / expected.size
-    other = abs(math.log2(body.size / expected.size))
-    return math.exp(-max(0.0, away - _FAR) - max(0.0, other - _FAR))
