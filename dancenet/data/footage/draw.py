@@ -75,8 +75,7 @@ class _Canvas:
 
     def inside(self, view: View) -> np.ndarray:
         """Returns (H, W) bool, the canvas pixels that lie in the picture."""
-        self._show(view)
-        return self._inside
+        return self._inside if view is self._view else view.inside(self._shape)
 
     def cut(self, view: View, picture: np.ndarray) -> np.ndarray:
         """Returns what a view shows of a picture."""

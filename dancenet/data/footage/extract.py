@@ -16,6 +16,7 @@ import cv2
 import numpy as np
 
 from dancenet.data.footage.choose import Chooser, Settings
+from dancenet.data.footage.crop import View
 from dancenet.data.footage.draw import MIN_SECONDS, Drawn, LeftOut, draw, mark_jumps, runs
 from dancenet.data.footage.finders import Found, Method, find
 from dancenet.data.footage.methods import ThresholdMethod, overlap
@@ -85,7 +86,8 @@ def extract(
         to_draw.close()
     report.seconds_read = num_frames / footage.fps
     report.num_cuts += left_out.num_jumps
-    report.notes += _notes(footage, num_frames, left_out) + locator.notes()
+    report.notes += _notes(footage, num_frames, left_out, report.clips, settings=settings)
+    report.notes += locator.notes()
     if not num_frames:
         raise UserError(f"{quoted(footage.name)} has no picture that can be decoded.")
     if not report.clips:
@@ -213,6 +215,7 @@ class _Tally:
     coverage: list[float] = field(default_factory=list)
     overlaps: list[float] = field(default_factory=list)
     num_clipped: int = 0
+    views: set[View] = field(default_factory=set)  # two of them at most
     thumbnails: EvenSampler[tuple[np.ndarray, np.ndarray]] = field(
         default_factory=lambda: EvenSampler(8)
     )
@@ -226,6 +229,8 @@ class _Tally:
             mask = silhouette == DANCER
             self.coverage.append(float(mask.mean()))
             self.num_clipped += frame.clipped
+            if len(self.views) < 2:
+                self.views.add(frame.view)
             if previous is not None:
                 self.overlaps.append(overlap(previous, mask))
             previous = mask
@@ -246,6 +251,7 @@ class _Tally:
             is_static=shot.is_static,
             pan=shot.pan,
             zoom=shot.zoom,
+            is_followed=len(self.views) > 1,
             thumbnails=self.thumbnails.items,
         )
 
@@ -279,9 +285,20 @@ def _details(method: Method, settings: Settings, footage: Footage) -> dict[str, 
     return details
 
 
-def _notes(footage: Footage, num_frames: int, left_out: LeftOut) -> list[str]:
+def _notes(
+    footage: Footage,
+    num_frames: int,
+    left_out: LeftOut,
+    clips: list[ClipReport],
+    settings: Settings,
+) -> list[str]:
     """Says what was lost or left out."""
     notes = []
+    if any(clip.is_followed for clip in clips) and settings.fit == "crop":
+        notes.append(
+            "The view follows the dancer, whom a steady one would show small; to keep the way "
+            f"across the floor, extract the film with {option('fit', 'steady')}."
+        )
     loss = footage.loss(num_frames)
     if loss:
         notes.append(loss)

@@ -190,21 +190,19 @@ class _Observer:
         self._grey = grey
 
     def finish(self, last: int) -> Shot:
-        samples = np.stack([picture for _, picture in self._samples.items])
-        sampled = np.array([index for index, _ in self._samples.items])
+        numbers, samples = (np.stack(values) for values in zip(*self._samples.items))
         is_static = _border_motion(samples) < _MOVING_BORDER
         pan = zoom = None
         if is_static:
             pan = zoom = 0.0
         elif len(self._moves) > 0.3 * (last - self._first - 1):
             pan, zoom = (float(value) for value in np.median(self._moves, axis=0) * self._fps)
-        return Shot(self._first, last, samples, sampled, is_static=is_static, pan=pan, zoom=zoom)
+        return Shot(self._first, last, samples, numbers, is_static=is_static, pan=pan, zoom=zoom)
 
 
 def _border_motion(samples: np.ndarray) -> float:
     """Returns the share of pixels near the sides and the top that do not stay what they are."""
-    size = (160, 100)
-    small = [cv2.resize(sample, size, interpolation=cv2.INTER_AREA) for sample in samples]
+    small = [cv2.resize(sample, (160, 100), interpolation=cv2.INTER_AREA) for sample in samples]
     grey = np.stack(
         [cv2.GaussianBlur(cv2.cvtColor(s, cv2.COLOR_RGB2GRAY), (0, 0), 1.0) for s in small]
     ).astype(np.int16)
@@ -257,6 +255,7 @@ class ClipReport:
     is_static: bool
     pan: float | None  # picture widths a second; None if it could not be measured
     zoom: float | None  # relative change of size a second
+    is_followed: bool = False  # the view moves along with the dancer
     thumbnails: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     # pairs of (120, 208, 3) uint8 RGB source and (120, 208) uint8 silhouette
 
@@ -361,6 +360,8 @@ def report_text(reports: Sequence[FootageReport]) -> str:
                 f"frames/s by {clip.method}; dancer {entry.coverage:.1%} of the frame; "
                 f"neighbouring frames share {entry.steadiness:.0%} (IoU); at the picture's edge "
                 f"in {entry.clipped:.0%} of the frames; camera {camera}"
+                + "; the view follows the dancer"
+                * entry.is_followed
             )
         lines += [f"  note: {note}" for note in report.notes]
         lines += [f"  advice: {sentence}" for sentence in advise(report)] or [

@@ -182,7 +182,12 @@ def test_a_person_who_leaves_and_returns_gives_two_clips(tmp_path):
 def test_a_person_who_travels_is_followed_unless_a_steady_view_is_asked(tmp_path, fit, moves):
     places = [(40 + 6 * k, 90) for k in range(40)]
     frames = dancer_on(room(320, 180), places, size=60, color=YELLOW)
-    _, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person", fit=fit)
+    report, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person", fit=fit)
+    assert report.clips[0].is_followed == moves
+    assert ("the view follows the dancer" in report_text([report])) == moves
+    assert any("--fit steady" in note or "fit='steady'" in note for note in report.notes) == (
+        fit == "crop"
+    )
     pictures = folder.read(1, 40) == 0
     height = np.median([np.ptp(np.flatnonzero(p.any(axis=1))) for p in pictures])
     assert height > 90 if moves else height < 60
