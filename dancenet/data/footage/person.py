@@ -26,8 +26,8 @@ _PLACE_SIDE = 320  # longer side of the pictures in which the body's box is meas
 _NEAR_BONES = 0.05  # metres from a bone's own thickness at which the scene decides ...
 _POSSIBLE = np.float32(0.08)  # ... because the network is taken to be this sure at least
 _NOW, _BEFORE, _AFTER = 0.3, 0.45, 0.25  # weights of a picture, those before, the one after
-_SOFTNESS = 1.5  # canvas pixels by which a silhouette's edge is softened before it is averaged
-_NEIGHBOUR_LEVELS = 24.0  # levels of a colour from which a moved picture shows something else
+_SOFTNESS = 2.0  # canvas pixels by which a silhouette's edge is softened before it is averaged
+_NEIGHBOUR_LEVELS = 36.0  # levels of a colour from which a moved picture shows something else
 _FLOW_STEP = 2  # canvas pixels per pixel of the pictures in which movement is measured
 _SLOW = 8.0  # frames a second below which neighbours show different poses
 

@@ -35,7 +35,7 @@ _PAN = 0.05  # picture widths a second at which a moving camera is worth a word
 _ZOOM = 0.05  # relative change of size a second
 
 _USABLE = "  usable: "  # how a written report is known again
-_FOLLOWED = "; the view follows the dancer"
+_MOVES = "; the view follows the dancer"
 _LOW_COVERAGE = 0.03
 _HIGH_COVERAGE = 0.5
 _STEADY_IOU = 0.8
@@ -360,7 +360,7 @@ def report_text(reports: Sequence[FootageReport]) -> str:
                 f"  {clip.first}.jpg to {clip.last}.jpg: {entry.seconds:.1f} s at {clip.fps:g} "
                 f"frames/s by {clip.method}; dancer {entry.coverage:.1%} of the frame; "
                 f"neighbouring frames share {entry.steadiness:.0%} (IoU); at the picture's edge "
-                f"in {entry.clipped:.0%} of the frames; camera {camera}{_FOLLOWED * entry.is_followed}"
+                f"in {entry.clipped:.0%} of the frames; camera {camera}{_MOVES * entry.is_followed}"
             )
         lines += [f"  note: {note}" for note in report.notes]
         lines += [f"  advice: {sentence}" for sentence in advise(report)] or [
