@@ -11,11 +11,13 @@ from types import ModuleType
 
 import dancenet
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 from dancenet.support.streams import courteous
 
 # The descriptions are here so that the list is printed without importing the scripts.
 COMMANDS = {
     "extract-frames": "videos, pictures or a camera to silhouettes of the dancer",
+    "estimate-pose": "films, pictures or a camera to the keypoints of the people in them",
     "train-vae": "silhouettes to a network between pictures and latents",
     "encode-frames": "silhouettes to latents.npz",
     "decode-latents": "latents back to a video, beside the source frames",
@@ -50,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with courteous():
             terminal.say_error(
                 "dancenet",
-                f"there is no subcommand {arguments[0]!r}; there are {', '.join(COMMANDS)}.",
+                f"there is no subcommand {quoted(arguments[0])}; there are {', '.join(COMMANDS)}.",
             )
         return 2
     script = load_script(name)

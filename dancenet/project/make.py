@@ -29,7 +29,7 @@ from dancenet.project.plan import CHECKPOINT, Plan, training_folder
 from dancenet.project.processes import Processes, locked
 from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
 from dancenet.support import files, signals, terminal
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.errors import TRAINING_MEMORY, MissingExtra, UserError, check_memory
 from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
 
@@ -64,11 +64,13 @@ class Settings:
 
 
 def check_training() -> None:
-    """Raises MissingExtra unless everything that training imports is installed.
+    """Raises UserError unless everything that training imports is installed and can be loaded.
 
     Nothing is imported: TensorFlow alone takes seconds.
     """
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
+        check_memory(TRAINING_MEMORY, "Training")
     for module, package in (
         (backend, backend),
         ("keras", "keras"),
@@ -230,6 +232,13 @@ class _Project:
             terminal.warn(
                 f"{option('minutes', f'{self.settings.minutes:g}')} are enough to try it out, and "
                 "too few for a good dance."
+            )
+        if todo and any(source.fps > self.record.fps for source in self.sources):
+            slowest = min(self.sources, key=lambda source: source.fps)
+            fastest = max(source.fps for source in self.sources)
+            terminal.say(
+                f"footage: every clip is read at {self.record.fps:g} frames/s, the rate of "
+                f"{quoted(slowest.path)}; without it up to {fastest:g} are possible."
             )
         for source in todo:
             if not source.seconds:

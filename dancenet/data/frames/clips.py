@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,13 @@ from typing import Any, Literal
 
 from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.support import checked, files
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UserError, advising
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
 CLIPS_FILE = "clips.json"
 PENDING_FILE = ".pending.json"  # present while a clip is moved into the folder
+POSES_HASH = "[0-9a-f]{16}"  # names the rows of a clip in `poses.npz`
 
 LEAST_ROWS = 10  # of a clip that a dancer can be trained on, or validated on
 
@@ -36,6 +38,7 @@ class Clip:
     method: str  # how the silhouettes were made
     split: str | None = None  # "train", "val", or None to let the trainer choose
     details: dict[str, Any] = field(default_factory=dict)  # whatever else is worth keeping
+    poses: str | None = None  # hash of the joints in its frames, if they are known
 
     def __post_init__(self) -> None:
         checked.check_rate(self.fps)
@@ -43,6 +46,8 @@ class Clip:
         checked.between("last", self.last, self.first, MOST_FRAMES)
         if self.split not in _SPLITS:
             raise UserError(f"split must be 'train', 'val' or null; received {self.split!r}.")
+        if self.poses is not None and not re.fullmatch(POSES_HASH, self.poses):
+            raise UserError(f"poses must be a hash or null; received {self.poses!r:.60}.")
 
     @property
     def num_frames(self) -> int:
@@ -178,14 +183,14 @@ def read_clips(path: Path) -> list[Clip]:
     Raises:
         UserError: the record is damaged, or of another format.
     """
-    content = checked.read_json(path, "record of clips")
-    if isinstance(content, dict):
-        # The size of the frames is said for other programs.
-        content = {name: content[name] for name in ("format", "clips") if name in content}
     try:
+        content = checked.read_json(path, "record of clips")
+        if isinstance(content, dict):
+            # The size of the frames is said for other programs.
+            content = {name: content[name] for name in ("format", "clips") if name in content}
         return list(checked.build(_Record, content, quoted(path)).clips)
     except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}; extract the frames again.") from error
+        raise advising(error, "extract the frames again") from error
 
 
 def read_pending(path: Path) -> Pending:
@@ -199,10 +204,8 @@ def read_pending(path: Path) -> Pending:
         source = f"{quoted(path)} is not a record of an interrupted clip"
         return checked.build(Pending, content, source)
     except UserError as error:
-        raise UserError(
-            f"{str(error).rstrip('.')}. Remove this file if nothing is extracting frames into its "
-            "folder."
-        ) from error
+        advice = "remove this file if nothing is extracting frames into its folder"
+        raise advising(error, advice) from error
 
 
 def write_clips(path: Path, clips: Sequence[Clip]) -> None:
@@ -213,6 +216,13 @@ def write_clips(path: Path, clips: Sequence[Clip]) -> None:
             "format": _FORMAT,
             "width": WIDTH,
             "height": HEIGHT,
-            "clips": [dataclasses.asdict(clip) for clip in clips],
+            "clips": [_record(clip) for clip in clips],
         },
     )
+
+
+def _record(clip: Clip) -> dict[str, Any]:
+    record = dataclasses.asdict(clip)
+    if clip.poses is None:  # so that older versions read it
+        del record["poses"]
+    return record

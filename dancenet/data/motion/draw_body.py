@@ -127,22 +127,45 @@ def draw_bodies(
     if not GIRTHS[0] <= girth <= GIRTHS[1]:
         raise ValueError(f"girth must be from {GIRTHS[0]} to {GIRTHS[1]}. Received: {girth}")
     body = body or measure(positions)
-    scale, floor = fit(body.stature, body.highest, body.lowest)
-    across = positions.astype(np.float64) @ right  # (T, J)
-    reach = REACH * body.stature
-    extent = Extent(
-        across[:, JOINTS.index("pelvis")], across.min(axis=1) - reach, across.max(axis=1) + reach
-    )
-    scale, centre = aim(view.camera, scale, extent, fps)
+    scale, floor, centre = _aimed(positions, fps, view, body)
     pen = Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        parts = _outlines(positions[rows].astype(np.float32), body, right.astype(np.float32), girth)
+        parts = outlines(positions[rows].astype(np.float32), body, right.astype(np.float32), girth)
         origin = centre[rows, None].astype(np.float32)
         for outline in parts:
             outline[..., 0] = (outline[..., 0] - origin) * scale + WIDTH / 2
             outline[..., 1] = floor - outline[..., 1] * scale
         yield from pen.draw(parts)
+
+
+def place_joints(
+    positions: np.ndarray, fps: float, view: CameraView = CameraView(), *, body: Body | None = None
+) -> np.ndarray:
+    """Returns where the joints are in the pictures that `draw_bodies` draws of the same arguments.
+
+    Returns:
+        (T, 19, 2) pixels to the right and downwards, 0 at the left and the upper edge.
+    """
+    scale, floor, centre = _aimed(positions, fps, view, body or measure(positions))
+    across = positions.astype(np.float64) @ view.right()
+    return np.stack(
+        [(across - centre[:, None]) * scale + WIDTH / 2, floor - positions[..., 1] * scale], axis=-1
+    )
+
+
+def _aimed(
+    positions: np.ndarray, fps: float, view: CameraView, body: Body
+) -> tuple[float, float, np.ndarray]:
+    """Returns pixels per metre, the floor's row, and where the camera looks, (T,) metres across."""
+    scale, floor = fit(body.stature, body.highest, body.lowest)
+    across = positions.astype(np.float64) @ view.right()  # (T, J)
+    reach = REACH * body.stature
+    extent = Extent(
+        across[:, JOINTS.index("pelvis")], across.min(axis=1) - reach, across.max(axis=1) + reach
+    )
+    scale, centre = aim(view.camera, scale, extent, fps)
+    return scale, floor, centre
 
 
 class _Drawing:
@@ -152,9 +175,9 @@ class _Drawing:
     which make the skull. Radii are in heights of the body.
     """
 
-    def __init__(self, right: np.ndarray, girth: float, height: float) -> None:
+    def __init__(self, right: np.ndarray, girth: float | np.ndarray, height: float) -> None:
         self.height = height  # metres
-        self._girth = np.float32(girth)
+        self._girth = np.asarray(girth, np.float32)
         self.parts: list[np.ndarray] = []
         self._view = np.stack([right, np.array([0, 1, 0], dtype=np.float32)], axis=1)
 
@@ -200,10 +223,20 @@ class _Drawing:
             self.add(near, far)
 
 
-def _outlines(
-    positions: np.ndarray, body: Body, right: np.ndarray, girth: float
+def outlines(
+    positions: np.ndarray, body: Body, right: np.ndarray, girth: float | np.ndarray
 ) -> list[np.ndarray]:
-    """Returns every part of the body as points (T, P, 2) whose convex hull it fills, metres."""
+    """Returns every part of the body as points whose convex hull it fills.
+
+    Args:
+        positions: (T, 19, 3) float32 metres in the order of JOINTS, y up.
+        body: the body's measures.
+        right: (3,) float32, the unit vector to the right in the picture.
+        girth: multiplies the thickness of every limb; one for all frames, or (T, 1, 1).
+
+    Returns:
+        An array (T, P, 2) for each part: metres to the right and up.
+    """
     h = body.stature
     joint = by_name(positions)
     draw = _Drawing(right, girth, h)

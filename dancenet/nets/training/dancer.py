@@ -94,8 +94,14 @@ def train_dancer(
         )
     if resume:
         scaler = Scaler.load(folder / SCALER)
+    vae = folder.read_config().vae
     dataset = Dataset.of_latents(
-        latents, options.network, options.look_back, options.smoothing, scaler
+        latents,
+        options.network,
+        options.look_back,
+        options.smoothing,
+        scaler=scaler,
+        num_places=int(vae is not None and vae.centred),
     )
     options, schedule = resolve(options, train_options or TrainOptions(), LATENTS)
     return run_training(

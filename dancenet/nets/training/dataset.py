@@ -19,6 +19,7 @@ from dancenet.nets.training.statistics import clip_names, fit_scaler
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
 from dancenet.support.errors import UserError
+from dancenet.support.names import shell_word
 from dancenet.support.wording import option
 
 VARIANCE = 0.98  # share of the variance of the joints that the dancer's dimensions keep
@@ -77,6 +78,7 @@ class Dataset:
         look_back: int,
         smoothing: float,
         scaler: Scaler | None = None,
+        num_places: int = 0,
     ) -> Dataset:
         """Prepares latents; fits the scaler on the training clips unless one is given.
 
@@ -87,6 +89,7 @@ class Dataset:
             look_back: of the dancer, in frames.
             smoothing: low-pass over time, in frames; see `codecs.base.smooth`.
             scaler: into model units.
+            num_places: see `statistics.fit_scaler`.
 
         Raises:
             UserError: there is nothing to train on, or nothing to validate on.
@@ -94,7 +97,7 @@ class Dataset:
         train, held_out = _split(latents, "latents")
         z_mean = smooth(latents.z_mean, latents.clips, smoothing)
         if scaler is None:
-            scaler = fit_scaler(z_mean, train, network, look_back)
+            scaler = fit_scaler(z_mean, train, network, look_back, num_places)
         known = scaler
 
         def windows(options: BatchOptions) -> WindowData:
@@ -160,7 +163,7 @@ class Dataset:
 
         def windows(options: BatchOptions) -> WindowData:
             deviation = np.broadcast_to(np.float32(JOINT_DEVIATION), vectors.shape)
-            return WindowData(vectors, options, deviation, styles=styles)
+            return WindowData(vectors, options, deviation, styles=styles, clips=recordings.rows)
 
         return cls(
             vectors=vectors,
@@ -204,6 +207,14 @@ class Dataset:
         """
         from dancenet.nets.training.window_stream import StreamedWindows
 
+        def windows(options: BatchOptions) -> WindowData:
+            if options.context:
+                raise UserError(
+                    f"{option('context')} needs the whole trajectory in memory, and this one is "
+                    "read from a file; leave it out, or train on fewer recordings."
+                )
+            return StreamedWindows(files, options, JOINT_DEVIATION, styles=weights)
+
         survey = _Survey.of(read(), keep=codec is None)
         train, held_out = split_clips(survey.clips)
         if not train or not held_out:
@@ -234,9 +245,7 @@ class Dataset:
             seconds=survey.seconds,
             style_names=names,
             styles=styles,
-            windows=lambda options: StreamedWindows(
-                files, options, JOINT_DEVIATION, styles=weights
-            ),
+            windows=windows,
             window_train=train,
             window_held_out=held_out,
             **_describe(codec),
@@ -319,7 +328,7 @@ def _known_styles(found: tuple[str, ...], known: tuple[str, ...] | None) -> tupl
     unknown = sorted(set(found) - set(known))
     if unknown:
         raise UserError(
-            f"The model does not know the style {unknown[0]!r}; it knows "
+            f"The model does not know the style {shell_word(unknown[0])}; it knows "
             f"{', '.join(known) or 'none'}."
         )
     return known

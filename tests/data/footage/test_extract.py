@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from bodies import YELLOW, follow_yellow
 from films import SHARED, dancer_on, figure_mask, room, sway, timed_film, wall, write_film
-from poses import YELLOW, follow_yellow
 
 from dancenet.data.footage import person
 from dancenet.data.footage.choose import Settings

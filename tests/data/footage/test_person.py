@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
+from bodies import YELLOW, follow_yellow, painted, standing
 from films import room, wall
-from poses import YELLOW, follow_yellow, painted, standing
 
 from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.finders import find

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import pytest
-from poses import limbs_of, painted, pose_of, standing
+from bodies import limbs_of, painted, pose_of, standing
 
 from dancenet.data.people.silhouettes import BONES, Build, Sight, mended
 

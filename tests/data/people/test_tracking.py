@@ -44,8 +44,15 @@ def pose_at(body: Region, region: Region, score: float = 0.97) -> Pose:
 class Scene:
     """Stand-ins for both networks: the first pixel of a picture is its number."""
 
-    def __init__(self, bodies: list[Region | None], *, blind: set[int] = frozenset()) -> None:
+    def __init__(
+        self,
+        bodies: list[Region | None],
+        *,
+        blind: set[int] = frozenset(),
+        reach: float = math.inf,
+    ) -> None:
         self.bodies = bodies  # the truth
+        self.reach = reach  # sizes of the body that the detector's square may have
         self.blind = blind  # pictures in which the detector sees nobody
         self.looks: list[int] = []  # pictures shown to the landmark network
         self.networks = Networks(self.detect, self.look)  # type: ignore[arg-type]
@@ -68,7 +75,10 @@ class Scene:
     def detect(self, picture, region=None):
         index = int(picture[0, 0, 0])
         body = self.bodies[index]
-        if body is None or index in self.blind:
+        place = region or regions.whole(picture.shape)
+        if body is None or index in self.blind or place.size > self.reach * body.size:
+            return []
+        if max(abs(body.x - place.x), abs(body.y - place.y)) > (place.size - body.size) / 2:
             return []
         pose = pose_at(body, body)
         return [Detection(np.zeros(4), np.concatenate([pose.axis, pose.axis]), 0.9)]
@@ -167,8 +177,34 @@ def test_the_search_tries_all_turns_and_trusts_what_agrees_with_itself():
     assert found is not None and trust(found) > 0.95  # looked at again where the body is
 
 
+@pytest.mark.parametrize("shape", [(720, 1280, 3), (1280, 720, 3), (500, 500, 3), (10, 1000, 3)])
+@pytest.mark.parametrize("parts", [2, 3])
+def test_whoever_is_small_is_whole_in_a_tile(shape, parts):
+    places = search.tiles(shape, parts)
+    assert len(places) <= 25
+    side = max(shape) / parts
+    small = 0.35 * side
+    height, width = shape[:2]
+    for y in np.linspace(0, max(0, height - small), 13):
+        for x in np.linspace(0, max(0, width - small), 13):
+            assert any(
+                place.x - side / 2 <= x + 1e-6
+                and x + small <= place.x + side / 2 + 1e-6
+                and place.y - side / 2 <= y + 1e-6
+                and min(y + small, height) <= place.y + side / 2 + 1e-6
+                for place in places
+            )
+
+
+def test_somebody_small_is_found_in_a_part_of_the_picture():
+    body = Region(95, 40, 15)
+    scene = Scene([body] * 5, reach=3.0)
+    assert check(scene.bodies, list(follow(scene.pictures(), FPS, scene.networks))) == []
+    assert Scene([body], reach=2.0).networks.find(next(scene.pictures())) is None
+
+
 def test_a_bystander_is_not_taken_for_the_person_at_once():
-    person, bystander = Region(30, 45, 50), Region(100, 45, 50)
+    person, bystander = Region(28, 45, 50), Region(95, 45, 50)
     bodies = [person] * 10 + [bystander] * 3
     scene = Scene(bodies)
     # The person is hidden, and the detector sees the bystander alone.
@@ -296,6 +332,24 @@ def test_a_film_on_its_side_or_head_is_seen_as_an_upright_one(quarters):
         assert np.median(away) / pose.region.size < 0.02
         turn = regions.wrapped(other.region.angle - pose.region.angle + quarters * np.pi / 2)
         assert abs(turn) < 0.2
+
+
+@needs_networks
+def test_somebody_small_is_found_by_the_networks():
+    pytest.importorskip("ai_edge_litert")
+    import cv2
+
+    networks = Networks.open(MODELS)
+    picture = cv2.imread(str(MODELS / "golden" / "pose.jpg"))[:, :, ::-1]
+    expected = networks.find(np.ascontiguousarray(picture))
+    scale = 0.3
+    small = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    wide = np.full((720, 1280, 3), 128, np.uint8)
+    wide[400 : 400 + len(small), 800 : 800 + small.shape[1]] = small
+    assert networks.detector(wide) == []
+    found = networks.find(wide)
+    away = (found.landmarks[:, :2] - [800, 400]) / scale - expected.landmarks[:, :2]
+    assert np.median(np.linalg.norm(away, axis=1)) / expected.region.size < 0.02
 
 
 @needs_networks

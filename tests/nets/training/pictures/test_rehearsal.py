@@ -11,7 +11,7 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 
 from small_model import write_small_model
 
-from dancenet.nets.training import rehearsal
+from dancenet.nets.training.pictures import rehearsal
 from dancenet.support.errors import UserError
 
 
