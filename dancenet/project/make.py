@@ -57,7 +57,7 @@ class Settings:
 
     minutes: float = 30.0  # for everything
     method: str = "auto"  # how the dancer is found
-    model_file: Path | None = None  # the person network; None for the user's cache
+    model_file: Path | None = None  # the networks that find people; None for the user's cache
     seconds: float = 16.0  # length of the dance
     seed: int | None = None  # None draws one
     overwrite: bool = False  # begin anew, and replace a foreign file
@@ -110,8 +110,8 @@ def make_dance(
     check_training()
     if settings.method == "person":
         _require("ai_edge_litert", "ai-edge-litert", "Person segmentation", "person")
-    if settings.model_file is not None and not settings.model_file.is_file():
-        raise UserError(f"There is no segmentation network at {quoted(settings.model_file)}.")
+    if settings.model_file is not None and not settings.model_file.exists():
+        raise UserError(f"There is no network at {quoted(settings.model_file)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     files.check_apart(out, clips)
     sources = [identify(clip) for clip in clips]

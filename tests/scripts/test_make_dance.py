@@ -128,7 +128,7 @@ def test_clips_of_one_rate_need_no_word_about_it(stages, clips, capsys):
 
 
 def test_a_network_that_is_given_is_passed_on_and_one_that_is_not_there_is_told(stages, clips):
-    with pytest.raises(UserError, match="There is no segmentation network at none.tflite"):
+    with pytest.raises(UserError, match="There is no network at none.tflite"):
         make(stages, clips, model_file=Path("none.tflite"))
     assert stages.calls == [] and not Path("dance_project").exists()
     Path("network.tflite").touch()
