@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import itertools
+import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -50,12 +52,16 @@ def work(arguments: argparse.Namespace) -> None:
     import cv2
     import numpy as np
 
+    from dancenet.data.footage.pictures import LEAST_FPS
     from dancenet.data.footage.video import open_footage
     from dancenet.output.contact_sheet import contact_sheet, write_picture
 
-    footage = open_footage(arguments.video, arguments.fps, 0.0, arguments.seconds)
+    # What is read must be fast enough to dance, and a sheet shows less of it.
+    every = max(1, math.ceil(LEAST_FPS / arguments.fps))
+    rate = arguments.fps * every
+    footage = open_footage(arguments.video, rate, 0.0, arguments.seconds)
     pictures = []
-    for frame in footage.frames(960):
+    for frame in itertools.islice(footage.frames(960), 0, None, every):
         height = round(frame.shape[0] * arguments.width / frame.shape[1])
         pictures.append(cv2.resize(frame, (arguments.width, height), interpolation=cv2.INTER_AREA))
     captions = [f"{index / arguments.fps:.1f} s" for index in range(len(pictures))]
