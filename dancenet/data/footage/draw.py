@@ -42,6 +42,7 @@ class Drawn:
     picture: np.ndarray  # (H, W, 3) what the view shows
     view: View
     clipped: bool = False
+    points: np.ndarray | None = None  # (33, 3) x, y in picture pixels and score, of landmarks
     shared: float | None = None  # overlap with the frame before; None if either is empty
     is_jump: bool = False  # begins another take
 
@@ -131,7 +132,7 @@ def draw(
     else:
         calm = smooth_over_time((probability for _, probability in shown()), fps)
     near: Box | None = None
-    for box, view, probability in zip(found.boxes, views, calm):
+    for index, (box, view, probability) in enumerate(zip(found.boxes, views, calm)):
         cut = cuts.popleft()
         if np.isnan(box).any():
             yield Drawn(None, cut, view)
@@ -146,7 +147,8 @@ def draw(
         if near is None or not (silhouette == DANCER).any():
             yield Drawn(None, cut, view)
             continue
-        yield Drawn(silhouette, cut, view, touches(mask, canvas.inside(view)))
+        points = None if found.people is None else found.people.points(index)
+        yield Drawn(silhouette, cut, view, touches(mask, canvas.inside(view)), points)
 
 
 def mark_jumps(drawn: Iterator[Drawn]) -> Iterator[Drawn]:

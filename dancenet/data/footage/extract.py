@@ -25,8 +25,11 @@ from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport,
 from dancenet.data.footage.video import Footage
 from dancenet.data.frames.clips import Clip
 from dancenet.data.frames.origin import SourceWriter
-from dancenet.data.frames.picture import DANCER
+from dancenet.data.frames.picture import DANCER, HEIGHT, WIDTH
+from dancenet.data.frames.poses import FramePoses
 from dancenet.data.frames.writer import FrameWriter
+from dancenet.data.people.keypoints.frames import to_frames
+from dancenet.data.people.landmarks import LANDMARK_NAMES
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -216,6 +219,8 @@ class _Tally:
     overlaps: list[float] = field(default_factory=list)
     num_clipped: int = 0
     views: set[View] = field(default_factory=set)  # two of them at most
+    points: list[np.ndarray] = field(default_factory=list)  # (33, 3) of each frame, if known
+    matrices: list[np.ndarray] = field(default_factory=list)  # (2, 3), picture to frame pixels
     thumbnails: EvenSampler[tuple[np.ndarray, np.ndarray]] = field(
         default_factory=lambda: EvenSampler(8)
     )
@@ -231,6 +236,9 @@ class _Tally:
             self.num_clipped += frame.clipped
             if len(self.views) < 2:
                 self.views.add(frame.view)
+            if frame.points is not None:
+                self.points.append(frame.points)
+                self.matrices.append(_to_frame(frame.view))
             if previous is not None:
                 self.overlaps.append(overlap(previous, mask))
             previous = mask
@@ -240,6 +248,12 @@ class _Tally:
                 picture = cv2.resize(frame.picture, size, interpolation=cv2.INTER_AREA)
             self.thumbnails.offer((picture, silhouette))
             yield silhouette
+
+    def poses(self) -> FramePoses | None:
+        """Returns the joints of the frames; None if no network looked for them."""
+        if not self.points:
+            return None
+        return to_frames(np.stack(self.points), LANDMARK_NAMES, np.stack(self.matrices))
 
     def report(self, clip: Clip, shot: Shot) -> ClipReport:
         """Returns the measures of the finished clip."""
@@ -274,8 +288,17 @@ def _write(
         method=method.name,
         split=settings.split,
         details=_details(method, settings, footage),
+        poses=tally.poses,
     )
     return tally.report(clip, shot)
+
+
+def _to_frame(view: View) -> np.ndarray:
+    """Returns the matrix (2, 3) from picture pixels to pixels of the frame that a view becomes."""
+    scale = np.array([WIDTH / view.canvas[1], HEIGHT / view.canvas[0]])
+    matrix = view.to_canvas * scale[:, None]
+    matrix[:, 2] += (scale - 1) / 2  # pixel centres lie at halves
+    return np.asarray(matrix)
 
 
 def _details(method: Method, settings: Settings, footage: Footage) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 from dancenet.data.footage.crop import Box, View, mask_box
 from dancenet.data.footage.methods import BackgroundMethod
 from dancenet.data.footage.survey import Shot
-from dancenet.data.people.landmarks import Pose
+from dancenet.data.people.landmarks import LANDMARK_NAMES, Pose
 from dancenet.data.people.search import Networks
 from dancenet.data.people.silhouettes import Build, Sight, mended
 from dancenet.data.people.tracking import track
@@ -108,6 +108,13 @@ class Body:
             if box is not None:
                 box = Box(*(value / scale for value in box))
             yield box, float(mask.mean())
+
+    def points(self, index: int) -> np.ndarray:
+        """Returns the landmarks (33, 3) of a picture, x and y in its pixels and the score."""
+        sight = self.sights[index]
+        if sight is None:
+            return np.full((len(LANDMARK_NAMES), 3), np.nan, np.float32)
+        return np.column_stack([sight.points, sight.seen]).astype(np.float32)
 
     def num_lying(self) -> int:
         """Returns the number of pictures in which the body's axis is nearer to level."""

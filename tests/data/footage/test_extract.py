@@ -20,7 +20,9 @@ from dancenet.data.footage.methods import overlap, reduce_canvas
 from dancenet.data.footage.survey import report_text, write_report
 from dancenet.data.footage.video import open_footage
 from dancenet.data.frames.folder import FrameFolder
+from dancenet.data.frames.poses import read_poses
 from dancenet.data.frames.writer import FrameWriter
+from dancenet.data.motion.joints import JOINTS
 from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
 
@@ -191,6 +193,24 @@ def test_a_person_who_travels_is_followed_unless_a_steady_view_is_asked(tmp_path
     pictures = folder.read(1, 40) == 0
     height = np.median([np.ptp(np.flatnonzero(p.any(axis=1))) for p in pictures])
     assert height > 90 if moves else height < 60
+
+
+def test_frames_keep_the_joints_that_the_networks_saw(tmp_path):
+    frames = dancer_on(room(), sway(20), color=YELLOW) + [room()] * 20
+    frames += dancer_on(room(), sway(20), color=YELLOW)
+    _, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person")
+    poses = read_poses(folder.path, folder.clips)
+    assert len(poses) == 40 and np.isfinite(poses.xy[:, JOINTS.index("pelvis")]).all()
+    # The joints of the trunk lie in the figure of their own frame.
+    for name in ("pelvis", "neck"):
+        x, y = poses.xy[:, JOINTS.index(name)].round().astype(int).T
+        inside = [frame[b, a] == 0 for frame, a, b in zip(folder.read(1, 40), x, y)]
+        assert np.mean(inside) > 0.95
+
+
+def test_frames_of_a_threshold_have_no_joints(tmp_path):
+    _, folder = run(tmp_path, dancer_on(wall(), sway(20), color=(25, 20, 30)), method="threshold")
+    assert folder.clips[0].poses is None and not (folder.path / "poses.npz").exists()
 
 
 def test_two_shots_of_two_methods_are_each_read_to_their_end(tmp_path):
