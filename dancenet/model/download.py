@@ -210,15 +210,46 @@ def _download_all(release: Release, folder: Path) -> None:
         total=total, description=f"Fetching {release.name}", unit="B", scale=True
     ) as bar:
         for file in release.downloads:
-            before = bar.n
             _download(file, release.addresses(file), folder, bar)
-            bar.update(before + file.size_bytes - bar.n)
 
 
 def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> None:
+    reasons = try_addresses(file, urls, folder, bar)
+    if reasons is not None:
+        raise UserError(
+            f"{quoted(file.path)} could not be fetched. {'; '.join(reasons)}. Run this again to "
+            f"continue where it stopped, or name another place with {URL_VARIABLE}."
+        )
+
+
+def try_addresses(
+    file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any
+) -> list[str] | None:
+    """Downloads a file and checks its SHA-256, unless it is here already and undamaged.
+
+    Args:
+        file: what to fetch; it is put into `folder` under its name when it is complete.
+        urls: tried in turn.
+        folder: where an interrupted download is kept, too, and continued by the next call.
+        bar: shows the bytes.
+
+    Returns:
+        None if the file is there, else why each address failed.
+
+    Raises:
+        UserError: the disk is full.
+    """
     path = folder / file.path
-    if path.is_file() and files.sha256_of(path) == file.sha256:
-        return
+    before = bar.n
+    if not (path.is_file() and files.sha256_of(path) == file.sha256):
+        reasons = _try_each(file, urls, path, bar)
+        if reasons is not None:
+            return reasons
+    bar.update(before + file.size_bytes - bar.n)
+    return None
+
+
+def _try_each(file: RemoteFile, urls: Sequence[str], path: Path, bar: Any) -> list[str] | None:
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
     start, reasons = bar.n, []
@@ -230,15 +261,12 @@ def _download(file: RemoteFile, urls: Sequence[str], folder: Path, bar: Any) -> 
                 partial.unlink()
                 raise ValueError("another hash than the released one")
             files.replace(partial, path)
-            return
+            return None
         except (ValueError, OSError) as error:  # requests' errors are OSErrors
             if isinstance(error, OSError) and files.is_no_room(error):
                 raise write_failed(path, error) from error
             reasons.append(f"{url}: {why_not_fetched(error)}")
-    raise UserError(
-        f"{quoted(file.path)} could not be fetched. {'; '.join(reasons)}. Run this again to "
-        f"continue where it stopped, or name another place with {URL_VARIABLE}."
-    )
+    return reasons
 
 
 class _Resumer:

@@ -1,1 +1,1 @@
-"""People in pictures: where they are, their keypoints, their silhouettes, their joints in space."""
+"""Finds people in pictures and films: their landmarks, masks and movements."""

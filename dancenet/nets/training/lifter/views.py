@@ -49,6 +49,7 @@ class Course:
     frames: int = 128  # of a window
     far: float = 0.15  # chance that the camera sees along nearly parallel rays
     reshaped: float = 0.5  # chance of other proportions
+    resized: float = 0.02  # standard deviation of the size of those that are not reshaped
     tumbled: float = 0.08  # chance that the body is turned over
     tempo: float = 0.3  # logarithm of the most by which a motion is slowed or hastened
     noise: float = 1.0  # factor on a detector's errors
@@ -149,7 +150,7 @@ def view(windows: Sequence[Window], rng: np.random.Generator, course: Course) ->
 def _vary(positions: np.ndarray, rng: np.random.Generator, course: Course) -> np.ndarray:
     """Gives a body (T, 19, 3) other proportions, and leaves its feet at their height."""
     if rng.random() >= course.reshaped:
-        return positions * rng.normal(1.0, 0.02)
+        return positions * rng.normal(1.0, course.resized)
     factor = dict.fromkeys((name.split("_")[-1] for name in JOINTS), 1.0)
     factor = {name: float(np.exp(rng.normal(0, 0.07))) for name in factor}
     factor["ankle"] = factor["knee"] * float(np.exp(rng.normal(0, 0.04)))
