@@ -1,6 +1,7 @@
-"""The lifting network in NumPy: keypoints of a second and a half to joints in space.
+"""The lifting network in NumPy: keypoints of a second to joints in space.
 
-It is a stack of dilated convolutions over time with residual connections (Pavllo et al., "3D human
+It is a stack of dilated convolutions over time with residual connections, and adds to what it
+finds a linear map of the frame itself, because most of x and y is in the keypoints already (Pavllo et al., "3D human
 pose estimation in video with temporal convolutions and semi-supervised training", 2019). It is
 trained in Keras, and small enough that NumPy runs it.
 """
@@ -20,7 +21,7 @@ from dancenet.support.names import quoted
 
 WEIGHTS = Path(__file__).with_name("lifter_v1.npz")
 
-DILATIONS = (1, 2, 4, 8, 8)  # of each block's convolution over three frames
+DILATIONS = (1, 2, 4, 8)  # of each block's convolution over three frames
 MARGIN = sum(DILATIONS)  # frames on either side that a prediction sees
 
 # Joints whose standing is predicted.
@@ -44,7 +45,7 @@ class Lifted:
 def layer_names() -> tuple[str, ...]:
     """Returns the layers from input to output."""
     blocks = [f"block{index}_{part}" for index in range(len(DILATIONS)) for part in ("a", "b")]
-    return ("first", *blocks, "last")
+    return ("first", *blocks, "last", "direct")
 
 
 class Lifter:
@@ -62,6 +63,7 @@ class Lifter:
             self._shape(f"block{index}_a", (3, width, width))
             self._shape(f"block{index}_b", (1, width, width))
         self._shape("last", (1, width, NUM_OUTPUTS))
+        self._shape("direct", (1, NUM_FEATURES, NUM_OUTPUTS))
 
     def _shape(self, layer: str, expected: tuple[int, int, int]) -> int:
         """Checks a layer's arrays; returns the number of its outputs."""
@@ -115,8 +117,10 @@ class Lifter:
         hidden = np.maximum(self._convolve(row, "first"), 0)
         for index, dilation in enumerate(DILATIONS):
             inner = np.maximum(self._convolve(hidden, f"block{index}_a", dilation), 0)
-            hidden = hidden[dilation:-dilation] + self._convolve(inner, f"block{index}_b")
-        return split(self._convolve(np.maximum(hidden, 0), "last"))
+            inner = np.maximum(self._convolve(inner, f"block{index}_b"), 0)
+            hidden = hidden[dilation:-dilation] + inner
+        direct = self._convolve(features.astype(np.float32), "direct")
+        return split(self._convolve(hidden, "last") + direct)
 
     def _convolve(self, row: np.ndarray, layer: str, dilation: int = 1) -> np.ndarray:
         """Convolves (T, C) over time without padding."""

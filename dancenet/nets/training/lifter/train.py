@@ -20,7 +20,7 @@ from dancenet.data.people.lift.network import (
     Lifter,
     layer_names,
 )
-from dancenet.data.people.lift.points import NUM_FEATURES, RATE, features
+from dancenet.data.people.lift.points import NUM_FEATURES, POINTS, RATE, features
 from dancenet.nets.training.lifter.views import Course, Recordings, Views, view
 
 _JOINT_COLUMNS = 3 * (len(JOINTS) - 1)
@@ -31,9 +31,9 @@ _TRUTH_COLUMNS = NUM_OUTPUTS + 1  # the last: whether height, velocity and stand
 class LifterOptions:
     """How the network is trained."""
 
-    steps: int = 2500  # some fifteen minutes of one core
+    steps: int = 2000  # some fifteen minutes of one core
     width: int = 192  # channels
-    batch_size: int = 24  # windows
+    batch_size: int = 64  # windows
     learning_rate: float = 1e-3  # falls to nothing over the steps
     dropout: float = 0.1
     seed: int = 0
@@ -44,25 +44,44 @@ def build_lifter(width: int, dropout: float) -> Any:
     """Returns the network as a Keras model, (B, T + 2 MARGIN, F) to (B, T, NUM_OUTPUTS)."""
     layers = keras.layers
 
-    def convolve(name: str, channels: int, taps: int = 1, dilation: int = 1) -> Any:
-        return layers.Conv1D(channels, taps, dilation_rate=dilation, name=name)
+    def convolve(values: Any, name: str, taps: int = 1, dilation: int = 1) -> Any:
+        values = layers.Conv1D(width, taps, dilation_rate=dilation, name=name)(values)
+        return layers.ReLU()(layers.BatchNormalization(name=f"{name}_norm", momentum=0.98)(values))
 
     inputs = keras.Input((None, NUM_FEATURES))
-    hidden = layers.ReLU()(convolve("first", width)(inputs))
+    hidden = convolve(inputs, "first")
     for index, dilation in enumerate(DILATIONS):
-        inner = convolve(f"block{index}_a", width, taps=3, dilation=dilation)(hidden)
-        inner = layers.Dropout(dropout)(layers.ReLU()(inner))
-        inner = convolve(f"block{index}_b", width)(inner)
+        inner = convolve(hidden, f"block{index}_a", 3, dilation)
+        inner = convolve(layers.Dropout(dropout)(inner), f"block{index}_b")
         hidden = layers.Add()([layers.Cropping1D(dilation)(hidden), inner])
-    outputs = convolve("last", NUM_OUTPUTS)(layers.ReLU()(hidden))
+    found = layers.Conv1D(NUM_OUTPUTS, 1, name="last", kernel_initializer="zeros")(hidden)
+    direct = layers.Conv1D(NUM_OUTPUTS, 1, name="direct", use_bias=False)
+    outputs = layers.Add()([found, direct(layers.Cropping1D(MARGIN)(inputs))])
+    direct.set_weights([_places_as_seen()[None]])
     return keras.Model(inputs, outputs, name="lifter")
 
 
+def _places_as_seen() -> np.ndarray:
+    """Returns the map (F, C) from features to outputs that takes x and y as they are seen."""
+    matrix = np.zeros((NUM_FEATURES, NUM_OUTPUTS), np.float32)
+    for index, name in enumerate(POINTS):
+        if name in JOINTS:
+            for axis in range(2):
+                matrix[2 * index + axis, 3 * (JOINTS.index(name) - 1) + axis] = 1.0
+    return matrix
+
+
 def to_numpy(model: Any) -> Lifter:
-    """Returns the network with the weights of a Keras model."""
+    """Returns the network with the weights of a Keras model, its normalisation folded in."""
     weights = {}
     for name in layer_names():
-        kernel, bias = model.get_layer(name).get_weights()
+        kernel, *rest = model.get_layer(name).get_weights()
+        bias = rest[0] if rest else np.zeros(kernel.shape[-1], np.float32)
+        if name not in ("last", "direct"):
+            norm = model.get_layer(f"{name}_norm")
+            gain, shift, mean, variance = norm.get_weights()
+            factor = gain / np.sqrt(variance + norm.epsilon)
+            kernel, bias = kernel * factor, (bias - mean) * factor + shift
         weights[f"{name}_kernel"], weights[f"{name}_bias"] = kernel, bias
     return Lifter(weights)
 

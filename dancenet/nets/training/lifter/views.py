@@ -22,6 +22,8 @@ from dancenet.data.people.lift.points import POINTS, RATE, at_times, fill
 _SHORTEST = 30  # frames of a run that are worth training on
 _MIRRORED = [JOINTS.index({"l_": "r_", "r_": "l_"}.get(n[:2], n[:2]) + n[2:]) for n in JOINTS]
 _SWAPPED = [POINTS.index({"l_": "r_", "r_": "l_"}.get(n[:2], n[:2]) + n[2:]) for n in POINTS]
+# The bone of the same kind whose factor counts, so that both sides stay alike.
+_SAME_BONE = [JOINTS.index(n.replace("r_", "l_", 1) if n.startswith("r_") else n) for n in JOINTS]
 _FACE = 3  # the first of POINTS are no joints
 _OF_JOINTS = [JOINTS.index(name) for name in POINTS[_FACE:]]
 _LEGS = np.array([name[2:] in ("knee", "ankle", "toe") for name in POINTS])
@@ -46,7 +48,7 @@ _ERRS = np.array(
 class Course:
     """How windows are varied, as chances in 0 … 1 and limits."""
 
-    frames: int = 128  # of a window
+    frames: int = 64  # of a window
     far: float = 0.15  # chance that the camera sees along nearly parallel rays
     reshaped: float = 0.5  # chance of other proportions
     resized: float = 0.02  # standard deviation of the size of those that are not reshaped
@@ -125,7 +127,7 @@ class Recordings:
 
 def view(windows: Sequence[Window], rng: np.random.Generator, course: Course) -> Views:
     """Varies windows of one length, and looks at them."""
-    positions = np.stack([_vary(window.positions, rng, course) for window in windows])
+    positions = _vary(np.stack([window.positions for window in windows]), rng, course)
     standing = np.stack([window.standing for window in windows])
     mirrored = rng.random(len(windows)) < 0.5
     positions[mirrored] = positions[mirrored][:, :, _MIRRORED] * np.array([-1.0, 1.0, 1.0])
@@ -137,8 +139,9 @@ def view(windows: Sequence[Window], rng: np.random.Generator, course: Course) ->
     positions = positions @ _about(1, rng.uniform(0, 2 * np.pi, len(windows)))[:, None]
     pelvis = positions[:, :, 0]
     velocity = np.gradient(pelvis[..., [0, 2]], axis=1) * RATE
+    points, depth = _see(positions, rng, course)
     return Views(
-        points=np.stack([_see(one, rng, course) for one in positions]),
+        points=_err(points, depth, rng, course),
         joints=positions - pelvis[:, :, None],
         height=pelvis[..., 1],
         velocity=velocity,
@@ -148,28 +151,31 @@ def view(windows: Sequence[Window], rng: np.random.Generator, course: Course) ->
 
 
 def _vary(positions: np.ndarray, rng: np.random.Generator, course: Course) -> np.ndarray:
-    """Gives a body (T, 19, 3) other proportions, and leaves its feet at their height."""
-    if rng.random() >= course.reshaped:
-        return positions * rng.normal(1.0, course.resized)
-    factor = dict.fromkeys((name.split("_")[-1] for name in JOINTS), 1.0)
-    factor = {name: float(np.exp(rng.normal(0, 0.07))) for name in factor}
-    factor["ankle"] = factor["knee"] * float(np.exp(rng.normal(0, 0.04)))
+    """Gives bodies (B, T, 19, 3) other proportions, and leaves their feet at their height."""
+    count = len(positions)
+    reshaped = rng.random(count) < course.reshaped
+    sizes = np.where(reshaped, rng.uniform(0.93, 1.07, count), rng.normal(1, course.resized, count))
+    factor = np.exp(rng.normal(0, 0.07, (count, len(JOINTS))))
+    factor = np.where(reshaped[:, None], factor[:, _SAME_BONE], 1.0)[:, None, :, None]
     changed = positions.astype(np.float64).copy()
     for joint in top_down(PARENTS):
         parent = PARENTS[joint]
         if parent >= 0:
-            bone = positions[:, joint] - positions[:, parent]
-            changed[:, joint] = changed[:, parent] + bone * factor[JOINTS[joint].split("_")[-1]]
+            bone = positions[:, :, joint] - positions[:, :, parent]
+            changed[:, :, joint] = changed[:, :, parent] + bone * factor[:, :, joint]
     left, right = JOINTS.index("l_shoulder"), JOINTS.index("r_shoulder")
-    across = changed[:, left] - changed[:, right]
+    across = changed[:, :, left] - changed[:, :, right]
     breadth = np.linalg.norm(across, axis=-1, keepdims=True)
-    wanted = max(rng.uniform(0.26, 0.4), float(np.median(breadth)) * rng.uniform(0.85, 1.15))
-    aside = across / np.maximum(breadth, 1e-6) * (wanted - np.median(breadth)) / 2
-    changed[:, left : left + 3] += aside[:, None]
-    changed[:, right : right + 3] -= aside[:, None]
+    usual = np.median(breadth, axis=(1, 2))
+    wanted = np.maximum(rng.uniform(0.26, 0.4, count), usual * rng.uniform(0.85, 1.15, count))
+    wider = np.where(reshaped, wanted - usual, 0.0)[:, None, None]
+    aside = (across / np.maximum(breadth, 1e-6) * wider / 2)[:, :, None]
+    changed[:, :, left : left + 3] += aside
+    changed[:, :, right : right + 3] -= aside
     feet = list(FEET)
-    changed[..., 1] += (positions[:, feet, 1].min(1) - changed[:, feet, 1].min(1))[:, None]
-    return changed * rng.uniform(0.93, 1.07)
+    lifted = positions[:, :, feet, 1].min(axis=-1) - changed[:, :, feet, 1].min(axis=-1)
+    changed[..., 1] += lifted[..., None]
+    return changed * sizes[:, None, None, None]
 
 
 def _tumble(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -193,17 +199,19 @@ def _about(axis: int, angle: float | np.ndarray) -> np.ndarray:
 
 
 def _marks(positions: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Returns the places (T, P, 3) of the points on a body (T, 19, 3)."""
-    joint = {name: positions[:, index] for index, name in enumerate(JOINTS)}
+    """Returns the places (B, T, P, 3) of the points on bodies (B, T, 19, 3)."""
+    count, num_frames = positions.shape[:2]
+    joint = {name: positions[:, :, index] for index, name in enumerate(JOINTS)}
     left = _unit(joint["l_shoulder"] - joint["r_shoulder"])
     up = _unit(joint["head"] - joint["neck"])
     front = _unit(np.cross(left, up))
-    turn = _wander(rng, (len(positions), 2), 20.0) * np.array([0.45, 0.2])
-    front = _unit(front + np.sin(turn[:, :1]) * left + np.sin(turn[:, 1:]) * up)
+    turn = _wander(rng, (count, num_frames, 2), 20.0) * np.array([0.45, 0.2])
+    front = _unit(front + np.sin(turn[..., :1]) * left + np.sin(turn[..., 1:]) * up)
     left = _unit(left - (left * front).sum(-1, keepdims=True) * front)
-    middle = joint["head"] - rng.uniform(0, 0.08) * front + rng.uniform(-0.03, 0.06) * up
+    back, rise = rng.uniform(0, 0.08, (count, 1, 1)), rng.uniform(-0.03, 0.06, (count, 1, 1))
+    middle = joint["head"] - back * front + rise * up
     face = [middle + 0.11 * front, middle + 0.075 * left, middle - 0.075 * left]
-    return np.concatenate([np.stack(face, axis=1), positions[:, _OF_JOINTS]], axis=1)
+    return np.concatenate([np.stack(face, axis=2), positions[:, :, _OF_JOINTS]], axis=2)
 
 
 def _unit(vectors: np.ndarray) -> np.ndarray:
@@ -211,81 +219,94 @@ def _unit(vectors: np.ndarray) -> np.ndarray:
 
 
 def _wander(rng: np.random.Generator, shape: tuple[int, ...], time: float) -> np.ndarray:
-    """Returns a stationary random walk of variance 1 that forgets within `time` frames."""
+    """Returns stationary random walks (B, T, ...) of variance 1 that forget in `time` frames."""
     keep = np.exp(-1 / time)
-    steps = rng.normal(size=shape)
-    steps[1:] *= np.sqrt(1 - keep**2)
-    since = np.arange(shape[0])[:, None] - np.arange(shape[0])
+    num_frames = shape[1]
+    steps = rng.normal(size=(shape[0], num_frames, int(np.prod(shape[2:]))))
+    steps[:, 1:] *= np.sqrt(1 - keep**2)
+    since = np.arange(num_frames)[:, None] - np.arange(num_frames)
     kept = np.where(since >= 0, keep ** np.maximum(since, 0), 0.0)
-    return (kept @ steps.reshape(shape[0], -1)).reshape(shape)
+    return (kept @ steps).reshape(shape)
 
 
-def _see(positions: np.ndarray, rng: np.random.Generator, course: Course) -> np.ndarray:
-    """Returns the points (T, P, 3) that a detector marks on a body (T, 19, 3) in a film."""
+def _see(
+    positions: np.ndarray, rng: np.random.Generator, course: Course
+) -> tuple[np.ndarray, np.ndarray]:
+    """Looks at bodies (B, T, 19, 3) with a camera each.
+
+    Returns:
+        The points (B, T, P, 2), y down, in units of about a metre, and their depths (B, T, P),
+        which grow towards the camera.
+    """
+    count, num_frames = positions.shape[:2]
     marks = _marks(positions, rng)
-    middle = np.median(positions[:, 0], axis=0)
-    if rng.random() < course.far:
-        distance = 50.0
-    else:
-        distance = float(np.exp(rng.uniform(np.log(2.2), np.log(9.0))))
-    nearest = max(0.0, float(np.max(positions[..., 2] - middle[2])) - 0.5)
-    camera = middle + np.array([rng.normal(0, 0.1 * distance), 0.0, distance + nearest])
-    rise = rng.normal(0, 0.12) if rng.random() < 0.7 else rng.normal(0.15, 0.15)
-    camera[1] = max(0.1, middle[1] + np.tan(np.clip(rise, -0.5, 0.6)) * distance)
+    middle = np.median(positions[:, :, 0], axis=1)
+    near = np.exp(rng.uniform(np.log(2.2), np.log(9.0), count))
+    distance = np.where(rng.random(count) < course.far, 50.0, near)
+    distance += np.maximum(0, positions[..., 2].max(axis=(1, 2)) - middle[:, 2] - 0.5)
+    rise = np.where(
+        rng.random(count) < 0.7, rng.normal(0, 0.12, count), rng.normal(0.15, 0.15, count)
+    )
+    camera = middle.copy()
+    camera[:, 0] += rng.normal(0, 0.1, count) * distance
+    camera[:, 1] = np.maximum(0.1, middle[:, 1] + np.tan(np.clip(rise, -0.5, 0.6)) * distance)
+    camera[:, 2] += distance
     aim = middle - camera
-    pitch = np.arctan2(aim[1], np.hypot(aim[0], aim[2]))
-    # The picture is upright to some degrees, and its middle is the dancer's.
-    seen = (marks - camera) @ _about(1, np.arctan2(aim[0], -aim[2]))
-    seen = seen @ _about(0, -pitch) @ _about(2, rng.normal(0, 0.03))
-    depth = np.maximum(-seen[..., 2:], 0.3)
-    scale = float(np.median(depth))
-    places = seen[..., :2] / depth * scale
-    places = places + (_wander(rng, (len(places), 2), 60.0) * rng.choice([0.0, 0.1, 0.3]))[:, None]
-    points = np.concatenate([places * np.array([1.0, -1.0]), np.ones((*places.shape[:2], 1))], -1)
-    return _err(points, seen[..., 2], rng, course)
+    pitch = np.arctan2(aim[:, 1], np.hypot(aim[:, 0], aim[:, 2]))
+    # The dancer is in the middle of the picture, which is upright to some degrees.
+    turn = _about(1, np.arctan2(aim[:, 0], -aim[:, 2])) @ _about(0, -pitch)
+    turn = turn @ _about(2, rng.normal(0, 0.03, count))
+    seen = (marks - camera[:, None, None]) @ turn[:, None]
+    depth = np.maximum(-seen[..., 2], 0.3)
+    places = seen[..., :2] / depth[..., None] * np.median(depth, axis=(1, 2))[:, None, None, None]
+    held = rng.choice([0.0, 0.1, 0.3], count)[:, None, None]  # a hand that holds the camera
+    places = places + (_wander(rng, (count, num_frames, 2), 60.0) * held)[:, :, None]
+    return places * np.array([1.0, -1.0]), seen[..., 2]
 
 
 def _err(
     points: np.ndarray, depth: np.ndarray, rng: np.random.Generator, course: Course
 ) -> np.ndarray:
-    """Adds a detector's errors to points (T, P, 3) whose depth (T, P) grows to the camera."""
-    num_frames, num_points, _ = points.shape
-    level = course.noise * float(np.exp(rng.normal(0, 0.4)))
-    size = (num_frames, num_points, 2)
-    error = rng.normal(0, _MISPLACED, size[1:]) * min(level, 1.5)
+    """Adds a detector's errors and weights to points (B, T, P, 2) of depth (B, T, P)."""
+    size = points.shape
+    count, _, num_points, _ = size
+    level = course.noise * np.exp(rng.normal(0, 0.4, (count, 1, 1, 1)))
+    error = rng.normal(0, _MISPLACED, (count, 1, num_points, 2)) * np.minimum(level, 1.5)
     error = error + _wander(rng, size, rng.uniform(4, 20)) * _DRIFT * level
     error = error + rng.normal(0, _JITTER, size) * level
     hidden = _hidden(points, depth)
-    error = error + (hidden * level)[..., None] * _wander(rng, size, 8.0) * _HIDDEN
-    seen = points.copy()
-    seen[..., :2] += error * _ERRS[:, None]
-    weight = rng.uniform(0.8, 1.0, num_points) * np.ones((num_frames, 1))
-    weight = weight * (1 - hidden * rng.uniform(0.2, 1.0))
-    seen[..., 2] = np.clip(weight + rng.normal(0, 0.05, weight.shape), 0.02, 1.0)
-    if course.noise > 0:
-        _lose(seen, rng)
-        _swap(seen, rng)
-    if rng.random() < 0.4:
-        seen[:, _TOES, 2] = 0.0
-    return fill(seen)
+    error = error + hidden[..., None] * level * _wander(rng, size, 8.0) * _HIDDEN
+    weight = rng.uniform(0.8, 1.0, (count, 1, num_points)) + rng.normal(0, 0.05, size[:3])
+    weight = weight * (1 - hidden * rng.uniform(0.2, 1.0, (count, 1, 1)))
+    weight = np.clip(weight, 0.02, 1.0)
+    seen = np.concatenate([points + error * _ERRS[:, None], weight[..., None]], axis=-1)
+    without_toes = rng.random(count) < 0.4  # as COCO has none
+    for index, one in enumerate(seen):
+        if course.noise > 0:
+            _lose(one, rng)
+            _swap(one, rng)
+        if without_toes[index]:
+            one[:, _TOES, 2] = 0.0
+        seen[index] = fill(one)
+    return seen
 
 
 def _hidden(points: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Measures in 0 … 1 how far each point is hidden behind the trunk: (T, P)."""
+    """Measures in 0 … 1 how far each point is hidden behind the trunk: (B, T, P)."""
     corners = [POINTS.index(f"{side}_{joint}") for side in "lr" for joint in ("shoulder", "hip")]
-    trunk = points[:, corners, :2]
-    low, high = trunk.min(axis=1) - 0.06, trunk.max(axis=1) + 0.06
-    inside = ((points[..., :2] > low[:, None]) & (points[..., :2] < high[:, None])).all(axis=-1)
-    behind = depth[:, corners].mean(axis=1, keepdims=True) - depth
+    trunk = points[:, :, corners]
+    low, high = trunk.min(axis=2) - 0.06, trunk.max(axis=2) + 0.06
+    inside = ((points > low[:, :, None]) & (points < high[:, :, None])).all(axis=-1)
+    behind = depth[:, :, corners].mean(axis=2, keepdims=True) - depth
     hidden = inside * np.clip((behind - 0.03) / 0.08, 0.0, 1.0)
-    hidden[:, corners] *= 0.3
+    hidden[:, :, corners] *= 0.3
     return hidden
 
 
 def _lose(seen: np.ndarray, rng: np.random.Generator) -> None:
     """Loses joints for some frames, or misplaces them with little confidence."""
     num_frames, num_points, _ = seen.shape
-    for _ in range(rng.poisson(5 * num_frames / 128)):
+    for _ in range(rng.poisson(num_frames / 25)):
         joint = rng.integers(num_points)
         start, length = rng.integers(num_frames), rng.integers(2, 26)
         rows = slice(start, start + length)
@@ -304,7 +325,7 @@ def _lose(seen: np.ndarray, rng: np.random.Generator) -> None:
 
 def _swap(seen: np.ndarray, rng: np.random.Generator) -> None:
     """Takes left for right in the legs, the arms or both, for some frames."""
-    for _ in range(rng.poisson(0.35 * len(seen) / 128)):
+    for _ in range(rng.poisson(len(seen) / 360)):
         start, length = rng.integers(len(seen)), rng.integers(2, 13)
         rows = seen[start : start + length]
         part = [_LEGS, _ARMS, np.ones(len(POINTS), dtype=bool)][rng.integers(3)]
