@@ -18,7 +18,8 @@ from dancenet.support.wording import command, option
 
 STATE = "project.json"
 
-TRAININGS = ("train-vae", "train-dancer")
+# The trainings of each space, in the order in which they run.
+TRAININGS = {"silhouette": ("train-vae", "train-dancer"), "skeleton": ("train-dancer",)}
 
 _FORMAT = 1
 _LONGEST = 1e9  # seconds, minutes or clips
@@ -73,22 +74,28 @@ class Record:
     clips: dict[str, ExtractedClip] = field(default_factory=dict)  # by `Source.key`
     stages: dict[str, Stage] = field(default_factory=dict)  # by subcommand
     minutes: dict[str, float] | None = None  # for each training; None until extraction is finished
+    space: str = "silhouette"  # what dances, one of TRAININGS
 
     def __post_init__(self) -> None:
         checked.check_name("name", self.name)  # of a folder
         checked.check_rate(self.fps)
+        if self.space not in TRAININGS:
+            raise UserError(f"space must be one of {', '.join(TRAININGS)}")
         if self.minutes is not None:
-            for stage in TRAININGS:
+            for stage in self.trainings:
                 if stage not in self.minutes:
                     raise UserError(f"minutes lacks {stage}")
                 between(f"minutes of {stage}", self.minutes[stage], 0, _LONGEST)
 
     @classmethod
-    def read(cls, folder: Path, sources: Sequence[Source]) -> Record:
+    def read(
+        cls, folder: Path, sources: Sequence[Source], space: str = "silhouette"
+    ) -> Record:
         """Reads a project's record, or begins one.
 
         Raises:
-            UserError: the folder holds something else, or the record is of another format.
+            UserError: the folder holds something else, or the record is of another format or of
+                another space.
         """
         path = folder / STATE
         if not path.exists():
@@ -99,7 +106,7 @@ class Record:
                     f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
-            return cls.begin(folder, sources)
+            return cls.begin(folder, sources, space)
         content = checked.read_json(path, "record of a project")
         advice = (
             f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
@@ -111,16 +118,25 @@ class Record:
             )
         fields = {key: value for key, value in content.items() if key != "format"}
         try:
-            return checked.build(cls, fields, quoted(path))
+            record = checked.build(cls, fields, quoted(path))
         except UserError as error:
             raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
+        if record.space != space:
+            raise UserError(
+                f"{quoted(folder)} was begun with {option('space', record.space)}; say so again, "
+                f"or {advice}"
+            )
+        return record
 
     @classmethod
-    def begin(cls, folder: Path, sources: Sequence[Source]) -> Record:
+    def begin(
+        cls, folder: Path, sources: Sequence[Source], space: str = "silhouette"
+    ) -> Record:
         """Returns the record of a project in which nothing is finished."""
         # The folder may be renamed later; its model keeps the name.
         name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
-        return cls(name.replace("\\", "_"), min(source.fps for source in sources))
+        rate = min(source.fps for source in sources)
+        return cls(name.replace("\\", "_"), rate, space=space)
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""
@@ -136,14 +152,20 @@ class Record:
         }
         if self.minutes is not None:
             content["minutes"] = self.minutes
+        if self.space != "silhouette":
+            content["space"] = self.space
         files.write_json(folder / STATE, content)
 
     def is_finished(self, stage: str) -> bool:
         return stage in self.stages and self.stages[stage].seconds is not None
 
     @property
+    def trainings(self) -> tuple[str, ...]:
+        return TRAININGS[self.space]
+
+    @property
     def training_began(self) -> bool:
-        return "train-vae" in self.stages
+        return self.trainings[0] in self.stages
 
     def take(self, sources: Sequence[Source], folder: Path) -> None:
         """Checks the clips given now against those the project was begun with.

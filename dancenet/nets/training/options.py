@@ -57,8 +57,7 @@ class VaeOptions:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rehearse < 1:
-            raise UserError(f"rehearse must be at least 0 and below 1; received {self.rehearse}.")
+        _check_share(self.rehearse)
 
 
 @dataclass(frozen=True)
@@ -87,6 +86,11 @@ class DancerOptions:
     jerk: float = 0.0  # weight of `path_jerk` of the predicted path
     tensorboard: bool = False
     neighbour_correction: float = 0.0  # strength; see `sequence.neighbour_correction`
+    # Of joints: share of the windows in which the model to start from dances; see `rehearsal`.
+    rehearse: float = 0.0
+
+    def __post_init__(self) -> None:
+        _check_share(self.rehearse)
 
     def config(self, dim: int) -> DancerConfig:
         """Returns the network of these options, for vectors of `dim` dimensions."""
@@ -141,6 +145,11 @@ class DancerOptions:
             encoder_noise=self.encoder_noise,
             noise_correlation=self.noise_correlation,
         )
+
+
+def _check_share(rehearse: float) -> None:
+    if not 0 <= rehearse < 1:
+        raise UserError(f"rehearse must be at least 0 and below 1; received {rehearse}.")
 
 
 def defaults_of_joints(seconds: float, start_from: bool) -> Defaults:
