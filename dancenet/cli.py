@@ -16,6 +16,7 @@ from dancenet.support.streams import courteous
 # The descriptions are here so that the list is printed without importing the scripts.
 COMMANDS = {
     "extract-frames": "videos, pictures or a camera to silhouettes of the dancer",
+    "estimate-pose": "films, pictures or a camera to the keypoints of the people in them",
     "train-vae": "silhouettes to a network between pictures and latents",
     "encode-frames": "silhouettes to latents.npz",
     "decode-latents": "latents back to a video, beside the source frames",

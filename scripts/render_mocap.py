@@ -16,6 +16,7 @@ from dancenet.support.names import quoted, visible
 if TYPE_CHECKING:
     import numpy as np
 
+    from dancenet.data.frames.poses import FramePoses
     from dancenet.data.frames.writer import FrameWriter
     from dancenet.data.motion.camera import CameraView
     from dancenet.data.motion.clip import SkeletonClip
@@ -175,6 +176,7 @@ def _draw_all(
                     method="mocap",
                     split=arguments.split,
                     details=details,
+                    poses=_joints(drawable, view),
                 )
     except KeyboardInterrupt:
         raise KeyboardInterrupt(
@@ -303,6 +305,14 @@ def _draw(drawable: Drawable, view: CameraView, girth: float) -> Iterator[np.nda
 
     clip = drawable.clip
     return draw_bodies(clip.positions, clip.fps, view, body=drawable.body, girth=girth)
+
+
+def _joints(drawable: Drawable, view: CameraView) -> FramePoses:
+    from dancenet.data.frames.poses import FramePoses
+    from dancenet.data.motion.draw_body import place_joints
+
+    clip = drawable.clip
+    return FramePoses.exact(place_joints(clip.positions, clip.fps, view, body=drawable.body))
 
 
 def _describe(drawable: Drawable, view: CameraView, girth: float) -> dict[str, Any]:

@@ -56,12 +56,13 @@ class VideoSpec(NamedTuple):
     format: str  # "mp4", "webm", "gif" or "frames"
     fps: float  # pictures per second, constant
     size: tuple[int, int]  # (width, height)
-    colors: tuple[Color, Color]  # RGB of the levels 0 and 255
+    # RGB of the levels 0 and 255; None for pictures that have colours of their own.
+    colors: tuple[Color, Color] | None
     settings: dict[str, Any]  # stored in the video
 
 
 class Encoder(Protocol):
-    """Takes (H, W) uint8 levels one by one."""
+    """Takes pictures one by one: (H, W) uint8 levels, or (H, W, 3) uint8 RGB."""
 
     def write(self, picture: np.ndarray) -> None:
         """Adds one picture."""
@@ -100,7 +101,7 @@ class FilmEncoder:
         assert isinstance(stream, VideoStream)
         self._stream = stream
         self._stream.width, self._stream.height = spec.size
-        self._stream.pix_fmt = pixels
+        self._stream.pix_fmt = pixels if spec.colors or pixels != "pal8" else "rgb8"
         if pixels == "yuv420p":
             # Untagged 4:2:0 is shown in different colours by different players.
             context = self._stream.codec_context
@@ -114,11 +115,11 @@ class FilmEncoder:
         frame = self._frame(np.ascontiguousarray(picture))
         frame.pts, frame.time_base = self._count, self._time_base
         self._count += 1
-        if self._spec.format == "gif":
+        if self._spec.format == "gif" and self._spec.colors:
             self._film.mux(self._stream.encode(frame))
             return
         if self._chain is None:
-            self._chain = FilterChain(frame, self._time_base, _to_bt709(self._palette is not None))
+            self._chain = FilterChain(frame, self._time_base, self._conversion())
         for converted in self._chain.push(frame):
             self._film.mux(self._stream.encode(converted))
 
@@ -134,7 +135,14 @@ class FilmEncoder:
         with contextlib.suppress(av.error.FFmpegError):
             self._film.close()
 
+    def _conversion(self) -> tuple[Filter, ...]:
+        if self._spec.format == "gif":
+            return ("scale", "sws_dither=bayer"), ("format", "rgb8")
+        return _to_bt709(self._palette is not None or self._spec.colors is None)
+
     def _frame(self, picture: np.ndarray) -> av.VideoFrame:
+        if self._spec.colors is None:
+            return av.VideoFrame.from_ndarray(picture, format="rgb24")
         if self._palette is None:
             return av.VideoFrame.from_numpy_buffer(picture, format="gray")
         indices = _GIF_SHADES[picture] if self._spec.format == "gif" else picture
@@ -181,7 +189,12 @@ def _to_bt709(is_colored: bool) -> tuple[Filter, ...]:
 
 
 def _palette(spec: VideoSpec) -> np.ndarray | None:
-    """Returns (256, 4) uint8 ARGB, blends from the first colour to the second; None for grey."""
+    """Returns (256, 4) uint8 ARGB, blends from the first colour to the second.
+
+    None for pictures of levels that stay grey, and for those with colours of their own.
+    """
+    if spec.colors is None:
+        return None
     if spec.format != "gif" and spec.colors == BLACK_ON_WHITE:
         return None
     shades = GIF_LEVELS if spec.format == "gif" else 256

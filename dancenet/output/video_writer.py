@@ -90,7 +90,7 @@ class VideoWriter:
         fps: float,
         size: tuple[int, int],
         format: str | None = None,
-        colors: tuple[Color, Color] = BLACK_ON_WHITE,
+        colors: tuple[Color, Color] | None = BLACK_ON_WHITE,
         settings: dict[str, Any] | None = None,
         overwrite: bool = False,
     ) -> None:
@@ -101,7 +101,8 @@ class VideoWriter:
             fps: pictures per second, constant.
             size: (width, height) of the pictures; mp4 and webm need even numbers.
             format: one of FORMATS; by default what the suffix says.
-            colors: RGB that levels 0 and 255 are shown in; levels between are blends.
+            colors: RGB that levels 0 and 255 are shown in; levels between are blends. None for
+                pictures that have colours of their own.
             settings: what made the video, stored in it as JSON for `read_settings`.
             overwrite: replace a file that dancenet did not make.
 
@@ -127,14 +128,16 @@ class VideoWriter:
         """Adds one picture.
 
         Args:
-            picture: (H, W) uint8 levels, 0 the first colour ... 255 the second.
+            picture: (H, W) uint8 levels, 0 the first colour ... 255 the second; (H, W, 3) RGB of
+                pictures that have colours of their own.
 
         Raises:
             UserError: the encoder failed or the disk is full; nothing is left behind.
         """
-        if picture.shape != self.size[::-1] or picture.dtype != np.uint8:
+        shape = (*self.size[::-1], *(() if self._spec.colors else (3,)))
+        if picture.shape != shape or picture.dtype != np.uint8:
             raise ValueError(
-                f"Expected a uint8 picture of shape {self.size[::-1]}; "
+                f"Expected a uint8 picture of shape {shape}; "
                 f"received {picture.dtype} {picture.shape}."
             )
         if self._closed:

@@ -56,6 +56,50 @@ def record_camera(
             at this rate.
     """
     check_rate(fps)
+    with _opened(index, capture) as (capture, picture):
+        with _recorder(path, picture, fps) as write:
+            return _follow_clock(capture, picture, write, seconds=seconds, fps=fps, clock=clock)
+
+
+def watch_camera(
+    index: int,
+    seconds: float,
+    capture: Any = None,
+    clock: Callable[[], float] = time.monotonic,
+) -> Iterator[tuple[float, np.ndarray]]:
+    """Yields what a camera sees, as it comes; Ctrl-C ends it and keeps what there is.
+
+    Args:
+        index, capture, clock: see `record_camera`.
+        seconds: how long to watch.
+
+    Yields:
+        Seconds since the first picture, and (H, W, 3) uint8 RGB.
+
+    Raises:
+        UserError: the camera cannot be opened.
+    """
+    with _opened(index, capture) as (capture, picture), terminal.finish_on_interrupt() as stopped:
+        begin = clock()
+        passed = 0.0
+        try:
+            while passed < seconds and not stopped.is_set():
+                yield passed, np.ascontiguousarray(picture[..., ::-1])
+                going, picture = capture.read()
+                if not going:
+                    terminal.warn(f"The camera stopped after {passed:.1f} seconds.")
+                    break
+                passed = max(clock() - begin, passed + 1e-4)
+        except KeyboardInterrupt:
+            stopped.set()
+        if stopped.is_set():
+            terminal.say(f"The camera was stopped after {passed:.1f} seconds.")
+            signals.fulfil_interrupt()
+
+
+@contextmanager
+def _opened(index: int, capture: Any) -> Iterator[tuple[Any, np.ndarray]]:
+    """Yields a camera and its first picture, BGR."""
     if capture is None:
         capture = cv2.VideoCapture(index)
     try:
@@ -65,8 +109,7 @@ def record_camera(
                 f"Camera {index} cannot be opened; see that it is plugged in, that no other "
                 "program uses it, and that this terminal may use cameras."
             )
-        with _recorder(path, picture, fps) as write:
-            return _follow_clock(capture, picture, write, seconds=seconds, fps=fps, clock=clock)
+        yield capture, picture
     finally:
         capture.release()
 

@@ -34,6 +34,7 @@ _NARROWEST = 8  # how many times longer one side may be than the other
 # Pillow's names. It would run other programs to read some kinds of file.
 _FORMATS = ("JPEG", "PNG", "BMP", "DIB", "WEBP", "TIFF")
 _OTHER_SUFFIXES = (".heic", ".heif", ".avif", ".gif", ".jxl", ".jp2", ".dng", ".cr2", ".nef")
+_STILL_FPS = 30.0  # of a single picture, which has no rate
 _LOOKED_AT = 48  # pictures of a folder whose transparency is looked at
 
 
@@ -92,6 +93,25 @@ class PictureFolder:
             ),
         )
         return replace(opened, has_matte=opened._finds_matte())
+
+    @classmethod
+    def of_picture(cls, path: str | Path) -> PictureFolder:
+        """Returns one picture as if it were a folder that holds no other.
+
+        Raises:
+            UserError: it is missing, not readable, or too small to show a person.
+        """
+        height, width = _read_picture(Path(path)).shape[:2]
+        check_size(Path(path), width, height)
+        return cls(
+            paths=(Path(path),),
+            name=str(path),
+            width=width,
+            height=height,
+            fps=_STILL_FPS,
+            source_fps=_STILL_FPS,
+            expected_seconds=1 / _STILL_FPS,
+        )
 
     def as_matte(self) -> PictureFolder:
         """Returns the same pictures as their transparency shows them, black on white."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,7 @@ from dancenet.support.wording import option
 
 CLIPS_FILE = "clips.json"
 PENDING_FILE = ".pending.json"  # present while a clip is moved into the folder
+POSES_HASH = "[0-9a-f]{16}"  # names the rows of a clip in `poses.npz`
 
 LEAST_ROWS = 10  # of a clip that a dancer can be trained on, or validated on
 
@@ -36,6 +38,7 @@ class Clip:
     method: str  # how the silhouettes were made
     split: str | None = None  # "train", "val", or None to let the trainer choose
     details: dict[str, Any] = field(default_factory=dict)  # whatever else is worth keeping
+    poses: str | None = None  # hash of the joints in its frames, if they are known
 
     def __post_init__(self) -> None:
         checked.check_rate(self.fps)
@@ -43,6 +46,8 @@ class Clip:
         checked.between("last", self.last, self.first, MOST_FRAMES)
         if self.split not in _SPLITS:
             raise UserError(f"split must be 'train', 'val' or null; received {self.split!r}.")
+        if self.poses is not None and not re.fullmatch(POSES_HASH, self.poses):
+            raise UserError(f"poses must be a hash or null; received {self.poses!r:.60}.")
 
     @property
     def num_frames(self) -> int:
@@ -213,6 +218,13 @@ def write_clips(path: Path, clips: Sequence[Clip]) -> None:
             "format": _FORMAT,
             "width": WIDTH,
             "height": HEIGHT,
-            "clips": [dataclasses.asdict(clip) for clip in clips],
+            "clips": [_record(clip) for clip in clips],
         },
     )
+
+
+def _record(clip: Clip) -> dict[str, Any]:
+    record = dataclasses.asdict(clip)
+    if clip.poses is None:  # so that older versions read it
+        del record["poses"]
+    return record

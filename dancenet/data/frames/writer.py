@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 import numpy as np
 
+from dancenet.data.frames import poses as frame_poses
 from dancenet.data.frames.clips import (
     CLIPS_FILE,
     PENDING_FILE,
@@ -31,6 +32,7 @@ from dancenet.data.frames.picture import (
     read_picture,
     write_picture,
 )
+from dancenet.data.frames.poses import FramePoses
 from dancenet.support import files, lock
 from dancenet.support.errors import UserError, write_failed
 from dancenet.support.names import quoted
@@ -101,8 +103,12 @@ class FrameWriter:
             self._is_held = True
             try:
                 self._recover()
+                frame_poses.settle(self.path)
                 self._read()
-                yield
+                try:
+                    yield
+                finally:
+                    frame_poses.settle(self.path)
             finally:
                 self._is_held = False
 
@@ -133,6 +139,7 @@ class FrameWriter:
         method: str,
         split: str | None = None,
         details: dict[str, Any] | None = None,
+        poses: FramePoses | Callable[[], FramePoses | None] | None = None,
     ) -> Clip:
         """Writes one clip and records it.
 
@@ -143,15 +150,20 @@ class FrameWriter:
             method: how they were made.
             split: "train", "val" or None.
             details: anything JSON can hold.
+            poses: the dancer's joints in each frame, or a function that returns them once all
+                frames were taken.
 
         Raises:
             UserError: there is no frame.
-            ValueError: a frame is not a binary (120, 208) picture.
+            ValueError: a frame is not a binary (120, 208) picture, or there are more or fewer
+                joints than frames.
         """
         if split not in (None, "train", "val"):
             raise ValueError(f"split must be 'train', 'val' or None; received {split!r}.")
         with self._held(), self._taken_back():
-            return self._add(frames, source, fps, method, (split, details or {}))
+            if poses is not None:
+                frame_poses.check_file(self.path)
+            return self._add(frames, source, fps, method, (split, details or {}, poses))
 
     @contextlib.contextmanager
     def _taken_back(self) -> Iterator[None]:
@@ -175,7 +187,7 @@ class FrameWriter:
         source: str,
         fps: float,
         method: str,
-        more: tuple[str | None, dict[str, Any]],
+        more: tuple[str | None, dict[str, Any], Any],
     ) -> Clip:
         pending = self.path / _PENDING_FOLDER
         pending.mkdir(exist_ok=True)
@@ -187,6 +199,9 @@ class FrameWriter:
         if not count:
             raise UserError(f"{quoted(source)} gave no frames; nothing was written.")
         first = self.clips[-1].last + 1 if self.clips else 1
+        poses = more[2]() if callable(more[2]) else more[2]
+        if poses is not None and len(poses) != count:
+            raise ValueError(f"{count} frames have joints for {len(poses)}.")
         clip = Clip(
             source=source,
             fps=fps,
@@ -195,6 +210,7 @@ class FrameWriter:
             method=method,
             split=more[0],
             details=more[1],
+            poses=None if poses is None else frame_poses.write_part(self.path, poses),
         )
         self._take_in(clip)
         return clip
@@ -229,6 +245,7 @@ class FrameWriter:
 
     def add_mirrored(self, clip: Clip) -> Clip:
         """Writes a clip of this folder once more, with left and right swapped."""
+        poses = frame_poses.read_clip(self.path, clip)
         return self.add_clip(
             (
                 read_picture(self.path / f"{number}.jpg")[:, ::-1]
@@ -239,6 +256,7 @@ class FrameWriter:
             method=clip.method,
             split=clip.split,
             details={**(clip.details or {}), "mirror": True},
+            poses=None if poses is None else poses.mirrored(),
         )
 
     def describe(self, clip: Clip, details: dict[str, Any]) -> None:

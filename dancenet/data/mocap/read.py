@@ -131,7 +131,20 @@ def open_motion(path: Path, options: ReadOptions) -> Motion:
         raise UserError(
             f"{quoted(path)} is of no kind that can be read as a skeleton; those are {FORMATS}."
         )
-    reading, joints = reader(path, options)
+    return complete(*reader(path, options))
+
+
+def complete(reading: Reading, joints: Joints) -> Motion:
+    """Mends what was not seen of a motion that is in memory, and measures where up is.
+
+    Args:
+        reading: what is known; `path` names the motion in messages.
+        joints: the motion.
+
+    Raises:
+        UserError: there is no frame of all joints; says why.
+    """
+    path = reading.path
     _, count, dim = joints.positions.shape
     if count > MOST_JOINTS:
         raise UserError(

@@ -127,13 +127,7 @@ def draw_bodies(
     if not GIRTHS[0] <= girth <= GIRTHS[1]:
         raise ValueError(f"girth must be from {GIRTHS[0]} to {GIRTHS[1]}. Received: {girth}")
     body = body or measure(positions)
-    scale, floor = fit(body.stature, body.highest, body.lowest)
-    across = positions.astype(np.float64) @ right  # (T, J)
-    reach = REACH * body.stature
-    extent = Extent(
-        across[:, JOINTS.index("pelvis")], across.min(axis=1) - reach, across.max(axis=1) + reach
-    )
-    scale, centre = aim(view.camera, scale, extent, fps)
+    scale, floor, centre = _aimed(positions, fps, view, body)
     pen = Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -143,6 +137,35 @@ def draw_bodies(
             outline[..., 0] = (outline[..., 0] - origin) * scale + WIDTH / 2
             outline[..., 1] = floor - outline[..., 1] * scale
         yield from pen.draw(parts)
+
+
+def place_joints(
+    positions: np.ndarray, fps: float, view: CameraView = CameraView(), *, body: Body | None = None
+) -> np.ndarray:
+    """Returns where the joints are in the pictures that `draw_bodies` draws of the same arguments.
+
+    Returns:
+        (T, 19, 2) pixels to the right and downwards, 0 at the left and the upper edge.
+    """
+    scale, floor, centre = _aimed(positions, fps, view, body or measure(positions))
+    across = positions.astype(np.float64) @ view.right()
+    return np.stack(
+        [(across - centre[:, None]) * scale + WIDTH / 2, floor - positions[..., 1] * scale], axis=-1
+    )
+
+
+def _aimed(
+    positions: np.ndarray, fps: float, view: CameraView, body: Body
+) -> tuple[float, float, np.ndarray]:
+    """Returns pixels per metre, the floor's row, and where the camera looks, (T,) metres across."""
+    scale, floor = fit(body.stature, body.highest, body.lowest)
+    across = positions.astype(np.float64) @ view.right()  # (T, J)
+    reach = REACH * body.stature
+    extent = Extent(
+        across[:, JOINTS.index("pelvis")], across.min(axis=1) - reach, across.max(axis=1) + reach
+    )
+    scale, centre = aim(view.camera, scale, extent, fps)
+    return scale, floor, centre
 
 
 class _Drawing:

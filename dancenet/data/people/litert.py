@@ -23,6 +23,9 @@ class Tensor(NamedTuple):
     name: str
     shape: tuple[int, ...]  # -1 where the size is free
     dtype: type
+    # Of whole numbers that stand for others: (number - zero) * scale; 0 where they do not.
+    scale: float = 0.0
+    zero: int = 0
 
 
 class LiteNetwork:
@@ -140,7 +143,10 @@ def _open(path: str | os.PathLike[str], threads: int) -> Any:
 def _describe(details: dict[str, Any]) -> Tensor:
     # A network without free sizes may leave the signature empty.
     shape = details["shape_signature"] if len(details["shape_signature"]) else details["shape"]
-    return Tensor(details["name"], tuple(map(int, shape)), details["dtype"])
+    scale, zero = details["quantization"]
+    return Tensor(
+        details["name"], tuple(map(int, shape)), details["dtype"], float(scale), int(zero)
+    )
 
 
 def _said(shapes: Sequence[tuple]) -> str:

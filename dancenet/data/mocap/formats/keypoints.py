@@ -154,7 +154,7 @@ def to_body(keypoints: Keypoints) -> Keypoints | None:
     """
     if keypoints.names is None:
         return None
-    names = [_plain(name) for name in keypoints.names]
+    names = [plain_name(name) for name in keypoints.names]
     places = {name: keypoints.positions[:, index] for index, name in enumerate(names)}
     for middle, side in (("neck", "shoulder"), ("pelvis", "hip")):
         if middle not in places and {f"l_{side}", f"r_{side}"} <= places.keys():
@@ -172,7 +172,7 @@ def to_body(keypoints: Keypoints) -> Keypoints | None:
     return replace(keypoints, positions=positions, names=BODY, parents=BODY_PARENTS)
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """Returns "l_shoulder" for "left_shoulder", "Left Shoulder" and "LShoulder"."""
     side, words = split_side(name)
     joined = "_".join(words)

@@ -1,0 +1,1 @@
+"""Keypoints of one or several people over time: MoveNet, its crops, and who is who."""

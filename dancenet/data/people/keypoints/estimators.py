@@ -1,0 +1,138 @@
+"""Networks that find people's keypoints picture by picture, behind one interface."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+import numpy as np
+
+from dancenet.data.people.detector import Detection, Detector
+from dancenet.data.people.filters import LANDMARKS, MOVENET, OneEuroSettings
+from dancenet.data.people.keypoints import crop, identities
+from dancenet.data.people.keypoints.movenet import MoveNet, to_pixels
+from dancenet.data.people.landmarks import (
+    COCO_NAMES,
+    LANDMARK_NAMES,
+    LEAST_PRESENCE,
+    LandmarkNetwork,
+    Pose,
+)
+from dancenet.data.people.regions import Region
+
+LOOK_EVERY = 5  # pictures between two looks for further people
+_SAME_PLACE = 0.25  # of a region's side: two nearer than this show one person
+_SAME_PERSON = 0.7  # object keypoint similarity of one person found twice
+_COCO_IN_LANDMARKS = [LANDMARK_NAMES.index(name) for name in COCO_NAMES]
+
+
+class Body(NamedTuple):
+    """Somebody in one picture."""
+
+    points: np.ndarray  # (J, 3) float32: x, y in picture pixels, score
+    score: float  # 0..1
+    world: np.ndarray | None = None  # (J, 3) float32 metres, see `Pose.world`
+
+
+class Estimator(Protocol):
+    """Finds people in the pictures of a film, one after another."""
+
+    names: tuple[str, ...]  # of the joints
+    coco: list[int]  # the places of COCO's keypoints among them
+    filter: OneEuroSettings  # for a camera
+    filter_by_picture: bool  # its unit of length: the picture's side, else the body's size
+
+    def __call__(self, picture: np.ndarray) -> list[Body]:
+        """Returns the people in the next picture (H, W, 3) uint8 RGB."""
+
+    def reset(self) -> None:
+        """Forgets the pictures before, as at the beginning of another film."""
+
+
+class MoveNetEstimator:
+    """MoveNet: Lightning and Thunder follow one person, MultiPose sees six."""
+
+    names = COCO_NAMES
+    coco = list(range(len(COCO_NAMES)))
+    filter = MOVENET
+    filter_by_picture = True
+
+    def __init__(self, network: MoveNet) -> None:
+        self._network = network
+        self.is_multi = network.is_multi
+        self.reset()
+
+    def reset(self) -> None:
+        self._region: Region | None = None
+
+    def __call__(self, picture: np.ndarray) -> list[Body]:
+        found = self._network(picture, self._region)
+        points = to_pixels(found.points, picture.shape)
+        if self.is_multi:
+            return [Body(one, float(score)) for one, score in zip(points, found.scores)]
+        self._region = None
+        if not len(points) or crop.pose_score(points[0]) < crop.LEAST_POSE:
+            return []
+        self._region = crop.next_region(points[0], picture.shape)
+        return [Body(points[0], crop.pose_score(points[0]))]
+
+
+class LandmarkEstimator:
+    """MediaPipe's detector and landmark network, following several people at once."""
+
+    names = LANDMARK_NAMES
+    coco = _COCO_IN_LANDMARKS
+    filter = LANDMARKS
+    filter_by_picture = False
+    is_multi = True
+
+    def __init__(self, detector: Detector, network: LandmarkNetwork, most_people: int) -> None:
+        self._detector, self._network = detector, network
+        self._most = most_people
+        self.reset()
+
+    def reset(self) -> None:
+        self._regions: list[Region] = []
+        self._wait = 0
+
+    def __call__(self, picture: np.ndarray) -> list[Body]:
+        found: list[Pose] = []
+        for region in self._regions:
+            self._add(found, picture, region)
+        lost = len(found) < len(self._regions)
+        self._wait -= 1
+        if len(found) < self._most and (lost or not found or self._wait <= 0):
+            self._wait = LOOK_EVERY
+            for detection in self._detector(picture):
+                if len(found) < self._most and not _is_followed(detection, found):
+                    self._add(found, picture, detection.region())
+        self._regions = [pose.next_region() for pose in found]
+        return [_body(pose) for pose in found]
+
+    def _add(self, found: list[Pose], picture: np.ndarray, region: Region) -> None:
+        pose = self._network(picture, region)
+        if pose.score < LEAST_PRESENCE:
+            return
+        points = _body(pose).points[self.coco]
+        size = identities.size_of(points, identities.box_of(points))
+        for place, other in enumerate(found):
+            theirs = _body(other).points[self.coco]
+            if identities.similarity(points, theirs, size) > _SAME_PERSON:
+                if pose.score > other.score:
+                    found[place] = pose
+                return
+        found.append(pose)
+
+
+def _body(pose: Pose) -> Body:
+    score = np.minimum(pose.visibility, pose.presence)
+    points = np.concatenate([pose.landmarks[:, :2], score[:, None]], axis=1)
+    return Body(points.astype(np.float32), pose.score, pose.world)
+
+
+def _is_followed(detection: Detection, found: list[Pose]) -> bool:
+    region = detection.region()
+    return any(
+        np.hypot(region.x - pose.axis[0, 0], region.y - pose.axis[0, 1])
+        < _SAME_PLACE * max(region.size, pose.region.size)
+        for pose in found
+    )
