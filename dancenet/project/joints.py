@@ -6,9 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.people import poses
-from dancenet.data.people.lift import lift
+from dancenet.data.people.lift import lift_poses
 from dancenet.model.folder import DANCER_WEIGHTS
 from dancenet.project.make import MOTIONS, NEIGHBOUR_CORRECTION, Project, start_from
 from dancenet.project.record import ExtractedClip, Source
@@ -69,7 +68,7 @@ class JointsProject(Project):
                 *(["--model-file", str(network)] if network else []),
             ],
         )
-        clip = lift_poses(keypoints, source.path)
+        clip = lift_poses(poses.read_npz(keypoints), source.path, rate=_RATE)
         clip.save(self._motions / f"{index}.npz", overwrite=True)
         good = clip.ok.mean()
         terminal.say(
@@ -157,16 +156,6 @@ class JointsProject(Project):
             )
             self.record.stages[stage].seconds = seconds
             self._write()
-
-
-def lift_poses(path: Path, source: str) -> SkeletonClip:
-    """Lifts the person of a file of poses to joints at the rate of the dancer.
-
-    Raises:
-        UserError: the file is damaged, or nobody was seen.
-    """
-    seen = poses.read_npz(path)
-    return lift(poses.keypoints_of(seen), seen.fps, source, rate=_RATE)
 
 
 def _stage_of(path: Path) -> str:

@@ -88,9 +88,7 @@ class Record:
                 between(f"minutes of {stage}", self.minutes[stage], 0, _LONGEST)
 
     @classmethod
-    def read(
-        cls, folder: Path, sources: Sequence[Source], space: str = "silhouette"
-    ) -> Record:
+    def read(cls, folder: Path, sources: Sequence[Source], space: str = "silhouette") -> Record:
         """Reads a project's record, or begins one.
 
         Raises:
@@ -129,9 +127,7 @@ class Record:
         return record
 
     @classmethod
-    def begin(
-        cls, folder: Path, sources: Sequence[Source], space: str = "silhouette"
-    ) -> Record:
+    def begin(cls, folder: Path, sources: Sequence[Source], space: str = "silhouette") -> Record:
         """Returns the record of a project in which nothing is finished."""
         # The folder may be renamed later; its model keeps the name.
         name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"

@@ -10,9 +10,11 @@ import numpy as np
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.resample import catmull_rom
+from dancenet.data.people.landmarks import COCO_NAMES, LANDMARK_NAMES
 from dancenet.data.people.lift import points as of_body
 from dancenet.data.people.lift.network import WEIGHTS, Lifter
 from dancenet.data.people.lift.standing import stand
+from dancenet.data.people.poses import Poses
 from dancenet.support.checked import check_rate
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -31,6 +33,7 @@ def lift(
     fps: float,
     source: str = "film",
     stature: float | None = None,
+    rate: float | None = None,
     weights: Path = WEIGHTS,
 ) -> SkeletonClip:
     """Finds the joints in space of a dancer whose keypoints one camera saw.
@@ -44,12 +47,12 @@ def lift(
         fps: frames per second.
         source: the film's name.
         stature: metres, the dancer's height; None for what an adult of such proportions has.
+        rate: frames per second of the result; None for `fps`, which gives T frames.
         weights: the network.
 
     Returns:
-        T frames of the nineteen joints of a body in metres, at `fps`, y up, floor at 0. x is to the
-        right in the picture, z to the camera. Frames of a longer gap, in which nobody was seen,
-        are not `ok`.
+        The nineteen joints of a body in metres, y up, floor at 0. x is to the right in the picture,
+        z to the camera. Frames of a longer gap, in which nobody was seen, are not `ok`.
 
     Raises:
         UserError: nobody was seen.
@@ -62,18 +65,35 @@ def lift(
             f"No dancer was seen in {quoted(source)}, so there are no joints to lift. Show the "
             "whole body, in even light."
         )
+    known = _bridged(seen, round(_LONGEST_GAP * fps))
     points = of_body.resample(points, fps)
     lifted = _network(weights)(of_body.features(points))
-    positions = _at_rate(stand(lifted, of_body.RATE, stature), len(keypoints), fps)
+    positions = stand(lifted, of_body.RATE, stature)
+    if rate is None:
+        rate, num_frames = fps, len(seen)
+    else:
+        check_rate(rate)
+        num_frames = int((len(seen) - 1) / fps * rate + 1e-6) + 1
+    times = np.minimum((np.arange(num_frames) * fps / rate + 0.5).astype(int), len(seen) - 1)
     return SkeletonClip(
-        positions=positions,
-        fps=float(fps),
-        ok=_bridged(seen, round(_LONGEST_GAP * fps)),
+        positions=_at_rate(positions, num_frames, rate),
+        fps=float(rate),
+        ok=known[times],
         names=JOINTS,
         parents=PARENTS,
         offsets=None,
         source=source,
     )
+
+
+def lift_poses(
+    poses: Poses, source: str, stature: float | None = None, rate: float | None = None
+) -> SkeletonClip:
+    """Lifts the keypoints of one person; see `lift`."""
+    if len(poses.names) != len(LANDMARK_NAMES):
+        poses = poses.joints(COCO_NAMES)
+    keypoints = np.concatenate([poses.xy[:, 0], poses.score[:, 0, :, None]], axis=-1)
+    return lift(keypoints, poses.fps, source, stature, rate)
 
 
 def _at_rate(positions: np.ndarray, num_frames: int, fps: float) -> np.ndarray:

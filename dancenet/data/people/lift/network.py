@@ -1,9 +1,9 @@
 """The lifting network in NumPy: keypoints of a second to joints in space.
 
 It is a stack of dilated convolutions over time with residual connections, and adds to what it
-finds a linear map of the frame itself, because most of x and y is in the keypoints already (Pavllo et al., "3D human
-pose estimation in video with temporal convolutions and semi-supervised training", 2019). It is
-trained in Keras, and small enough that NumPy runs it.
+finds a linear map of the frame itself, because most of x and y is in the keypoints already (Pavllo
+et al., "3D human pose estimation in video with temporal convolutions and semi-supervised training",
+2019). It is trained in Keras, and small enough that NumPy runs it.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ NUM_FEATURES = 3 * len(POINTS) + 4
 
 # Scores at and below the first count nothing, at and above the second everything.
 _SCORES = (0.1, 0.5)
-# The toe joint is the ball of the foot; detectors mark the tip, so many times as far from the ankle.
+# The toe joint is the ball of the foot; detectors mark the tip, so many times farther out.
 _TIP = 1.45
 
 # Bones that measure the body's size in the picture, and their usual lengths in metres.

@@ -6,11 +6,15 @@ stands stays where it is, and carries the body past it. In the air the network's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import numpy as np
 
 from dancenet.data.motion.bones import bone_lengths, steady_bones
 from dancenet.data.motion.feet import FLOOR_PERCENTILE
 from dancenet.data.motion.joints import JOINTS, PARENTS
+from dancenet.data.motion.proportions import measure
 from dancenet.data.motion.smooth import smooth
 from dancenet.data.people.lift.network import FEET, Lifted
 
@@ -41,27 +45,22 @@ def stand(lifted: Lifted, fps: float, stature: float | None = None) -> np.ndarra
     joints = _low_pass(lifted.joints, _POSE_SMOOTHING * fps)
     lengths = bone_lengths(joints, PARENTS)
     lengths = (lengths + lengths[_OTHER_SIDE]) / 2
-    size = 1.0 if stature is None else stature / _stature(lengths)
-    joints = steady_bones(joints, PARENTS, lengths * size)
+    joints = steady_bones(joints, PARENTS, lengths)
+    size = 1.0 if stature is None else stature / measure(joints).stature
+    joints = joints * size
     sure = _low_pass(lifted.standing, 0.5)
     pelvis = np.zeros((len(joints), 3))
     pelvis[:, 1], rest = _rise(joints, lifted.height * size, sure, fps)
     pelvis[:, [0, 2]] = _travel(joints, lifted.velocity * size, sure, fps)
     positions = joints + pelvis[:, None]
-    for leg in range(2):
-        _lock(positions, leg, sure[:, 2 * leg : 2 * leg + 2], rest[2 * leg : 2 * leg + 2], fps)
+    legs = [_Leg.of(positions, side, sure, rest, fps) for side in range(2)]
+    positions[..., 1] -= _low_pass(_too_high(positions, legs), _LOCK_SMOOTHING * fps)[:, None]
+    for leg in legs:
+        leg.lock(positions)
     toes = positions[:, [JOINTS.index("l_toe"), JOINTS.index("r_toe")], 1].min(axis=1)
     middle = np.median(positions[:, 0], axis=0)
     floor = np.percentile(toes, FLOOR_PERCENTILE)
     return (positions - np.array([middle[0], floor, middle[2]])).astype(np.float32)
-
-
-def _stature(lengths: np.ndarray) -> float:
-    """Estimates a body's height from the lengths (19,) of its bones."""
-    from dancenet.data.motion.proportions import ANKLE_HEIGHT, HEAD_HEIGHT
-
-    chain = ("spine", "chest", "neck", "head", "l_knee", "l_ankle")
-    return float(sum(lengths[JOINTS.index(name)] for name in chain)) / (HEAD_HEIGHT - ANKLE_HEIGHT)
 
 
 def _low_pass(values: np.ndarray, deviation: float) -> np.ndarray:
@@ -96,9 +95,7 @@ def _rise(
     return height + correction, rest
 
 
-def _travel(
-    joints: np.ndarray, velocity: np.ndarray, sure: np.ndarray, fps: float
-) -> np.ndarray:
+def _travel(joints: np.ndarray, velocity: np.ndarray, sure: np.ndarray, fps: float) -> np.ndarray:
     """Returns the pelvis' path over the floor, (T, 2) metres along x and z from the first frame."""
     if len(joints) < 2:
         return np.zeros((len(joints), 2))
@@ -113,43 +110,67 @@ def _travel(
     return np.concatenate([np.zeros((1, 2)), np.cumsum(moved, axis=0)])
 
 
-def _lock(
-    positions: np.ndarray, leg: int, sure: np.ndarray, rest: np.ndarray, fps: float
-) -> None:
-    """Moves a leg's joints, in place, so that its ankle and its toe stay where they stand.
+class _Leg(NamedTuple):
+    """A leg, and where its foot has to be so that it stays where it stands."""
 
-    Args:
-        positions: (T, 19, 3).
-        leg: 0 the left, 1 the right.
-        sure: (T, 2) probabilities that ankle and toe stand.
-        rest: (2,) metres, their heights at rest.
-        fps: frames per second.
-    """
-    hip, knee, ankle, toe = (
-        JOINTS.index(f"{'lr'[leg]}_{joint}") for joint in ("hip", "knee", "ankle", "toe")
-    )
-    lead = np.zeros((len(positions), 3))
-    share = np.zeros(len(positions))
-    runs = [_runs(sure[:, part] > _STANDS, _SHORTEST * fps) for part in range(2)]
-    for part, joint in ((1, toe), (0, ankle)):  # where both stand, the ankle leads
-        for rows in runs[part]:
-            place = positions[rows, joint].mean(axis=0)
-            place[1] = rest[part]
-            lead[rows] = place - positions[rows, joint]
-            share[rows] = 1.0
-    lead = _low_pass(_held(lead, share), _LOCK_SMOOTHING * fps)
-    foot = positions[:, toe] - positions[:, ankle]
-    _bend(positions, (hip, knee, ankle), positions[:, ankle] + lead)
-    positions[:, toe] = positions[:, ankle] + foot
-    pull = np.zeros((len(positions), 3))
-    for rows in runs[1]:
-        place = positions[rows, toe].mean(axis=0)
-        place[1] = rest[1]
-        pull[rows] = place - positions[rows, toe]
-    turned = foot + _low_pass(pull, _LOCK_SMOOTHING * fps / 2)
-    length = np.linalg.norm(foot, axis=-1, keepdims=True)
-    size = np.maximum(np.linalg.norm(turned, axis=-1, keepdims=True), 1e-9)
-    positions[:, toe] = positions[:, ankle] + turned / size * length
+    joints: tuple[int, int, int, int]  # hip, knee, ankle, toe
+    ankle: np.ndarray  # (T, 3) metres
+    foot: np.ndarray  # (T, 3) metres, from ankle to toe
+
+    @classmethod
+    def of(
+        cls, positions: np.ndarray, side: int, sure: np.ndarray, rest: np.ndarray, fps: float
+    ) -> _Leg:
+        """Finds where a foot has to be.
+
+        Args:
+            positions: (T, 19, 3).
+            side: 0 the left, 1 the right.
+            sure: (T, F) probabilities that each of FEET stands.
+            rest: (F,) metres, their heights at rest.
+            fps: frames per second.
+        """
+        hip, knee, ankle, toe = (
+            JOINTS.index(f"{'lr'[side]}_{joint}") for joint in ("hip", "knee", "ankle", "toe")
+        )
+        lead, share = np.zeros((len(positions), 3)), np.zeros(len(positions))
+        pull = np.zeros((len(positions), 3))
+        # Where both stand, the ankle leads.
+        for part, joint in ((2 * side + 1, toe), (2 * side, ankle)):
+            for rows in _runs(sure[:, part] > _STANDS, _SHORTEST * fps):
+                place = positions[rows, joint].mean(axis=0)
+                place[1] = rest[part]
+                lead[rows] = place - positions[rows, joint]
+                share[rows] = 1.0
+                if joint == toe:
+                    pull[rows] = lead[rows]
+        lead = _soft(_held(lead, share), share, _LOCK_SMOOTHING * fps)
+        foot = positions[:, toe] - positions[:, ankle]
+        length = np.linalg.norm(foot, axis=-1, keepdims=True)
+        down = pull.any(axis=1)
+        pull = np.where(down[:, None], pull - lead, 0.0)
+        turned = foot + _soft(pull, down, _LOCK_SMOOTHING * fps)
+        size = np.maximum(np.linalg.norm(turned, axis=-1, keepdims=True), 1e-9)
+        return cls((hip, knee, ankle, toe), positions[:, ankle] + lead, turned / size * length)
+
+    def lock(self, positions: np.ndarray) -> None:
+        """Moves the leg's joints of (T, 19, 3), in place."""
+        hip, knee, ankle, toe = self.joints
+        _bend(positions, (hip, knee, ankle), self.ankle)
+        positions[:, toe] = positions[:, ankle] + self.foot
+
+
+def _too_high(positions: np.ndarray, legs: Sequence[_Leg]) -> np.ndarray:
+    """Returns how far (T,) the body is too high for a leg to reach the foot."""
+    needed = np.zeros(len(positions))
+    for leg in legs:
+        hip, knee, ankle, _ = leg.joints
+        bones = np.diff(positions[:, (hip, knee, ankle)], axis=1)
+        length = _STRAIGHT * np.linalg.norm(bones, axis=-1).sum(axis=1)
+        reach = leg.ankle - positions[:, hip]
+        aside = np.minimum((reach[:, [0, 2]] ** 2).sum(axis=1), length**2)
+        needed = np.maximum(needed, -reach[:, 1] - np.sqrt(length**2 - aside))
+    return needed
 
 
 def _runs(stands: np.ndarray, shortest: float) -> list[slice]:
@@ -164,6 +185,12 @@ def _held(lead: np.ndarray, share: np.ndarray) -> np.ndarray:
         return lead
     frames = np.arange(len(lead))
     return np.stack([np.interp(frames, known, lead[known, axis]) for axis in range(3)], axis=1)
+
+
+def _soft(values: np.ndarray, share: np.ndarray, deviation: float) -> np.ndarray:
+    """Smooths values (T, C), except well within runs in which `share` (T,) is 1."""
+    inside = np.clip(2 * _low_pass(share.astype(np.float64), deviation) - 1, 0.0, 1.0)[:, None]
+    return inside * values + (1 - inside) * _low_pass(values, deviation)
 
 
 def _bend(positions: np.ndarray, joints: tuple[int, int, int], wanted: np.ndarray) -> None:

@@ -36,7 +36,10 @@ class LiftErrors:
 
 
 def measure(
-    lifter: Lifter, clips: Sequence[SkeletonClip], views: int = 8, seed: int = 1,
+    lifter: Lifter,
+    clips: Sequence[SkeletonClip],
+    views: int = 8,
+    seed: int = 1,
     course: Course = HELD_OUT,
 ) -> LiftErrors:
     """Lifts recordings seen from `views` sides each with a detector's errors.
@@ -63,7 +66,9 @@ def measure(
         for index in range(len(rows[0][1]))
     ]
     joints, *numbers = means
-    return LiftErrors(float(joints.mean()), *map(float, numbers[:2]), joints, *map(float, numbers[2:]))
+    return LiftErrors(
+        float(joints.mean()), *map(float, numbers[:2]), joints, *map(float, numbers[2:])
+    )
 
 
 def _moved(pelvis: np.ndarray) -> np.ndarray:

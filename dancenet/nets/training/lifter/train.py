@@ -14,7 +14,6 @@ from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.people.lift.network import (
     DILATIONS,
-    FEET,
     MARGIN,
     NUM_OUTPUTS,
     Lifter,

@@ -34,7 +34,7 @@ _TOES = np.array([name[2:] == "toe" for name in POINTS])
 _NEAR = 0.03  # metres
 _STILL = 0.3  # m/s
 
-# A detector's errors, as standard deviations in metres of a usual joint; the ends of limbs err more.
+# A detector's errors: standard deviations in metres. The ends of limbs err more.
 _MISPLACED = 0.015  # as long as a window lasts
 _DRIFT = 0.018
 _JITTER = 0.006
