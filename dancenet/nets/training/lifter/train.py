@@ -35,6 +35,7 @@ class LifterOptions:
     batch_size: int = 64  # windows
     learning_rate: float = 1e-3  # falls to nothing over the steps
     dropout: float = 0.1
+    noise: float = 1.0  # factor on a detector's errors
     seed: int = 0
     save_every: int = 100  # steps
 
@@ -83,6 +84,26 @@ def to_numpy(model: Any) -> Lifter:
             kernel, bias = kernel * factor, (bias - mean) * factor + shift
         weights[f"{name}_kernel"], weights[f"{name}_bias"] = kernel, bias
     return Lifter(weights)
+
+
+def from_numpy(model: Any, lifter: Lifter, inputs: np.ndarray) -> None:
+    """Gives a Keras model the weights of a network.
+
+    Args:
+        model: of `build_lifter`.
+        lifter: as wide as the model.
+        inputs: (B, T, F) features, whose statistics the normalisation begins with.
+    """
+    for name in layer_names():
+        kernel, bias = lifter.weights[f"{name}_kernel"], lifter.weights[f"{name}_bias"]
+        layer = model.get_layer(name)
+        layer.set_weights([kernel, bias][: len(layer.get_weights())])
+    for name in layer_names()[:-2]:
+        norm = model.get_layer(f"{name}_norm")
+        # Normalised and brought back, values stay what they are.
+        values = keras.ops.convert_to_numpy(keras.Model(model.inputs, norm.input)(inputs))
+        mean, variance = values.mean(axis=(0, 1)), values.var(axis=(0, 1))
+        norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
 
 
 def make_batch(views: Views) -> tuple[np.ndarray, np.ndarray]:
@@ -140,6 +161,7 @@ def train_lifter(
     clips: Sequence[SkeletonClip],
     out: Path,
     options: LifterOptions = LifterOptions(),
+    start_from: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Lifter:
     """Trains on recordings, and writes the network every so often.
@@ -148,20 +170,27 @@ def train_lifter(
         clips: bodies of the nineteen joints.
         out: the file of weights.
         options: see `LifterOptions`.
+        start_from: weights to begin with, such as those of a training that was stopped.
         say: takes a line on the progress.
     """
     keras.utils.set_random_seed(options.seed)
     rng = np.random.default_rng(options.seed)
-    recordings, course = Recordings(clips), Course()
+    recordings, course = Recordings(clips), Course(noise=options.noise)
+
+    def draw() -> tuple[np.ndarray, np.ndarray]:
+        windows = [recordings.draw(rng, course) for _ in range(options.batch_size)]
+        return make_batch(view(windows, rng, course))
+
     model = build_lifter(options.width, options.dropout)
+    if start_from is not None:
+        from_numpy(model, Lifter.load(start_from), draw()[0])
     optimizer = keras.optimizers.Adam(options.learning_rate, clipnorm=1.0)
     # Compiled by XLA, a step takes four times as long on a CPU.
     model.compile(optimizer, loss=loss, jit_compile=False)
     mean, losses = _Average(model), []
     for step in range(options.steps):
         optimizer.learning_rate.assign(options.learning_rate * _rate(step / options.steps))
-        windows = [recordings.draw(rng, course) for _ in range(options.batch_size)]
-        losses.append(model.train_on_batch(*make_batch(view(windows, rng, course))))
+        losses.append(model.train_on_batch(*draw()))
         mean.follow(step)
         if (step + 1) % options.save_every == 0:
             say(f"{step + 1} of {options.steps} steps, loss {np.mean(losses):.4f}")
