@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from dancenet.data.motion.resample import catmull_rom
 from dancenet.data.people.landmarks import COCO_NAMES, LANDMARK_NAMES
 from dancenet.data.people.lift import points as of_body
 from dancenet.data.people.lift.network import WEIGHTS, Lifter
+from dancenet.data.people.lift.refine import refine
 from dancenet.data.people.lift.standing import stand
 from dancenet.data.people.poses import Poses
 from dancenet.support.checked import check_rate
@@ -67,8 +69,7 @@ def lift(
         )
     known = _bridged(seen, round(_LONGEST_GAP * fps))
     points = of_body.resample(points, fps)
-    lifted = _network(weights)(of_body.features(points))
-    positions = stand(lifted, of_body.RATE, stature)
+    positions = lift_points(points, _network(weights), stature)
     if rate is None:
         rate, num_frames = fps, len(seen)
     else:
@@ -84,6 +85,13 @@ def lift(
         offsets=None,
         source=source,
     )
+
+
+def lift_points(points: np.ndarray, network: Lifter, stature: float | None = None) -> np.ndarray:
+    """Lifts points (T, P, 3) at `points.RATE` to joints (T, 19, 3) that stand on a floor."""
+    lifted = network(of_body.features(points))
+    lifted = replace(lifted, joints=refine(lifted.joints, points))
+    return stand(lifted, of_body.RATE, stature)
 
 
 def lift_poses(

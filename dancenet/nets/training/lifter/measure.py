@@ -10,9 +10,9 @@ import numpy as np
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.feet import find_feet
 from dancenet.data.motion.joints import PARENTS
+from dancenet.data.people.lift import lift_points
 from dancenet.data.people.lift.network import Lifter
-from dancenet.data.people.lift.points import RATE, features
-from dancenet.data.people.lift.standing import stand
+from dancenet.data.people.lift.points import RATE
 from dancenet.metrics.skeleton import bone_spread, foot_slide
 from dancenet.nets.training.lifter.views import Course, Recordings, view
 
@@ -58,7 +58,7 @@ def measure(
             seen = view([window], rng, course)
             pelvis = np.concatenate([seen.velocity[0] / RATE, seen.height[0][:, None]], axis=1)
             true = seen.joints[0] + _moved(pelvis)[:, None]
-            found = stand(lifter(features(seen.points[0])), RATE).astype(np.float64)
+            found = lift_points(seen.points[0], lifter).astype(np.float64)
             rows.append((len(true), _compare(true, found)))
     counts = np.array([count for count, _ in rows], dtype=np.float64)
     means = [

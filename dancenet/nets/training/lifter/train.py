@@ -34,7 +34,7 @@ class LifterOptions:
     width: int = 192  # channels
     batch_size: int = 64  # windows
     learning_rate: float = 1e-3  # falls to nothing over the steps
-    dropout: float = 0.1
+    dropout: float = 0.0
     noise: float = 1.0  # factor on a detector's errors
     seed: int = 0
     save_every: int = 100  # steps
@@ -140,7 +140,7 @@ def loss(truth: Any, outputs: Any) -> Any:
     stands, logits = truth[..., count + 3 : -1], outputs[..., count + 3 :]
     standing = ops.maximum(logits, 0) - logits * stands + ops.log1p(ops.exp(-ops.abs(logits)))
     standing = ops.mean(upright[..., None] * standing)
-    return places + 0.3 * lengths + 0.1 * speeds + 0.5 * height + 0.1 * path + 0.03 * standing
+    return places + 0.3 * lengths + 0.05 * speeds + 0.5 * height + 0.1 * path + 0.03 * standing
 
 
 def _with_root(columns: Any) -> Any:

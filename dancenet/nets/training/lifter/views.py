@@ -52,9 +52,9 @@ class Course:
 
     frames: int = 64  # of a window
     far: float = 0.15  # chance that the camera sees along nearly parallel rays
-    reshaped: float = 0.5  # chance of other proportions
+    reshaped: float = 0.35  # chance of other proportions
     resized: float = 0.02  # standard deviation of the size of those that are not reshaped
-    tumbled: float = 0.08  # chance that the body is turned over
+    tumbled: float = 0.05  # chance that the body is turned over
     tempo: float = 0.3  # logarithm of the most by which a motion is slowed or hastened
     noise: float = 1.0  # factor on a detector's errors
 
