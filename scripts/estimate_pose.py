@@ -213,26 +213,17 @@ def _recordings(path: Path, people: int) -> list[Path]:
 
 
 def _estimator(arguments: argparse.Namespace) -> Any:
-    from dancenet.data.people import network_files
-    from dancenet.data.people.detector import Detector
+    from dancenet.data.people import litert
     from dancenet.data.people.keypoints.estimators import LandmarkEstimator, MoveNetEstimator
     from dancenet.data.people.keypoints.files import find_network
     from dancenet.data.people.keypoints.movenet import MoveNet
-    from dancenet.data.people.landmarks import LandmarkNetwork
-    from dancenet.data.people.litert import require
+    from dancenet.data.people.search import Networks
     from dancenet.support.errors import UserError
 
-    require()  # before a download that would be of no use
     if arguments.network is None:
-        paths = [
-            network_files.find(network, arguments.model_file)
-            for network in (network_files.DETECTOR, network_files.LANDMARKS)
-        ]
-        return LandmarkEstimator(
-            Detector.open(paths[0], arguments.threads),
-            LandmarkNetwork.open(paths[1], arguments.threads),
-            arguments.people,
-        )
+        networks = Networks.open(arguments.model_file, arguments.threads)
+        return LandmarkEstimator(networks, arguments.people)
+    litert.require()  # before a download that would be of no use
     network = MoveNet(find_network(arguments.network), arguments.threads)
     if arguments.people > 1 and not network.is_multi:
         raise UserError(
@@ -248,7 +239,6 @@ def _read(
     """Finds people in a film, a folder or a picture, and writes all outputs."""
     from dancenet.data.footage.pictures import PictureFolder
     from dancenet.data.footage.video import open_footage
-    from dancenet.data.people.keypoints.follow import Follower
     from dancenet.support.errors import UserError
 
     footage: Any
@@ -256,20 +246,12 @@ def _read(
         footage = PictureFolder.of_picture(source.given)
     else:
         footage = open_footage(source.given, arguments.fps, arguments.start, arguments.seconds)
-    follower = Follower(estimator, footage.fps)
-    total = footage.expected_seconds and round(footage.expected_seconds * footage.fps)
-    scale = 1.0
-    with terminal.progress(total=total, description=Path(source.given).name) as bar:
-        for picture in footage.frames():
-            scale = footage.width / picture.shape[1]
-            follower.add(picture)
-            bar.update(1)
-    if not follower.num_frames:
+    poses = _follow(source, footage, arguments, estimator)
+    if not poses.num_frames:
         raise UserError(f"{quoted(source.given)} has no picture that can be decoded.")
-    loss = footage.loss(follower.num_frames)
+    loss = footage.loss(poses.num_frames)
     if loss:
         terminal.warn(loss)
-    poses = follower.poses(arguments.people, (footage.width, footage.height), scale)
     _say_who(source, poses)
     for path in outputs:
         if path.suffix.lower() in (*FILMS, *PICTURES):
@@ -277,6 +259,29 @@ def _read(
         else:
             _write(path, source, poses, arguments)
     _say_where(outputs)
+
+
+def _follow(source: Source, footage: Any, arguments: argparse.Namespace, estimator: Any) -> Poses:
+    """Reads a film once, and returns who is in it."""
+    from dancenet.data.people.keypoints.estimators import LandmarkEstimator
+    from dancenet.data.people.keypoints.follow import Follower, follow_one
+
+    size = (footage.width, footage.height)
+    total = footage.expected_seconds and round(footage.expected_seconds * footage.fps)
+    with terminal.progress(total=total, description=Path(source.given).name) as bar:
+
+        def pictures() -> Iterator[Any]:
+            for picture in footage.frames():
+                yield picture
+                bar.update(1)
+
+        if arguments.people == 1 and isinstance(estimator, LandmarkEstimator):
+            return follow_one(pictures(), footage.fps, size, estimator.networks)
+        follower, scale = Follower(estimator, footage.fps), 1.0
+        for picture in pictures():
+            scale = size[0] / picture.shape[1]
+            follower.add(picture)
+        return follower.poses(arguments.people, size, scale)
 
 
 def _watch(
@@ -367,9 +372,7 @@ def _write(path: Path, source: Source, poses: Poses, arguments: argparse.Namespa
         write_openpose(path, poses, source.name, arguments.overwrite)
 
 
-def _draw(
-    path: Path, pictures: Iterator[Any], poses: Poses, arguments: argparse.Namespace
-) -> None:
+def _draw(path: Path, pictures: Iterator[Any], poses: Poses, arguments: argparse.Namespace) -> None:
     """Draws the people over the pictures of a film, or over one picture."""
     from dancenet.output.overlay import write_picture
 

@@ -91,6 +91,7 @@ class Overlay:
                     if seen[person, near] and seen[person, far]:
                         color = _OUTLINE if is_outline else colors[side]
                         ends = points[person][near], points[person][far]
+                        # Many: they are OpenCV's.
                         cv2.line(drawn, *ends, color, thickness, cv2.LINE_AA, _FRACTION_BITS)
             for joint in self._bound:
                 if seen[person, joint]:
@@ -102,7 +103,8 @@ class Overlay:
     @staticmethod
     def _dot(drawn: np.ndarray, point: list[int], width: int, color: Color) -> None:
         radius = round((0.5 + 0.8 * width) * (1 << _FRACTION_BITS))
-        cv2.circle(drawn, point, radius, color, cv2.FILLED, cv2.LINE_AA, _FRACTION_BITS)
+        place = {"lineType": cv2.LINE_AA, "shift": _FRACTION_BITS}
+        cv2.circle(drawn, point, radius, color, cv2.FILLED, **place)
 
 
 def even(picture: np.ndarray) -> np.ndarray:
@@ -128,6 +130,9 @@ def _write(drawn: np.ndarray, text: str, places: np.ndarray, color: Color) -> No
     scale = max(0.4, (drawn.shape[0] + drawn.shape[1]) / 1600)
     x, y = int(places[:, 0].mean()), int(places[:, 1].min() - 14 * scale)
     origin = (x, max(y, int(24 * scale)))
-    for thickness, shade in ((max(3, round(5 * scale)), _OUTLINE), (max(1, round(2 * scale)), color)):
+    for thickness, shade in (
+        (max(3, round(5 * scale)), _OUTLINE),
+        (max(1, round(2 * scale)), color),
+    ):
         # Many: they are OpenCV's.
         cv2.putText(drawn, text, origin, cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness)

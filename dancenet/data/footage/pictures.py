@@ -285,5 +285,5 @@ def _unreadable(path: Path) -> UserError:
     except OSError as error:
         size = str(error.strerror)
     return UserError(
-        f"{quoted(path)} ({size}) is not a readable picture; take it out of the folder."
+        f"{quoted(path)} ({size}) is not a readable picture; convert it, or leave it out."
     )

@@ -73,7 +73,8 @@ class FramePoses:
     def mirrored(self) -> FramePoses:
         """Returns the joints in frames whose left and right are swapped."""
         return FramePoses(
-            self.xy[:, _MIRRORED] * np.float32([-1, 1]) + np.float32([WIDTH, 0]),
+            np.array([WIDTH, 0], np.float32)
+            + self.xy[:, _MIRRORED] * np.array([-1, 1], np.float32),
             self.score[:, _MIRRORED],
         )
 
@@ -241,9 +242,10 @@ class _Joined:
         except UserError:
             return False
         clips = list(clips)
-        return joined.hashes == [clip.poses or "" for clip in clips] and len(
-            joined.poses
-        ) == clips[-1].last
+        return (
+            joined.hashes == [clip.poses or "" for clip in clips]
+            and len(joined.poses) == clips[-1].last
+        )
 
 
 def _checked(path: Path, content: dict[str, np.ndarray]) -> FramePoses:

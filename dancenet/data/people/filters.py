@@ -13,7 +13,20 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BODY_METRES = 2.0  # diameter of the circle around a body
+
 _LEAST_SCALE = 1e-6
+
+# A film's smoothing. Widths are standard deviations in seconds, speeds diameters a second.
+_MOTION = 0.04
+_REST = 0.12
+_WIDEST = 2.5  # widths that are looked at on either side
+_SLOW, _FAST = 0.05, 0.4
+_FEWEST = 3  # frames
+_LEAST_WEIGHT = 0.02
+_RIDGE = 0.02
+_JITTER = 0.002  # diameters that a point trembles by
+_OUTLIER = 3.0  # times the usual distance from the parabola
 
 
 @dataclass(frozen=True)
@@ -77,3 +90,61 @@ class OneEuro:
 def _share(cutoff: float | np.ndarray, step: float) -> float | np.ndarray:
     """Returns the weight of a new value in an exponential mean with a cutoff in Hz."""
     return 1 / (1 + 1 / (2 * math.pi * cutoff * step))
+
+
+def reach(fps: float) -> int:
+    """Returns how many frames before and after one are looked at to smooth it."""
+    return max(1, math.ceil(_WIDEST * _REST * fps))
+
+
+def smooth_at(
+    values: np.ndarray, weights: np.ndarray, times: np.ndarray, place: int, scale: float
+) -> np.ndarray:
+    """Smooths points at one time, from those before and after: no lag, and peaks keep their height.
+
+    A parabola is fitted to the points around (Cleveland, "Robust Locally Weighted Regression and
+    Smoothing Scatterplots", 1979), over a longer time where a point rests than where it moves.
+    What a point does for one frame only is left out.
+
+    Args:
+        values: (T, J, D) of consecutive frames.
+        weights: (T, J), 0..1, how sure they are.
+        times: (T,) seconds.
+        place: the index of the time that is asked for.
+        scale: the size of the body in units of the values.
+
+    Returns:
+        (J, D) float32.
+    """
+    offsets = times - times[place]
+    if len(times) < _FEWEST:
+        return values[place].astype(np.float32)
+    sure = np.maximum(weights, _LEAST_WEIGHT)
+    narrow, slope = _fit(values, sure, offsets, _MOTION, scale)
+    wide, _ = _fit(values, sure, offsets, _REST, scale)
+    speed = np.linalg.norm(slope, axis=1) / max(scale, _LEAST_SCALE)
+    share = np.clip((speed - _SLOW) / (_FAST - _SLOW), 0, 1)[:, None]
+    return (share * narrow + (1 - share) * wide).astype(np.float32)
+
+
+def _fit(
+    values: np.ndarray, weights: np.ndarray, offsets: np.ndarray, width: float, scale: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns value and slope (J, D) at offset 0 of parabolas through points around."""
+    near = np.abs(offsets) <= _WIDEST * width
+    x, y = offsets[near] / width, values[near].astype(np.float64)
+    bell = np.exp(-0.5 * x**2)
+    powers = np.stack([x**power for power in range(3)])
+    products = powers[:, None] * powers[None]
+    share = weights[near] * bell[:, None]
+    ridge = _RIDGE * np.diag([0.0, 1.0, 1.0])  # where there are few points, none is bent to
+    for again in (True, False):
+        matrix = np.einsum("pqt,tj->jpq", products, share)
+        matrix += ridge * matrix[:, :1, :1] + np.eye(3) * _LEAST_SCALE
+        right = np.einsum("pt,tj,tjd->jpd", powers, share, y)
+        fitted = np.linalg.solve(matrix, right)
+        if again:
+            away = np.linalg.norm(y - np.einsum("pt,jpd->tjd", powers, fitted), axis=2)
+            usual = np.median(away, axis=0) + _JITTER * scale
+            share = share / (1 + (away / (_OUTLIER * usual)) ** 4)
+    return fitted[:, 0], fitted[:, 1] / width

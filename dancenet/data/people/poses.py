@@ -297,9 +297,8 @@ def _recording(path: Path, poses: Poses) -> tuple[dict[str, np.ndarray], list[st
     # Of a joint that is never seen, the network's guess gives the scale at least.
     never = ~sure.any(axis=0)
     kept = np.where((sure | never)[..., None], xy, np.nan)
-    body = to_body(Keypoints(kept, COCO_NAMES, None, poses.fps, "-y", 0))
-    hidden = to_body(Keypoints(np.where(sure[..., None], xy, np.nan), COCO_NAMES, None, 0.0, "", 0))
-    assert body is not None and body.names is not None and hidden is not None
+    body, hidden = _body(kept), _body(np.where(sure[..., None], xy, np.nan))
+    assert body.names is not None
     warnings: list[str] = []
     reading = Reading(path, poses.fps, "-y", None, warnings)
     motion = read.complete(reading, Joints(body.positions, body.names, body.parents))
@@ -320,3 +319,12 @@ def _recording(path: Path, poses: Poses) -> tuple[dict[str, np.ndarray], list[st
         "parents": np.array(body.parents, np.int64),
         "ok": ok,
     }, mended
+
+
+def _body(positions: np.ndarray) -> Keypoints:
+    """Returns COCO's keypoints (T, 17, 2) as the fifteen joints that files are brought to."""
+    body = to_body(
+        Keypoints(positions, names=COCO_NAMES, parents=None, fps=None, up="-y", missing=0)
+    )
+    assert body is not None
+    return body

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from dancenet.data.footage.camera import camera_index, record_camera
+from dancenet.data.footage.camera import camera_index, record_camera, watch_camera
 from dancenet.data.footage.video import open_footage
 from dancenet.support.errors import UserError
 
@@ -70,3 +70,19 @@ def test_a_number_is_a_camera_unless_a_file_has_that_name(tmp_path, monkeypatch)
 def test_a_camera_is_not_recorded_at_a_rate_of_no_dance(tmp_path, fps):
     with pytest.raises(UserError, match="Nothing can dance at"):
         record_camera(0, 1.0, tmp_path / "c.mkv", fps, FakeCamera())
+
+
+def test_a_camera_is_watched_at_its_own_pace(capsys):
+    camera = FakeCamera()
+    seen = list(watch_camera(0, 1.0, camera, lambda: camera.now))
+    times = [time for time, _ in seen]
+    assert times[0] == 0.0 and times == sorted(times) and 9 <= len(times) <= 11
+    assert seen[0][1].shape == (48, 64, 3) and camera.released
+    stopping = FakeCamera(num_pictures=4)
+    assert len(list(watch_camera(0, 9.0, stopping, lambda: stopping.now))) == 4
+    assert "stopped after" in capsys.readouterr().err
+
+
+def test_a_camera_that_cannot_be_watched_says_so():
+    with pytest.raises(UserError, match="Camera 2 cannot be opened"):
+        list(watch_camera(2, 1.0, FakeCamera(opened=False)))

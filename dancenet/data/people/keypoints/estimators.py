@@ -6,7 +6,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dancenet.data.people.detector import Detection, Detector
+from dancenet.data.people.detector import Detection
 from dancenet.data.people.filters import LANDMARKS, MOVENET, OneEuroSettings
 from dancenet.data.people.keypoints import crop, identities
 from dancenet.data.people.keypoints.movenet import MoveNet, to_pixels
@@ -14,14 +14,15 @@ from dancenet.data.people.landmarks import (
     COCO_NAMES,
     LANDMARK_NAMES,
     LEAST_PRESENCE,
-    LandmarkNetwork,
     Pose,
 )
 from dancenet.data.people.regions import Region
+from dancenet.data.people.search import Networks
 
 LOOK_EVERY = 5  # pictures between two looks for further people
 _SAME_PLACE = 0.25  # of a region's side: two nearer than this show one person
 _SAME_PERSON = 0.7  # object keypoint similarity of one person found twice
+_HIDDEN = 0.25  # score of a joint that is in the picture but hidden
 _COCO_IN_LANDMARKS = [LANDMARK_NAMES.index(name) for name in COCO_NAMES]
 
 
@@ -85,9 +86,10 @@ class LandmarkEstimator:
     filter_by_picture = False
     is_multi = True
 
-    def __init__(self, detector: Detector, network: LandmarkNetwork, most_people: int) -> None:
-        self._detector, self._network = detector, network
-        self._most = most_people
+    def __init__(self, networks: Networks, most_people: int) -> None:
+        self.networks = networks
+        self._detector, self._network = networks.detector, networks.landmarks
+        self.most_people = most_people
         self.reset()
 
     def reset(self) -> None:
@@ -100,22 +102,22 @@ class LandmarkEstimator:
             self._add(found, picture, region)
         lost = len(found) < len(self._regions)
         self._wait -= 1
-        if len(found) < self._most and (lost or not found or self._wait <= 0):
+        if len(found) < self.most_people and (lost or not found or self._wait <= 0):
             self._wait = LOOK_EVERY
             for detection in self._detector(picture):
-                if len(found) < self._most and not _is_followed(detection, found):
+                if len(found) < self.most_people and not _is_followed(detection, found):
                     self._add(found, picture, detection.region())
         self._regions = [pose.next_region() for pose in found]
-        return [_body(pose) for pose in found]
+        return [as_body(pose) for pose in found]
 
     def _add(self, found: list[Pose], picture: np.ndarray, region: Region) -> None:
         pose = self._network(picture, region)
         if pose.score < LEAST_PRESENCE:
             return
-        points = _body(pose).points[self.coco]
+        points = as_body(pose).points[self.coco]
         size = identities.size_of(points, identities.box_of(points))
         for place, other in enumerate(found):
-            theirs = _body(other).points[self.coco]
+            theirs = as_body(other).points[self.coco]
             if identities.similarity(points, theirs, size) > _SAME_PERSON:
                 if pose.score > other.score:
                     found[place] = pose
@@ -123,8 +125,13 @@ class LandmarkEstimator:
         found.append(pose)
 
 
-def _body(pose: Pose) -> Body:
-    score = np.minimum(pose.visibility, pose.presence)
+def as_body(pose: Pose) -> Body:
+    """Returns a pose as keypoints.
+
+    Their score is the visibility, at most the presence. A joint that is in the picture and hidden,
+    by the body itself as a rule, is well guessed, and counts as seen if only just.
+    """
+    score = np.minimum(np.maximum(pose.visibility, _HIDDEN), pose.presence)
     points = np.concatenate([pose.landmarks[:, :2], score[:, None]], axis=1)
     return Body(points.astype(np.float32), pose.score, pose.world)
 

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
-import math
+from collections.abc import Iterable, Iterator, Sequence
+
 import numpy as np
 
-from dancenet.data.motion.smooth import smooth
-from dancenet.data.people.filters import OneEuro
-from dancenet.data.people.keypoints.estimators import Body, Estimator
+from dancenet.data.people import filters
+from dancenet.data.people.filters import BODY_METRES, OneEuro
+from dancenet.data.people.keypoints.estimators import (
+    Body,
+    Estimator,
+    LandmarkEstimator,
+    as_body,
+)
 from dancenet.data.people.keypoints.identities import (
     Identities,
     box_of,
     size_of,
 )
 from dancenet.data.people.poses import Poses
+from dancenet.data.people.search import Networks
+from dancenet.data.people.tracking import track
 
 LEAST_SECONDS = 0.2  # somebody who is seen for less is an error of the network
-SMOOTHING_SECONDS = 0.025  # standard deviation of the Gaussian over a film's keypoints
 _AS_LARGE = 0.5  # of the one dancer's size: somebody who may be the same one after a cut
-_CUT_OFF = 3  # standard deviations of the Gaussian
-_LEAST_WEIGHT = 0.05  # of a keypoint that is hardly seen, beside its neighbours in time
 
 
 class Follower:
@@ -60,45 +65,102 @@ class Follower:
             if len(frames) >= least
         }
         chosen = sorted(sorted(weights, key=lambda number: -weights[number])[:most_people])
-        people = [self._people[number] for number in chosen]
+        people = [[self._people[number]] for number in chosen]
         if most_people == 1 and chosen:
-            people = [self._joined(chosen[0], weights)]
-        names = self._estimator.names
-        shape = (self.num_frames, len(chosen), len(names))
-        points = np.full((*shape, 3), np.nan)
-        world = np.full((*shape, 3), np.nan, np.float32)
-        for place, frames in enumerate(people):
-            for frame, body in frames.items():
-                points[frame, place] = body.points
-                if body.world is not None:
-                    world[frame, place] = body.world
-        score = np.nan_to_num(points[..., 2]).astype(np.float32)
-        for place in range(len(people)):
-            for values in (points[:, place, :, :2], world[:, place]):
-                _smooth_runs(values, score[:, place], self._fps)
-        return Poses(
-            names=tuple(names),
-            xy=(points[..., :2] * scale).astype(np.float32),
-            score=np.clip(score, 0, 1),
-            size=size,
-            fps=self._fps,
-            world=world if np.isfinite(world).any() else None,
-        )
+            people = [self._takes(chosen[0], weights)]
+        return gather(self._estimator, people, self.num_frames, self._fps, (size, scale))
 
-
-    def _joined(self, number: int, weights: dict[int, float]) -> dict[int, Body]:
-        """Returns one person's frames, with those of others who are never seen beside them.
+    def _takes(self, number: int, weights: dict[int, float]) -> list[dict[int, Body]]:
+        """Returns one person's frames, and those of others who are never seen beside them.
 
         After a cut the same dancer may have another number.
         """
-        frames = dict(self._people[number])
-        usual = weights[number] / len(frames)
+        takes = [self._people[number]]
+        usual = weights[number] / len(takes[0])
         for other in sorted(weights, key=lambda other: -weights[other]):
             theirs = self._people[other]
             is_large = weights[other] / len(theirs) >= _AS_LARGE * usual
-            if is_large and not frames.keys() & theirs.keys():
-                frames |= theirs
-        return frames
+            if is_large and not any(take.keys() & theirs.keys() for take in takes):
+                takes.append(theirs)
+        return takes
+
+
+def follow_one(
+    pictures: Iterable[np.ndarray], fps: float, size: tuple[int, int], networks: Networks
+) -> Poses:
+    """Follows the dancer of a film with MediaPipe's networks, whatever way up; see `track`.
+
+    Args:
+        pictures: (H, W, 3) uint8 RGB, of the film's size or smaller.
+        fps: pictures a second.
+        size: width and height of the film.
+        networks: the networks.
+
+    Returns:
+        The poses of one person; of nobody if nobody was found.
+    """
+    scale, found = 1.0, []
+
+    def seen() -> Iterator[np.ndarray]:
+        nonlocal scale
+        for picture in pictures:
+            scale = size[0] / picture.shape[1]
+            yield picture
+
+    for pose in track(seen(), fps, networks):
+        found.append(None if pose is None else as_body(pose))
+    frames = {index: body for index, body in enumerate(found) if body is not None}
+    people = [[frames]] if frames else []
+    return gather(LandmarkEstimator, people, len(found), fps, (size, scale), is_smooth=True)
+
+
+def gather(
+    estimator: Estimator | type[LandmarkEstimator],
+    people: Sequence[Sequence[dict[int, Body]]],
+    num_frames: int,
+    fps: float,
+    film: tuple[tuple[int, int], float],
+    *,
+    is_smooth: bool = False,
+) -> Poses:
+    """Returns the poses of people, smoothed without lag.
+
+    Args:
+        estimator: says which joints there are.
+        people: of each the takes, which are bodies by frame.
+        num_frames: of the film.
+        fps: frames a second.
+        film: its width and height, and how many of its pixels the bodies' are.
+        is_smooth: they were smoothed already.
+    """
+    shape = (num_frames, len(people), len(estimator.names))
+    xy, world = np.full((*shape, 2), np.nan), np.full((*shape, 3), np.nan)
+    score = np.zeros(shape, np.float32)
+    for place, takes in enumerate(people):
+        for take in takes:
+            rows = sorted(take)
+            bodies = [take[row] for row in rows]
+            points = np.stack([body.points for body in bodies]).astype(np.float64)
+            coco = points[:, estimator.coco]
+            # The circle around a body is about twice as wide as the root of its area.
+            wide = 2 * float(np.median([size_of(one, box_of(one)) for one in coco]))
+            sure = points[..., 2]
+            parts = [(xy, points[..., :2], wide)]
+            if bodies[0].world is not None:
+                deep = np.stack([body.world for body in bodies if body.world is not None])
+                parts.append((world, deep.astype(np.float64), BODY_METRES))
+            for whole, values, scale in parts:
+                smoothed = values if is_smooth else _smooth(values, sure, rows, fps, scale)
+                whole[rows, place] = smoothed
+            score[rows, place] = sure
+    return Poses(
+        names=tuple(estimator.names),
+        xy=(xy * film[1]).astype(np.float32),
+        score=np.clip(score, 0, 1),
+        size=film[0],
+        fps=fps,
+        world=world.astype(np.float32) if np.isfinite(world).any() else None,
+    )
 
 
 class LiveFollower:
@@ -181,18 +243,16 @@ def _weight(points: np.ndarray) -> float:
     return size_of(points, box_of(points)) * float(points[:, 2].mean())
 
 
-def _smooth_runs(values: np.ndarray, score: np.ndarray, fps: float) -> None:
-    """Smooths (T, J, C) in place, in each run of frames without NaN, weighted by the score."""
-    deviation = SMOOTHING_SECONDS * fps
-    radius = math.ceil(_CUT_OFF * deviation)
-    seen = np.isfinite(values).all(axis=(1, 2))
-    edges = np.flatnonzero(np.diff(np.concatenate([[0], seen.astype(np.int8), [0]])))
-    for first, end in edges.reshape(-1, 2).tolist():
-        if end - first < 3:
-            continue
-        part = values[first:end]
-        weights = np.maximum(score[first:end], _LEAST_WEIGHT)[..., None]
-        # A point that is hardly seen is led by its neighbours in time, not the other way round.
-        total = smooth((weights * part).reshape(len(part), -1), deviation, radius, ends="hold")
-        shares = smooth(weights.reshape(len(part), -1), deviation, radius, ends="hold")
-        values[first:end] = total.reshape(part.shape) / shares.reshape(weights.shape)
+def _smooth(
+    values: np.ndarray, score: np.ndarray, rows: Sequence[int], fps: float, scale: float
+) -> np.ndarray:
+    """Smooths (N, J, D) in each run of neighbouring frames; `filters.smooth_at` says how."""
+    smoothed = values.copy()
+    times, reach = np.array(rows) / fps, filters.reach(fps)
+    breaks = np.flatnonzero(np.diff(rows) != 1) + 1
+    for first, end in zip([0, *breaks.tolist()], [*breaks.tolist(), len(rows)]):
+        for row in range(first, end):
+            near = slice(max(first, row - reach), min(end, row + reach + 1))
+            place = row - near.start
+            smoothed[row] = filters.smooth_at(values[near], score[near], times[near], place, scale)
+    return smoothed

@@ -8,7 +8,7 @@ levels 0 to 255, keypoints come out as y, x and score. The figures are those of 
 from __future__ import annotations
 
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -59,8 +59,8 @@ class MoveNet:
         if len(inputs) != 1 or not fits or not self._takes_pictures(inputs[0]):
             raise UserError(
                 f"{quoted(path)} is not MoveNet: it maps {_said(inputs)} to {_said(outputs)}, and "
-                f"MoveNet maps (1, height, width, 3) to {_SINGLE} or {_MULTI}. Give one of Google's "
-                "files for LiteRT: Lightning, Thunder or MultiPose."
+                f"MoveNet maps (1, height, width, 3) to {_SINGLE} or {_MULTI}. Give one of "
+                "Google's files for LiteRT: Lightning, Thunder or MultiPose."
             )
         self._input, self._output = inputs[0], outputs[0]
 
@@ -153,7 +153,7 @@ def _in_picture(places: np.ndarray, region: Region, shape: tuple[int, ...]) -> n
 
 def _as_input(crop: np.ndarray, tensor: Tensor) -> np.ndarray:
     """Returns a crop as the network's input takes it."""
-    kind = np.dtype(tensor.dtype)
+    kind: np.dtype[Any] = np.dtype(tensor.dtype)
     if kind.kind == "f" or tensor.scale in (0.0, 1.0) and tensor.zero == 0 and kind != np.int8:
         return crop.astype(kind)[None]
     # The levels of a network of whole numbers are coded; without a code, int8 begins at -128.
