@@ -10,7 +10,7 @@ from dancenet.data.people import poses
 from dancenet.data.people.lift import lift_poses
 from dancenet.model.folder import DANCER_WEIGHTS
 from dancenet.project.make import MOTIONS, NEIGHBOUR_CORRECTION, Project, start_from
-from dancenet.project.record import ExtractedClip, Source
+from dancenet.project.record import ExtractedClip, Source, Stage
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import as_argument, quoted
@@ -129,15 +129,15 @@ class JointsProject(Project):
     def _generate(self) -> None:
         if not super()._is_finished():
             super()._generate()
-            for path in self._others():  # of another dance
-                if self.record.is_finished(_stage_of(path)):
-                    self.record.stages[_stage_of(path)].seconds = None
+            for path in self._others():  # what is there is of another dance
+                if _stage_of(path) in self.record.stages:
+                    self.record.stages[_stage_of(path)] = Stage()
         for path in self._others():
             stage = _stage_of(path)
             if self.record.is_finished(stage) and path.exists():
                 continue
             begun = stage in self.record.stages
-            self.record.begin_stage(stage)
+            self.record.stages[stage] = Stage()
             self._write()
             replace = ["--overwrite"] if begun or self.settings.overwrite else []
             seconds = self._call(

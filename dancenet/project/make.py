@@ -115,13 +115,19 @@ def make_dance(
     check_training()
     if settings.space == "skeleton" and settings.method != "auto":
         raise UserError(
-            f"{option('method')} is how silhouettes are found; leave it out, or "
+            f"{option('method', settings.method)} is how silhouettes are found; leave it out, or "
             f"{option('space', 'skeleton')}."
         )
     if settings.method == "person" or settings.space == "skeleton":
         _require("ai_edge_litert", "ai-edge-litert", "Person segmentation", "person")
-    if settings.model_file is not None and not settings.model_file.is_file():
-        raise UserError(f"There is no segmentation network at {quoted(settings.model_file)}.")
+    given = settings.model_file
+    if given is not None and settings.space == "skeleton" and not given.is_dir():
+        raise UserError(
+            f"{quoted(given)} is no folder; with {option('space', 'skeleton')}, name the one that "
+            "holds pose_detection.tflite and pose_landmark_full.tflite."
+        )
+    if given is not None and not given.exists():
+        raise UserError(f"There is no segmentation network at {quoted(given)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     files.check_apart(out, clips)
     sources = [identify(clip) for clip in clips]

@@ -201,7 +201,8 @@ def _rehearsed(
     """Adds dances of the model to start from, `share` of all frames to train on."""
     if model is None or network is None:
         raise UserError(
-            f"{option('rehearse')} needs a model to rehearse; name it with {option('start-from')}."
+            f"{option('rehearse', share)} needs a model to rehearse; name it with "
+            f"{option('start-from')}."
         )
     wanted = round(sum(map(len, dataset.window_train)) * share / (1 - share))
     vectors, styles = rehearsal.dance(onnx_steps(network), model, wanted, seed=0)

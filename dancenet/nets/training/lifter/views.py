@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dancenet.data.motion.clip import SkeletonClip
-from dancenet.data.motion.feet import find_feet
+from dancenet.data.motion.feet import find_feet, floor_height
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.tree import top_down
 from dancenet.data.people.lift.network import FEET
@@ -84,7 +84,7 @@ def find_standing(positions: np.ndarray, fps: float) -> np.ndarray:
     usual = {"ankle": 0.08, "toe": 0.03}
     heights = [known.get(joint, usual[JOINTS[joint][2:]]) for joint in FEET]
     places = positions[:, list(FEET)].astype(np.float64)
-    lifted = np.maximum(places[..., 1] - heights, 0.0)
+    lifted = np.maximum(places[..., 1] - floor_height(positions) - heights, 0.0)
     speed = np.linalg.norm(np.gradient(places, axis=0), axis=-1) * fps
     return np.exp(-((lifted / _NEAR) ** 2) - (speed / _STILL) ** 2)
 

@@ -15,39 +15,6 @@ from dancenet.data.people.poses import Poses
 from dancenet.metrics.skeleton import bone_spread
 from dancenet.support.errors import UserError
 
-PIXELS = 200  # of a metre
-FACE = {"nose": (0, 1.52, 0.11), "ear": (0.075, 1.53, 0.0), "eye": (0.03, 1.55, 0.09)}
-
-
-def turning(num_frames=90, turns=0.5):
-    """Returns (T, 19, 3): a body that turns about itself."""
-    angle = np.linspace(0, 2 * np.pi * turns, num_frames)
-    cos, sin, zero = np.cos(angle), np.sin(angle), np.zeros(num_frames)
-    turn = np.stack([cos, zero, -sin, zero, zero + 1, zero, sin, zero, cos], axis=1)
-    return bodies.stand(num_frames) @ turn.reshape(-1, 3, 3)
-
-
-def film(positions, names=COCO):
-    """Returns keypoints (T, J, 3) of bodies that a far camera sees from +z."""
-    turn = positions[:, JOINTS.index("l_shoulder")] - positions[:, JOINTS.index("r_shoulder")]
-    left = turn / np.linalg.norm(turn, axis=1, keepdims=True)
-    front = np.cross(left, [0.0, 1.0, 0.0])
-    seen = np.zeros((len(positions), len(names), 3))
-    for index, name in enumerate(names):
-        side = {"l": 1.0, "r": -1.0}.get(name[0], 0.0) if name[1:2] == "_" else 0.0
-        kind = name.split("_")[-1]
-        if name in JOINTS:
-            place = positions[:, JOINTS.index(name)]
-        elif kind in FACE:
-            across, height, ahead = FACE[kind]
-            place = side * across * left + ahead * front + np.array([0, height, 0])
-        else:
-            continue
-        seen[:, index] = np.stack(
-            [400 + PIXELS * place[:, 0], 500 - PIXELS * place[:, 1], np.ones(len(place))], axis=1
-        )
-    return seen
-
 
 def off(clip, positions):
     """Returns the mean distance in metres of joints from the true ones, pelvis on pelvis."""
@@ -57,15 +24,15 @@ def off(clip, positions):
 
 @pytest.mark.parametrize("names", [COCO, BLAZEPOSE])
 def test_a_body_that_turns_is_lifted_to_where_it_is(names):
-    true = turning()
-    clip = lift(film(true, names), 30.0)
+    true = bodies.turning()
+    clip = lift(bodies.film(true, names), 30.0)
     assert clip.names == JOINTS and clip.is_body and clip.num_frames == 90
     assert off(clip, true) < 0.12  # a body by hand, which dances in no recording
     assert bone_spread(clip.positions, PARENTS) < 0.02
 
 
 def test_the_left_of_the_picture_is_that_of_the_joints_and_front_is_to_the_camera():
-    clip = lift(film(bodies.stand(60)), 30.0)
+    clip = lift(bodies.film(bodies.stand(60)), 30.0)
     left, right = (clip.positions[:, JOINTS.index(f"{side}_shoulder")] for side in "lr")
     assert (left[:, 0] > right[:, 0]).all()  # who looks at the camera has the left at its right
     toes = clip.positions[:, JOINTS.index("l_toe"), 2]
@@ -74,17 +41,17 @@ def test_the_left_of_the_picture_is_that_of_the_joints_and_front_is_to_the_camer
 
 @pytest.mark.parametrize("fps", [10.0, 25.0, 29.97, 60.0])
 def test_each_frame_of_the_film_has_its_joints(fps):
-    clip = lift(film(turning(50)), fps)
+    clip = lift(bodies.film(bodies.turning(50)), fps)
     assert (clip.num_frames, clip.fps) == (50, fps)
 
 
 def test_another_rate_is_given_if_it_is_asked_for():
-    clip = lift(film(turning(50)), 25.0, rate=30.0)
+    clip = lift(bodies.film(bodies.turning(50)), 25.0, rate=30.0)
     assert (clip.num_frames, clip.fps) == (59, 30.0)  # 49 frames at 25 are 58.8 at 30
 
 
 def test_a_short_gap_is_bridged_and_a_long_one_is_told():
-    seen = film(turning(120))
+    seen = bodies.film(bodies.turning(120))
     seen[20:28] = np.nan
     seen[60:90, :, 2] = 0
     clip = lift(seen, 30.0)
@@ -98,11 +65,11 @@ def test_a_film_of_nobody_is_told_in_a_sentence():
 
 
 def test_one_frame_is_lifted():
-    assert lift(film(bodies.stand(1)), 30.0).num_frames == 1
+    assert lift(bodies.film(bodies.stand(1)), 30.0).num_frames == 1
 
 
 def test_poses_of_any_names_are_lifted():
-    seen = film(turning(40)).astype(np.float32)
+    seen = bodies.film(bodies.turning(40)).astype(np.float32)
     order = np.random.default_rng(0).permutation(17)
     poses = Poses(
         tuple(COCO_NAMES[i] for i in order),
@@ -119,5 +86,5 @@ def test_poses_of_any_names_are_lifted():
 def test_the_network_is_read_once():
     package._network.cache_clear()
     for _ in range(2):
-        lift(film(bodies.stand(3)), 30.0)
+        lift(bodies.film(bodies.stand(3)), 30.0)
     assert package._network.cache_info().misses == 1
