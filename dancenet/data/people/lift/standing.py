@@ -12,13 +12,13 @@ from typing import NamedTuple
 import numpy as np
 
 from dancenet.data.motion.bones import bone_lengths, steady_bones
-from dancenet.data.motion.feet import FLOOR_PERCENTILE
+from dancenet.data.motion.feet import FLOOR_PERCENTILE, find_feet, plant_feet
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.motion.proportions import measure
 from dancenet.data.motion.smooth import smooth
 from dancenet.data.people.lift.network import FEET, Lifted
 
-_POSE_SMOOTHING = 0.03  # seconds, standard deviations of the Gaussians that low-pass poses
+_POSE_SMOOTHING = 0.05  # seconds, standard deviations of the Gaussians that low-pass poses
 _PATH_SMOOTHING = 0.06
 _LOCK_SMOOTHING = 0.05  # how softly a foot is led to where it stands
 _STANDS = 0.5  # probability from which a foot stands
@@ -53,6 +53,8 @@ def stand(lifted: Lifted, fps: float, stature: float | None = None) -> np.ndarra
     pelvis[:, 1], rest = _rise(joints, lifted.height * size, sure, fps)
     pelvis[:, [0, 2]] = _travel(joints, lifted.velocity * size, sure, fps)
     positions = joints + pelvis[:, None]
+    # The network misses some standing feet, which are told by their height and their speed.
+    positions = plant_feet(positions, fps, *find_feet(positions))
     legs = [_Leg.of(positions, side, sure, rest, fps) for side in range(2)]
     positions[..., 1] -= _low_pass(_too_high(positions, legs), _LOCK_SMOOTHING * fps)[:, None]
     for leg in legs:

@@ -317,12 +317,13 @@ def _lose(seen: np.ndarray, rng: np.random.Generator) -> None:
         else:
             seen[rows, joint, :2] += rng.normal(0, 0.15, 2)
             seen[rows, joint, 2] = rng.uniform(0.02, 0.5)
-    if rng.random() < 0.1:  # the whole body
+    for _ in range(rng.poisson(num_frames / 600)):  # the whole body
         start = rng.integers(num_frames)
         seen[start : start + rng.integers(1, 9), :, 2] = 0.0
-    if rng.random() < 0.06:  # beyond the edge of the picture
-        start = rng.integers(num_frames) if rng.random() < 0.5 else 0
-        seen[start:, _LEGS if rng.random() < 0.8 else _ARMS, 2] = 0.0
+    for _ in range(rng.poisson(num_frames / 1000)):  # beyond the edge of the picture
+        start = rng.integers(-32, num_frames)
+        part = _LEGS if rng.random() < 0.8 else _ARMS
+        seen[max(0, start) : start + rng.integers(32, 65), part, 2] = 0.0
 
 
 def _swap(seen: np.ndarray, rng: np.random.Generator) -> None:

@@ -59,10 +59,15 @@ def test_noise_of_the_pose_does_not_make_a_standing_foot_slide():
 
 
 def test_in_the_air_the_body_goes_as_the_network_says():
+    body = bodies.stand(60)
+    body[30:, :, 1] += 0.5
     velocity = np.tile([1.0, -0.5], (60, 1))
-    clip = standing.stand(lifted(bodies.stand(60), stands=0.0, velocity=velocity), FPS)
-    path = clip[-1, PELVIS] - clip[0, PELVIS]
-    np.testing.assert_allclose(path[[0, 2]], np.array([1.0, -0.5]) * 59 / FPS, atol=0.02)
+    said = lifted(body, stands=0.0, velocity=velocity)
+    clip = standing.stand(said, FPS)
+    path = clip[55, PELVIS] - clip[35, PELVIS]
+    np.testing.assert_allclose(path[[0, 2]], np.array([1.0, -0.5]) * 20 / FPS, atol=0.02)
+    assert path[1] == pytest.approx(0, abs=0.02)
+    assert clip[50, TOE, 1] - clip[5, TOE, 1] == pytest.approx(0.5, abs=0.03)
 
 
 def test_the_floor_is_at_0_and_the_usual_place_above_the_origin():
