@@ -14,7 +14,7 @@ from dancenet.data.motion.resample import catmull_rom
 from dancenet.data.people.landmarks import COCO_NAMES, LANDMARK_NAMES
 from dancenet.data.people.lift import points as of_body
 from dancenet.data.people.lift.network import WEIGHTS, Lifter
-from dancenet.data.people.lift.refine import refine
+from dancenet.data.people.lift.refine import refine_joints
 from dancenet.data.people.lift.standing import stand
 from dancenet.data.people.poses import Poses
 from dancenet.support.checked import check_rate
@@ -90,7 +90,7 @@ def lift(
 def lift_points(points: np.ndarray, network: Lifter, stature: float | None = None) -> np.ndarray:
     """Lifts points (T, P, 3) at `points.RATE` to joints (T, 19, 3) that stand on a floor."""
     lifted = network(of_body.features(points))
-    lifted = replace(lifted, joints=refine(lifted.joints, points))
+    lifted = replace(lifted, joints=refine_joints(lifted.joints, points))
     return stand(lifted, of_body.RATE, stature)
 
 

@@ -59,7 +59,7 @@ class Camera(NamedTuple):
         return turned[..., :2] * near, near
 
 
-def refine(joints: np.ndarray, points: np.ndarray) -> np.ndarray:
+def refine_joints(joints: np.ndarray, points: np.ndarray) -> np.ndarray:
     """Brings joints over the keypoints.
 
     Args:
