@@ -71,6 +71,17 @@ def measure(
     )
 
 
+def describe(errors: LiftErrors) -> str:
+    """Returns the figures as a sentence each."""
+    return (
+        f"Joints are {1000 * errors.places:.1f} mm off with the pelvis on the pelvis, "
+        f"{1000 * errors.turned:.1f} mm when turned and scaled the best way. Bones' spread "
+        f"{errors.bone_spread:.2%}. Feet slide {errors.slide:.3f} m/s, recorded "
+        f"{errors.recorded_slide:.3f}. Jerk {errors.jerk:.2f} of the recording's. The path of two "
+        f"seconds is {errors.path:.2f} m off."
+    )
+
+
 def _moved(pelvis: np.ndarray) -> np.ndarray:
     """Returns places (T, 3) of steps along x and z and heights (T, 3)."""
     path = np.cumsum(pelvis[:, :2], axis=0)
