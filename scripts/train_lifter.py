@@ -74,7 +74,7 @@ def build_parser() -> argparse.ArgumentParser:
 def work(arguments: argparse.Namespace) -> int | None:
     """Trains, measures, and prints where the result is."""
     from dancenet.data.mocap.read import read_skeleton
-    from dancenet.data.motion.clip import check_body
+    from dancenet.data.motion.clip import SkeletonClip, check_body
     from dancenet.support import errors, files
     from dancenet.support.errors import UserError
 
@@ -88,7 +88,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     missing = sorted(wanted - {path.stem for path in paths})
     if missing:
         raise UserError(f"--held-out names {quoted(missing[0])}, which is not among the files.")
-    train, held_out = [], []
+    train: list[SkeletonClip] = []
+    held_out: list[SkeletonClip] = []
     for path in paths:
         clip = read_skeleton(path)
         check_body(clip)

@@ -19,6 +19,9 @@ from dancenet.nets.training.lifter.views import Course, Recordings, view
 # Recordings keep their own bodies and tempo; a detector errs as in training.
 HELD_OUT = Course(reshaped=0.0, resized=0.0, tumbled=0.0, tempo=0.0)
 
+# What `_compare` returns after the joints.
+_NUMBERS = ("scaled", "turned", "bone_spread", "slide", "recorded_slide", "jerk", "path")
+
 
 @dataclass(frozen=True)
 class LiftErrors:
@@ -65,10 +68,8 @@ def measure(
         np.average([values[index] for _, values in rows], axis=0, weights=counts)
         for index in range(len(rows[0][1]))
     ]
-    joints, *numbers = means
-    return LiftErrors(
-        float(joints.mean()), *map(float, numbers[:2]), joints, *map(float, numbers[2:])
-    )
+    numbers = {name: float(mean) for name, mean in zip(_NUMBERS, means[1:])}
+    return LiftErrors(places=float(means[0].mean()), joints=means[0], **numbers)
 
 
 def describe(errors: LiftErrors) -> str:

@@ -282,7 +282,7 @@ def _err(
     weight = weight * (1 - hidden * rng.uniform(0.2, 1.0, (count, 1, 1)))
     weight = np.clip(weight, 0.02, 1.0)
     seen = np.concatenate([points + error * _ERRS[:, None], weight[..., None]], axis=-1)
-    without_toes = rng.random(count) < 0.4  # as COCO has none
+    without_toes: np.ndarray = np.asarray(rng.random(count) < 0.4)  # as COCO has none
     for index, one in enumerate(seen):
         if course.noise > 0:
             _lose(one, rng)
