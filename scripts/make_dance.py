@@ -10,6 +10,9 @@ from pathlib import Path
 from dancenet.support import terminal
 from dancenet.support.names import derived
 
+# By --space: whether joints dance.
+_OF_JOINTS = {"silhouette": False, "skeleton": True}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
@@ -34,7 +37,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--space",
-        choices=("silhouette", "skeleton"),
+        choices=tuple(_OF_JOINTS),
         default="silhouette",
         help="what dances: silhouettes, or joints in space, which also gives a .bvh and a page "
         "that shows the dance from any side, beside the video (default: silhouette)",
@@ -92,7 +95,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     settings = make.Settings(
         minutes=arguments.minutes,
         method=arguments.method,
-        space=arguments.space,
+        joints=_OF_JOINTS[arguments.space],
         model_file=arguments.model_file,
         seconds=arguments.seconds,
         seed=arguments.seed,

@@ -64,7 +64,7 @@ class Settings:
     minutes: float = 30.0  # for everything
     method: str = "auto"  # how the dancer is found
     model_file: Path | None = None  # the person network; None for the user's cache
-    space: str = "silhouette"  # what dances: pictures, or the joints of a "skeleton"
+    joints: bool = False  # whether joints dance, and not silhouettes
     seconds: float = 16.0  # length of the dance
     seed: int | None = None  # None draws one
     overwrite: bool = False  # begin anew, and replace a foreign file
@@ -113,15 +113,15 @@ def make_dance(
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
     check_training()
-    if settings.space == "skeleton" and settings.method != "auto":
+    if settings.joints and settings.method != "auto":
         raise UserError(
             f"{option('method', settings.method)} is how silhouettes are found; leave it out, or "
             f"{option('space', 'skeleton')}."
         )
-    if settings.method == "person" or settings.space == "skeleton":
+    if settings.method == "person" or settings.joints:
         _require("ai_edge_litert", "ai-edge-litert", "Person segmentation", "person")
     given = settings.model_file
-    if given is not None and settings.space == "skeleton" and not given.is_dir():
+    if given is not None and settings.joints and not given.is_dir():
         raise UserError(
             f"{quoted(given)} is no folder; with {option('space', 'skeleton')}, name the one that "
             "holds pose_detection.tflite and pose_landmark_full.tflite."
@@ -136,7 +136,7 @@ def make_dance(
         locked(folder) as lock,
     ):
         kind: type[Project] = Project
-        if settings.space == "skeleton":
+        if settings.joints:
             from dancenet.project.joints import JointsProject
 
             kind = JointsProject
@@ -165,9 +165,9 @@ class Project:
             if (folder / STATE).exists():
                 # First: a kill in between leaves a project in which nothing is finished.
                 name = _name_of(folder, sources)
-                Record.begin(folder, sources, settings.space).write(folder)
+                Record.begin(folder, sources, settings.joints).write(folder)
                 self._clear(name)
-        self.record = Record.read(folder, sources, settings.space)
+        self.record = Record.read(folder, sources, settings.joints)
         self.record.take(sources, folder)
         self._write()
         self.model = ModelFolder(folder / "weights" / self.record.name)

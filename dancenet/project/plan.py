@@ -82,7 +82,7 @@ class Plan:
     @property
     def _draws(self) -> bool:
         """Whether pictures are learned, and not joints."""
-        return self.record.space == "silhouette"
+        return not self.record.joints
 
     def _is_new(self, source: Source) -> bool:
         return source.key not in self.record.clips

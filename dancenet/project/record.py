@@ -18,8 +18,10 @@ from dancenet.support.wording import command, option
 
 STATE = "project.json"
 
-# The trainings of each space, in the order in which they run.
-TRAININGS = {"silhouette": ("train-vae", "train-dancer"), "skeleton": ("train-dancer",)}
+# In the order in which they run.
+TRAININGS = ("train-vae", "train-dancer")
+TRAININGS_OF_JOINTS = ("train-dancer",)
+_SPACES = {False: "silhouette", True: "skeleton"}
 
 _FORMAT = 1
 _LONGEST = 1e9  # seconds, minutes or clips
@@ -74,13 +76,11 @@ class Record:
     clips: dict[str, ExtractedClip] = field(default_factory=dict)  # by `Source.key`
     stages: dict[str, Stage] = field(default_factory=dict)  # by subcommand
     minutes: dict[str, float] | None = None  # for each training; None until extraction is finished
-    space: str = "silhouette"  # what dances, one of TRAININGS
+    joints: bool = False  # whether joints dance, and not silhouettes
 
     def __post_init__(self) -> None:
         checked.check_name("name", self.name)  # of a folder
         checked.check_rate(self.fps)
-        if self.space not in TRAININGS:
-            raise UserError(f"space must be one of {', '.join(TRAININGS)}")
         if self.minutes is not None:
             for stage in self.trainings:
                 if stage not in self.minutes:
@@ -88,7 +88,7 @@ class Record:
                 between(f"minutes of {stage}", self.minutes[stage], 0, _LONGEST)
 
     @classmethod
-    def read(cls, folder: Path, sources: Sequence[Source], space: str = "silhouette") -> Record:
+    def read(cls, folder: Path, sources: Sequence[Source], joints: bool = False) -> Record:
         """Reads a project's record, or begins one.
 
         Raises:
@@ -104,7 +104,7 @@ class Record:
                     f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "
                     f"choose another with {option('project')}."
                 )
-            return cls.begin(folder, sources, space)
+            return cls.begin(folder, sources, joints)
         content = checked.read_json(path, "record of a project")
         advice = (
             f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
@@ -119,20 +119,20 @@ class Record:
             record = checked.build(cls, fields, quoted(path))
         except UserError as error:
             raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
-        if record.space != space:
+        if record.joints is not joints:
             raise UserError(
-                f"{quoted(folder)} was begun with {option('space', record.space)}; say so again, "
-                f"or {advice}"
+                f"{quoted(folder)} was begun with {option('space', _SPACES[record.joints])}; say so "
+                f"again, or {advice}"
             )
         return record
 
     @classmethod
-    def begin(cls, folder: Path, sources: Sequence[Source], space: str = "silhouette") -> Record:
+    def begin(cls, folder: Path, sources: Sequence[Source], joints: bool = False) -> Record:
         """Returns the record of a project in which nothing is finished."""
         # The folder may be renamed later; its model keeps the name.
         name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
         rate = min(source.fps for source in sources)
-        return cls(name.replace("\\", "_"), rate, space=space)
+        return cls(name.replace("\\", "_"), rate, joints=joints)
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""
@@ -148,8 +148,8 @@ class Record:
         }
         if self.minutes is not None:
             content["minutes"] = self.minutes
-        if self.space != "silhouette":
-            content["space"] = self.space
+        if self.joints:
+            content["joints"] = True
         files.write_json(folder / STATE, content)
 
     def is_finished(self, stage: str) -> bool:
@@ -157,7 +157,7 @@ class Record:
 
     @property
     def trainings(self) -> tuple[str, ...]:
-        return TRAININGS[self.space]
+        return TRAININGS_OF_JOINTS if self.joints else TRAININGS
 
     @property
     def training_began(self) -> bool:

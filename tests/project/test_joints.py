@@ -84,7 +84,7 @@ def clips(tmp_path, monkeypatch):
 
 
 def make(stages, clips, out="dance.gif", **settings):
-    settings = project.Settings(space="skeleton", **settings)
+    settings = project.Settings(joints=True, **settings)
     project.make_dance(clips, out, Path("dance_project"), settings, stages)
 
 
@@ -192,18 +192,18 @@ def test_all_minutes_but_those_of_the_other_stages_train_the_dancer(stages, clip
 
 def test_an_estimate_is_there_before_anything_is_known(tmp_path):
     source = Source("a.mp4", "key", 30.0, 60.0)
-    record = Record("model", 30.0, space="skeleton")
+    record = Record("model", 30.0, joints=True)
     plan = Plan(record, [source], ModelFolder(tmp_path / "m"), 30.0, 16.0)
     assert plan.seconds_left() == pytest.approx(30 * 60)
     assert plan.divide().keys() == {"train-dancer"}
 
 
 def test_a_record_says_its_space_and_an_older_one_is_of_silhouettes(tmp_path):
-    Record("model", 30.0, space="skeleton").write(tmp_path)
-    assert Record.read(tmp_path, [], "skeleton").space == "skeleton"
+    Record("model", 30.0, joints=True).write(tmp_path)
+    assert Record.read(tmp_path, [], True).joints
     Record("model", 30.0).write(tmp_path)
-    assert "space" not in json.loads((tmp_path / "project.json").read_text())
-    assert Record.read(tmp_path, []).space == "silhouette"
+    assert "joints" not in json.loads((tmp_path / "project.json").read_text())
+    assert not Record.read(tmp_path, []).joints
 
 
 def test_the_script_takes_the_space(monkeypatch):
@@ -212,4 +212,4 @@ def test_the_script_takes_the_space(monkeypatch):
         project, "make_dance", lambda clips, out, folder, settings: taken.update(vars(settings))
     )
     assert make_dance.main(["one", "--space", "skeleton"]) == 0
-    assert taken["space"] == "skeleton"
+    assert taken["joints"] is True

@@ -77,7 +77,7 @@ def to_points(keypoints: np.ndarray) -> np.ndarray:
         points[:, toe, :2] = points[:, ankle, :2] + foot / _TIP
     low, high = _SCORES
     weight = np.clip((points[..., 2] - low) / (high - low), 0.0, 1.0)
-    seen: np.ndarray = np.isfinite(points).all(axis=-1)
+    seen = np.asarray(np.isfinite(points).all(axis=-1))
     points[..., 2] = np.where(seen, weight, 0.0)
     points[..., :2] = np.where(seen[..., None], points[..., :2], 0.0)
     return fill(points)

@@ -149,7 +149,7 @@ class _Leg(NamedTuple):
         lead = _soft(_held(lead, share), share, _LOCK_SMOOTHING * fps)
         foot = positions[:, toe] - positions[:, ankle]
         length = np.linalg.norm(foot, axis=-1, keepdims=True)
-        down: np.ndarray = pull.any(axis=1)
+        down = np.asarray(pull.any(axis=1))
         pull = np.where(down[:, None], pull - lead, 0.0)
         turned = foot + _soft(pull, down, _LOCK_SMOOTHING * fps)
         size = np.maximum(np.linalg.norm(turned, axis=-1, keepdims=True), 1e-9)
