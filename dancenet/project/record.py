@@ -121,8 +121,8 @@ class Record:
             raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
         if record.joints is not joints:
             raise UserError(
-                f"{quoted(folder)} was begun with {option('space', _SPACES[record.joints])}; say so "
-                f"again, or {advice}"
+                f"{quoted(folder)} was begun with {option('space', _SPACES[record.joints])}; say "
+                f"so again, or {advice}"
             )
         return record
 
