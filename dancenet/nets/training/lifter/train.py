@@ -101,7 +101,7 @@ def from_numpy(model: Any, lifter: Lifter, inputs: np.ndarray) -> None:
     for name in layer_names()[:-2]:
         norm = model.get_layer(f"{name}_norm")
         # Normalised and brought back, values stay what they are.
-        values = keras.ops.convert_to_numpy(keras.Model(model.inputs, norm.input)(inputs))
+        values = keras.ops.convert_to_numpy(keras.Model(model.input, norm.input)(inputs))
         mean, variance = values.mean(axis=(0, 1)), values.var(axis=(0, 1))
         norm.set_weights([np.sqrt(variance + norm.epsilon), mean, mean, variance])
 

@@ -11,7 +11,6 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 from dancenet.data.people.lift.network import MARGIN, NUM_OUTPUTS, Lifter, split
 from dancenet.data.people.lift.points import NUM_FEATURES
 from dancenet.nets.training.lifter import train
-from dancenet.nets.training.lifter.measure import measure
 from dancenet.nets.training.lifter.views import Course, Recordings, view
 
 
@@ -66,13 +65,11 @@ def test_a_perfect_answer_costs_only_what_standing_leaves_open():
 def test_a_short_training_learns_one_recording_and_is_kept(tmp_path):
     clip = bodies.body_clip(bodies.turning(120, turns=1.0))
     said = []
-    options = train.LifterOptions(steps=12, width=16, batch_size=4, save_every=6)
-    before = train.to_numpy(train.build_lifter(16, 0.0))
+    options = train.LifterOptions(steps=30, width=16, batch_size=4, save_every=10)
     lifter = train.train_lifter([clip], tmp_path / "lifter.npz", options, say=said.append)
-    assert len(said) == 2 and said[-1].startswith("12 of 12 steps, loss ")
-    course = Course(reshaped=0.0, resized=0.0, tumbled=0.0, noise=0.0)
-    errors = [measure(one, [clip], views=2, course=course).places for one in (before, lifter)]
-    assert errors[1] < errors[0]
+    assert [line.split(" steps, loss ")[0] for line in said] == ["10 of 30", "20 of 30", "30 of 30"]
+    losses = [float(line.split()[-1]) for line in said]
+    assert losses[2] < 0.8 * losses[0]
     again = Lifter.load(tmp_path / "lifter.npz")
     np.testing.assert_allclose(
         again.weights["last_kernel"], lifter.weights["last_kernel"], atol=1e-3
