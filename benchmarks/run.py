@@ -36,7 +36,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 RESULTS = HERE / "RESULTS.md"
 PLOT = HERE / "cost.png"
-BUNDLED = "silhouette_v1"
+BUNDLED = "silhouette_v2"
 
 SECONDS = 16  # length of a dance
 FPS = 30

@@ -2,7 +2,7 @@
 
     import dancenet
 
-    dancer = dancenet.load_dancer("silhouette_v1")
+    dancer = dancenet.load_dancer("silhouette_v2")
     dancenet.write_dance(dancer, "dance.mp4", dancenet.DanceSettings(seconds=16, seed=7))
 
 The names are imported when they are first used.

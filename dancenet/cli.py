@@ -11,6 +11,7 @@ from types import ModuleType
 
 import dancenet
 from dancenet.support import terminal
+from dancenet.support.names import quoted
 from dancenet.support.streams import courteous
 
 # The descriptions are here so that the list is printed without importing the scripts.
@@ -52,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         with courteous():
             terminal.say_error(
                 "dancenet",
-                f"there is no subcommand {arguments[0]!r}; there are {', '.join(COMMANDS)}.",
+                f"there is no subcommand {quoted(arguments[0])}; there are {', '.join(COMMANDS)}.",
             )
         return 2
     script = load_script(name)

@@ -66,6 +66,7 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--network",
+        type=terminal.path_or_link,
         metavar="NETWORK",
         help="Google's MoveNet in place of MediaPipe's networks: its .tflite file or address, or "
         "lightning, thunder (one person) or multipose, which are fetched once",

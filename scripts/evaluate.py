@@ -17,13 +17,20 @@ def build_parser() -> argparse.ArgumentParser:
     parser = terminal.Parser(
         description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
     )
-    parser.add_argument(
+    task = parser.add_mutually_exclusive_group(required=True)
+    task.add_argument(
         "--model",
         "--name",
-        required=True,
         type=terminal.model,
         metavar="NAME",
         help="name or folder of the model",
+    )
+    task.add_argument(
+        "--answers",
+        nargs="+",
+        type=terminal.path_text,
+        metavar="FILE",
+        help="measure nothing, but count the answers that people gave on look.html",
     )
     flags.add_recordings(
         parser, "for a model of joints: the motions it was trained on, with the same flags as then"
@@ -42,7 +49,15 @@ def build_parser() -> argparse.ArgumentParser:
         type=terminal.path,
         default=Path("report"),
         metavar="FOLDER",
-        help="folder for report.json and report.html; an older report there is replaced",
+        help="folder for report.json, report.html and look.html, a page on which people say which "
+        "of two dances was recorded; an older report there is replaced",
+    )
+    parser.add_argument(
+        "--beside",
+        type=terminal.model,
+        metavar="NAME",
+        default=None,
+        help="another model, whose dances half of the pairs of look.html show beside the model's",
     )
     _add_dances(parser)
     _add_recipe(parser)
@@ -123,12 +138,19 @@ def _add_recipe(parser: argparse.ArgumentParser) -> None:
 
 
 def work(arguments: argparse.Namespace) -> int | None:
-    """Evaluates the model, and prints the table."""
+    """Evaluates the model and prints the table, or counts answers."""
+    if arguments.answers:
+        from dancenet.evaluation.answers import read_sheet, summary
+
+        for line in summary([read_sheet(path) for path in arguments.answers]):
+            terminal.say(line)
+        return None
+
     from dancenet.support import errors
 
     try:
         from dancenet.evaluation.options import Options
-        from dancenet.evaluation.run import JSON, PAGE, evaluate
+        from dancenet.evaluation.run import JSON, LOOK, PAGE, evaluate
     except ImportError as error:
         raise errors.why_not_imported(error, "An evaluation", "train") from error
 
@@ -145,6 +167,7 @@ def work(arguments: argparse.Namespace) -> int | None:
             neighbour_correction=arguments.neighbour_correction,
             refine=arguments.refine,
             style=arguments.style,
+            beside=arguments.beside,
             recipe_2018=arguments.recipe_2018,
             recipe_minutes=arguments.recipe_minutes,
         ),
@@ -154,7 +177,8 @@ def work(arguments: argparse.Namespace) -> int | None:
     terminal.say(
         f"{passed} of {passed + failed + unknown} bars passed, {failed} failed, {unknown} not "
         f"judged. The report is {quoted(arguments.out / PAGE)}; every figure is in "
-        f"{quoted(arguments.out / JSON)}."
+        f"{quoted(arguments.out / JSON)}. To judge with your own eyes, open "
+        f"{quoted(arguments.out / LOOK)}."
     )
     return None
 

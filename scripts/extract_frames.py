@@ -11,6 +11,7 @@ from dancenet.support import terminal
 from dancenet.support.names import quoted
 
 METHODS = ("auto", "threshold", "background", "person")
+FITS = ("crop", "steady", "follow", "letterbox")
 
 
 # Long because a flag is six lines; there is nothing to it but flags.
@@ -45,19 +46,23 @@ def build_parser() -> argparse.ArgumentParser:
         choices=METHODS,
         default="auto",
         help="threshold: backlit, or a plain wall; background: a camera that stands still; "
-        "person: any phone video, by a network; auto: chooses and says why (default)",
+        "person: any phone video, by networks that know bodies; auto: chooses and says why "
+        "(default)",
     )
     parser.add_argument(
         "--fit",
-        choices=("crop", "letterbox"),
+        choices=FITS,
         default="crop",
-        help="crop: one steady crop around the dancer for each clip; letterbox: the whole "
-        "picture (default: crop)",
+        help="crop: a crop around the dancer for each clip; with the person method it moves along "
+        "where a steady one would show a dancer small who travels far (default); steady: one that "
+        "never moves; follow: one that moves with the dancer; letterbox: the whole picture",
     )
     parser.add_argument(
         "--model-file",
         type=terminal.path_text,
-        help="person: the network as a .tflite file (default: downloaded once, 250 KB)",
+        metavar="PATH",
+        help="person: a folder with both networks, or the landmark network as a .tflite file "
+        "(default: fetched once, 9 MB)",
     )
     parser.add_argument(
         "--level",
@@ -107,7 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--threads",
         type=terminal.positive(int),
         default=1,
-        help="processor cores for the person network (default: 1)",
+        help="processor cores for the networks (default: 1)",
     )
     parser.add_argument(
         "--again",
@@ -170,22 +175,22 @@ def _taker(arguments: argparse.Namespace) -> Any:
     """Returns a function that takes one source."""
     from pathlib import Path
 
-    from dancenet.data.footage import camera, choose, segmenter
+    from dancenet.data.footage import camera, choose, person
     from dancenet.data.footage import extract as extraction
     from dancenet.data.frames import origin
 
     settings = choose.Settings(
         arguments.method, arguments.fit, arguments.level, arguments.invert, arguments.split
     )
-    network: list[Any] = []
+    tracker: list[Any] = []
 
-    def load_network() -> Any:
-        if not network:
-            network.append(segmenter.load_segmenter(arguments.model_file, arguments.threads))
-        return network[0]
+    def load_tracker() -> Any:
+        if not tracker:
+            tracker.append(person.open_tracker(arguments.model_file, arguments.threads))
+        return tracker[0]
 
     if arguments.method == "person":
-        load_network()  # what is missing is said before a minute is spent
+        load_tracker()  # what is missing is said before a minute is spent
 
     def take(source: str, opened: Any, writer: Any, reports: list[Any], taken: list[Any]) -> None:
         for earlier in taken:  # the last one only with the report
@@ -204,7 +209,7 @@ def _taker(arguments: argparse.Namespace) -> Any:
             total = opened.expected_seconds and round(opened.expected_seconds * opened.fps)
             with terminal.progress(total=total, description=Path(source).name) as bar:
                 reports.append(
-                    extraction.extract(opened, clips, settings, load_network, bar.update)
+                    extraction.extract(opened, clips, settings, load_tracker, bar.update)
                 )
         if arguments.mirror:
             clips.add_mirrored()

@@ -66,8 +66,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model-file",
         type=terminal.path,
-        metavar="FILE",
-        help="the person network as a .tflite file (default: downloaded once, 250 KB)",
+        metavar="PATH",
+        help="a folder with the networks that find people (default: fetched once, 9 MB)",
     )
     parser.add_argument(
         "--seconds",

@@ -60,6 +60,20 @@ def build_parser() -> argparse.ArgumentParser:
         help="extra weight of the pixels beside the outline (default: 0.0)",
     )
     parser.add_argument(
+        "--centred",
+        action=argparse.BooleanOptionalAction,
+        help="move every figure to the middle before it is encoded, and keep its place as one more "
+        "number; --no-centred leaves figures where they are, as the network of 2018 does "
+        "(default: for lean)",
+    )
+    parser.add_argument(
+        "--halfway",
+        type=not_negative(float),
+        metavar="SHARE",
+        help="share of each batch that are frames halfway between two others; the mean of the "
+        "others' latents must decode to them, too (default: 0.25)",
+    )
+    parser.add_argument(
         "--logit-gain",
         type=positive(float),
         help="factor of the logits after training; above 1 the edges are sharper (default: 3.0)",
@@ -99,10 +113,10 @@ def build_parser() -> argparse.ArgumentParser:
 def _name(text: str) -> str:
     if not text.strip() or "\0" in text or text.startswith(".") or "/" in text or "\\" in text:
         raise argparse.ArgumentTypeError(
-            f"must be the name of one folder, not a path; received {text!r}"
+            f"must be the name of one folder, not a path; received {quoted(text)}"
         )
     if not is_allowed_here(text):
-        raise argparse.ArgumentTypeError(f"Windows allows no folder with the name {text!r}")
+        raise argparse.ArgumentTypeError(f"Windows allows no folder with the name {quoted(text)}")
     return text
 
 

@@ -24,7 +24,7 @@ os.environ.update(
 )
 
 # Fixtures that several rooms use.
-pytest_plugins = ["workplaces"]
+pytest_plugins = ["browser", "workplaces"]
 
 
 # Tests that import Keras. `make test` runs them in a process of their own, because TensorFlow takes

@@ -38,7 +38,7 @@ def test_importing_the_package_imports_nothing_heavy() -> None:
 
 
 def test_the_bundled_models_are_available() -> None:
-    assert {"silhouette_v1", "skeleton_v1"} <= {
+    assert {"silhouette_v2", "skeleton_v1"} <= {
         listing.name for listing in dancenet.available_models()
     }
 

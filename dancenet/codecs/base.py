@@ -291,6 +291,19 @@ class Scaler:
         scale = np.where(deviation > _STILL * max(deviation.max(), _STILL), deviation, 1.0)
         return cls(mean.astype(np.float32), basis.astype(np.float32), scale.astype(np.float32))
 
+    def beside(self, other: Scaler) -> Scaler:
+        """Returns the map that does both: this one's columns first, then those of `other`."""
+        basis = np.zeros(
+            (self.dim + other.dim, self.latent_dim + other.latent_dim), dtype=np.float32
+        )
+        basis[: self.dim, : self.latent_dim] = self.basis
+        basis[self.dim :, self.latent_dim :] = other.basis
+        return Scaler(
+            np.concatenate([self.mean, other.mean]),
+            basis,
+            np.concatenate([self.scale, other.scale]),
+        )
+
     @property
     def dim(self) -> int:
         return len(self.scale)

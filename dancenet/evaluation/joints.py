@@ -28,6 +28,8 @@ from dancenet.metrics.reference import (
     too_few,
     windows,
 )
+from dancenet.support.errors import UserError
+from dancenet.support.names import visible
 
 LEAST_STYLE_WINDOWS = 5  # needed of a style's training windows, and of its held-out windows
 
@@ -114,6 +116,15 @@ class JointScene:
         if batch:
             yield np.stack(batch).astype(np.float32) / BACKGROUND
             advance(len(batch))
+
+    def of_other(self, other: Dancer) -> JointScene:
+        codec = other.codec
+        if not isinstance(codec, type(self.codec)):
+            raise UserError(
+                f"{visible(other.name)} dances {codec.kind}, and this needs a model of joints."
+            )
+        codec.check(self.recordings.clips[0])
+        return dataclasses.replace(self, codec=codec)
 
     def reconstruct(self, train: Sequence[range], held_out: Sequence[range]) -> dict[str, Values]:
         return {}

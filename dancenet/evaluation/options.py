@@ -23,6 +23,7 @@ class Options:
     neighbour_correction: float | None = None
     refine: int = 1
     style: str | None = None
+    beside: str | None = None  # another model of the same space, on the page of blind looks
     recipe_2018: str | None = None  # a model with the same VAE, trained on single vectors
     recipe_minutes: float | None = None  # train such a model for so long, if there is none yet
 

@@ -1,6 +1,6 @@
 """Evaluates a model and writes the report.
 
-    report = evaluate("silhouette_v1", "imgs", "report", Options())
+    report = evaluate("silhouette_v2", "imgs", "report", Options())
     print(report.to_table())
 
 Keras is needed only to train the network of 2018, which is one of the references.
@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from dancenet.data.mocap.recordings import Recordings
+from dancenet.evaluation.blind import load_beside, look_page
 from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DanceMakers, DrawnDances
 from dancenet.evaluation.joints import StyleFigures
@@ -35,12 +36,13 @@ from dancenet.metrics.motion import Gaussian
 from dancenet.metrics.reference import MotionSample, ReferenceStatistics, Value
 from dancenet.model.folder import ModelFolder
 from dancenet.model.releases import find_model
-from dancenet.support import checked, files, terminal
+from dancenet.support import checked, files, lock, terminal
 from dancenet.support.errors import UserError
+from dancenet.support.lock import LOCK
 from dancenet.support.names import is_litter, quoted
 from dancenet.support.temporary import sweep
 
-JSON, PAGE = "report.json", "report.html"
+JSON, PAGE, LOOK = "report.json", "report.html", "look.html"
 GENERATED_NLL_SECONDS = 30.0  # part of each generated dance whose likelihood is measured
 
 
@@ -50,7 +52,7 @@ def evaluate(
     out: str | Path,
     options: Options = Options(),
 ) -> reports.Report:
-    """Evaluates a model, and writes `report.json` and `report.html`.
+    """Evaluates a model, and writes `report.json`, `report.html` and `look.html`.
 
     What the trainers hold out of a dataset (`data.frames.clips.split_clips`) is held out here too.
 
@@ -61,16 +63,25 @@ def evaluate(
         options: how to evaluate.
 
     Raises:
-        UserError: the model or the dataset cannot be used, or `out` holds something else.
+        UserError: the model or the dataset cannot be used, `out` holds something else, or another
+            process is at work there.
     """
-    began = time.perf_counter()
     out = Path(out)
     check_output(out)
+    with lock.hold_folder(out, "choose another folder"):
+        return _evaluate(model, dataset, out, options)
+
+
+def _evaluate(
+    model: str | Path, dataset: str | Path | Recordings, out: Path, options: Options
+) -> reports.Report:
+    began = time.perf_counter()
     dancer = load_dancer(model)
     folder = ModelFolder(find_model(model))
     if options.style is not None:
         read_style(dancer, options.style)  # raises UserError for an unknown style
     data = RealDances.prepare(dancer, open_scene(dancer, folder, dataset, options))
+    beside = load_beside(options.beside, data.scene)
     makers = DanceMakers(
         dancer=dancer,
         data=data,
@@ -99,11 +110,17 @@ def evaluate(
         notes=record.notes(),
         series=over_time(figures.drawn, data, figures.references),
     )
-    page = to_html(report, tuple(draw_pictures(figures.drawn, data, options.seeds)))
+    shown = draw_pictures(figures.drawn, data, options.seeds, figures.bodies)
+    look = look_page(makers, figures.drawn[MODEL], beside)
+    _write(out, report, to_html(report, tuple(shown)), look)
+    return report
+
+
+def _write(out: Path, report: reports.Report, page: str, look: str) -> None:
     out.mkdir(exist_ok=True)
     files.write_json(out / JSON, report.to_json())  # first: the folder is known by it
     files.write_text(out / PAGE, page)
-    return report
+    files.write_text(out / LOOK, look)
 
 
 class _Figures:
@@ -113,6 +130,7 @@ class _Figures:
         self.columns: dict[str, dict[str, list[Value]]] = {}  # by column, key and seed
         self.drawn: dict[str, list[DrawnDances]] = {}  # by column and seed
         self.references: list[ReferenceStatistics] = []  # one for each seed
+        self.bodies: BodyMeasures | None = None  # after the dances are measured
 
     def add(self, column: str, values: Values) -> None:
         """Adds one value for each key."""
@@ -144,6 +162,7 @@ class _Figures:
         real = data.score_real()
         bodies = BodyMeasures.prepare(data)
         self.add(REAL, bodies.measure_real(seeds[0]))
+        self.bodies = bodies
         columns = makers.columns()
         # All columns are drawn but 'freeze'.
         pictures = -(-makers.num_frames // data.step) * len(seeds) * (len(columns) - 1)
@@ -222,4 +241,6 @@ def _holds_only_recipe(out: Path) -> bool:
 
 
 def _names(folder: Path) -> list[str]:
-    return [path.name for path in folder.iterdir() if not is_litter(path.name)]
+    return [
+        path.name for path in folder.iterdir() if not is_litter(path.name) and path.name != LOCK
+    ]

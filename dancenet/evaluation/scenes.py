@@ -78,6 +78,10 @@ class Scene(Protocol):
         """Yields the background probability (B, H, W) of some vectors of a run (T, D)."""
         ...
 
+    def of_other(self, other: Dancer) -> Scene:
+        """Returns a scene that draws another model's dances; UserError if they are of no use."""
+        ...
+
     def reconstruct(self, train: Sequence[range], held_out: Sequence[range]) -> dict[str, Values]:
         """Returns, by column, the quality of decoded real frames; empty if nothing is decoded."""
         ...

@@ -103,6 +103,9 @@ class SilhouetteScene:
             yield self.codec.decode(part, self.refine)
             advance(len(part))
 
+    def of_other(self, other: Dancer) -> SilhouetteScene:
+        return dataclasses.replace(self, codec=SilhouetteCodec.of(other.codec, other.name))
+
     def reconstruct(self, train: Sequence[range], held_out: Sequence[range]) -> dict[str, Values]:
         decoder = OnnxDecoder(self.model / model_folder.DECODER_GRAPH)
         return {

@@ -14,7 +14,7 @@ from dancenet.support.names import derived
 if TYPE_CHECKING:
     from dancenet.generation.settings import DanceSettings, Recipe
 
-DEFAULT_MODEL = "silhouette_v1"
+DEFAULT_MODEL = "silhouette_v2"
 FORMATS = ("mp4", "gif", "webm", "frames", "bvh", "npz", "html")
 # Flags that change the dance itself; --replay refuses them.
 DANCE_FLAGS = (

@@ -89,6 +89,7 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         type=not_negative(int),
         help="last steps that the network sees beside each vector (default: lean 2, dancenet 0)",
     )
+    _add_context(group)
     group.add_argument(
         "--sigma-floor",
         type=not_negative(float),
@@ -108,6 +109,24 @@ def add_network(parser: argparse.ArgumentParser) -> None:
         help="strength, up to 1, of the pull of generated vectors to the nearest real ones, unless "
         "generate_video.py sets another; the temperature is calibrated with it. Try 0.1 for a few "
         "minutes of footage (default: 0.0)",
+    )
+
+
+def _add_context(group: argparse._ArgumentGroup) -> None:
+    group.add_argument(
+        "--context",
+        type=terminal.positive(float),
+        nargs="*",
+        metavar="SECONDS",
+        help="time constants of running means that the network sees beside each vector, so that it "
+        "knows what the dance was doing for longer than its windows (default: none)",
+    )
+    group.add_argument(
+        "--context-noise",
+        type=terminal.not_negative(float),
+        metavar="SIZE",
+        help="largest shift of a window's running means in training, so that they do not tell "
+        "which clip it is (default: 0.0)",
     )
 
 

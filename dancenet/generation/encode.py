@@ -170,5 +170,5 @@ def _open_decoder(
         )
     decoder = OnnxDecoder(graph, threads=1)
     vae = folder.read_config().vae or VaeConfig()
-    decoder.require_sizes(dataclasses.replace(vae, latent_dim=latents.z_mean.shape[1]))
+    decoder.require_sizes(vae.with_latents(latents.z_mean.shape[1]))
     return decoder

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -119,7 +118,7 @@ def _load_silhouettes(folder: ModelFolder, config: ModelConfig, dancer: DancerCo
     encoder = OnnxEncoder(encoder_path, threads=1)
     decoder = OnnxDecoder(decoder_path, threads=1)
     scaler = Scaler.load(scaler_path)
-    sizes = dataclasses.replace(config.vae or VaeConfig(), latent_dim=scaler.latent_dim)
+    sizes = (config.vae or VaeConfig()).with_latents(scaler.latent_dim)
     encoder.require_sizes(sizes)
     decoder.require_sizes(sizes)
     return SilhouetteCodec(

@@ -1,6 +1,6 @@
 """Writes new dances to videos and to files of motion.
 
-    dancer = load_dancer("silhouette_v1")
+    dancer = load_dancer("silhouette_v2")
     write_dance(dancer, "dance.mp4", DanceSettings(seconds=16, seed=7))
 
 Neither Keras nor TensorFlow is needed.

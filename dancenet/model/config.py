@@ -33,6 +33,7 @@ MOST_UNITS = 8192  # of a layer, also of a latent and of a vector
 MOST_PIXELS = 1 << 20  # of a frame
 MOST_WEIGHTS = 200_000_000  # of a network, 800 MB
 MOST_STYLES = 1000
+MOST_CONTEXT = 16  # running means
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,9 @@ class VaeConfig:
     # The decoder's logits are logit_gain * (learnt logits - logit_bias).
     logit_gain: float = 1.0
     logit_bias: float = 0.0
+    # Whether figures are moved to the middle of their frame before they are encoded, and their
+    # place is one more number of the latent.
+    centred: bool = False
 
     def __post_init__(self) -> None:
         _check_network(self.network)
@@ -70,6 +74,15 @@ class VaeConfig:
         between("logit_gain", self.logit_gain, 0, 1000, above=True)
         between("logit_bias", self.logit_bias, -1000, 1000)
         between("the number of weights", self.num_weights, 0, MOST_WEIGHTS)
+
+    @property
+    def num_latents(self) -> int:
+        """Numbers that describe a frame: the latent, and the place of a centred figure."""
+        return self.latent_dim + self.centred
+
+    def with_latents(self, count: int) -> VaeConfig:
+        """Returns the network that describes a frame by `count` numbers."""
+        return dataclasses.replace(self, latent_dim=max(1, count - self.centred))
 
     @property
     def num_weights(self) -> int:
@@ -90,6 +103,9 @@ class DancerConfig:
     dense_units: int = 0  # units of the relu layer before the mixture head; 0 for no such layer
     dropout: float = 0.0  # after each LSTM layer, in training only
     velocity_inputs: int = 0  # number of last steps given as inputs beside the vector
+    # Time constants, in frames, of running means of the trajectory that are inputs beside the
+    # vector: what the dance was doing in the last seconds. See `sequence.context`.
+    context: tuple[float, ...] = ()
     predict: str = "delta"  # "delta" (difference to the next vector) or "absolute" (next vector)
     recurrent_activation: str = "sigmoid"  # or "hard_sigmoid_2018": clip(0.2 x + 0.5, 0, 1)
     sigma_floor: float = 0.05  # added to sigma, in units of the predicted quantity's scale
@@ -139,6 +155,9 @@ class DancerConfig:
         between("dense_units", self.dense_units, 0, MOST_UNITS)
         between("dropout", self.dropout, 0, 1)
         between("velocity_inputs", self.velocity_inputs, 0, 64)
+        between("the number of time constants in context", len(self.context), 0, MOST_CONTEXT)
+        for frames in self.context:
+            between("a time constant in context", frames, 1, 100_000)
         between("sigma_floor", self.sigma_floor, 0, 100)
         between("look_back", self.look_back, 1, 100_000)
         between("smoothing", self.smoothing, 0, 1000)
@@ -146,6 +165,8 @@ class DancerConfig:
         between("temperature_variation", self.temperature_variation, 0, 10)
         between("neighbour_correction", self.neighbour_correction, 0, 1)
         between("the number of weights", self.num_weights, 1, MOST_WEIGHTS)
+        if self.context and not self.keeps_state:
+            raise ValueError("a network without a state (look_back=1) can have no context.")
         if self.velocity_inputs >= self.look_back:
             raise ValueError(
                 f"velocity_inputs must be below look_back ({self.look_back}); received "
@@ -155,7 +176,7 @@ class DancerConfig:
     @property
     def num_weights(self) -> int:
         """About how many numbers the network has."""
-        inputs = self.dim * (1 + self.velocity_inputs) + len(self.styles)
+        inputs = self.dim * (1 + self.velocity_inputs + len(self.context)) + len(self.styles)
         recurrent = 4 * self.units * (inputs + (2 * self.layers - 1) * self.units)
         last = self.dense_units or self.units
         head = self.num_mixtures * (2 * self.dim + 1)
@@ -174,14 +195,15 @@ class DancerConfig:
     def state_widths(self) -> dict[str, int]:
         """Name and width of each entry (B, width) of a state, in order.
 
-        h0, c0, h1, c1, …, then last1, last2, …, then `style`. A stateless network (`look_back=1`)
-        has only the `style` entry, if it has styles.
+        h0, c0, h1, c1, …, then last1, last2, …, then mean1, mean2, …, then `style`. A stateless
+        network (`look_back=1`) has only the `style` entry, if it has styles.
         """
         widths: dict[str, int] = {}
         if self.keeps_state:
             for index in range(self.layers):
                 widths |= {f"h{index}": self.units, f"c{index}": self.units}
             widths |= {f"last{back + 1}": self.dim for back in range(self.velocity_inputs)}
+            widths |= {f"mean{index + 1}": self.dim for index in range(len(self.context))}
         return widths | ({"style": len(self.styles)} if self.styles else {})
 
 
@@ -211,7 +233,8 @@ class ModelConfig:
         """Returns the record as a JSON object that `from_json` reads back."""
         content = {"format": FORMAT, **dataclasses.asdict(self)}
         if self.dancer is not None:
-            content["dancer"]["styles"] = list(self.dancer.styles)
+            for name in ("styles", "context"):
+                content["dancer"][name] = list(content["dancer"][name])
         return content
 
     @classmethod

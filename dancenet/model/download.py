@@ -193,7 +193,7 @@ def _member_paths(members: Sequence[zipfile.ZipInfo]) -> list[PurePosixPath]:
     for member in members:
         kind = stat.S_IFMT(member.external_attr >> 16)
         if kind not in (0, stat.S_IFREG):
-            raise ValueError(f"{member.filename!r} is not a plain file")
+            raise ValueError(f"{quoted(member.filename)} is not a plain file")
         paths.append(registry.check_path(member.filename))
     tops = {path.parts[0] for path in paths}
     if len(tops) == 1 and all(len(path.parts) > 1 for path in paths):

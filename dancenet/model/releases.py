@@ -83,7 +83,7 @@ def find_model(name_or_path: str | os.PathLike[str]) -> Path:
     release = registry.read_registry().get(name)
     if name == ORIGINAL or (release is not None and release.is_published):
         raise UserError(
-            f"The model {name!r} is not on this machine yet; fetch it with "
+            f"The model {quoted(name)} is not on this machine yet; fetch it with "
             f"{command('download-weights', name)}."
         )
     if release is not None:
@@ -97,11 +97,12 @@ def not_published(release: Release) -> str:
     """Returns the message for a model that has no address."""
     if release.bundled:
         return (
-            f"The model {release.name!r} is bundled with dancenet and not published elsewhere, "
-            f"but {quoted(registry.bundled_folder() / release.name)} is missing; restore it with "
-            f"`git checkout weights/{visible(release.name)}`, or install dancenet again."
+            f"The model {quoted(release.name)} is bundled with dancenet and not published "
+            f"elsewhere, but {quoted(registry.bundled_folder() / release.name)} is missing; "
+            f"restore it with `git checkout weights/{visible(release.name)}`, or install "
+            "dancenet again."
         )
-    return f"The model {release.name!r} is known, but not published yet."
+    return f"The model {quoted(release.name)} is known, but not published yet."
 
 
 def unknown_model(name: str) -> str:
@@ -109,8 +110,8 @@ def unknown_model(name: str) -> str:
     names = [listing.name for listing in list_models() if listing.place != "missing"]
     there = f"there are {', '.join(names)}" if names else "there are none yet"
     return (
-        f"There is no model {name!r}; {there}. Give one of these names or a model's folder, or "
-        f"train one with {command('train-vae')}."
+        f"There is no model {quoted(name)}; {there}. Give one of these names or a model's folder, "
+        f"or train one with {command('train-vae')}."
     )
 
 

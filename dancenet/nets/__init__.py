@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from dancenet.support import files
+from dancenet.support import errors, files
 
 
 def _keep_out_of_the_home() -> None:
@@ -16,4 +16,6 @@ def _keep_out_of_the_home() -> None:
         os.environ["KERAS_HOME"] = str(files.cache_folder() / "keras")
 
 
+if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+    errors.check_memory(errors.TRAINING_MEMORY, "TensorFlow")
 _keep_out_of_the_home()

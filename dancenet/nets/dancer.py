@@ -28,6 +28,10 @@ two steps has a held-out loss of -1.5 nats per dimension, and of -0.4 if it sees
 
 With a `look_back` of 1 there is no state: h and c are zero in every step, as they were in 2018.
 
+With C time constants in `context`, running means of the trajectory (`sequence.context`) are
+concatenated to v. In `step` they are the state entries mean1 … meanC; `model` takes them as an
+input, (B, T, C D), because they reach further back than its windows.
+
 In a network with S styles, their weights (B, S) are concatenated to the input of the first layer
 and of the head. In `step` they are the last entry of the state and are passed through unchanged.
 
@@ -54,6 +58,7 @@ from keras import layers, ops
 from keras_mdn_layer import MDN
 
 from dancenet.model.config import DancerConfig
+from dancenet.sequence.context import rates
 from dancenet.sequence.generate import State, begin_state
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import errors
@@ -171,13 +176,13 @@ class DancerNetwork:
     Attributes:
         config: its configuration.
         motion: the layer `motion`, or None.
-        lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D + S or U, 4 U), recurrent kernel (U, 4 U),
-            bias (4 U).
+        lstms: `lstm_0`, `lstm_1`, …; kernel (D + P D + C D + S or U, 4 U), recurrent kernel
+            (U, 4 U), bias (4 U).
         dense: the relu layer `dense`, or None.
         mdn: the head `mdn`, with the Dense layers `mdn_mus`, `mdn_sigmas` and `mdn_pi`.
         placement: the layer `placement`.
-        model: (B, T, D), and the style (B, S) if there are any, to (B, T, P);
-            `dancer.weights.h5` holds its weights.
+        model: (B, T, D), the running means (B, T, C D) and the style (B, S) if there are any, to
+            (B, T, P); `dancer.weights.h5` holds its weights.
     """
 
     def __init__(self, config: DancerConfig) -> None:
@@ -212,23 +217,29 @@ class DancerNetwork:
                 layer.kernel.assign(np.zeros(layer.kernel.shape, np.float32))
 
     def _sequence_view(self) -> keras.Model:
-        inputs = vectors = keras.Input((None, self.config.dim), name="vectors")
-        style = None
+        vectors = keras.Input((None, self.config.dim), name="vectors")
+        inputs, style = [vectors], None
+        x = vectors if self.motion is None else self.show(vectors)
+        if self.config.context:
+            width = self.config.dim * len(self.config.context)
+            inputs.append(keras.Input((None, width), name="context"))
+            x = ops.concatenate([x, inputs[-1]], axis=-1)
         if self.config.styles:
             style = keras.Input((len(self.config.styles),), name="style")
-            inputs = [vectors, style]
-        x, seen = self._with_style(vectors if self.motion is None else self.show(vectors), style)
+            inputs.append(style)
+        x, seen = self._with_style(x, style)
         for index, lstm in enumerate(self.lstms):
             x = lstm(x)
             if self.dropouts:
                 x = self.dropouts[index](x)
+        inputs = inputs if len(inputs) > 1 else vectors
         return keras.Model(inputs, self._head(x, seen, vectors), name="dancer")
 
     def _with_style(self, x: Any, style: Any) -> tuple[Any, list[Any]]:
         """Concatenates the style to the vectors.
 
         Args:
-            x: (B, D) or (B, T, D), with velocity inputs (…, D + P D).
+            x: (B, D) or (B, T, D), with velocity inputs and running means (…, D + P D + C D).
             style: (B, S) or None.
 
         Returns:
@@ -254,8 +265,8 @@ class DancerNetwork:
 
         Args:
             vectors: (B, D).
-            state: h0, c0, h1, c1, …, each (B, U), last1, last2, …, each (B, D), and the style
-                (B, S); see `DancerConfig.state_widths`.
+            state: h0, c0, h1, c1, …, each (B, U), last1, last2, …, mean1, mean2, …, each (B, D),
+                and the style (B, S); see `DancerConfig.state_widths`.
 
         Returns:
             The mixtures' parameters (B, P), and the next state, in the same order.
@@ -264,10 +275,17 @@ class DancerNetwork:
         cells = list(state[: len(state) - len(style)])
         if not self.config.keeps_state:
             cells = [ops.zeros((ops.shape(vectors)[0], self.config.units))] * (2 * len(self.lstms))
-        recent = [vectors, *cells[2 * len(self.lstms) :]]
-        x, seen = self._with_style(
-            vectors if self.motion is None else self.motion(recent), style[0] if style else None
-        )
+        lasts = 2 * len(self.lstms)
+        means = lasts + self.config.velocity_inputs
+        recent = [vectors, *cells[lasts:means]]
+        context = [
+            mean + share * (vectors - mean)
+            for mean, share in zip(cells[means:], rates(self.config.context).tolist())
+        ]
+        x = vectors if self.motion is None else self.motion(recent)
+        if context:
+            x = ops.concatenate([x, *context], axis=-1)
+        x, seen = self._with_style(x, style[0] if style else None)
         following: list[Any] = []
         for index, lstm in enumerate(self.lstms):
             x, after = lstm.cell(x, cells[2 * index : 2 * index + 2])
@@ -275,7 +293,7 @@ class DancerNetwork:
         params = self._head(x, seen, vectors)
         if not self.config.keeps_state:
             return params, list(style)
-        return params, [*following, *recent[:-1], *style]
+        return params, [*following, *recent[:-1], *context, *style]
 
     def _head(self, x: Any, seen: Sequence[Any], vectors: Any) -> Any:
         if self.dense is not None:

@@ -126,7 +126,8 @@ class DancerTrainer(keras.Model):
     """A dancer and its loss, as one model for `train_on_batch`.
 
     A batch is one dictionary: `inputs` (B, T, D), `targets` (B, T, D), the vectors that follow,
-    `mask` (B, T), 1 where a prediction counts, and `style` (B, S) for a network with styles.
+    `mask` (B, T), 1 where a prediction counts, `context` (B, T, C D) for a network with running
+    means, and `style` (B, S) for a network with styles.
 
     Args:
         network: the dancer.
@@ -161,9 +162,12 @@ class DancerTrainer(keras.Model):
 
     def _shown(self, batch: dict[str, Any]) -> Any:
         """Returns the inputs of `DancerNetwork.model` in a batch."""
-        if not self.has_styles:
-            return batch["inputs"]
-        return [batch["inputs"], _require_style(batch.get("style"))]
+        shown = [batch["inputs"]]
+        if self._network.config.context:
+            shown.append(batch["context"])
+        if self.has_styles:
+            shown.append(_require_style(batch.get("style")))
+        return shown if len(shown) > 1 else shown[0]
 
     def compute_loss(
         self,
@@ -242,7 +246,9 @@ def begin_linear(
     inputs: np.ndarray,
     targets: np.ndarray,
     mask: np.ndarray,
+    *,
     style: np.ndarray | None = None,
+    context: np.ndarray | None = None,
 ) -> None:
     """Initialises the head of a new network with a linear regression of the next step.
 
@@ -257,10 +263,13 @@ def begin_linear(
         targets: (B, T, D).
         mask: (B, T).
         style: (B, S), if the network has styles.
+        context: (B, T, C D), if it has running means.
     """
     config = network.config
     kept = mask > 0
     seen = ops.convert_to_numpy(network.show(inputs))[kept].astype(np.float64)
+    if context is not None:
+        seen = np.concatenate([seen, context[kept]], axis=1)
     steps = ((targets - inputs)[kept] / network.step_scale).astype(np.float64)
     beside = np.ones((len(seen), 1))
     if config.styles:
@@ -269,7 +278,7 @@ def begin_linear(
     seen = np.concatenate([seen, beside], axis=1)
     # The ridge keeps directions in which the windows hardly differ from taking any value.
     ridge = _RIDGE * len(seen) * np.eye(seen.shape[1])
-    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (D + P D + S + 1, D)
+    line = np.linalg.solve(seen.T @ seen + ridge, seen.T @ steps)  # (…, D), a row for each input
     errors = np.sqrt(np.mean((steps - seen @ line) ** 2, axis=0))
     bias = sigma_bias(errors - config.sigma_floor, _LEAST_SIGMA)
     head, size = network.mdn, seen.shape[1] - 1

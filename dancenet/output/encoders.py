@@ -97,6 +97,7 @@ class FilmEncoder:
         try:
             stream = self._film.add_stream(codec, rate=rate, options=options)
         except ValueError as error:  # a PyAV that was built with fewer encoders
+            self.abort()
             raise MissingFFmpeg(f"it has no encoder {codec}") from error
         assert isinstance(stream, VideoStream)
         self._stream = stream

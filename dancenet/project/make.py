@@ -33,7 +33,7 @@ from dancenet.project.plan import CHECKPOINT, Plan, training_folder
 from dancenet.project.processes import Processes, locked
 from dancenet.project.record import STATE, ExtractedClip, Record, Source, Stage, identify
 from dancenet.support import files, signals, terminal
-from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.errors import TRAINING_MEMORY, MissingExtra, UserError, check_memory
 from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
 
@@ -41,7 +41,7 @@ MOTIONS = "motions"  # the folder of joints
 _MOTION = re.compile(r"[0-9]+(_keypoints)?\.npz")
 _REPORT = re.compile(r"footage_[0-9]+\.(txt|png)")
 
-BUNDLED = "silhouette_v1"  # it has seen many bodies move; beginning with it saves most of the time
+BUNDLED = "silhouette_v2"  # it has seen many bodies move; beginning with it saves most of the time
 
 # Clips are minutes at most, and leave much between their poses.
 NEIGHBOUR_CORRECTION = 0.1
@@ -63,7 +63,7 @@ class Settings:
 
     minutes: float = 30.0  # for everything
     method: str = "auto"  # how the dancer is found
-    model_file: Path | None = None  # the person network; None for the user's cache
+    model_file: Path | None = None  # the networks that find people; None for the user's cache
     joints: bool = False  # whether joints dance, and not silhouettes
     seconds: float = 16.0  # length of the dance
     seed: int | None = None  # None draws one
@@ -71,11 +71,13 @@ class Settings:
 
 
 def check_training() -> None:
-    """Raises MissingExtra unless everything that training imports is installed.
+    """Raises UserError unless everything that training imports is installed and can be loaded.
 
     Nothing is imported: TensorFlow alone takes seconds.
     """
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend == "tensorflow":
+        check_memory(TRAINING_MEMORY, "Training")
     for module, package in (
         (backend, backend),
         ("keras", "keras"),
@@ -127,7 +129,7 @@ def make_dance(
             "holds pose_detection.tflite and pose_landmark_full.tflite."
         )
     if given is not None and not given.exists():
-        raise UserError(f"There is no segmentation network at {quoted(given)}.")
+        raise UserError(f"There is no network at {quoted(given)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     files.check_apart(out, clips)
     sources = [identify(clip) for clip in clips]
@@ -269,6 +271,13 @@ class Project:
             terminal.warn(
                 f"{option('minutes', f'{self.settings.minutes:g}')} are enough to try it out, and "
                 "too few for a good dance."
+            )
+        if todo and any(source.fps > self.record.fps for source in self.sources):
+            slowest = min(self.sources, key=lambda source: source.fps)
+            fastest = max(source.fps for source in self.sources)
+            terminal.say(
+                f"footage: every clip is read at {self.record.fps:g} frames/s, the rate of "
+                f"{quoted(slowest.path)}; without it up to {fastest:g} are possible."
             )
         for source in todo:
             if not source.seconds:

@@ -9,9 +9,10 @@ from typing import Any
 
 from dancenet.data.footage.camera import camera_index
 from dancenet.data.footage.video import open_footage
+from dancenet.data.frames.content import content_key, listing_key
 from dancenet.support import checked, files
 from dancenet.support.checked import between
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UserError, advising
 from dancenet.support.lock import LOCK
 from dancenet.support.names import is_litter, quoted
 from dancenet.support.wording import command, option
@@ -37,6 +38,7 @@ class Source:
     key: str  # hash of what tells its content from another's
     fps: float  # frames per second, at most 30
     seconds: float  # length, 0 if unknown
+    older_key: str | None = None  # of a folder, in projects of older versions
 
 
 @dataclass(frozen=True)
@@ -101,28 +103,32 @@ class Record:
             strangers = [name for name in names if name not in _LOCKS and not is_litter(name)]
             if strangers:
                 raise UserError(
-                    f"{quoted(folder)} is no project: it has {strangers[0]!r} and no {STATE}; "
+                    f"{quoted(folder)} is no project: it has {quoted(strangers[0])} and no "
+                    f"{STATE}; "
                     f"choose another with {option('project')}."
                 )
             return cls.begin(folder, sources, joints)
-        content = checked.read_json(path, "record of a project")
         advice = (
-            f"choose another {option('project')}, or say {option('overwrite')} to begin it anew."
+            f"choose another {option('project')}, or say {option('overwrite')} to begin it anew"
         )
+        try:
+            content = checked.read_json(path, "record of a project")
+        except UserError as error:
+            raise advising(error, advice) from error
         if not isinstance(content, dict) or content.get("format") != _FORMAT:
             raise UserError(
                 f"{quoted(path)} is not of the format this version of dancenet reads ({_FORMAT}); "
-                f"{advice}"
+                f"{advice}."
             )
         fields = {key: value for key, value in content.items() if key != "format"}
         try:
             record = checked.build(cls, fields, quoted(path))
         except UserError as error:
-            raise UserError(f"{str(error).rstrip('.')}; {advice}") from error
+            raise advising(error, advice) from error
         if record.joints is not joints:
             raise UserError(
                 f"{quoted(folder)} was begun with {option('space', _SPACES[record.joints])}; say "
-                f"so again, or {advice}"
+                f"so again, or {advice}."
             )
         return record
 
@@ -169,6 +175,8 @@ class Record:
         Raises:
             UserError: they do not go together.
         """
+        older = {source.older_key: source.key for source in sources if source.older_key}
+        self.clips = {older.get(key, key): clip for key, clip in self.clips.items()}
         given = {source.key for source in sources}
         advice = (
             f"Choose another {option('project')}, or say {option('overwrite')} to begin this one "
@@ -209,4 +217,11 @@ def identify(clip: str) -> Source:
             f"{command('extract-frames')}, or give a film."
         )
     footage = open_footage(clip, _HIGHEST_FPS)
-    return Source(clip, files.content_key(Path(clip)), footage.fps, footage.expected_seconds or 0.0)
+    path = Path(clip)
+    return Source(
+        path=clip,
+        key=content_key(path),
+        fps=footage.fps,
+        seconds=footage.expected_seconds or 0.0,
+        older_key=listing_key(path) if path.is_dir() else None,
+    )

@@ -195,7 +195,7 @@ class OnnxEncoder:
     def require_sizes(self, config: VaeConfig) -> None:
         """Raises UserError unless frames and latents are as large as the configuration says."""
         self._graph.require_shape("frames", (config.height, config.width, 1))
-        self._graph.require_shape("z_mean", (config.latent_dim,))
+        self._graph.require_shape("z_mean", (config.num_latents,))
 
     def __call__(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         frames = np.ascontiguousarray(frames, np.float32)
@@ -215,7 +215,7 @@ class OnnxDecoder:
     def require_sizes(self, config: VaeConfig) -> None:
         """Raises UserError unless frames and latents are as large as the configuration says."""
         self._graph.require_shape("frames", (config.height, config.width))
-        self._graph.require_shape("latents", (config.latent_dim,))
+        self._graph.require_shape("latents", (config.num_latents,))
 
     def __call__(self, latents: np.ndarray) -> np.ndarray:
         latents = np.ascontiguousarray(latents, np.float32)

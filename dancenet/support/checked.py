@@ -21,7 +21,7 @@ from typing import Any
 from dancenet.support.arrays import LARGEST_ARRAYS as LARGEST_ARRAYS
 from dancenet.support.arrays import read_npy as read_npy
 from dancenet.support.arrays import read_npz as read_npz
-from dancenet.support.errors import UserError
+from dancenet.support.errors import SpoiltFile, UserError
 from dancenet.support.files import open_regular
 from dancenet.support.names import quoted, shortened, visible
 
@@ -56,10 +56,7 @@ def read_json(path: str | os.PathLike[str], what: str, *, largest: int = LARGEST
         except OSError as error:
             raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     if len(content) > largest:
-        raise UserError(
-            f"{quoted(path)} is no {what}: it has more than {largest:,} bytes. Make or fetch it "
-            "again."
-        )
+        raise SpoiltFile(f"{quoted(path)} is no {what}: it has more than {largest:,} bytes")
     return parse_json(content, f"{quoted(path)} is not a valid {what}")
 
 
@@ -79,14 +76,11 @@ def parse_json(content: bytes | str, what_is_wrong: str) -> Any:
         if _is_too_deep(text, value):
             raise RecursionError
     except RecursionError as error:
-        raise UserError(
-            f"{what_is_wrong}: its lists and objects are nested too deeply to be real. Make or "
-            "fetch it again."
+        raise SpoiltFile(
+            f"{what_is_wrong}: its lists and objects are nested too deeply to be real"
         ) from error
     except ValueError as error:
-        raise UserError(
-            f"{what_is_wrong}: {shortened(error)}. It was cut or edited; make or fetch it again."
-        ) from error
+        raise SpoiltFile(f"{what_is_wrong}: {shortened(error)}. It was cut or edited") from error
     return value
 
 
@@ -135,9 +129,10 @@ def build(record: type[R], content: Any, source: str) -> R:
     }
     unknown = sorted(set(content) - set(hints))
     if unknown:
-        raise UserError(
+        raise SpoiltFile(
             f"{source} has keys this version of dancenet does not know: "
-            f"{shortened(', '.join(unknown[:5]))}. Update dancenet, or remove them."
+            f"{shortened(', '.join(unknown[:5]))}",
+            "update dancenet, or remove them",
         )
     missing = [
         item.name
@@ -147,7 +142,7 @@ def build(record: type[R], content: Any, source: str) -> R:
         and item.default_factory is dataclasses.MISSING
     ]
     if missing:
-        raise UserError(f"{source} lacks {', '.join(missing)}; make or fetch it again.")
+        raise SpoiltFile(f"{source} lacks {', '.join(missing)}")
     values = {key: convert(hints[key], value, f"{source}: {key}") for key, value in content.items()}
     try:
         return record(**values)

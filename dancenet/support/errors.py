@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import sys
 
 from dancenet.support.names import quoted, visible
 from dancenet.support.wording import option
@@ -37,6 +38,14 @@ _PACKAGES = {"cv2": "opencv-python-headless", "sklearn": "scikit-learn"}
 
 _MEMORY_FLAGS = ("batch_size", "count", "dances", "seconds", "scale", "threads")
 
+_NO_MORE_THREADS = (
+    "no further thread or process can be started; end other programs, raise the limit "
+    "(`ulimit -u`), or free memory."
+)
+
+LEAST_MEMORY = 0.55e9  # bytes; with less, NumPy, OpenCV and FFmpeg crash instead of failing
+TRAINING_MEMORY = 2.5e9  # bytes; with less, TensorFlow crashes or hangs
+
 _FULL = "Nothing half-written was left behind. Free some space, or choose another place."
 _REASONS = {
     errno.ENOSPC: f"the disk is full. {_FULL}",
@@ -65,6 +74,20 @@ class UserError(ValueError):
     Scripts print the message alone and exit with 1. Anything else that escapes a
     script is a bug and keeps its traceback.
     """
+
+
+class SpoiltFile(UserError):
+    """A file is missing, cut or edited; `wrong` says what is wrong without what to do."""
+
+    def __init__(self, wrong: str, advice: str = "make or fetch it again") -> None:
+        super().__init__(f"{wrong}; {advice}.")
+        self.wrong = wrong
+
+
+def advising(error: UserError, advice: str) -> UserError:
+    """Returns an error about a file with other advice, where more is known of the file."""
+    wrong = error.wrong if isinstance(error, SpoiltFile) else str(error).rstrip(".")
+    return UserError(f"{wrong}; {advice}.")
 
 
 class UnknownSkeleton(UserError):
@@ -125,6 +148,25 @@ def write_failed(path: str | os.PathLike[str], error: OSError) -> UserError:
     )
 
 
+def check_memory(needed: float, what: str) -> None:
+    """Raises UserError if a limit of this process is too low; libraries crash or hang there.
+
+    Args:
+        needed: bytes of addresses, of which much is never used; estimated low.
+        what: takes them.
+    """
+    if sys.platform == "win32":  # has no such limit
+        return
+    import resource
+
+    limit, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if 0 <= limit < needed and limit != resource.RLIM_INFINITY:
+        raise UserError(
+            f"{what} needs at least {needed / 1e9:.2g} GB of memory, and the limit for this "
+            f"process is {limit / 1e9:.2g} GB; raise it with `ulimit -v unlimited`."
+        )
+
+
 def explain(error: BaseException, flags: tuple[str, ...] = ()) -> str | None:
     """Returns the sentence for an error that is nobody's bug; None for any other.
 
@@ -139,10 +181,7 @@ def explain(error: BaseException, flags: tuple[str, ...] = ()) -> str | None:
     if _says(error, _NO_DESCRIPTOR):
         return _too_many_files()
     if _says(error, _NO_THREAD):
-        return (
-            "no further thread or process can be started; end other programs, raise the limit "
-            "(`ulimit -u`), or free memory."
-        )
+        return _NO_MORE_THREADS
     if isinstance(error, ImportError) and _root(error) not in _OURS:
         return str(why_not_imported(error, "This"))
     if isinstance(error, OSError):  # without a number: a library's own, about a file or a network
@@ -204,7 +243,7 @@ def _explain_os_error(error: OSError) -> str | None:
     if number in (errno.EMFILE, errno.ENFILE):
         return _too_many_files()
     if number == errno.EAGAIN and not error.filename:
-        return "the computer has no process or thread left; end other programs."
+        return _NO_MORE_THREADS
     if number in _REASONS:
         return _REASONS[number]
     if not error.filename:

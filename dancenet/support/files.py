@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -17,8 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from dancenet.support import lock, signals, terminal
-from dancenet.support.errors import UserError, write_failed
-from dancenet.support.names import is_allowed_here, quoted, shortened
+from dancenet.support.errors import SpoiltFile, UserError, write_failed
+from dancenet.support.names import derived, is_allowed_here, quoted, shortened
 from dancenet.support.temporary import short_stem, sweep, temporary_name
 from dancenet.support.wording import option
 
@@ -28,7 +29,6 @@ Ours = Callable[[Path], Iterable[Path]]
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS}
 _HELD = (5, 32)  # Windows: access denied, and a sharing violation
 _PAUSES = (0.05, 0.1, 0.2, 0.3, 0.4)  # seconds between two tries
-_END_BYTES = 1 << 20  # at the front and at the back of a file, enough to know it by
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
@@ -47,7 +47,7 @@ def open_regular(path: str | os.PathLike[str], what: str) -> io.BufferedReader:
         # Without waiting for whoever writes to a pipe.
         file = open(path, "rb", opener=_open_at_once)
     except FileNotFoundError as error:
-        raise UserError(f"There is no {what} at {quoted(path)}; make or fetch it again.") from error
+        raise SpoiltFile(f"There is no {what} at {quoted(path)}") from error
     except OSError as error:
         raise UserError(f"{quoted(path)} cannot be read ({error.strerror}).") from error
     except ValueError as error:  # a name that no file can have
@@ -70,24 +70,6 @@ def cache_folder() -> Path:
     import pooch
 
     return Path(pooch.os_cache("dancenet"))
-
-
-def content_key(path: Path) -> str:
-    """Hashes what is quick to read: names and sizes of a folder, size and ends of a file."""
-    digest = hashlib.sha256()
-    if path.is_dir():
-        for entry in sorted(path.iterdir()):
-            if not entry.name.startswith("."):  # what file managers leave there
-                name = os.fsencode(entry.name)
-                digest.update(b"%s %d\n" % (name, entry.stat().st_size))
-    else:
-        size = path.stat().st_size
-        digest.update(f"{size}\n".encode())
-        with open(path, "rb") as file:
-            digest.update(file.read(_END_BYTES))
-            file.seek(max(0, size - _END_BYTES))
-            digest.update(file.read(_END_BYTES))
-    return digest.hexdigest()
 
 
 def check_apart(out: str | os.PathLike[str], sources: Iterable[str | os.PathLike[str]]) -> None:
@@ -220,9 +202,12 @@ def restore_folder(target: Path, ours: Ours | None = None) -> None:
         if old.exists():
             _move_missing(old, target)
         if old.exists():
+            named, kept = _named(old), _kept_folder(target)
+            # It would stand in the way of the next one, and nobody sees it.
+            replace(old, kept)
             terminal.warn(
-                f"{quoted(target)} was replaced, but its old files {_named(old)} have names that "
-                f"are taken now; they are kept in {quoted(old)}."
+                f"{quoted(target)} was replaced, but its old files {named} have names that are "
+                f"taken now; they are kept in {quoted(kept)}."
             )
 
 
@@ -297,6 +282,13 @@ def old_folder(target: Path) -> Path:
     # The hash tells apart long names that begin alike.
     number = zlib.crc32(os.fsencode(target.name))
     return target.with_name(f".{short_stem(target.name)}.dancenet-old-{number:08x}")
+
+
+def _kept_folder(target: Path) -> Path:
+    """Returns a free name beside a folder, for files of it that have no place in the new one."""
+    numbered = (f"-kept-{number}" for number in itertools.count(1))
+    names = (target.with_name(derived(target.name, ending)) for ending in numbered)
+    return next(path for path in names if not os.path.lexists(path))
 
 
 def _move_missing(old: Path, target: Path) -> None:

@@ -25,6 +25,7 @@ _TRIES = 100  # to open a file that others remove
 _PATIENCE = 25  # times that an empty record is read
 _PAUSE = 0.2  # seconds between two tries
 _BUSY = {errno.EAGAIN, errno.EACCES, errno.EWOULDBLOCK, errno.EDEADLK}
+_FIXED = {errno.EACCES, errno.EPERM, errno.EROFS}
 _FAR = 1 << 30  # offset of the byte that Windows locks: the record before it stays readable
 _LARGEST_RECORD = 4096  # bytes
 
@@ -33,8 +34,9 @@ _LARGEST_RECORD = 4096  # bytes
 def hold_folder(folder: Path, advice: str) -> Iterator[int]:
     """Holds a folder for one writer; yields the descriptor of the lock, for children to inherit.
 
-    The folder is made, with its parents, and removed again if nothing is put into it. What killed
-    runs left in it is removed. Readers need no lock.
+    Both locks of the folder are taken, first the one beside it: who replaces the folder as a whole
+    takes that one alone. The folder is made, with its parents, and removed again if nothing is put
+    into it. What killed runs left in it is removed. Readers need no lock.
 
     Args:
         folder: the folder.
@@ -47,7 +49,10 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
         raise UserError(f"{quoted(folder)} is a file, and a folder is needed; choose another.")
     new = [one for one in (folder, *folder.parents) if not one.exists()]
     try:
-        with hold(folder / LOCK, folder, advice) as descriptor:
+        with (
+            _held_in_place(folder, advice),
+            hold(folder / LOCK, folder, advice) as descriptor,
+        ):
             sweep(folder)
             yield descriptor
     finally:
@@ -58,8 +63,23 @@ def hold_folder(folder: Path, advice: str) -> Iterator[int]:
 
 def beside(path: Path) -> Path:
     """Returns the lock of a folder that is replaced as a whole, so it cannot lie inside."""
-    path = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if path.is_symlink() or path.name in ("", ".."):
+        path = Path(os.path.realpath(path))
     return path.with_name(f".{short_stem(path.name)}{LOCK}")
+
+
+@contextmanager
+def _held_in_place(folder: Path, advice: str) -> Iterator[None]:
+    """Holds the lock beside a folder, unless nobody can put another in its place."""
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(hold(beside(folder), folder, advice))
+        except UserError as error:
+            # A volume in a container: it can be written, and the folder around it cannot.
+            why = error.__cause__
+            if not isinstance(why, OSError) or why.errno not in _FIXED:
+                raise
+        yield
 
 
 @contextmanager

@@ -34,6 +34,7 @@ STOPPING = tuple(
 )
 
 _PATIENCE = 2.0  # seconds in which the interpreter must take notice of a second signal
+_LOOK = 0.2  # seconds between two looks at the parent's pipe, on Windows
 # Seconds in which further signals count as one: `timeout` and many wrappers send theirs to the
 # process and to its group, and a shutdown sends several kinds.
 _BOUNCE = 0.3
@@ -200,8 +201,7 @@ def end_with_parent() -> None:
 
     def wait() -> None:
         with contextlib.suppress(OSError):
-            while os.read(0, 1024):
-                pass
+            _wait_for_end_of_input()
         if _state is not None and _state.received:
             return  # it is ending, and this is no second request
         if sys.platform != "win32":
@@ -214,6 +214,24 @@ def end_with_parent() -> None:
             _thread.interrupt_main(getattr(signal, "SIGBREAK", signal.SIGINT))
 
     threading.Thread(target=wait, name="parent", daemon=True).start()
+
+
+def _wait_for_end_of_input() -> None:
+    """Returns when the pipe that is standard input has no writer any more."""
+    if sys.platform != "win32":
+        while os.read(0, 1024):
+            pass
+        return
+    import ctypes
+    import msvcrt
+
+    # A read that waits would keep every other use of the handle waiting, also by a library or a
+    # child that only asks what kind of file standard input is.
+    peek = ctypes.WinDLL("kernel32").PeekNamedPipe
+    peek.argtypes = [ctypes.c_void_p] * 2 + [ctypes.c_ulong] + [ctypes.c_void_p] * 3
+    nothing_asked = (None, 0, None, None, None)
+    while peek(msvcrt.get_osfhandle(0), *nothing_asked):  # fails when the pipe is broken
+        time.sleep(_LOOK)
 
 
 def is_ignored(number: int) -> bool:

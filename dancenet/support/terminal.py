@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _FOLDER = r"[^/\\]*[/\\]+" if os.name == "nt" else "[^/]*/+"
 
+_LINK = r"[A-Za-z][A-Za-z0-9+.-]+://"  # of one letter it is a drive
 _BEGIN_AGAIN = "Nothing half-written was left; the same command begins again."
 
 
@@ -105,6 +106,7 @@ def run(
         try:
             with called_as(parser.prog):
                 try:
+                    errors.check_memory(errors.LEAST_MEMORY, "The command")
                     return work(arguments) or 0
                 except Exception as error:
                     if signals.was_stopped():  # an import that is stopped fails as if broken
@@ -285,6 +287,16 @@ def path(text: str) -> Path:
 
 def path_text(text: str) -> str:
     """Parses a path as text, for arguments that may be something else; see `path`."""
+    if re.match(_LINK, text) and not os.path.isdir(text.partition("/")[0]):
+        raise argparse.ArgumentTypeError(
+            "must be a file or folder of this computer, because links are neither read nor "
+            f"written; download {quoted(text)} first, and name the file"
+        )
+    return path_or_link(text)
+
+
+def path_or_link(text: str) -> str:
+    """Parses a path, or an address, as text, for arguments that fetch."""
     if not text:
         raise argparse.ArgumentTypeError("must be the name of a file or folder, received ''")
     if "\0" in text:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -23,7 +24,7 @@ from dancenet.generation.load import load_dancer
 from dancenet.metrics.bodies.definitions import SILHOUETTE_MEASURES
 from dancenet.metrics.definitions import COLUMNS, MODEL, RECIPE_2018
 from dancenet.model.folder import ModelFolder
-from dancenet.support import files
+from dancenet.support import files, lock
 from scripts import evaluate
 
 QUICK = ["--seeds", "1", "2", "--dances", "2", "--seconds", "3"]
@@ -80,6 +81,7 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
     place = tmp_path_factory.mktemp("run")
     write_small_model(place / "small")
     write_old_model(place / "old")
+    write_small_model(place / "other")
     out = place / "report"
     assert (
         evaluate.main(
@@ -93,6 +95,8 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
                 *QUICK,
                 "--recipe-2018",
                 str(place / "old"),
+                "--beside",
+                str(place / "other"),
             ]
         )
         == 0
@@ -102,7 +106,7 @@ def reported(frames: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[di
 
 def test_a_report_has_every_measure_in_every_column(reported):
     record, _, out = reported
-    assert {path.name for path in out.iterdir()} == {"report.json", "report.html"}
+    assert {path.name for path in out.iterdir()} == {"report.json", "report.html", "look.html"}
     measures = {one["key"]: one for one in record["measures"]}
     assert list(measures) == [measure.key for measure in SILHOUETTE_MEASURES]
     for key in ("energy", "soft", "freeze", "fast"):
@@ -114,6 +118,28 @@ def test_a_report_has_every_measure_in_every_column(reported):
     # 3 s are not enough for a Fréchet distance, nor for drift.
     assert "200 needed" in measures["frechet_latents"]["columns"][MODEL]["reason"]
     assert measures["drift_energy"]["passed"] is None
+
+
+def test_a_page_of_blind_looks_shows_another_model_too(reported):
+    page = (reported[2] / "look.html").read_text(encoding="utf-8")
+    content = json.loads(re.findall(r'id="data">(.*?)</script>', page, re.S)[0])
+    assert content["answers"] == {
+        "kind": "blind look",
+        "format": 1,
+        "model": "small",
+        "beside": "small",
+        "seed": 1,
+    }
+    # The held-out dances are 66 frames long.
+    assert len(content["pairs"]) == 20 and content["frames"] == 66
+    shown = [{pair["left"], pair["right"]} for pair in content["pairs"]]
+    assert shown.count({"generated", "beside"}) == shown.count({"generated", "real"}) == 8
+
+
+def test_a_model_of_joints_is_not_shown_beside_silhouettes(model, frames, capsys):
+    joints = str(Path(__file__).parents[2] / "weights" / "skeleton_v1")
+    said = complain(capsys, "--frames", str(frames), "-o", "r", "--beside", joints)
+    assert "skeleton_v1 dances with joints, and this needs a model of silhouettes" in said
 
 
 def test_references_measure_as_what_they_are(reported):
@@ -136,8 +162,10 @@ def test_a_report_says_what_was_measured(reported):
 
 def test_a_page_holds_pictures_films_and_plots(reported):
     page = reported[1]
-    # An overview, four worst seconds, for this dancer is always in one piece, and the best.
-    assert page.count("data:image/png;base64,") == 6
+    # An overview, the frames least like a body, four worst seconds, for this dancer is always in
+    # one piece, and the best.
+    assert page.count("data:image/png;base64,") == 7
+    assert "Least like a body" in page and "The 18 frames, of 18," in page
     assert page.count("data:video/mp4;base64,") == 5
     assert page.count("<svg") > 10
     assert "http" not in page.replace("http-equiv", "")
@@ -175,6 +203,16 @@ def test_a_folder_that_is_no_report_is_left_alone(model, frames, capsys):
     Path("file").touch()
     assert "is a file" in complain(capsys, "--frames", str(frames), "-o", "file")
     assert "does not exist" in complain(capsys, "--frames", str(frames), "-o", "no/where")
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_two_evaluations_do_not_share_a_report(model, frames, capsys, begun):
+    if begun:
+        files.make_folder("report/recipe_2018")
+    with lock.hold_folder(Path("report"), ""):
+        said = complain(capsys, "--frames", str(frames))
+        assert "report is being written by process" in said and "choose another folder" in said
+    assert Path("report").exists() == begun
 
 
 def test_a_model_without_a_dancer_is_told_to_train_one(model, frames, capsys):

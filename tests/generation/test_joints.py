@@ -267,7 +267,7 @@ def test_a_request_that_cannot_be_met_is_refused_in_one_sentence(here, capsys, f
 
 
 def test_silhouettes_are_not_written_as_joints_nor_turned():
-    silhouettes = load_dancer("silhouette_v1")
+    silhouettes = load_dancer("silhouette_v2")
     for options, message in (
         ({"path": "a.bvh"}, "cannot be written as .bvh"),
         ({"path": "a.mp4", "settings": DanceSettings(yaw=90)}, "have one side"),
@@ -384,7 +384,7 @@ def test_a_dancer_of_joints_is_measured_beside_the_recordings(here, capsys):
     "flags, message",
     [
         (["--model", "weights/joints"], "dances with joints; name the files of motion"),
-        (["--model", "silhouette_v1", "a.bvh"], "dances in silhouettes; name the frames"),
+        (["--model", "silhouette_v2", "a.bvh"], "dances in silhouettes; name the frames"),
         (["--model", "weights/joints", "a.bvh", "--recipe-minutes", "1"], "leave it out"),
         (
             ["--model", "weights/joints", "other.npy", "--axes", "TJ", "--unit", "1"],

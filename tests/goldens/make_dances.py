@@ -19,10 +19,10 @@ from dancenet.generation.trajectory import trajectories
 PATH = Path(__file__).with_name("dances.npz")
 FRAMES = (0, 1, 29, 59)  # of a dance, that are kept
 SETTINGS = {
-    "plain": ("silhouette_v1", DanceSettings(seed=7)),
+    "plain": ("silhouette_v2", DanceSettings(seed=7)),
     # A rate of its own, a second dance beside it, the correction and the temperature's variation.
     "altered": (
-        "silhouette_v1",
+        "silhouette_v2",
         DanceSettings(seed=8, fps=24, count=2, neighbour_correction=0.1, temperature_variation=0.1),
     ),
     "salsa": ("skeleton_v1", DanceSettings(seed=7, style="salsa:0.7,modern:0.3")),

@@ -1,12 +1,18 @@
-"""A body of nineteen joints that stands, made by hand."""
+"""Bodies made by hand: nineteen joints that stand, and figures painted as networks find them."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+
+import cv2
 import numpy as np
 
 from dancenet.data.mocap.formats.keypoints import COCO
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.joints import JOINTS, PARENTS
+from dancenet.data.people import regions
+from dancenet.data.people.landmarks import LANDMARK_NAMES, Pose
+from dancenet.data.people.regions import Region
 
 # A standing adult of 1.7 m, arms hanging a little away from the body (Winter, fig. 4.1).
 HALF = {
@@ -48,6 +54,117 @@ def body_clip(positions, fps=30.0, ok=None):
         offsets=None,
         source="test",
     )
+
+
+# Poses of painted figures, as networks would find them.
+
+YELLOW = (250, 240, 20)
+_SIDE = 256
+
+# Places of the landmarks of a standing body: across and down, in heights of the body from the
+# middle of the crown. Arms hang obliquely.
+_STANDING = {
+    "nose": (0.0, 0.08),
+    "ear": (0.03, 0.07),
+    "eye": (0.02, 0.06),
+    "mouth": (0.01, 0.1),
+    "shoulder": (0.11, 0.19),
+    "elbow": (0.2, 0.34),
+    "wrist": (0.28, 0.48),
+    "pinky": (0.31, 0.52),
+    "index": (0.3, 0.53),
+    "thumb": (0.29, 0.52),
+    "hip": (0.06, 0.52),
+    "knee": (0.08, 0.74),
+    "ankle": (0.1, 0.95),
+    "heel": (0.1, 0.98),
+    "foot_index": (0.14, 0.99),
+}
+_ARMS = ("elbow", "wrist", "pinky", "index", "thumb")
+
+
+def standing(x: float, top: float, height: float) -> np.ndarray:
+    """Returns the landmarks (33, 2) of a standing body in picture pixels."""
+    places = []
+    for name in LANDMARK_NAMES:
+        part = next(part for part in sorted(_STANDING, key=len, reverse=True) if part in name)
+        across, down = _STANDING[part]
+        side = -1 if "right" in name else 1
+        places.append((x + side * across * height, top + down * height))
+    return np.array(places, np.float32)
+
+
+def limbs_of(name: str) -> list[int]:
+    """Returns the landmarks whose names contain a word."""
+    return [index for index, full in enumerate(LANDMARK_NAMES) if name in full]
+
+
+def painted(shape: tuple[int, ...], points: np.ndarray, height: float) -> np.ndarray:
+    """Paints a body with limbs of usual thickness as (H, W) bool."""
+    mask = np.zeros(shape[:2], np.uint8)
+    at = dict(zip(LANDMARK_NAMES, points.astype(float)))
+
+    def limb(near: np.ndarray, far: np.ndarray, radius: float) -> None:
+        start, end = (tuple(np.rint(place).astype(int).tolist()) for place in (near, far))
+        cv2.line(mask, start, end, 1, max(1, round(2 * radius * height)))
+
+    for side in ("left", "right"):
+        names = [f"{side}_{part}" for part in ("shoulder", "elbow", "wrist", "index")]
+        for near, far, radius in zip(names, names[1:], (0.03, 0.022, 0.02)):
+            limb(at[near], at[far], radius)
+        names = [f"{side}_{part}" for part in ("hip", "knee", "ankle", "foot_index")]
+        for near, far, radius in zip(names, names[1:], (0.045, 0.03, 0.02)):
+            limb(at[near], at[far], radius)
+        limb(at[f"{side}_shoulder"], at[f"{side}_hip"], 0.05)
+    neck = (at["left_shoulder"] + at["right_shoulder"]) / 2
+    hips = (at["left_hip"] + at["right_hip"]) / 2
+    limb(neck, hips, 0.07)
+    limb(neck, at["nose"], 0.04)
+    cv2.circle(mask, tuple(np.rint(at["nose"]).astype(int).tolist()), round(0.07 * height), 1, -1)
+    return mask > 0
+
+
+def pose_of(mask: np.ndarray, points: np.ndarray, height: float, seen: object = 1.0) -> Pose:
+    """Returns the pose of a body whose mask (H, W) and landmarks are known.
+
+    Args:
+        mask: bool.
+        points: (33, 2) picture pixels.
+        height: the body's, in picture pixels; it is 1.7 m tall.
+        seen: how surely the landmarks are seen; one number, or (33,).
+    """
+    hips = points[limbs_of("hip")].mean(axis=0)
+    region = Region(float(hips[0]), float(hips[1]), 1.35 * height)
+    to_region = cv2.invertAffineTransform(regions.matrix(region, _SIDE))
+    drawn = cv2.warpAffine(mask.astype(np.float32), to_region, (_SIDE, _SIDE))
+    surely = np.broadcast_to(np.asarray(seen, np.float32), (33,)).copy()
+    world = np.zeros((33, 3), np.float32)
+    world[:, :2] = (points - hips) * (1.7 / height)
+    return Pose(
+        landmarks=np.concatenate([points, np.zeros((33, 1))], axis=1).astype(np.float32),
+        visibility=surely,
+        presence=surely,
+        world=world,
+        score=1.0,
+        region=region,
+        mask=drawn,
+        axis=np.stack([hips, hips - (0, 0.5 * height)]).astype(np.float32),
+    )
+
+
+def follow_yellow(pictures: Iterable[np.ndarray], fps: float) -> Iterator[Pose | None]:
+    """Takes what is yellow for a standing body whose arms are not seen."""
+    seen = np.ones(33)
+    seen[[index for part in _ARMS for index in limbs_of(part)]] = 0.1
+    for picture in pictures:
+        yellow = (picture[..., :2] > 195).all(axis=-1) & (picture[..., 2] < 120)
+        rows, columns = np.flatnonzero(yellow.any(axis=1)), np.flatnonzero(yellow.any(axis=0))
+        if not len(rows):
+            yield None
+            continue
+        height = float(rows[-1] + 1 - rows[0])
+        points = standing((columns[0] + columns[-1]) / 2, float(rows[0]), height)
+        yield pose_of(yellow, points, height, seen)
 
 
 # Marks of the face: across, up and ahead of the body's axis.

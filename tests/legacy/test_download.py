@@ -248,7 +248,7 @@ def test_a_given_hash_must_match(drive, members, tmp_path, capsys):
 def test_an_invalid_hash_is_refused_before_anything_is_fetched(drive, capsys):
     assert fetch("--sha256", "abc") == 1
     assert "64 hexadecimal digits; received 'abc'" in capsys.readouterr().err
-    assert download_weights.main(["silhouette_v1", "--sha256", "0" * 64]) == 1
+    assert download_weights.main(["silhouette_v2", "--sha256", "0" * 64]) == 1
     assert "--sha256 is for dancenet-2018" in capsys.readouterr().err
     assert drive.asked == []
 

@@ -178,6 +178,14 @@ def test_a_model_of_that_name_is_replaced_only_with_overwrite(small, imported, c
     assert [path.name for path in (small / "weights").iterdir()] == ["old"]
 
 
+def test_a_model_is_not_replaced_while_it_is_trained(small, imported, capsys):
+    assert run(*imported) == 0
+    with ModelFolder(small / "weights" / "old").hold():
+        assert run(*imported, "--overwrite") == 1
+    assert "weights/old is being written by process" in capsys.readouterr().err
+    assert run(*imported, "--overwrite") == 0
+
+
 @pytest.mark.parametrize("name", [".", "..", "pictures"])
 def test_a_folder_that_is_not_a_model_is_never_replaced(small, capsys, name):
     paths = old.write_all(small)

@@ -34,8 +34,8 @@ def test_a_clone_made_as_on_windows_has_the_bytes_of_every_text(tmp_path: Path) 
         if ".git" not in path.parts and b"\r\n" in path.read_bytes()
     ]
     assert changed == []
-    assert set(registry.read_registry(clone / "weights" / "registry.json")) >= {"silhouette_v1"}
-    for name in ("silhouette_v1", "skeleton_v1"):
+    assert set(registry.read_registry(clone / "weights" / "registry.json")) >= {"silhouette_v2"}
+    for name in ("silhouette_v2", "skeleton_v1"):
         registry.describe(clone / "weights" / name)
         assert load_dancer(clone / "weights" / name).name == name
 

@@ -17,6 +17,7 @@ from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.support import arrays, files
 from dancenet.support.errors import UserError
+from dancenet.support.names import quoted
 
 
 @pytest.fixture
@@ -92,7 +93,7 @@ def leftovers(home: Path) -> list[str]:
 def test_the_registry_of_this_version_can_be_read(monkeypatch):
     monkeypatch.undo()
     releases_by_name = registry.read_registry()
-    assert releases_by_name["silhouette_v1"].bundled
+    assert releases_by_name["silhouette_v2"].bundled
 
 
 def test_every_released_name_ends_in_a_version(monkeypatch):
@@ -118,7 +119,7 @@ def test_a_model_is_looked_for_here_then_bundled_then_downloaded(home):
 
 def test_an_unknown_name_lists_those_there_are(home):
     make_model(home / "work" / "weights" / "salsa")
-    with pytest.raises(UserError, match="no model 'polka'; there are salsa"):
+    with pytest.raises(UserError, match="no model polka; there are salsa"):
         releases.find_model("polka")
 
 
@@ -334,3 +335,10 @@ def test_the_list_says_where_each_model_is(home, site):
     assert places == {"far_v1": "remote", "salsa": "yours"}
     download.fetch("far_v1")
     assert {model.name: model.place for model in releases.list_models()}["far_v1"] == "downloaded"
+
+
+@pytest.mark.parametrize("name", ["a b", "it's", "\x1b[2J"])
+def test_a_model_that_is_not_there_is_named_so_that_it_can_be_pasted(name):
+    with pytest.raises(UserError) as caught:
+        releases.find_model(name)
+    assert str(caught.value).startswith(f"There is no model {quoted(name)};")

@@ -692,7 +692,7 @@ def test_a_new_network_begins_at_the_line_of_each_style():
     network = build_dancer(dataclasses.replace(VELOCITY_INPUTS, styles=("a", "b"), sigma_floor=0.0))
     with pytest.raises(ValueError, match="needs the `style`"):
         begin_linear(network, inputs, targets, mask)
-    begin_linear(network, inputs, targets, mask, style)
+    begin_linear(network, inputs, targets, mask, style=style)
     for layer in (network.mdn.mdn_mus, network.mdn.mdn_sigmas, network.mdn.mdn_pi):
         kernel = np.array(numpy_of(layer.kernel))
         kernel[: SMALL.units] = 0.0  # what the LSTM has to say

@@ -135,9 +135,13 @@ def test_a_picture_changed_while_the_dance_was_made_is_kept(tmp_path, capsys):
         (tmp_path / "dance" / "000001.png").write_text("mine")
         (tmp_path / "dance" / "000003.png").write_text("mine, too")
     assert (tmp_path / "dance" / "000003.png").read_text() == "mine, too"
-    (kept,) = tmp_path.glob(".dance.dancenet-old-*")
-    assert content_of(kept) == {"000001.png": b"mine"}
-    assert f"they are kept in {kept}" in capsys.readouterr().err
+    assert sorted(os.listdir(tmp_path)) == ["dance", "dance-kept-1"]
+    assert content_of(tmp_path / "dance-kept-1") == {"000001.png": b"mine"}
+    assert f"they are kept in {tmp_path / 'dance-kept-1'}" in capsys.readouterr().err
+    # The kept folder hinders nobody.
+    (tmp_path / "dance" / "000003.png").unlink()
+    write(tmp_path / "dance", 1)
+    assert sorted(os.listdir(tmp_path)) == ["dance", "dance-kept-1"]
 
 
 def test_a_folder_of_a_version_without_sums_is_replaced_if_nothing_is_newer(tmp_path):

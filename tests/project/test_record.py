@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
 from hostile import check_json
 from mutation import check_reader
 
+from dancenet.data.frames.content import listing_key
 from dancenet.model.folder import ModelFolder
 from dancenet.project.plan import Plan, training_folder
-from dancenet.project.record import ExtractedClip, Record, Source, Stage
+from dancenet.project.record import ExtractedClip, Record, Source, Stage, identify
 from dancenet.support.errors import UserError
 
 SOURCE = Source("a.mp4", "key", 30.0, 12.0)
@@ -83,5 +86,31 @@ def test_a_project_begins_in_a_folder_that_a_file_manager_has_shown(tmp_path: Pa
     (tmp_path / ".DS_Store").write_bytes(b"\x00\x00\x00\x01Bud1")
     assert Record.read(tmp_path, [SOURCE]).fps == SOURCE.fps
     (tmp_path / "film.mp4").write_bytes(b"")
-    with pytest.raises(UserError, match="is no project: it has 'film.mp4'"):
+    with pytest.raises(UserError, match="is no project: it has film.mp4 and no"):
         Record.read(tmp_path, [SOURCE])
+
+
+def test_a_folder_of_pictures_is_known_as_an_older_version_recorded_it(tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(clip / f"{number}.png"), np.full((40, 60), 50 * number, np.uint8))
+    source = identify(str(clip))
+    assert source.older_key == listing_key(clip) != source.key
+    extracted = ExtractedClip(str(clip), 3.0, 12.0, 2)
+    record = Record("model", source.fps, clips={"other": extracted, source.older_key: extracted})
+    record.take([Source("a.mp4", "other", source.fps, 0.0), source], tmp_path)
+    assert list(record.clips) == ["other", source.key]
+
+
+def test_a_changed_picture_of_the_same_size_is_another_clip(tmp_path: Path) -> None:
+    clip = tmp_path / "clip"
+    clip.mkdir()
+    for number in range(3):
+        cv2.imwrite(str(clip / f"{number}.bmp"), np.full((40, 60), 50 * number, np.uint8))
+    before = identify(str(clip))
+    record = Record("model", before.fps, clips={before.key: ExtractedClip("clip", 3.0, 12.0, 2)})
+    record.take([before], tmp_path)
+    cv2.imwrite(str(clip / "1.bmp"), np.full((40, 60), 51, np.uint8))
+    with pytest.raises(UserError, match="was begun with clip, which is not given now or has chang"):
+        record.take([identify(str(clip))], tmp_path)

@@ -58,7 +58,7 @@ def test_a_described_model_can_be_registered_listed_and_fetched(home, capsys, mo
 def test_an_unknown_name_is_one_sentence(home, capsys):
     files.write_json(home / "bundled" / "registry.json", {"format": 1, "models": []})
     assert download_weights.main(["nothing"]) == 1
-    assert "There is no model 'nothing'; there are none yet." in capsys.readouterr().err
+    assert "There is no model nothing; there are none yet." in capsys.readouterr().err
 
 
 def test_a_damaged_folder_is_not_described(home, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import shutil
@@ -22,7 +23,7 @@ from dancenet.model.config import ModelConfig
 from dancenet.model.folder import ModelFolder
 from dancenet.output.video_writer import VideoWriter
 from dancenet.project import make as project
-from dancenet.project import processes
+from dancenet.project import processes, record
 from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
 from scripts import make_dance
@@ -106,8 +107,28 @@ def test_the_stages_run_in_the_order_of_the_path(stages, clips):
     assert Path("dance.gif").exists()
 
 
+def test_the_clip_that_lowers_the_rate_of_all_is_named(stages, clips, capsys, monkeypatch):
+    rates = iter((30.0, 15.0))
+
+    def identify(clip):
+        return dataclasses.replace(record.identify(clip), fps=next(rates))
+
+    monkeypatch.setattr(project, "identify", identify)
+    make(stages, clips)
+    said = [line for line in capsys.readouterr().out.splitlines() if line.startswith("footage:")]
+    assert said == [
+        "footage: every clip is read at 15 frames/s, the rate of two; without it up to 30 are "
+        "possible."
+    ]
+
+
+def test_clips_of_one_rate_need_no_word_about_it(stages, clips, capsys):
+    make(stages, clips)
+    assert "footage:" not in capsys.readouterr().out
+
+
 def test_a_network_that_is_given_is_passed_on_and_one_that_is_not_there_is_told(stages, clips):
-    with pytest.raises(UserError, match="There is no segmentation network at none.tflite"):
+    with pytest.raises(UserError, match="There is no network at none.tflite"):
         make(stages, clips, model_file=Path("none.tflite"))
     assert stages.calls == [] and not Path("dance_project").exists()
     Path("network.tflite").touch()

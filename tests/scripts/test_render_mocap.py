@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from bodies import stand
 
+from dancenet.data.frames.content import content_key
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.motion.joints import JOINTS
-from dancenet.support import files
 from scripts.render_mocap import main
 
 
@@ -44,7 +44,7 @@ def test_a_recording_becomes_a_clip_that_says_how_it_was_seen(tmp_path, capsys):
         "camera": "follow",
         "recorded_frames": [1, 45],
         "recorded_fps": 30.0,
-        "content": files.content_key(tmp_path / "wave.npz")[:32],
+        "content": content_key(tmp_path / "wave.npz")[:32],
     }
     frames = FrameFolder.open(out).read(1, 45)
     assert 0.03 < (frames == 0).mean() < 0.2

@@ -71,7 +71,7 @@ def test_an_array_too_large_for_the_memory_is_said(capsys):
         (OSError(errno.ENFILE, "Too many open files in system"), "ulimit -n"),
         (ImportError("libx.so: cannot open: Too many open files", name="x"), "ulimit -n"),
         (RuntimeError("can't start new thread"), "no further thread"),
-        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "process or thread"),
+        (OSError(errno.EAGAIN, "Resource temporarily unavailable"), "thread or process"),
         (OSError(errno.ENOSPC, "No space left on device", "/a"), "the disk is full"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "share of the disk is used up"),
         (OSError(errno.EFBIG, "File too large"), "larger than"),
@@ -169,3 +169,35 @@ def test_real_limits_are_named(name, limit, work, words):
     )
     assert found.returncode == 1, found.stderr
     assert words in found.stderr and "Traceback" not in found.stderr
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limit")
+def test_a_limit_at_which_libraries_crash_is_told_before_they_are_loaded(monkeypatch, capsys):
+    import resource
+
+    def work(arguments):
+        return 0
+
+    for limit, status in ((4e8, 1), (1e9, 0), (resource.RLIM_INFINITY, 0)):
+        monkeypatch.setattr(resource, "getrlimit", lambda kind, limit=limit: (int(limit), -1))
+        assert terminal.run(argparse.ArgumentParser(prog="verb"), work, []) == status
+    assert capsys.readouterr().err == (
+        "verb: error: The command needs at least 0.55 GB of memory, and the limit for this process "
+        "is 0.4 GB; raise it with `ulimit -v unlimited`.\n"
+    )
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits as on Linux")
+def test_a_training_that_would_hang_under_a_limit_is_not_begun(tmp_path):
+    body = "resource.setrlimit(resource.RLIMIT_AS, (2 * 10**9,) * 2); import dancenet.nets.dancer"
+    found = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(body)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "KERAS_BACKEND": "tensorflow"},
+    )
+    assert found.returncode == 1
+    assert found.stderr == (
+        "verb: error: TensorFlow needs at least 2.5 GB of memory, and the limit for this process "
+        "is 2 GB; raise it with `ulimit -v unlimited`.\n"
+    )

@@ -58,6 +58,7 @@ WRITERS = {
     "a file": (old_file, new_file),
     "a new folder": (lambda folder: None, lambda folder: make_folder(folder, 2, 2)),
     "a folder": (old_folder, lambda folder: make_folder(folder, 2, 2)),
+    "a taken name": (old_folder, lambda folder: make_folder(folder, 2, 4)),
 }
 
 
@@ -92,11 +93,20 @@ def test_a_file_whose_name_is_taken_is_kept_and_told(tmp_path, capsys):
     old_folder(tmp_path)
     make_folder(tmp_path, run=2, count=4)
     assert (tmp_path / "result" / "3.made").read_text() == "run 2"
-    (kept,) = tmp_path.glob(".result.dancenet-old-*")
-    assert content_of(kept) == {"3.made": b"changed by hand"}
-    assert f"3.made have names that are taken now; they are kept in {kept}" in (
-        capsys.readouterr().err
-    )
+    assert content_of(tmp_path / "result-kept-1") == {"3.made": b"changed by hand"}
+    said = f"3.made have names that are taken now; they are kept in {tmp_path / 'result-kept-1'}"
+    assert said in capsys.readouterr().err
+
+
+def test_each_kept_folder_has_a_name_of_its_own(tmp_path):
+    for number in (1, 2):
+        make_folder(tmp_path, run=1, count=2)
+        (tmp_path / "result" / "1.made").write_text(f"changed {number}")
+        make_folder(tmp_path, run=2, count=2)
+        assert content_of(tmp_path / f"result-kept-{number}") == {
+            "1.made": f"changed {number}".encode()
+        }
+    assert sorted(os.listdir(tmp_path)) == ["result", "result-kept-1", "result-kept-2"]
 
 
 def left_by(program: str, folder: Path) -> str:
@@ -241,14 +251,3 @@ def test_an_output_that_is_a_source_is_found_by_any_name(tmp_path):
         files.check_apart(tmp_path / "b.mp4", [tmp_path / "a.mp4"])
     with pytest.raises(UserError, match="is both the source and the output"):
         files.check_apart(tmp_path / ".." / tmp_path.name / "a.mp4", [tmp_path / "a.mp4"])
-
-
-def test_the_content_of_a_source_is_known_wherever_it_lies(tmp_path):
-    (tmp_path / "a").mkdir()
-    (tmp_path / "a" / "1.png").write_bytes(b"one")
-    key = files.content_key(tmp_path / "a")
-    (tmp_path / "a" / ".DS_Store").write_bytes(b"of the system")
-    (tmp_path / "a").rename(tmp_path / "b")
-    assert files.content_key(tmp_path / "b") == key
-    (tmp_path / "b" / "2.png").write_bytes(b"two")
-    assert files.content_key(tmp_path / "b") != key

@@ -67,6 +67,40 @@ def test_a_killed_holder_holds_nothing_and_its_file_goes_with_the_next(tmp_path)
     assert os.listdir(tmp_path) == []
 
 
+def test_who_replaces_a_folder_and_who_writes_in_it_keep_each_other_out(tmp_path):
+    folder = tmp_path / "model"
+    with lock.hold_folder(folder, ""):
+        with pytest.raises(UserError, match="model is being written by process"):
+            with lock.hold(lock.beside(folder), folder, ""):
+                pass
+    with lock.hold(lock.beside(folder), folder, ""):
+        with pytest.raises(UserError, match="model is being written by process"):
+            with lock.hold_folder(folder, ""):
+                pass
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EROFS])
+def test_a_folder_can_be_held_where_nothing_can_be_written_beside_it(tmp_path, monkeypatch, number):
+    (tmp_path / "volume").mkdir()
+    beside, opened = lock.beside(tmp_path / "volume"), os.open
+
+    def refuse(path, *rest):
+        if path == beside:
+            raise OSError(number, os.strerror(number), str(path))
+        return opened(path, *rest)
+
+    monkeypatch.setattr(os, "open", refuse)
+    with lock.hold_folder(tmp_path / "volume", ""):
+        assert os.listdir(tmp_path / "volume") == [lock.LOCK]
+
+
+def test_the_current_folder_is_held_by_its_name(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    assert lock.beside(Path()) == lock.beside(tmp_path / "here")
+
+
 def test_a_folder_that_stays_empty_is_removed_with_its_new_parents(tmp_path):
     with lock.hold_folder(tmp_path / "a" / "b", ""):
         pass
@@ -115,13 +149,14 @@ def test_a_disk_without_locks_warns_and_trusts_the_record(tmp_path, monkeypatch,
 
 
 def test_windows_locks_a_byte_behind_the_record(tmp_path, monkeypatch):
-    held: list[int] = []
+    held: set[int] = set()  # inodes
 
     def locking(descriptor: int, mode: int, count: int) -> None:
         assert os.lseek(descriptor, 0, os.SEEK_CUR) == 1 << 30 and count == 1
-        if held:
+        inode = os.fstat(descriptor).st_ino
+        if inode in held:
             raise OSError(errno.EACCES, "Permission denied")
-        held.append(descriptor)
+        held.add(inode)
 
     fake = types.SimpleNamespace(locking=locking, LK_NBLCK=2)
     monkeypatch.setitem(sys.modules, "msvcrt", fake)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import signal
 import subprocess
 import sys
 import threading
+import types
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -271,6 +273,24 @@ raise KeyboardInterrupt"""
         process.stdin.close()  # as the system does when the parent is killed
         assert process.stdout.read() == "saved\n"
         assert process.wait(60) == 143
+
+
+def test_on_windows_the_pipe_of_the_parent_is_looked_at_and_never_read(monkeypatch):
+    answers, asked, slept = [1, 1, 1, 0], [], []
+
+    def peek(*arguments):
+        asked.append(arguments)
+        return answers[len(asked) - 1]
+
+    library = types.SimpleNamespace(PeekNamedPipe=peek)
+    monkeypatch.setattr(ctypes, "WinDLL", lambda name: library, raising=False)
+    msvcrt = types.SimpleNamespace(get_osfhandle=lambda descriptor: 40 + descriptor)
+    monkeypatch.setitem(sys.modules, "msvcrt", msvcrt)
+    monkeypatch.setattr(sys, "platform", "win32")
+    monkeypatch.setattr(signals.time, "sleep", slept.append)
+    monkeypatch.setattr(os, "read", None)
+    signals._wait_for_end_of_input()
+    assert asked == [(40, None, 0, None, None, None)] * 4 and slept == [signals._LOOK] * 3
 
 
 def test_a_parent_that_is_killed_after_it_asked_for_the_end_does_not_ask_twice():

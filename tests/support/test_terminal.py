@@ -14,6 +14,7 @@ import pytest
 
 from dancenet.support import terminal
 from dancenet.support.errors import MissingExtra, UserError
+from dancenet.support.names import quoted
 
 
 def _run(work):
@@ -141,6 +142,24 @@ def test_flags_and_numbers_stay_what_they_are(parser, tmp_path, monkeypatch):
     assert given.mirror and str(given.out) == "x" and given.yaw == [-90, -0.5]
     with pytest.raises(SystemExit):
         parser.parse_args(["--fps", "-1"])
+
+
+@pytest.mark.parametrize("link", ["https://x.org/a.mp4", "rtsp://10.0.0.2/1", "s3://b/a b.bvh"])
+@pytest.mark.parametrize("kind", [terminal.path, terminal.path_text, terminal.model])
+def test_a_link_is_named_as_it_was_given_and_not_taken_for_a_path(kind, link, capsys):
+    parser = terminal.Parser(prog="verb")
+    parser.add_argument("film", type=kind)
+    with pytest.raises(SystemExit):
+        parser.parse_args([link])
+    said = capsys.readouterr().err
+    assert f"links are neither read nor written; download {quoted(link)} first" in said
+
+
+def test_a_folder_may_be_called_like_the_front_of_a_link(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.mkdir("https:")
+    for name in ("https://a.mp4", "take:1//a.mp4", "C://a.mp4"):
+        assert terminal.path_text(name) == name
 
 
 @pytest.mark.parametrize("kind", [terminal.path, terminal.path_text, terminal.model])

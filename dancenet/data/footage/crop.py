@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -9,9 +10,12 @@ import cv2
 import numpy as np
 
 from dancenet.data.frames.picture import HEIGHT, WIDTH
+from dancenet.data.motion.camera import Extent, aim
 
 OVERSAMPLING = 2  # silhouettes are drawn this many times larger, then reduced by area
 PADDING = 0.06  # share of the dancer's extent that is left free on every side
+FITS = ("crop", "steady", "follow", "letterbox")
+_SMALLEST = 0.75  # share of the size a moving view could show the dancer in; below, it moves
 _OUTLIERS = 0.5  # per cent of the frames whose extreme reach may be cut off on each side
 
 
@@ -68,6 +72,28 @@ class View:
             interpolation=cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR,
         )
 
+    def look(self, picture: np.ndarray) -> np.ndarray:
+        """Does what `cut` does, several times faster, and exactly as `to_canvas` says."""
+        left, top = max(0, int(self.box.left) & ~15), max(0, int(self.box.top) & ~15)
+        part = picture[top : int(self.box.bottom) + 2, left : int(self.box.right) + 2]
+        matrix = self.to_canvas
+        matrix[:, 2] += matrix[:, :2] @ (left, top)
+        while matrix[0, 0] < 0.6 and min(part.shape[:2]) > 2:
+            # Halving is fast; a pixel of the half lies in the middle of its four.
+            height, width = part.shape[0] // 2, part.shape[1] // 2
+            part = cv2.resize(
+                part[: 2 * height, : 2 * width], (width, height), interpolation=cv2.INTER_AREA
+            )
+            matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5)
+            matrix[:, :2] *= 2
+        return cv2.warpAffine(
+            part,
+            matrix,
+            self.canvas[::-1],
+            flags=cv2.INTER_LINEAR,
+            borderMode=cv2.BORDER_REPLICATE,
+        )
+
     def inside(self, picture_shape: tuple[int, ...]) -> np.ndarray:
         """Returns (H, W) bool: the canvas pixels that lie in the picture."""
         height, width = self.canvas
@@ -77,29 +103,16 @@ class View:
             None
         ]
 
-    def place(self, values: np.ndarray, box: Box) -> np.ndarray:
-        """Draws `values` (h, w), which show `box` of the picture, on the canvas.
-
-        Returns:
-            (H, W) float32, 0 where the box does not reach.
-        """
-        height, width = values.shape
-        x_step, y_step = box.width / width * self.scale, box.height / height * self.scale
-        # Pixel centres lie at halves, hence the half steps.
-        matrix = np.array(
+    @property
+    def to_canvas(self) -> np.ndarray:
+        """The (2, 3) map from picture pixels to canvas pixels; centres lie on whole numbers."""
+        scale = self.scale
+        shift = scale / 2 - 0.5
+        return np.array(
             [
-                [x_step, 0, (box.left - self.box.left) * self.scale + x_step / 2 - 0.5],
-                [0, y_step, (box.top - self.box.top) * self.scale + y_step / 2 - 0.5],
-            ],
-            dtype=np.float64,
-        )
-        return cv2.warpAffine(
-            np.asarray(values, np.float32),
-            matrix,
-            self.canvas[::-1],
-            flags=cv2.INTER_LINEAR,
-            borderMode=cv2.BORDER_CONSTANT,
-            borderValue=0,
+                [scale, 0, shift - self.box.left * scale],
+                [0, scale, shift - self.box.top * scale],
+            ]
         )
 
 
@@ -124,14 +137,27 @@ def crop_view(boxes: np.ndarray, width: int, height: int) -> View:
         A view of the aspect 208:120. It is moved into the picture where it fits, and shows
         background beyond the picture where it does not.
     """
+    return _view_of(_extent(boxes, width, height), width, height)
+
+
+def _extent(boxes: np.ndarray, width: int, height: int, body: float | None = None) -> Box:
+    """Returns the rectangle that holds the dancer in nearly all frames, with padding.
+
+    The padding is a share of the rectangle, or of `body`, picture pixels.
+    """
     found = boxes[~np.isnan(boxes).any(axis=1)]
     steady = median_over_time(found, 5)  # one frame's stray spot must not widen the view
     left, top = np.percentile(steady[:, :2], _OUTLIERS, axis=0)
     right, bottom = np.percentile(steady[:, 2:], 100 - _OUTLIERS, axis=0)
-    padding = PADDING * max(right - left, bottom - top)
+    padding = PADDING * (body or max(right - left, bottom - top))
     # A body that the picture cuts off must be cut off by the frame, too, and not end in mid-air.
     left, top = max(0.0, left - padding), max(0.0, top - padding)
     right, bottom = min(float(width), right + padding), min(float(height), bottom + padding)
+    return Box(left, top, right, bottom)
+
+
+def _view_of(extent: Box, width: int, height: int) -> View:
+    left, top, right, bottom = extent
     box_width = max(right - left, (bottom - top) * WIDTH / HEIGHT)
     box_height = box_width * HEIGHT / WIDTH
     x = _shift_inside((left + right - box_width) / 2, box_width, width)
@@ -147,33 +173,95 @@ def letterbox_view(width: int, height: int) -> View:
     return View(Box(x, y, x + box_width, y + box_height))
 
 
-def follow_boxes(boxes: np.ndarray, fps: float, padding: float = 0.15) -> np.ndarray:
-    """Turns found boxes into smooth square ones that a network can look at.
+def choose_views(
+    boxes: np.ndarray, picture: tuple[int, ...], fps: float, fit: str = "crop", pans: bool = False
+) -> Sequence[View]:
+    """Chooses the view of every frame of a shot; all have one scale.
 
     Args:
         boxes: (T, 4) as in `crop_view`; at least one row is not NaN.
+        picture: (height, width, …) of the pictures.
         fps: frames per second.
-        padding: of the dancer's longer side, added on every side.
-
-    Returns:
-        (T, 4) squares that hold the dancer of neighbouring frames too, so that a limb
-        which moves out of its frame's box is still seen.
+        fit: one of FITS.
+        pans: whether "crop" may follow a dancer whom one steady view would show small.
     """
-    filled = _fill_gaps(boxes)
-    filled = median_over_time(filled, 3)
-    reach = max(1, round(fps * 0.2))
-    extent = np.concatenate(
-        [
-            _slide(filled[:, :2], reach, np.min),
-            _slide(filled[:, 2:], reach, np.max),
-        ],
-        axis=1,
-    )
-    centre = (extent[:, :2] + extent[:, 2:]) / 2
-    side = (extent[:, 2:] - extent[:, :2]).max(axis=1, keepdims=True) * (1 + 2 * padding)
-    path = _smooth(np.concatenate([centre, side], axis=1), fps * 0.15)
-    half = path[:, 2:] / 2
-    return np.concatenate([path[:, :2] - half, path[:, :2] + half], axis=1)
+    height, width = picture[:2]
+    if fit == "letterbox":
+        return [letterbox_view(width, height)] * len(boxes)
+    follows = (False, False)
+    filled = median_over_time(_fill_gaps(boxes), 5)
+    if fit == "follow" or (fit == "crop" and pans):
+        body = _body_size(filled)
+        extent = _extent(boxes, width, height, float(body.max()))
+        follows = _axes_to_follow(body, (extent.width, extent.height), fit == "follow")
+    if not any(follows):
+        return [crop_view(boxes, width, height)] * len(boxes)
+    spans = np.where(follows, np.minimum(body, (width, height)), (extent.width, extent.height))
+    box_width = max(spans[0], spans[1] * WIDTH / HEIGHT)
+    size = np.array([box_width, box_width * HEIGHT / WIDTH])
+    corners = [
+        _follow_axis(filled[:, axis::2], size[axis], limit, fps)
+        if follows[axis]
+        else np.full(len(boxes), _shift_inside(start, size[axis], limit, stand=axis == 1))
+        for axis, limit, start in (
+            (0, width, (extent.left + extent.right - size[0]) / 2),
+            (1, height, (extent.top + extent.bottom - size[1]) / 2),
+        )
+    ]
+    # On whole picture pixels, so that a view that moves does not resample differently.
+    return [
+        View(Box(left, top, left + size[0], top + size[1]))
+        for left, top in np.rint(np.stack(corners, axis=1)).tolist()
+    ]
+
+
+def _follow_axis(edges: np.ndarray, size: float, limit: float, fps: float) -> np.ndarray:
+    """Returns where a view that follows the dancer along one axis begins, (T,) picture pixels.
+
+    Args:
+        edges: (T, 2) the dancer's lower and upper edge.
+        size: the view's.
+        limit: the picture's size.
+        fps: frames per second.
+    """
+    low, high = edges[:, 0], edges[:, 1]
+    _, centre = aim("follow", WIDTH / size, Extent((low + high) / 2, low, high), fps)
+    start = centre - size / 2
+    # A body that the picture cuts off must be cut off by the frame, too, and not end in mid-air.
+    if size < limit and (low <= 1).any():
+        start = np.maximum(start, 0)
+    if size < limit and (high >= limit - 1).any():
+        start = np.minimum(start, limit - size)
+    return start
+
+
+def _body_size(boxes: np.ndarray) -> np.ndarray:
+    """Returns the width and height that hold the dancer in nearly all frames, with padding."""
+    reach = boxes[:, 2:] - boxes[:, :2]
+    padding = 2 * PADDING * reach.max(axis=1, keepdims=True)
+    return np.percentile(reach + padding, 100 - _OUTLIERS, axis=0)
+
+
+def _axes_to_follow(
+    body: np.ndarray, whole: tuple[float, float], always: bool
+) -> tuple[bool, bool]:
+    """Chooses whether the view moves across and up: as little as keeps the dancer large.
+
+    Args:
+        body: the width and height of the dancer.
+        whole: the width and height of all places where the dancer is.
+        always: to follow across whatever it gains.
+    """
+
+    def box_width(follows: tuple[bool, bool]) -> float:
+        across, up = np.where(follows, body, whole)
+        return float(max(across, up * WIDTH / HEIGHT))
+
+    choices = [(False, False), (True, False), (False, True), (True, True)]
+    if always:
+        choices = [(True, False), (True, True)]
+    enough = box_width((True, True)) / _SMALLEST
+    return next(follows for follows in choices if box_width(follows) <= enough)
 
 
 def median_over_time(values: np.ndarray, size: int) -> np.ndarray:
@@ -186,14 +274,6 @@ def _slide(values: np.ndarray, reach: int, reduce: object) -> np.ndarray:
     padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
     windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
     return np.asarray(reduce(windows, axis=-1))  # type: ignore[operator]
-
-
-def _smooth(values: np.ndarray, sigma: float) -> np.ndarray:
-    reach = max(1, round(3 * sigma))
-    weights = np.exp(-0.5 * (np.arange(-reach, reach + 1) / max(sigma, 1e-6)) ** 2)
-    padded = np.pad(values, ((reach, reach), (0, 0)), mode="edge")
-    windows = np.lib.stride_tricks.sliding_window_view(padded, 2 * reach + 1, axis=0)
-    return np.asarray(windows @ (weights / weights.sum()))
 
 
 def _fill_gaps(boxes: np.ndarray) -> np.ndarray:

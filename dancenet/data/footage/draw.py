@@ -10,11 +10,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from dancenet.data.footage.crop import Box, View, crop_view, follow_boxes, letterbox_view, mask_box
-from dancenet.data.footage.finders import Method
+from dancenet.data.footage.crop import Box, View, choose_views, mask_box
+from dancenet.data.footage.finders import Found, Method
 from dancenet.data.footage.methods import (
     BackgroundMethod,
-    PersonMethod,
     fill_holes,
     find_dancer,
     overlap,
@@ -22,6 +21,7 @@ from dancenet.data.footage.methods import (
     smooth_over_time,
     touches,
 )
+from dancenet.data.footage.person import PersonMethod, calm_over_time
 from dancenet.data.frames.picture import DANCER
 from dancenet.support.errors import UserError
 
@@ -40,6 +40,7 @@ class Drawn:
 
     silhouette: np.ndarray | None  # (120, 208) uint8; None if nobody is in the picture
     picture: np.ndarray  # (H, W, 3) what the view shows
+    view: View
     clipped: bool = False
     shared: float | None = None  # overlap with the frame before; None if either is empty
     is_jump: bool = False  # begins another take
@@ -54,48 +55,60 @@ class LeftOut:
     num_jumps: int = 0  # joins of two takes within one shot
 
 
-@dataclass(frozen=True)
 class _Canvas:
-    """The view that a shot is drawn in."""
+    """Draws the pictures of a shot as a view shows them."""
 
-    view: View
-    inside: np.ndarray  # (H, W) bool, the canvas pixels that lie in the picture
-    scene: BackgroundMethod | None  # the empty scene as the view shows it
+    def __init__(self, shape: tuple[int, ...], found: Found, method: Method) -> None:
+        self._shape = shape[:2]
+        self._method = method
+        self._body = found.people
+        scene = method if isinstance(method, BackgroundMethod) else None
+        if isinstance(method, PersonMethod) and found.people is not None:
+            scene = method.empty_scene(found.people)
+        if scene is not None:
+            scene = scene.resized(shape[1], shape[0])
+        self._scene = scene
+        self._looks = isinstance(method, PersonMethod)
+        self._view: View | None = None
+        self._viewed: BackgroundMethod | None = None
+        self._inside = np.empty(0)
 
-    @classmethod
-    def of_shot(cls, picture: np.ndarray, found: np.ndarray, method: Method, fit: str) -> _Canvas:
-        height, width = picture.shape[:2]
-        view = crop_view(found, width, height) if fit == "crop" else letterbox_view(width, height)
-        scene = method.scene if isinstance(method, PersonMethod) else method
-        if isinstance(scene, BackgroundMethod):
-            scene = scene.resized(width, height).viewed(view)
-        else:
-            scene = None
-        return cls(view, view.inside(picture.shape), scene)
+    def inside(self, view: View) -> np.ndarray:
+        """Returns (H, W) bool, the canvas pixels that lie in the picture."""
+        return self._inside if view is self._view else view.inside(self._shape)
 
-    def probability(
-        self, method: Method, picture: np.ndarray, cut: np.ndarray, square: np.ndarray
-    ) -> np.ndarray:
+    def cut(self, view: View, picture: np.ndarray) -> np.ndarray:
+        """Returns what a view shows of a picture."""
+        return view.look(picture) if self._looks else view.cut(picture)
+
+    def probability(self, index: int, view: View, cut: np.ndarray) -> np.ndarray:
         """Returns (H, W) float32; `cut` is what the view shows of the picture."""
-        if isinstance(method, PersonMethod):
-            found = method.look(picture, Box(*square), self.view)
-            if self.scene is not None:
-                found = method.combine(found, self.scene.difference(cut), self.scene.known)
+        self._show(view)
+        if self._body is not None:
+            found = self._body.probability(index, view, cut, self._viewed)
         else:
-            found = (self.scene or method).probability(cut)
-        return np.where(self.inside, found, np.float32(0))
+            assert not isinstance(self._method, PersonMethod)
+            found = (self._viewed or self._method).probability(cut)
+        return np.where(self._inside, found, np.float32(0))
+
+    def _show(self, view: View) -> None:
+        if view is not self._view:
+            self._view = view
+            self._inside = view.inside(self._shape)
+            if self._scene is not None:
+                self._viewed = self._scene.viewed(lambda picture: self.cut(view, picture))
 
 
 def draw(
-    pictures: Iterator[np.ndarray], found: np.ndarray, method: Method, fit: str, fps: float
+    pictures: Iterator[np.ndarray], found: Found, method: Method, fit: str, fps: float
 ) -> Iterator[Drawn]:
-    """Draws a shot's silhouettes in one view.
+    """Draws a shot's silhouettes.
 
     Args:
         pictures: (H, W, 3) uint8 RGB.
-        found: (T, 4) boxes of the dancer in picture pixels, NaN where nobody is found.
+        found: where the dancer is.
         method: how pixels are told apart.
-        fit: "crop" or "letterbox".
+        fit: one of `crop.FITS`.
         fps: frames per second.
     """
     first = next(pictures, None)
@@ -103,22 +116,27 @@ def draw(
         raise UserError(
             "The footage could be decoded once and not again; there may be too little memory."
         )
-    canvas = _Canvas.of_shot(first, found, method, fit)
-    shown: deque[np.ndarray] = deque()  # cuts on their way through the smoothing
+    is_person = isinstance(method, PersonMethod)
+    views = choose_views(found.boxes, first.shape, fps, fit, pans=is_person)
+    canvas = _Canvas(first.shape, found, method)
+    cuts: deque[np.ndarray] = deque()  # on their way through the smoothing
 
-    def probabilities() -> Iterator[np.ndarray]:
-        squares = follow_boxes(found, fps)
-        for picture, square in zip(itertools.chain([first], pictures), squares):
-            shown.append(canvas.view.cut(picture))
-            yield canvas.probability(method, picture, shown[-1], square)
+    def shown() -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        for index, picture in enumerate(itertools.chain([first], pictures)):
+            cuts.append(canvas.cut(views[index], picture))
+            yield cuts[-1], canvas.probability(index, views[index], cuts[-1])
 
+    if is_person:
+        calm = calm_over_time(shown(), fps)
+    else:
+        calm = smooth_over_time((probability for _, probability in shown()), fps)
     near: Box | None = None
-    for box, probability in zip(found, smooth_over_time(probabilities(), fps)):
-        cut = shown.popleft()
+    for box, view, probability in zip(found.boxes, views, calm):
+        cut = cuts.popleft()
         if np.isnan(box).any():
-            yield Drawn(None, cut)
+            yield Drawn(None, cut, view)
             continue
-        mask = find_dancer(probability, near)
+        mask = probability > 0.5 if is_person else find_dancer(probability, near)
         mask = fill_holes(mask, _HOLES[method.name] * mask.sum())
         near = mask_box(mask)
         # Soft values are kept where the mask is, so that the reduction still sees edges.
@@ -126,9 +144,9 @@ def draw(
         soft = np.where(mask, np.maximum(probability, 0.51), np.where(edge, probability, 0))
         silhouette = reduce_canvas(soft.astype(np.float32))
         if near is None or not (silhouette == DANCER).any():
-            yield Drawn(None, cut)
+            yield Drawn(None, cut, view)
             continue
-        yield Drawn(silhouette, cut, touches(mask, canvas.inside))
+        yield Drawn(silhouette, cut, view, touches(mask, canvas.inside(view)))
 
 
 def mark_jumps(drawn: Iterator[Drawn]) -> Iterator[Drawn]:

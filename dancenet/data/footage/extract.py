@@ -16,9 +16,11 @@ import cv2
 import numpy as np
 
 from dancenet.data.footage.choose import Chooser, Settings
+from dancenet.data.footage.crop import View
 from dancenet.data.footage.draw import MIN_SECONDS, Drawn, LeftOut, draw, mark_jumps, runs
-from dancenet.data.footage.finders import Method, find_boxes
-from dancenet.data.footage.methods import Network, ThresholdMethod, overlap
+from dancenet.data.footage.finders import Found, Method, find
+from dancenet.data.footage.methods import ThresholdMethod, overlap
+from dancenet.data.footage.person import PersonMethod, Tracker
 from dancenet.data.footage.survey import ClipReport, EvenSampler, FootageReport, Shot, survey
 from dancenet.data.footage.video import Footage
 from dancenet.data.frames.clips import Clip
@@ -30,6 +32,8 @@ from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
+_UNREDUCED = 1280  # longer side up to which the networks look at pictures as they are
+_LYING = 0.8  # share of the pictures in which a dancer lies whose film may be turned
 _FRAME_BYTES = 2000  # of a written frame: about half of it, because some show no dancer
 
 
@@ -37,7 +41,7 @@ def extract(
     footage: Footage,
     writer: FrameWriter | SourceWriter,
     settings: Settings,
-    load_network: Callable[[], Network],
+    load_tracker: Callable[[], Tracker],
     progress: Callable[[int], None] = lambda num_frames: None,
 ) -> FootageReport:
     """Turns footage into clips of silhouettes.
@@ -46,7 +50,7 @@ def extract(
         footage: what to read; it is read three times.
         writer: where the clips go. Each is finished before the next begins.
         settings: how.
-        load_network: returns the person network; called when it is first needed.
+        load_tracker: returns what follows a body; called when it is first needed.
         progress: called with the number of frames drawn since the last call.
 
     Returns:
@@ -57,22 +61,18 @@ def extract(
             method cannot be used.
     """
     report = FootageReport(footage.name, 0.0, [], 0, facts=list(footage.facts))
-    chooser = Chooser(settings, load_network)
+    chooser = Chooser(settings, load_tracker)
     _check_space(footage, writer.path)
     footage = _as_asked(footage, settings, report)
-    to_find, to_draw = footage.frames(), footage.frames()
+    locator, to_draw = _Locator(footage, chooser), _Reader(footage)
     num_frames = 0
     left_out = LeftOut()
     try:
         for shot in _shots(footage, report):
+            method, found = locator.locate(shot, num_frames, report)
+            pictures = to_draw.take(num_frames, shot.num_frames, _side(footage, method))
             num_frames += shot.num_frames
-            method, reason = chooser.choose(shot, footage.shows_matte)
-            if reason not in report.reasons:
-                report.reasons.append(reason)
-                terminal.say(f"{quoted(footage.name)}: {reason}")
-            found = find_boxes(itertools.islice(to_find, shot.num_frames), method, footage.fps)
-            pictures = itertools.islice(to_draw, shot.num_frames)
-            if np.isnan(found).all():
+            if found.is_empty:
                 left_out.num_empty += sum(1 for _ in pictures)
                 progress(shot.num_frames)
                 continue
@@ -82,16 +82,101 @@ def extract(
                     _write(run, shot, method, settings, footage=footage, writer=writer)
                 )
     finally:
-        for frames in (to_find, to_draw):
-            frames.close()  # type: ignore[attr-defined]
+        locator.close()
+        to_draw.close()
     report.seconds_read = num_frames / footage.fps
     report.num_cuts += left_out.num_jumps
-    report.notes += _notes(footage, num_frames, left_out)
+    report.notes += _notes(footage, num_frames, left_out, report.clips, settings=settings)
+    report.notes += locator.notes()
     if not num_frames:
         raise UserError(f"{quoted(footage.name)} has no picture that can be decoded.")
     if not report.clips:
         raise UserError(_explain_no_dancer(footage, num_frames, settings, left_out.num_short))
     return report
+
+
+class _Reader:
+    """Reads footage once from front to end, at the sizes that are asked for."""
+
+    def __init__(self, footage: Footage) -> None:
+        self._footage = footage
+        self._frames: dict[int | None, Iterator[np.ndarray]] = {}
+        self._next: dict[int | None, int] = {}
+
+    def take(self, first: int, count: int, side: int | None) -> Iterator[np.ndarray]:
+        """Yields `count` pictures from the one numbered `first`, of the given longer side."""
+        frames = self._frames.setdefault(side, self._footage.frames(side))
+        skipped = first - self._next.get(side, 0)
+        self._next[side] = first + count
+        return itertools.islice(frames, skipped, skipped + count)
+
+    def close(self) -> None:
+        for frames in self._frames.values():
+            frames.close()  # type: ignore[attr-defined]
+
+
+class _Locator:
+    """Chooses the method for each shot and finds the dancer by it."""
+
+    def __init__(self, footage: Footage, chooser: Chooser) -> None:
+        self._footage = footage
+        self._chooser = chooser
+        self._frames = _Reader(footage)
+        self._again = _Reader(footage)  # for a second method; most footage needs none
+        self._num_seen = self._num_lying = 0
+
+    def locate(self, shot: Shot, first: int, report: FootageReport) -> tuple[Method, Found]:
+        """Returns the method and what it found; the report tells why it was chosen.
+
+        Args:
+            shot: what was learnt of it.
+            first: its first picture's number in the footage.
+            report: takes each reason once.
+        """
+        method, reason = self._chooser.choose(shot, self._footage.shows_matte)
+        self._tell(reason, report)
+        found = self._find(shot, first, method, self._frames)
+        other = self._chooser.instead(shot, method, found.share)
+        if other is not None:
+            background, reason = other
+            others = self._find(shot, first, background, self._again)
+            if others.share > 2 * found.share:
+                self._tell(reason, report)
+                return background, others
+        if found.people is not None:
+            self._num_seen += round(found.share * len(found.boxes))
+            self._num_lying += found.people.num_lying()
+        return method, found
+
+    def notes(self) -> list[str]:
+        """Says what is unusual about the dancer."""
+        if self._num_lying < _LYING * max(self._num_seen, 1):
+            return []
+        return [
+            f"The dancer lies in {self._num_lying / self._num_seen:.0%} of the pictures; if the "
+            "film is turned on its side, turn it upright with another program, and extract it "
+            "again."
+        ]
+
+    def close(self) -> None:
+        self._frames.close()
+        self._again.close()
+
+    def _find(self, shot: Shot, first: int, method: Method, frames: _Reader) -> Found:
+        side = _side(self._footage, method)
+        return find(frames.take(first, shot.num_frames, side), method, self._footage.fps)
+
+    def _tell(self, reason: str, report: FootageReport) -> None:
+        if reason not in report.reasons:
+            report.reasons.append(reason)
+            terminal.say(f"{quoted(self._footage.name)}: {reason}")
+
+
+def _side(footage: Footage, method: Method) -> int | None:
+    """Returns the longer side of the pictures that a method reads; None for the usual one."""
+    longer = max(footage.width, footage.height)
+    # Networks look at a part of the picture, and not to resize it saves more than it costs.
+    return longer if isinstance(method, PersonMethod) and longer <= _UNREDUCED else None
 
 
 def _as_asked(footage: Footage, settings: Settings, report: FootageReport) -> Footage:
@@ -130,6 +215,7 @@ class _Tally:
     coverage: list[float] = field(default_factory=list)
     overlaps: list[float] = field(default_factory=list)
     num_clipped: int = 0
+    views: set[View] = field(default_factory=set)  # two of them at most
     thumbnails: EvenSampler[tuple[np.ndarray, np.ndarray]] = field(
         default_factory=lambda: EvenSampler(8)
     )
@@ -143,6 +229,8 @@ class _Tally:
             mask = silhouette == DANCER
             self.coverage.append(float(mask.mean()))
             self.num_clipped += frame.clipped
+            if len(self.views) < 2:
+                self.views.add(frame.view)
             if previous is not None:
                 self.overlaps.append(overlap(previous, mask))
             previous = mask
@@ -163,6 +251,7 @@ class _Tally:
             is_static=shot.is_static,
             pan=shot.pan,
             zoom=shot.zoom,
+            is_followed=len(self.views) > 1,
             thumbnails=self.thumbnails.items,
         )
 
@@ -196,9 +285,20 @@ def _details(method: Method, settings: Settings, footage: Footage) -> dict[str, 
     return details
 
 
-def _notes(footage: Footage, num_frames: int, left_out: LeftOut) -> list[str]:
+def _notes(
+    footage: Footage,
+    num_frames: int,
+    left_out: LeftOut,
+    clips: list[ClipReport],
+    settings: Settings,
+) -> list[str]:
     """Says what was lost or left out."""
     notes = []
+    if any(clip.is_followed for clip in clips) and settings.fit == "crop":
+        notes.append(
+            "The view follows the dancer, whom a steady one would show small; to keep the way "
+            f"across the floor, extract the film with {option('fit', 'steady')}."
+        )
     loss = footage.loss(num_frames)
     if loss:
         notes.append(loss)

@@ -1,4 +1,4 @@
-"""Three ways from a picture to a dancer's silhouette, and the cleaning they share.
+"""Two ways from a picture to a dancer's silhouette, and the cleaning that all share.
 
 Each method gives, for a picture, the probability that a pixel belongs to the dancer as
 (H, W) float32. Probabilities are averaged over area and over time before they are cut at
@@ -7,13 +7,12 @@ one half, so no edge is eaten by an early decision.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from typing import Protocol
+from collections.abc import Callable, Iterable, Iterator
 
 import cv2
 import numpy as np
 
-from dancenet.data.footage.crop import Box, View, mask_box
+from dancenet.data.footage.crop import Box, mask_box
 from dancenet.data.frames.picture import BACKGROUND, DANCER, HEIGHT, WIDTH
 
 METHODS = ("auto", "threshold", "background", "person")
@@ -30,12 +29,6 @@ _COMPANION_AREA = 0.01  # share of the largest piece that another piece near it 
 _COMPANION_REACH = 0.04  # share of the picture's height that counts as near
 _MIN_AREA = 0.003  # share of the picture that a dancer covers at least
 _MAX_AREA = 0.9  # share of the picture that a dancer covers at most
-
-
-class Network(Protocol):
-    """A picture (H, W, 3) in, the probability of a person (h, w) out."""
-
-    def __call__(self, picture: np.ndarray) -> np.ndarray: ...
 
 
 class ThresholdMethod:
@@ -135,10 +128,10 @@ class BackgroundMethod:
             cv2.resize(self.known.astype(np.uint8), size) > 0,
         )
 
-    def viewed(self, view: View) -> BackgroundMethod:
-        """Returns the same scene as a view shows it."""
+    def viewed(self, show: Callable[[np.ndarray], np.ndarray]) -> BackgroundMethod:
+        """Returns the same scene as a view shows it, by its `cut` or its `look`."""
         return BackgroundMethod(
-            view.cut(self.plate), view.cut(self.noise), view.cut(self.known.astype(np.uint8)) > 0
+            show(self.plate), show(self.noise), show(self.known.astype(np.uint8)) > 0
         )
 
     def difference(self, picture: np.ndarray) -> np.ndarray:
@@ -172,64 +165,6 @@ class BackgroundMethod:
         reach = max(3, round(picture.shape[0] / 40)) | 1
         ellipse = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (reach, reach))
         return np.asarray(cv2.morphologyEx(calm, cv2.MORPH_CLOSE, ellipse), np.float32)
-
-
-class PersonMethod:
-    """A network that knows people: any camera, any background."""
-
-    name = "person"
-
-    def __init__(self, network: Network, scene: BackgroundMethod | None = None) -> None:
-        """Takes the network, and the empty scene if the camera does not move."""
-        self.network = network
-        self.scene = scene
-
-    def probability(self, picture: np.ndarray) -> np.ndarray:
-        """Returns (h, w) float32 for an (H, W, 3) picture, at the network's size."""
-        return self.network(picture)
-
-    def look(self, picture: np.ndarray, box: Box, view: View) -> np.ndarray:
-        """Segments what `box` shows of a picture, and draws it on the view's canvas."""
-        square = cut_square(picture, box)
-        # The mean over a picture and its mirror image mends hands and feet lost in one of them.
-        mirrored = np.ascontiguousarray(square[:, ::-1])
-        return view.place((self.network(square) + self.network(mirrored)[:, ::-1]) / 2, box)
-
-    @staticmethod
-    def combine(person: np.ndarray, difference: np.ndarray, known: np.ndarray) -> np.ndarray:
-        """Weighs the network's opinion against the empty scene.
-
-        Odds are multiplied: a pixel that looks exactly like the empty scene needs a very
-        sure network to stay, one that differs clearly needs little. Neither can overrule
-        the other alone, so clothes in the wall's colour stay and moving curtains go.
-        """
-        person = np.clip(person, 0.002, 0.998)
-        logit = np.log(person / (1 - person))
-        evidence = np.where(
-            difference < 1, 4.0 * (difference - 1), np.minimum(1.5 * (difference - 1), 3.0)
-        )
-        logit += np.where(known, evidence, 0)
-        return (1 / (1 + np.exp(-logit))).astype(np.float32)
-
-
-def cut_square(picture: np.ndarray, box: Box, side: int = 256) -> np.ndarray:
-    """Resizes a square box of a picture to (side, side, 3), repeating the picture's border."""
-    scale = side / box.width
-    if scale < 0.5:
-        # warpAffine reads four pixels only; more must be averaged before.
-        factor = 2 * scale
-        picture = cv2.resize(picture, None, fx=factor, fy=factor, interpolation=cv2.INTER_AREA)
-        box = Box(*(value * factor for value in box))
-        scale = side / box.width
-    matrix = np.array(
-        [
-            [scale, 0, -box.left * scale + scale / 2 - 0.5],
-            [0, scale, -box.top * scale + scale / 2 - 0.5],
-        ]
-    )
-    return cv2.warpAffine(
-        picture, matrix, (side, side), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
 
 
 def find_dancer(

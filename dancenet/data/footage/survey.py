@@ -35,6 +35,7 @@ _PAN = 0.05  # picture widths a second at which a moving camera is worth a word
 _ZOOM = 0.05  # relative change of size a second
 
 _USABLE = "  usable: "  # how a written report is known again
+_MOVES = "; the view follows the dancer"
 _LOW_COVERAGE = 0.03
 _HIGH_COVERAGE = 0.5
 _STEADY_IOU = 0.8
@@ -75,6 +76,7 @@ class Shot:
     first: int  # 0-based picture, inclusive
     last: int  # exclusive
     samples: np.ndarray  # (N, H, W, 3) uint8 RGB, spaced by how much moved between them
+    sampled: np.ndarray  # (N,) which pictures they are, counted from `first`
     is_static: bool  # the scene behind the dancer stays where it is
     pan: float | None  # picture widths a second, median; None if there is nothing to follow
     zoom: float | None  # relative change of size a second, median
@@ -155,7 +157,8 @@ class _Observer:
     def __init__(self, first: int, fps: float) -> None:
         self._first = first
         self._fps = fps
-        self._samples: EvenSampler[np.ndarray] = EvenSampler(NUM_SAMPLES)
+        self._samples: EvenSampler[tuple[int, np.ndarray]] = EvenSampler(NUM_SAMPLES)
+        self._count = 0
         self._sampled: np.ndarray | None = None
         self._grey: np.ndarray | None = None
         self._moves: list[tuple[float, float]] = []
@@ -179,7 +182,8 @@ class _Observer:
                     picture = cv2.resize(
                         picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA
                     )
-            self._samples.offer(picture)
+            self._samples.offer((self._count, picture))
+        self._count += 1
         if self._grey is not None:
             move = _camera_move(self._grey, grey)
             if move is not None:
@@ -187,20 +191,19 @@ class _Observer:
         self._grey = grey
 
     def finish(self, last: int) -> Shot:
-        samples = np.stack(self._samples.items)
+        numbers, samples = (np.stack(values) for values in zip(*self._samples.items))
         is_static = _border_motion(samples) < _MOVING_BORDER
         pan = zoom = None
         if is_static:
             pan = zoom = 0.0
         elif len(self._moves) > 0.3 * (last - self._first - 1):
             pan, zoom = (float(value) for value in np.median(self._moves, axis=0) * self._fps)
-        return Shot(self._first, last, samples, is_static, pan=pan, zoom=zoom)
+        return Shot(self._first, last, samples, numbers, is_static=is_static, pan=pan, zoom=zoom)
 
 
 def _border_motion(samples: np.ndarray) -> float:
     """Returns the share of pixels near the sides and the top that do not stay what they are."""
-    size = (160, 100)
-    small = [cv2.resize(sample, size, interpolation=cv2.INTER_AREA) for sample in samples]
+    small = [cv2.resize(sample, (160, 100), interpolation=cv2.INTER_AREA) for sample in samples]
     grey = np.stack(
         [cv2.GaussianBlur(cv2.cvtColor(s, cv2.COLOR_RGB2GRAY), (0, 0), 1.0) for s in small]
     ).astype(np.int16)
@@ -253,6 +256,7 @@ class ClipReport:
     is_static: bool
     pan: float | None  # picture widths a second; None if it could not be measured
     zoom: float | None  # relative change of size a second
+    is_followed: bool = False  # the view moves along with the dancer
     thumbnails: list[tuple[np.ndarray, np.ndarray]] = field(default_factory=list)
     # pairs of (120, 208, 3) uint8 RGB source and (120, 208) uint8 silhouette
 
@@ -356,7 +360,7 @@ def report_text(reports: Sequence[FootageReport]) -> str:
                 f"  {clip.first}.jpg to {clip.last}.jpg: {entry.seconds:.1f} s at {clip.fps:g} "
                 f"frames/s by {clip.method}; dancer {entry.coverage:.1%} of the frame; "
                 f"neighbouring frames share {entry.steadiness:.0%} (IoU); at the picture's edge "
-                f"in {entry.clipped:.0%} of the frames; camera {camera}"
+                f"in {entry.clipped:.0%} of the frames; camera {camera}{_MOVES * entry.is_followed}"
             )
         lines += [f"  note: {note}" for note in report.notes]
         lines += [f"  advice: {sentence}" for sentence in advise(report)] or [

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from dancenet.data.frames.picture import HEIGHT, WIDTH
 from dancenet.support import checked, files
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UserError, advising
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
@@ -183,14 +183,14 @@ def read_clips(path: Path) -> list[Clip]:
     Raises:
         UserError: the record is damaged, or of another format.
     """
-    content = checked.read_json(path, "record of clips")
-    if isinstance(content, dict):
-        # The size of the frames is said for other programs.
-        content = {name: content[name] for name in ("format", "clips") if name in content}
     try:
+        content = checked.read_json(path, "record of clips")
+        if isinstance(content, dict):
+            # The size of the frames is said for other programs.
+            content = {name: content[name] for name in ("format", "clips") if name in content}
         return list(checked.build(_Record, content, quoted(path)).clips)
     except UserError as error:
-        raise UserError(f"{str(error).rstrip('.')}; extract the frames again.") from error
+        raise advising(error, "extract the frames again") from error
 
 
 def read_pending(path: Path) -> Pending:
@@ -204,10 +204,8 @@ def read_pending(path: Path) -> Pending:
         source = f"{quoted(path)} is not a record of an interrupted clip"
         return checked.build(Pending, content, source)
     except UserError as error:
-        raise UserError(
-            f"{str(error).rstrip('.')}. Remove this file if nothing is extracting frames into its "
-            "folder."
-        ) from error
+        advice = "remove this file if nothing is extracting frames into its folder"
+        raise advising(error, advice) from error
 
 
 def write_clips(path: Path, clips: Sequence[Clip]) -> None:

@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 
 from dancenet.data.frames.clips import Clip
+from dancenet.data.frames.content import content_key
 from dancenet.data.frames.writer import FrameWriter
-from dancenet.support import files
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
 
@@ -33,22 +33,10 @@ _LENGTH = 32  # hexadecimal digits that are kept of a hash
 
 def content_of(path: str | Path, *companions: str | Path) -> str:
     """Returns a hash of a source and of the files that are read with it."""
-    keys = [_key(Path(one)) for one in (path, *companions)]
+    keys = [content_key(Path(one)) for one in (path, *companions)]
     if companions:
         keys = [hashlib.sha256(" ".join(keys).encode()).hexdigest()]
     return keys[0][:_LENGTH]
-
-
-def _key(path: Path) -> str:
-    """Hashes a file by its size and ends, a folder by its names and its files' contents."""
-    key = files.content_key(path)
-    if not path.is_dir():
-        return key
-    digest = hashlib.sha256(key.encode())
-    for entry in sorted(path.iterdir()):
-        if entry.is_file() and not entry.name.startswith("."):
-            digest.update(files.content_key(entry).encode())
-    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

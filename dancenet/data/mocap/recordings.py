@@ -19,7 +19,7 @@ from dancenet.data.mocap.sides import other_sides
 from dancenet.data.motion.clip import SkeletonClip, check_same_skeleton
 from dancenet.support import terminal
 from dancenet.support.errors import UserError
-from dancenet.support.names import quoted, visible
+from dancenet.support.names import quoted, shell_word, visible
 from dancenet.support.wording import option
 
 MIN_SECONDS = 1.0  # a shorter clip between two glitches teaches nothing
@@ -160,8 +160,8 @@ def _style(name: str, path: Path) -> str:
     text = os.fsencode(name).decode(errors="ignore")
     if not name or visible(text) != text:
         raise UserError(
-            f"{quoted(path)} has the style {name!r}, which nobody can ask for; give it a name "
-            "that can be typed, in the labels or by its folder."
+            f"{quoted(path)} has the style {shell_word(name)}, which nobody can ask for; give it "
+            "a name that can be typed, in the labels or by its folder."
         )
     return name
 

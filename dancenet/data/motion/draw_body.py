@@ -131,7 +131,7 @@ def draw_bodies(
     pen = Pen(supersample)
     for start in range(0, len(positions), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        parts = _outlines(positions[rows].astype(np.float32), body, right.astype(np.float32), girth)
+        parts = outlines(positions[rows].astype(np.float32), body, right.astype(np.float32), girth)
         origin = centre[rows, None].astype(np.float32)
         for outline in parts:
             outline[..., 0] = (outline[..., 0] - origin) * scale + WIDTH / 2
@@ -175,9 +175,9 @@ class _Drawing:
     which make the skull. Radii are in heights of the body.
     """
 
-    def __init__(self, right: np.ndarray, girth: float, height: float) -> None:
+    def __init__(self, right: np.ndarray, girth: float | np.ndarray, height: float) -> None:
         self.height = height  # metres
-        self._girth = np.float32(girth)
+        self._girth = np.asarray(girth, np.float32)
         self.parts: list[np.ndarray] = []
         self._view = np.stack([right, np.array([0, 1, 0], dtype=np.float32)], axis=1)
 
@@ -223,10 +223,20 @@ class _Drawing:
             self.add(near, far)
 
 
-def _outlines(
-    positions: np.ndarray, body: Body, right: np.ndarray, girth: float
+def outlines(
+    positions: np.ndarray, body: Body, right: np.ndarray, girth: float | np.ndarray
 ) -> list[np.ndarray]:
-    """Returns every part of the body as points (T, P, 2) whose convex hull it fills, metres."""
+    """Returns every part of the body as points whose convex hull it fills.
+
+    Args:
+        positions: (T, 19, 3) float32 metres in the order of JOINTS, y up.
+        body: the body's measures.
+        right: (3,) float32, the unit vector to the right in the picture.
+        girth: multiplies the thickness of every limb; one for all frames, or (T, 1, 1).
+
+    Returns:
+        An array (T, P, 2) for each part: metres to the right and up.
+    """
     h = body.stature
     joint = by_name(positions)
     draw = _Drawing(right, girth, h)

@@ -105,7 +105,7 @@ def measure(positions: np.ndarray) -> Body:
     return Body(
         stature=stature,
         neck_base=neck_base,
-        trunk=_trunk_weights(lengths),
+        trunk=trunk_weights(lengths),
         shoulder_shift=max(0.0, SHOULDER_SPAN * stature - span) / 2,
         foot_slope=float(np.arcsin(np.clip(drop / max(sum(feet) / 2, TINY), 0, _STEEPEST))),
         highest=float(positions[..., 1].max() + REACH * stature),
@@ -113,7 +113,7 @@ def measure(positions: np.ndarray) -> Body:
     )
 
 
-def _trunk_weights(lengths: list[float]) -> np.ndarray:
+def trunk_weights(lengths: list[float]) -> np.ndarray:
     """Returns (len(TRUNK), 4) weights that place each slice along a chain of four points."""
     ends = np.concatenate([[0.0], np.cumsum(np.maximum(lengths, TINY))])
     ends /= ends[-1]

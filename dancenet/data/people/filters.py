@@ -24,9 +24,10 @@ _WIDEST = 2.5  # widths that are looked at on either side
 _SLOW, _FAST = 0.05, 0.4
 _FEWEST = 3  # frames
 _LEAST_WEIGHT = 0.02
-_RIDGE = 0.02
-_JITTER = 0.002  # diameters that a point trembles by
-_OUTLIER = 3.0  # times the usual distance from the parabola
+_RIDGE = 1e-3
+_JITTER = 0.004  # diameters that a point trembles by
+_OUTLIER = 3.0  # times the usual distance from the neighbours' middle
+_ALONE = 1.5  # times the distance of the frames beside
 
 
 @dataclass(frozen=True)
@@ -116,35 +117,44 @@ def smooth_at(
     Returns:
         (J, D) float32.
     """
-    offsets = times - times[place]
     if len(times) < _FEWEST:
         return values[place].astype(np.float32)
-    sure = np.maximum(weights, _LEAST_WEIGHT)
-    narrow, slope = _fit(values, sure, offsets, _MOTION, scale)
-    wide, _ = _fit(values, sure, offsets, _REST, scale)
+    offsets = times - times[place]
+    sure = np.maximum(weights, _LEAST_WEIGHT) ** 2
+    sure[_is_spike(values, scale)] *= _LEAST_WEIGHT**2
+    narrow, slope = _fit(values, sure, offsets, _MOTION)
+    wide, _ = _fit(values, sure, offsets, _REST)
     speed = np.linalg.norm(slope, axis=1) / max(scale, _LEAST_SCALE)
     share = np.clip((speed - _SLOW) / (_FAST - _SLOW), 0, 1)[:, None]
     return (share * narrow + (1 - share) * wide).astype(np.float32)
 
 
+def _is_spike(values: np.ndarray, scale: float) -> np.ndarray:
+    """Returns (T, J) bool: where a point is far from its place between its neighbours in time.
+
+    One frame that is off by some distance is so by all of it, and the frames beside it by half.
+    """
+    away = np.zeros(values.shape[:2])
+    middle = (values[:-2] + values[2:]) / 2
+    away[1:-1] = np.linalg.norm(values[1:-1] - middle, axis=2)
+    beside = np.zeros_like(away)
+    beside[:-1] = away[1:]
+    beside[1:] = np.maximum(beside[1:], away[:-1])
+    usual = np.median(away, axis=0) + _JITTER * scale
+    return (away > _OUTLIER * usual) & (away > _ALONE * beside)
+
+
 def _fit(
-    values: np.ndarray, weights: np.ndarray, offsets: np.ndarray, width: float, scale: float
+    values: np.ndarray, weights: np.ndarray, offsets: np.ndarray, width: float
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns value and slope (J, D) at offset 0 of parabolas through points around."""
-    near = np.abs(offsets) <= _WIDEST * width
+    near = np.abs(offsets) <= _WIDEST * width * (1 + _LEAST_SCALE)
     x, y = offsets[near] / width, values[near].astype(np.float64)
-    bell = np.exp(-0.5 * x**2)
     powers = np.stack([x**power for power in range(3)])
-    products = powers[:, None] * powers[None]
-    share = weights[near] * bell[:, None]
-    ridge = _RIDGE * np.diag([0.0, 1.0, 1.0])  # where there are few points, none is bent to
-    for again in (True, False):
-        matrix = np.einsum("pqt,tj->jpq", products, share)
-        matrix += ridge * matrix[:, :1, :1] + np.eye(3) * _LEAST_SCALE
-        right = np.einsum("pt,tj,tjd->jpd", powers, share, y)
-        fitted = np.linalg.solve(matrix, right)
-        if again:
-            away = np.linalg.norm(y - np.einsum("pt,jpd->tjd", powers, fitted), axis=2)
-            usual = np.median(away, axis=0) + _JITTER * scale
-            share = share / (1 + (away / (_OUTLIER * usual)) ** 4)
+    share = weights[near] * np.exp(-0.5 * x**2)[:, None]
+    matrix = np.einsum("pqt,tj->jpq", powers[:, None] * powers[None], share)
+    # Where there are few points, the parabola is not bent to meet them.
+    matrix += _RIDGE * matrix[:, :1, :1] * np.diag([0.0, 1.0, 1.0])
+    right = np.einsum("pt,tj,tjd->jpd", powers, share, y)
+    fitted = np.linalg.solve(matrix, right)
     return fitted[:, 0], fitted[:, 1] / width

@@ -39,12 +39,6 @@ LANDMARKS = RemoteFile(
     "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
     (_ADDRESS + "pose_landmark_full.tflite?generation=1661875894245786",),
 )
-SELFIE = RemoteFile(
-    "selfie_segmentation.tflite",
-    249_505,
-    "9ee168ec7c8f2a16c56fe8e1cfbc514974cbbb7e434051b455635f1bd1462f5c",
-    (_ADDRESS + "selfie_segmentation.tflite?generation=1683332563830600",),
-)
 RELEASE = Release(
     PEOPLE,
     "the networks that find people and their landmarks in pictures",
@@ -58,7 +52,6 @@ _PACKAGE_BYTES = 36_000_000  # about
 _MEMBERS = {
     DETECTOR.path: "mediapipe/modules/pose_detection/pose_detection.tflite",
     LANDMARKS.path: "mediapipe/modules/pose_landmark/pose_landmark_full.tflite",
-    SELFIE.path: "mediapipe/modules/selfie_segmentation/selfie_segmentation.tflite",
 }
 # The package is a carrier of data, so one of any platform will do.
 _PIP = (

@@ -26,7 +26,7 @@ from dancenet.data.mocap.formats.keypoints import (
 )
 from dancenet.data.mocap.reading import Joints, Reading
 from dancenet.data.people.landmarks import COCO_NAMES
-from dancenet.support import arrays, checked, files
+from dancenet.support import arrays, checked, files, lock
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import option
@@ -215,7 +215,11 @@ def write_openpose(
         files.write_text(path, _lines(list(_openpose_frames(poses))))
         return
     check_folder(path, overwrite)
-    with files.atomic_folder(path, _openpose_files) as folder:
+    target, busy = Path(path), "choose another output"
+    with (
+        lock.hold(lock.beside(target), target, busy),
+        files.atomic_folder(path, _openpose_files) as folder,
+    ):
         for number, frame in enumerate(_openpose_frames(poses)):
             text = json.dumps(frame, separators=(",", ":"))
             (folder / f"{name}_{number:012d}_keypoints.json").write_text(text, encoding="ascii")
@@ -225,6 +229,7 @@ def check_folder(path: str | os.PathLike[str], overwrite: bool) -> None:
     """Raises UserError unless OpenPose's files may be written into a folder."""
     folder = Path(path)
     files.check_parent(folder)
+    files.open_folder(folder, _openpose_files)
     if not os.path.lexists(folder):
         return
     if not folder.is_dir():

@@ -32,6 +32,8 @@ SURE = 0.6  # trust of a body that is followed well; a film of usual dance is ha
 
 _TURNS = 8  # rotations of a region that are tried
 _QUARTERS = (0, 1, 2, 3)  # rotations of the picture in which the detector looks
+_PARTS = (2, 3)  # of a picture's longer side, in which the detector looks for somebody small
+_STEP = 0.6  # of a part's side, from one to the next
 _REFINED = 3  # of the regions tried, looked at once more where the network put the body
 _ANGLE = 0.5  # radians between the region and the body that halve the trust, about
 _CENTRE = 0.15  # likewise sides of the region between its middle and the hips
@@ -64,6 +66,21 @@ _ALONG = np.linspace(0.1, 0.9, 7)  # where on a bone the mask is looked at
 
 
 @dataclass(frozen=True)
+class Expected:
+    """Where a person should be."""
+
+    region: Region
+    slack: float = 0.0  # sides of the region, and octaves of its size, beyond the usual ones
+
+    def nearness(self, body: Region) -> float:
+        """Returns 1 where a body is about where it should be, and less the farther it is."""
+        region, far = self.region, _FAR + self.slack
+        away = math.hypot(body.x - region.x, body.y - region.y) / region.size
+        other = abs(math.log2(body.size / region.size))
+        return math.exp(-2 * (max(0.0, away - far) + max(0.0, other - far)))
+
+
+@dataclass(frozen=True)
 class Networks:
     """The two networks, with what they are used for in one picture."""
 
@@ -81,14 +98,23 @@ class Networks:
         Args:
             picture: (H, W, 3) uint8 RGB.
         """
+        return self.detect(picture) or self.search(picture)
+
+    def detect(self, picture: np.ndarray, expected: Expected | None = None) -> Pose | None:
+        """Finds the person in a picture as `find` does, if the detector sees somebody upright.
+
+        Args:
+            picture: (H, W, 3) uint8 RGB.
+            expected: where the person should be; None for the largest of several.
+        """
         detections = self.detector(picture)
-        if detections:
-            pose = self.landmarks(picture, largest(detections).region())
-            if pose.score >= LEAST_PRESENCE:
-                # The detector's region is rough.
-                again = self._at(picture, pose.next_region())
-                return pose if again is None else max(pose, again, key=trust)
-        return self.search(picture)
+        if not detections:
+            return None
+        if expected is None:
+            place = largest(detections).region()
+        else:
+            place = max((one.region() for one in detections), key=expected.nearness)
+        return self.best(picture, [place], expected)
 
     def confirm(self, picture: np.ndarray, pose: Pose, thoroughly: bool = False) -> Pose:
         """Returns a better pose of a followed body if its region was turned too far or drifted.
@@ -114,7 +140,10 @@ class Networks:
         if thoroughly and abs(regions.wrapped(seen.angle - body.angle)) < _DISAGREEING:
             return pose
         other = self._at(picture, seen)
-        if other is None or nearness(other, body) * (trust(other) + _BELIEVED) < trust(pose):
+        if other is None:
+            return pose
+        near = Expected(body).nearness(other.next_region())
+        if near * (trust(other) + _BELIEVED) < trust(pose):
             return pose
         again = self._at(picture, other.next_region())
         return other if again is None else max(other, again, key=trust)
@@ -123,13 +152,18 @@ class Networks:
         pose = self.landmarks(picture, region)
         return pose if pose.score >= LEAST_PRESENCE else None
 
-    def search(self, picture: np.ndarray, hints: Sequence[Region] = ()) -> Pose | None:
-        """Looks for a person who may be in any position; takes up to twenty times as long.
+    def search(
+        self,
+        picture: np.ndarray,
+        hints: Sequence[Region] = (),
+        expected: Expected | None = None,
+    ) -> Pose | None:
+        """Looks for a person who may be in any position, or small; takes up to 0.5 seconds.
 
         Args:
             picture: (H, W, 3) uint8 RGB.
-            hints: regions in which somebody may be, turned in any way. The first one is where the
-                person should be; others who are far from it are less trusted.
+            hints: regions in which somebody may be, turned in any way.
+            expected: where the person should be; others are less trusted.
 
         Returns:
             The pose that is trusted most; None if none has a trust of `LEAST_TRUST`.
@@ -138,11 +172,14 @@ class Networks:
         places += [
             hint.turned(turn * 2 * math.pi / _TURNS) for hint in hints for turn in range(_TURNS)
         ]
-        expected = hints[0] if hints else None
-        return self.best(picture, [place for place in places if place is not None], expected)
+        pose = self.best(picture, [place for place in places if place is not None], expected)
+        for parts in _PARTS:
+            if pose is None:
+                pose = self.best(picture, self._in_tiles(picture, parts), expected)
+        return pose
 
     def best(
-        self, picture: np.ndarray, places: Iterable[Region], expected: Region | None = None
+        self, picture: np.ndarray, places: Iterable[Region], expected: Expected | None = None
     ) -> Pose | None:
         """Returns the most trusted pose in some regions of a picture; None if there is none.
 
@@ -153,7 +190,8 @@ class Networks:
         """
 
         def worth(pose: Pose) -> float:
-            return trust(pose) * (1.0 if expected is None else nearness(pose, expected))
+            near = 1.0 if expected is None else expected.nearness(pose.next_region())
+            return trust(pose) * near
 
         found = [self.landmarks(picture, place) for place in places]
         found = [pose for pose in found if pose.score >= LEAST_PRESENCE]
@@ -163,10 +201,36 @@ class Networks:
         best = max(found, key=worth, default=None)
         return best if best is not None and worth(best) >= LEAST_TRUST else None
 
+    def _in_tiles(self, picture: np.ndarray, parts: int) -> list[Region]:
+        """Returns where the detector sees somebody who is small in the picture."""
+        people = [
+            person
+            for place in tiles(picture.shape, parts)
+            for person in self.detector(picture, place)
+        ]
+        people.sort(key=lambda person: person.region().size * person.score, reverse=True)
+        return [person.region() for person in people[:_REFINED]]
+
     def _turned_detection(self, picture: np.ndarray, quarter: int) -> Region | None:
         place = regions.whole(picture.shape).turned(quarter * math.pi / 2)
         detections = self.detector(picture, place)
         return largest(detections).region() if detections else None
+
+
+def tiles(shape: tuple[int, ...], parts: int) -> list[Region]:
+    """Returns squares that cover a picture and overlap, so that nobody small stands on an edge.
+
+    Args:
+        shape: of the picture, (H, W, …).
+        parts: how many of them in a row would be as long as the picture's longer side.
+    """
+    side = max(shape[:2]) / parts
+    places = []
+    for length in shape[:2]:
+        count = 1 + max(0, math.ceil((length - side) / (side * _STEP)))
+        first = min(side, length) / 2
+        places.append(np.linspace(first, length - first, count))
+    return [Region(float(x), float(y), side) for y in places[0] for x in places[1]]
 
 
 def largest(detections: Sequence[Detection]) -> Detection:
@@ -179,7 +243,8 @@ def cover(pose: Pose) -> float:
     points = regions.to_region(pose.landmarks[:, :2], pose.region) * SIDE
     near, far = points[_NEAR], points[_FAR_END]
     places = (near[:, None] + (far - near)[:, None] * _ALONG[:, None]).astype(np.float32)
-    return float(cv2.remap(pose.mask, places, None, cv2.INTER_LINEAR).mean())
+    x, y = (np.ascontiguousarray(places[..., axis]) for axis in (0, 1))
+    return float(cv2.remap(pose.mask, x, y, cv2.INTER_LINEAR).mean())
 
 
 def trust(pose: Pose) -> float:
@@ -188,11 +253,3 @@ def trust(pose: Pose) -> float:
     angle = abs(regions.wrapped(body.angle - region.angle))
     centre = math.hypot(body.x - region.x, body.y - region.y) / region.size
     return pose.score * cover(pose) * math.exp(-angle / _ANGLE - centre / _CENTRE)
-
-
-def nearness(pose: Pose, expected: Region) -> float:
-    """Returns 1 where a body is about where it should be, and less the farther it is."""
-    body = pose.next_region()
-    away = math.hypot(body.x - expected.x, body.y - expected.y) / expected.size
-    other = abs(math.log2(body.size / expected.size))
-    return math.exp(-max(0.0, away - _FAR) - max(0.0, other - _FAR))

@@ -20,7 +20,14 @@ from dancenet.data.people.detector import MARGIN
 from dancenet.data.people.filters import OneEuro
 from dancenet.data.people.landmarks import LEAST_PRESENCE, Pose
 from dancenet.data.people.regions import Region
-from dancenet.data.people.search import LEAST_TRUST, Networks, cover, largest, nearness, trust
+from dancenet.data.people.search import (
+    LEAST_TRUST,
+    Expected,
+    Networks,
+    cover,
+    largest,
+    trust,
+)
 
 _DOUBT = 0.8  # presence, and share of bones in the mask, of a body that is surely seen
 _LEAST_GAIN = 0.05  # trust by which another pose must be better than the one that was followed
@@ -31,6 +38,7 @@ _SHORTEST_PAUSE = 2  # pictures; those between are mended from both sides
 _FORGOTTEN = 1.0  # seconds after which a person may be anywhere
 _SPIN = 0.12  # radians that a body turns between two pictures, twice, if it spins
 _BEHIND, _MOVED = 0.15, 0.05  # radians, and sides, that a steady region may stay behind its body
+_SPEED = 3.0  # sides of its region that a lost person may go in a second
 _SIZES = 512  # last sizes of the body that are known
 
 
@@ -73,6 +81,7 @@ class _FilmTracker:
         self._fps = fps
         self._steady = _SteadyRegion()
         self._before: Pose | None = None  # the last one that was given back
+        self._gap = 0  # pictures of nobody that were given back after it
         self._frames: list[_Frame] = []
         self._sizes: deque[float] = deque(maxlen=_SIZES)  # of sure bodies
         self._count = 0  # pictures in which the person was followed
@@ -109,41 +118,35 @@ class _FilmTracker:
         if len(self._frames) > 1 or (self._frames and self._frames[0].pose is None):
             self._settle()
         for frame in self._frames:
-            yield frame.pose
+            self._gap = self._gap + 1 if frame.pose is None else 0
             self._before = frame.pose or self._before
-        self._frames = []
+        found, self._frames = [frame.pose for frame in self._frames], []
+        yield from found
 
     def _look(self, picture: np.ndarray) -> Pose | None:
         """Looks where the person was last, then everywhere; searches from time to time."""
-        expected = self._expected()
+        if self._lost > _FORGOTTEN * self._fps:
+            self._region = None
         if self._region is not None:
-            pose = self._networks.landmarks(picture, self._region)
-            if pose.score >= LEAST_PRESENCE:
+            followed = self._networks.landmarks(picture, self._region)
+            if followed.score >= LEAST_PRESENCE:
                 self._count += 1
                 is_due = self._count % max(1, round(_CHECKED * self._fps)) == 0
-                return self._networks.confirm(picture, pose, is_due)
-        detections = self._networks.detector(picture)
-        if detections:
-            person = largest(detections)
-            if expected is not None:
-                person = max(detections, key=lambda one: _closeness(one.region(), expected))
-            pose = self._networks.best(picture, [person.region()], expected)
-            if pose is not None:
-                self._steady.reset()
-                return pose
-        if self._may_search():
-            hints = [] if expected is None else [expected]
-            pose = self._networks.search(picture, hints)
-            if pose is not None:
-                self._steady.reset()
-            return pose
-        return None
+                return self._networks.confirm(picture, followed, is_due)
+        self._steady.reset()
+        expected = self._expected()
+        pose = self._networks.detect(picture, expected)
+        if pose is None and self._may_search():
+            hints = [] if expected is None else [expected.region]
+            pose = self._networks.search(picture, hints, expected)
+        return pose
 
     def _second_look(self, picture: np.ndarray, pose: Pose) -> Pose:
         """Looks for a better pose of a body that is hardly seen."""
         if not self._may_search():
             return pose
-        other = self._networks.search(picture, [pose.next_region()])
+        body = pose.next_region()
+        other = self._networks.search(picture, [body], Expected(body))
         if other is None or trust(other) < trust(pose) + _LEAST_GAIN:
             return pose
         self._steady.reset()
@@ -159,13 +162,12 @@ class _FilmTracker:
         self._next_pause = min(2 * self._next_pause, longest)
         return True
 
-    def _expected(self) -> Region | None:
+    def _expected(self) -> Expected | None:
         """Returns where the person should be, with the usual size; None if that is not known."""
-        if self._region is None or self._lost > _FORGOTTEN * self._fps:
+        if self._region is None:
             return None
-        if not self._sizes:
-            return self._region
-        return self._region._replace(size=float(np.median(self._sizes)))
+        size = float(np.median(self._sizes)) if self._sizes else self._region.size
+        return Expected(self._region._replace(size=size), _SPEED * self._lost / self._fps)
 
     def _settle(self) -> None:
         """Looks again at pictures without a sure pose: backwards in time, then in between."""
@@ -173,39 +175,48 @@ class _FilmTracker:
         for index in range(len(frames) - 2, -1, -1):
             after = frames[index + 1].pose
             if after is not None:
-                self._improve(frames[index], after.next_region())
+                self._improve(index, after.next_region())
         for index, frame in enumerate(frames):
             if frame.pose is None:
-                between = self._between(index)
-                if between is not None:
-                    self._improve(frame, between)
+                place = self._between(index)
+                if place is not None:
+                    self._improve(index, place)
         for frame in frames:
             frame.picture = None
 
+    def _last(self, index: int) -> tuple[int, Pose] | None:
+        """Returns the last pose before a kept picture and its index, below 0 if it is no more."""
+        for at in range(index - 1, -1, -1):
+            pose = self._frames[at].pose
+            if pose is not None:
+                return at, pose
+        return None if self._before is None else (-1 - self._gap, self._before)
+
     def _between(self, index: int) -> Region | None:
         """Returns the region between the nearest poses before and after; None without both."""
-        poses = [self._before, *(frame.pose for frame in self._frames)]
-        first = next((at for at in range(index, -1, -1) if poses[at] is not None), None)
-        last = next((at for at in range(index + 2, len(poses)) if poses[at] is not None), None)
-        if first is None or last is None:
-            return None
-        one, other = poses[first], poses[last]
-        assert one is not None and other is not None
-        share = (index + 1 - first) / (last - first)
-        return between(one.next_region(), other.next_region(), share)
+        last = self._last(index)
+        for at in range(index + 1, len(self._frames)):
+            pose = self._frames[at].pose
+            if last is not None and pose is not None:
+                share = (index - last[0]) / (at - last[0])
+                return between(last[1].next_region(), pose.next_region(), share)
+        return None
 
-    def _improve(self, frame: _Frame, region: Region) -> None:
+    def _improve(self, index: int, region: Region) -> None:
         """Puts the pose in a region in the place of a worse one."""
+        frame, last = self._frames[index], self._last(index)
         if frame.picture is None:
             return
         pose = self._networks.landmarks(frame.picture, region)
         if pose.score < LEAST_PRESENCE:
             return
-        worth = trust(pose) * nearness(pose, region)
-        if frame.pose is None:
-            if worth >= LEAST_TRUST:
-                frame.pose = pose
-        elif worth > trust(frame.pose) + _LEAST_GAIN:
+        body = pose.next_region()
+        worth = trust(pose) * Expected(region).nearness(body)
+        if last is not None:  # it must have come here from there
+            slack = _SPEED * (index - last[0]) / self._fps
+            worth *= Expected(last[1].next_region(), slack).nearness(body)
+        least = LEAST_TRUST if frame.pose is None else trust(frame.pose) + _LEAST_GAIN
+        if worth >= least:
             frame.pose = pose
 
 
@@ -357,8 +368,3 @@ def between(one: Region, other: Region, share: float) -> Region:
 def _diameter(pose: Pose) -> float:
     """Returns the diameter of the circle around the body, in picture pixels."""
     return 2 * float(np.linalg.norm(pose.axis[1] - pose.axis[0]))
-
-
-def _closeness(region: Region, expected: Region) -> float:
-    away = math.hypot(region.x - expected.x, region.y - expected.y) / expected.size
-    return -away - abs(math.log2(region.size / expected.size))

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from dancenet.evaluation.bodies import BodyMeasures
 from dancenet.evaluation.dances import DrawnDances
 from dancenet.evaluation.real import RealDances
+from dancenet.evaluation.report.misfits import least_like_bodies
 from dancenet.evaluation.report.page import Picture
 from dancenet.metrics import moments, motion
 from dancenet.metrics.definitions import AR1, COLUMNS, COPY, MODEL, RECIPE_2018
@@ -52,8 +55,10 @@ def over_time(
     return found
 
 
-def draw_pictures(drawn: Drawn, data: RealDances, seeds: Sequence[int]) -> Iterator[Picture]:
-    """Yields the overview, then the best and the worst moments of the model's dances."""
+def draw_pictures(
+    drawn: Drawn, data: RealDances, seeds: Sequence[int], bodies: BodyMeasures | None
+) -> Iterator[Picture]:
+    """Yields the overview, frames that are no body, and the model's best and worst moments."""
     dances = [(f"seed {seed}", made) for seed, made in zip(seeds, drawn[MODEL])]
     dances += [
         (COLUMNS[column], drawn[column][0])
@@ -75,6 +80,10 @@ def draw_pictures(drawn: Drawn, data: RealDances, seeds: Sequence[int]) -> Itera
     ) as bar:
         yield _overview(dances, data.statistics.fps)
         bar.update(1)
+        least = None if bodies is None else least_like_bodies(bodies, drawn[MODEL], seeds)
+        if least is not None:
+            picture, sheet = least
+            yield replace(picture, png=_png(sheet[..., ::-1]))
         for moment in chosen:
             yield _close_up(moment, drawn[MODEL][moment.dance], data, seeds[moment.dance])
             bar.update(1)

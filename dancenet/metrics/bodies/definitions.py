@@ -54,6 +54,25 @@ _PICTURES = (
         reading=LOWER,
         bar=fixed(high=0.0005),
     ),
+    Measure(
+        key="body_fit",
+        group=_GROUP,
+        title="body fit",
+        unit="× real",
+        definition="IoU of a figure with a body that is fitted to it and redrawn; the 1st "
+        "percentile over every tenth picture, divided by the same for held-out pictures.",
+        reading="1 is as real; lower means that limbs are missing, doubled or melted.",
+        bar=fixed(low=0.9),
+    ),
+    Measure(
+        key="misfit",
+        group=_GROUP,
+        title="no body fits",
+        unit="share",
+        definition="Figures whose IoU with the redrawn body is below the 1st percentile of "
+        "held-out pictures.",
+        reading="0.01 is as real; higher means more pictures that are no body.",
+    ),
     *(
         Measure(
             key=f"structure_{lag}",

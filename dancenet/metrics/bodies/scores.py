@@ -11,8 +11,9 @@ from sklearn.decomposition import PCA
 from sklearn.neighbors import NearestNeighbors
 
 from dancenet.metrics.bodies import shapes
+from dancenet.metrics.bodies.body_fit import Sizes, fit_bodies
 from dancenet.metrics.figure import MASK
-from dancenet.metrics.reference import Value
+from dancenet.metrics.reference import Value, too_few
 
 COMPONENTS = 32  # principal components of small pictures
 LAGS = (1, 3, 8, 15, 30, 60, 150)  # frames between the two pictures of a structure function
@@ -21,6 +22,9 @@ POSES = 40  # clusters whose mean stay is measured
 PERCENTILES = (1, 5)  # of the nearest silhouettes of held-out figures
 LEAST_PAIRS = 30  # of pictures, for a value of a structure function
 LEAST_POSE_FRAMES = 10  # training pictures for each pose, at least
+FIT_STRIDE = 10  # every tenth picture is compared with a redrawn body
+FIT_PERCENTILE = 1  # of that comparison
+LEAST_FITS = 40  # pictures compared, for a percentile
 
 Values = dict[str, Value]
 
@@ -32,22 +36,31 @@ class BodyScores:
     small: np.ndarray  # (T, SMALL * SMALL) uint8, the dancer's share of 2×2 pixels, times 255
     bits: np.ndarray  # (T, F) uint8, from `shapes.pack`
     two_trunks: np.ndarray  # (T,) bool
+    # IoU with a redrawn body of every FIT_STRIDE-th picture; empty if it was not asked for.
+    fits: np.ndarray
 
     @classmethod
-    def of(cls, batches: Iterable[np.ndarray]) -> BodyScores:
+    def of(cls, batches: Iterable[np.ndarray], fit: Sizes | None = None) -> BodyScores:
         """Scores pictures one batch at a time, without keeping them.
 
         Args:
-            batches: (B, H, W) background probability, in order; at least one picture.
+            batches: (B, 120, 208) background probability, in order; at least one picture.
+            fit: compare some of them with redrawn bodies of these sizes too.
         """
         small, bits, two_trunks = [], [], []
+        fits = [np.zeros(0)]
+        number = 0
         for background in batches:
             masks = background < MASK
+            if fit is not None:
+                fits.append(_fit(masks[-number % FIT_STRIDE :: FIT_STRIDE], fit))
+            number += len(masks)
             aligned = shapes.align(masks)
             small.append((shapes.small(aligned) * 255).astype(np.uint8).reshape(len(masks), -1))
             bits.append(shapes.pack(aligned))
             two_trunks.append(shapes.has_two_trunks(masks))
-        return cls(np.concatenate(small), np.concatenate(bits), np.concatenate(two_trunks))
+        parts = (small, bits, two_trunks, fits)
+        return cls(*(np.concatenate(part) for part in parts))
 
     def __len__(self) -> int:
         return len(self.small)
@@ -65,6 +78,7 @@ class BodyReference:
     structure: dict[int, Value]  # by lag, of the training pictures
     poses: KMeans | None  # None if there are too few training pictures
     dwell: float  # seconds in a pose
+    lowest_fit: Value  # IoU with a redrawn body at FIT_PERCENTILE of held-out pictures, or why none
 
     @classmethod
     def fit(
@@ -74,7 +88,7 @@ class BodyReference:
 
         Args:
             train: runs of training pictures, which figures are compared with.
-            held_out: runs of held-out pictures, which set the limits.
+            held_out: runs of held-out pictures, which set the limits; scored with `fit`.
             fps: frames per second.
         """
         pixels = np.concatenate([run.small for run in train]) / np.float32(255)
@@ -99,13 +113,14 @@ class BodyReference:
             structure=structure_function(runs),
             poses=poses,
             dwell=0.0 if poses is None else mean_stay([poses.predict(run) for run in runs]) / fps,
+            lowest_fit=_lowest_fit(held_out),
         )
 
     def measure(self, runs: Sequence[BodyScores], fps: float) -> Values:
         """Measures the figures of some dances, by key (see `definitions`).
 
         Args:
-            runs: pictures without a cut, at the full frame rate.
+            runs: pictures without a cut, at the full frame rate; scored with `fit`.
             fps: frames per second.
         """
         points = [_project(self.components, run) for run in runs]
@@ -131,7 +146,22 @@ class BodyReference:
         else:
             stay = mean_stay([self.poses.predict(part) for part in points]) / fps
             values["dwell"] = stay / self.dwell if self.dwell > 0 else still
-        return values
+        return values | self._fits(runs)
+
+    def _fits(self, runs: Sequence[BodyScores]) -> Values:
+        found = _lowest_fit(runs)
+        for value in (self.lowest_fit, found):
+            if isinstance(value, str):
+                return {"body_fit": value, "misfit": value}
+        assert isinstance(found, float) and isinstance(self.lowest_fit, float)
+        if not self.lowest_fit > 0:
+            reason = "no body fits the real pictures"
+            return {"body_fit": reason, "misfit": reason}
+        everything = np.concatenate([run.fits for run in runs])
+        return {
+            "body_fit": found / self.lowest_fit,
+            "misfit": float((everything < self.lowest_fit).mean()),
+        }
 
 
 def structure_function(
@@ -173,6 +203,22 @@ def mean_stay(runs: Sequence[np.ndarray]) -> float:
     """
     stays = sum(1 + int((np.diff(run) != 0).sum()) for run in runs if len(run))
     return sum(map(len, runs)) / max(stays, 1)
+
+
+def _fit(masks: np.ndarray, sizes: Sizes) -> np.ndarray:
+    """Returns the IoU (B,) of pictures with redrawn bodies; equal pictures are fitted once."""
+    if not len(masks):
+        return np.zeros(0)
+    flat = np.packbits(masks.reshape(len(masks), -1), axis=1)
+    _, first, inverse = np.unique(flat, axis=0, return_index=True, return_inverse=True)
+    return fit_bodies(masks[first], sizes).iou[inverse.ravel()]
+
+
+def _lowest_fit(runs: Sequence[BodyScores]) -> Value:
+    fits = np.concatenate([run.fits for run in runs])
+    few = too_few(len(fits), LEAST_FITS, "pictures compared with bodies")
+    # Of few pictures the usual percentile is too high (Hyndman and Fan 1996, definition 6).
+    return few or float(np.percentile(fits, FIT_PERCENTILE, method="weibull"))
 
 
 def _project(components: PCA, run: BodyScores) -> np.ndarray:

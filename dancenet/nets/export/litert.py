@@ -19,13 +19,13 @@ import tensorflow as tf
 from dancenet.nets.export import parity, signatures
 from dancenet.nets.export.parity import Comparison, ParityError
 from dancenet.nets.export.reference import Networks
-from dancenet.nets.export.tensorflow_layers import (
+from dancenet.nets.export.tensorflow.codecs import (
     TensorFlowDecoder,
     TensorFlowEncoder,
     TensorFlowJoints,
     TensorFlowScaler,
-    TensorFlowStep,
 )
+from dancenet.nets.export.tensorflow.layers import TensorFlowStep
 from dancenet.runtime.onnx import count_cores
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import errors, files, terminal
@@ -104,7 +104,7 @@ def export_litert(networks: Networks, to: Path, overwrite: bool = False) -> Expo
             was written.
     """
     require_litert()
-    parts = ["encoder", "decoder"] if networks.vae is not None else []
+    parts = ["encoder", "decoder"] if networks.pictures is not None else []
     if networks.dancer is not None:
         parts.append("step")
     if networks.seeds is not None:
@@ -223,25 +223,25 @@ def operators(path: Path) -> list[str]:
 
 def encoder_function(networks: Networks, precision: str) -> list[Function]:
     """Returns `encode`: `frames` (B, H, W) to `z_mean` and `z_log_var` (B, L)."""
-    assert networks.vae is not None and networks.config.vae is not None
-    plain = TensorFlowEncoder(networks.vae[0])
+    assert networks.pictures is not None
+    plain = TensorFlowEncoder(networks.pictures)
 
     def compute(frames: Any) -> dict[str, Any]:
         return dict(zip(("z_mean", "z_log_var"), plain(frames)))
 
-    size = (networks.config.vae.height, networks.config.vae.width)
+    size = (networks.pictures.config.height, networks.pictures.config.width)
     return [Function("encode", {"frames": (None, *size)}, compute, plain.variables)]
 
 
 def decoder_function(networks: Networks, precision: str) -> list[Function]:
     """Returns `decode`: `latents` (1, L) to `frames` (1, H, W)."""
-    assert networks.vae is not None and networks.config.vae is not None
-    plain = TensorFlowDecoder(networks.vae[1])
+    assert networks.pictures is not None
+    plain = TensorFlowDecoder(networks.pictures)
 
     def compute(latents: Any) -> dict[str, Any]:
         return {"frames": plain(latents)}
 
-    shape = (1, networks.config.vae.latent_dim)
+    shape = (1, networks.pictures.config.num_latents)
     return [Function("decode", {"latents": shape}, compute, plain.variables)]
 
 

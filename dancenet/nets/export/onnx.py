@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import onnx
 
@@ -24,7 +23,13 @@ from dancenet.model.folder import (
 )
 from dancenet.nets import dancer, vae
 from dancenet.nets.export.onnx_graph import GraphBuilder
-from dancenet.nets.export.onnx_layers import add_model
+from dancenet.nets.export.onnx_layers import (
+    add_model,
+    append_place,
+    put_back_place,
+    split_place,
+    take_out_place,
+)
 from dancenet.nets.export.onnx_step import step_graph
 from dancenet.nets.export.parity import (
     CARRIED_TOLERANCE,
@@ -33,12 +38,12 @@ from dancenet.nets.export.parity import (
     largest_difference,
 )
 from dancenet.nets.export.reference import (
-    predict,
     trial_frames,
     trial_latents,
     trial_styles,
     trial_vectors,
 )
+from dancenet.nets.picture_network import PictureNetwork
 from dancenet.runtime.onnx import OnnxDecoder, OnnxEncoder, OnnxStepModel
 from dancenet.sequence.mixture import sample_from_draws
 from dancenet.support import files
@@ -89,15 +94,15 @@ def export_vae(folder: ModelFolder) -> list[Parity]:
             f"The model {quoted(folder.path)} has no picture network in its configuration."
         )
     weights = folder.require(VAE_WEIGHTS, command("train-vae"))
-    encoder, decoder = vae.load_vae(config, weights)
+    network = PictureNetwork.load(config, weights)
     with contextlib.ExitStack() as stack:
         encoder_path = stack.enter_context(files.atomic_path(folder / ENCODER_GRAPH))
         decoder_path = stack.enter_context(files.atomic_path(folder / DECODER_GRAPH))
-        onnx.save(encoder_graph(encoder), encoder_path)
-        onnx.save(decoder_graph(decoder), decoder_path)
-        report = compare_encoder(encoder, encoder_path, trial_frames(config))
+        onnx.save(encoder_graph(network), encoder_path)
+        onnx.save(decoder_graph(network), decoder_path)
+        report = compare_encoder(network, encoder_path, trial_frames(config))
         latents = trial_latents(folder, config)
-        report += compare_decoder(decoder, decoder_path, latents)
+        report += compare_decoder(network, decoder_path, latents)
         _require_parity(report)
     folder.seal()
     return report
@@ -130,36 +135,46 @@ def export_dancer(folder: ModelFolder) -> list[Parity]:
     return report
 
 
-def encoder_graph(encoder: keras.Model) -> onnx.ModelProto:
+def encoder_graph(network: PictureNetwork) -> onnx.ModelProto:
     """Returns the graph from `frames` (B, H, W, 1) to `z_mean` and `z_log_var` (B, L).
 
     `z_log_var` is limited to the range that the network was trained with.
     """
     graph = GraphBuilder("encoder")
-    names = {"z_mean": "z_mean", "z_log_var": "z_log_var/unbounded"}
-    outputs = add_model(graph, encoder, names)
+    size = (network.config.height, network.config.width)
+    centred = network.config.centred
+    # The names of the latent alone, before the place is appended.
+    z_mean, z_log_var = ("z_mean/pose", "z_log_var/pose") if centred else ("z_mean", "z_log_var")
+    names = {"z_mean": z_mean, "z_log_var": "z_log_var/unbounded"}
+    add_model(graph, network.encoder, names, take_out_place(graph, size) if centred else None)
     low, high = vae.LOG_VAR_RANGE
     bounds = [graph.weight("z_log_var/low", low), graph.weight("z_log_var/high", high)]
-    graph.add("Clip", ["z_log_var/unbounded", *bounds], "z_log_var")
+    graph.add("Clip", ["z_log_var/unbounded", *bounds], z_log_var)
+    if centred:
+        append_place(graph, z_mean, z_log_var)
     for name in ("z_mean", "z_log_var"):
-        graph.output(name, outputs["z_mean"].shape)
+        graph.output(name, (network.config.num_latents,))
     return graph.build()
 
 
-def decoder_graph(decoder: keras.Model, fold: bool = True) -> onnx.ModelProto:
+def decoder_graph(network: PictureNetwork, fold: bool = True) -> onnx.ModelProto:
     """Returns the graph from `latents` (B, L) to `frames` (B, H, W), background probability."""
     graph = GraphBuilder("decoder", fold=fold)
-    background = add_model(graph, decoder, {"background": "background"})["background"]
-    height, width, _ = background.shape
-    graph.reshape(background.name, (height, width), "frames")
-    graph.output("frames", (height, width))
+    size = (network.config.height, network.config.width)
+    if network.config.centred:
+        latents = split_place(graph, network.config.latent_dim)
+        logits = add_model(graph, network.logits, {"logits": "logits"}, latents)["logits"]
+        put_back_place(graph, logits.name, size, "background")
+    else:
+        add_model(graph, network.decoder, {"background": "background"})
+    graph.reshape("background", size, "frames")
+    graph.output("frames", size)
     return graph.build()
 
 
-def compare_encoder(encoder: keras.Model, path: Path, frames: np.ndarray) -> list[Parity]:
+def compare_encoder(network: PictureNetwork, path: Path, frames: np.ndarray) -> list[Parity]:
     """Runs an exported encoder against Keras on frames (B, H, W, 1)."""
-    z_mean, z_log_var = predict(encoder, frames)
-    expected = (z_mean, np.clip(z_log_var, *vae.LOG_VAR_RANGE))
+    expected = network.encode(frames[..., 0])
     run = OnnxEncoder(path)
     # The encoder of 2018 needs 26 MB a picture.
     parts = [run(frames[first : first + 4]) for first in range(0, len(frames), 4)]
@@ -170,9 +185,9 @@ def compare_encoder(encoder: keras.Model, path: Path, frames: np.ndarray) -> lis
     ]
 
 
-def compare_decoder(decoder: keras.Model, path: Path, latents: np.ndarray) -> list[Parity]:
+def compare_decoder(network: PictureNetwork, path: Path, latents: np.ndarray) -> list[Parity]:
     """Runs an exported decoder against Keras on latents (B, L)."""
-    expected = predict(decoder, latents)[0][..., 0]
+    expected = network.decode(latents)
     return [_compare(DECODER_GRAPH, "frames", path, expected, OnnxDecoder(path)(latents))]
 
 

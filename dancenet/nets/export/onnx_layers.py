@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import keras
 import numpy as np
 from keras import layers
+from onnx import TensorProto
 
+from dancenet.codecs import place
 from dancenet.nets.export.keras_layers import (
     KernelBias,
     fold_dense,
@@ -49,16 +51,19 @@ class _Task(NamedTuple):
         return self.layer.name
 
 
-def add_model(graph: GraphBuilder, model: keras.Model, names: dict[str, str]) -> dict[str, Value]:
+def add_model(
+    graph: GraphBuilder, model: keras.Model, names: dict[str, str], source: Value | None = None
+) -> dict[str, Value]:
     """Adds a functional Keras model of plain layers, one input, any number of outputs.
 
     Pictures are (B, C, H, W) in the graph. The weights of a dense layer next to a picture are
     reordered here, so that nothing is transposed at run time.
 
     Args:
-        graph: the graph to extend; an input called `model.input.name` is declared.
+        graph: the graph to extend.
         model: the network.
         names: names of the outputs, by the layer that computes them.
+        source: its input; if None, an input called `model.input.name` is declared.
 
     Returns:
         The value of each output by its new name.
@@ -75,7 +80,7 @@ def add_model(graph: GraphBuilder, model: keras.Model, names: dict[str, str]) ->
     for layer in model.layers:
         if isinstance(layer, layers.InputLayer):
             tensor = layer.output
-            values[id(tensor)] = _add_input(graph, tensor.name, tuple(tensor.shape[1:]))
+            values[id(tensor)] = source or add_input(graph, tensor.name, tuple(tensor.shape[1:]))
             continue
         target = output_of(layer)
         output = names.get(layer.name, layer.name)
@@ -92,7 +97,8 @@ def add_model(graph: GraphBuilder, model: keras.Model, names: dict[str, str]) ->
     return found
 
 
-def _add_input(graph: GraphBuilder, name: str, shape: tuple[int, ...]) -> Value:
+def add_input(graph: GraphBuilder, name: str, shape: tuple[int, ...]) -> Value:
+    """Declares an input (B, *shape); a picture (H, W, C) becomes (B, C, H, W)."""
     graph.input(name, shape)
     if len(shape) != 3:
         return Value(name, shape)
@@ -298,3 +304,83 @@ def _activate(graph: GraphBuilder, source: str, activation: Any, output: str) ->
     if kind not in _ACTIVATIONS:
         raise NotImplementedError(f"The activation {kind!r} is not exported.")
     return graph.add(_ACTIVATIONS[kind], [source], output)
+
+
+def take_out_place(graph: GraphBuilder, size: tuple[int, int]) -> Value:
+    """Adds `codecs.place.take_out` before an encoder.
+
+    Returns:
+        The input `frames` (B, H, W, 1) with the figure in the middle, as (B, 1, H, W). The places
+        are in "place".
+    """
+    height, width = size
+    frames = add_input(graph, "frames", (height, width, 1)).name
+    one, half = graph.weight("place/one", 1), graph.weight("place/half", 0.5)
+    pixels = graph.add("Less", [frames, half], "place/is_figure")
+    pixels = graph.add("Cast", [pixels], "place/pixels", to=TensorProto.FLOAT)
+    rows, last = (graph.weight(f"place/axis{axis}", [axis], np.int64) for axis in (2, 3))
+    columns = graph.add("ReduceSum", [pixels, rows], "place/columns")  # (B, 1, 1, W)
+    total = graph.add("ReduceSum", [columns, last], "place/total", keepdims=1)
+    below = graph.add("CumSum", [columns, graph.weight("place/across", 3, np.int64)], "place/below")
+    twice = graph.add("Add", [below, below], "place/twice")
+    left = graph.add("Less", [twice, total], "place/is_left")
+    left = graph.add("Cast", [left], "place/left", to=TensorProto.FLOAT)
+    column = graph.add("ReduceSum", [left, last], "place/column", keepdims=1)  # (B, 1, 1, 1)
+    offset = graph.add("Sub", [column, graph.weight("place/middle", width // 2)], "place/found")
+    # A frame without a figure has no place.
+    some = graph.add("Min", [total, one], "place/some")
+    offset = graph.add("Mul", [offset, some], "place/offset")
+    graph.reshape(
+        graph.add("Div", [offset, graph.weight("place/unit", place.PIXELS)], "place/units"),
+        (1,),
+        "place",
+    )
+    figure = graph.add("Sub", [one, frames], "place/figure")
+    moved = graph.add("MatMul", [figure, _add_shift(graph, offset, width)], "place/moved")
+    centred = graph.add("Sub", [one, moved], "frames/centred")
+    return Value(centred, (height, width, 1))
+
+
+def append_place(graph: GraphBuilder, z_mean: str, z_log_var: str) -> None:
+    """Adds the place to the two outputs of an encoder, as their last number."""
+    graph.add("Concat", [z_mean, "place"], "z_mean", axis=1)
+    same = graph.add("Mul", ["place", graph.weight("place/zero", 0)], "place/nothing")
+    log_variance = graph.weight("place/log_var", place.LOG_VARIANCE)
+    graph.add(
+        "Concat",
+        [z_log_var, graph.add("Add", [same, log_variance], "place/log_variance")],
+        "z_log_var",
+        axis=1,
+    )
+
+
+def split_place(graph: GraphBuilder, latent_dim: int) -> Value:
+    """Declares the input `latents`; returns it without its place, which is in "place"."""
+    graph.input("latents", (latent_dim + 1,))
+    parts = graph.weight("latents/parts", [latent_dim, 1], np.int64)
+    graph.add("Split", ["latents", parts], ["latents/pose", "place"], axis=1)
+    return Value("latents/pose", (latent_dim,))
+
+
+def put_back_place(graph: GraphBuilder, logits: str, size: tuple[int, int], output: str) -> None:
+    """Adds `codecs.place.put_back` after a decoder's logits (B, 1, H, W)."""
+    unit = graph.weight("place/unit", -place.PIXELS)
+    offset = graph.add("Mul", ["place", unit], "place/pixels")
+    offset = graph.reshape(offset, (1, 1, 1), "place/offset")
+    low, high = (
+        graph.weight(f"logits/{name}", sign * place.MAX_LOGIT)
+        for name, sign in (("low", -1), ("high", 1))
+    )
+    limited = graph.add("Clip", [logits, low, high], "logits/limited")
+    figure = graph.add("Sub", [limited, high], "logits/figure")
+    moved = graph.add("MatMul", [figure, _add_shift(graph, offset, size[1])], "logits/moved")
+    graph.add("Sigmoid", [graph.add("Add", [moved, high], "logits/placed")], output)
+
+
+def _add_shift(graph: GraphBuilder, offset: str, width: int) -> str:
+    """Adds the matrices (B, 1, W, W) that move columns to the left by `offset` (B, 1, 1, 1)."""
+    columns = np.arange(width, dtype=np.float32)
+    distance = graph.weight("shift/columns", (columns[:, None] - columns)[None, None])
+    away = graph.add("Abs", [graph.add("Sub", [distance, offset], "shift/distance")], "shift/away")
+    share = graph.add("Sub", [graph.weight("shift/one", 1), away], "shift/share")
+    return graph.add("Relu", [share], "shift")

@@ -11,6 +11,7 @@ import onnx
 from dancenet.model.config import DancerConfig
 from dancenet.nets import dancer
 from dancenet.nets.export.onnx_graph import GraphBuilder
+from dancenet.sequence.context import rates
 
 
 def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
@@ -33,6 +34,7 @@ def step_graph(network: dancer.DancerNetwork) -> onnx.ModelProto:
     for name, width in config.state_widths.items():
         graph.input(name, (width,))
     x = _add_motion(graph, network, vectors)
+    x = _add_context(graph, network, x, vectors)
     seen = [] if network.motion is None else [x]
     if config.styles:
         x = graph.add("Concat", [x, "style"], "styled", axis=1)
@@ -74,6 +76,16 @@ def _add_motion(graph: GraphBuilder, network: dancer.DancerNetwork, vectors: str
         graph.add("Identity", [new], f"next_last{back}")
         new = old
     return graph.add("Concat", parts, "motion", axis=1)
+
+
+def _add_context(graph: GraphBuilder, network: dancer.DancerNetwork, x: str, vectors: str) -> str:
+    """Adds the running means beside `x`, and moves them on."""
+    parts = [x]
+    for index, share in enumerate(rates(network.config.context), 1):
+        new = graph.add("Sub", [vectors, f"mean{index}"], f"context/{index}/new")
+        shared = graph.add("Mul", [new, graph.weight(f"context/{index}", share)], f"{new}/shared")
+        parts.append(graph.add("Add", [f"mean{index}", shared], f"next_mean{index}"))
+    return graph.add("Concat", parts, "context", axis=1) if len(parts) > 1 else x
 
 
 def _add_cell(

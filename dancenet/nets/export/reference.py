@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import keras
 import numpy as np
 
 from dancenet.codecs import seeds as seed_clips
@@ -16,14 +15,13 @@ from dancenet.codecs.skeleton import Placement, SkeletonCodec
 from dancenet.model.config import DancerConfig, ModelConfig, VaeConfig
 from dancenet.model.folder import CODEC, DANCER_WEIGHTS, SCALER, SEEDS, VAE_WEIGHTS, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, KerasStepModel, load_dancer
-from dancenet.nets.vae import LOG_VAR_RANGE, load_vae
+from dancenet.nets.picture_network import PictureNetwork
 from dancenet.sequence.generate import State
 from dancenet.sequence.mixture import Mixture
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
 from dancenet.support.wording import command
 
-_BATCH = 4
 _TRIALS = 16
 
 
@@ -33,7 +31,7 @@ class Networks:
 
     folder: ModelFolder
     config: ModelConfig
-    vae: tuple[keras.Model, keras.Model] | None  # encoder and decoder
+    pictures: PictureNetwork | None
     dancer: DancerNetwork | None
     scaler: Scaler | None  # for a dancer of latents, once it is fitted
     seeds: np.ndarray | None  # (N, S, D) the dancer's seed clips, model units
@@ -55,7 +53,8 @@ class Networks:
         if "vae" in parts:
             if config.vae is None:
                 raise UserError(f"The model {quoted(folder.path)} has no picture network.")
-            pictures = load_vae(config.vae, folder.require(VAE_WEIGHTS, command("train-vae")))
+            weights = folder.require(VAE_WEIGHTS, command("train-vae"))
+            pictures = PictureNetwork.load(config.vae, weights)
         if "dancer" in parts:
             if config.dancer is None:
                 raise UserError(
@@ -86,8 +85,8 @@ class Networks:
             if self.seeds is not None:
                 lengths.append(("the dancer", dim, SEEDS, self.seeds.shape[-1]))
         if self.scaler is not None and self.config.vae is not None:
-            latent_dim = self.config.vae.latent_dim
-            lengths.append(("the picture network", latent_dim, SCALER, self.scaler.latent_dim))
+            count = self.config.vae.num_latents
+            lengths.append(("the picture network", count, SCALER, self.scaler.latent_dim))
         for network, expected, name, found in lengths:
             if found != expected:
                 raise UserError(
@@ -98,7 +97,7 @@ class Networks:
     @cached_property
     def frames(self) -> np.ndarray:
         """(B, H, W) background probability for the encoder: decoded latents, discs, noise."""
-        assert self.vae is not None and self.config.vae is not None
+        assert self.config.vae is not None
         return np.concatenate([self.decode(self.latents), trial_frames(self.config.vae)[..., 0]])
 
     @cached_property
@@ -115,14 +114,13 @@ class Networks:
 
     def encode(self, frames: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Takes background probability (B, H, W); returns `z_mean` and bounded `z_log_var`."""
-        assert self.vae is not None
-        z_mean, z_log_var = predict(self.vae[0], frames[..., None])
-        return z_mean, np.clip(z_log_var, *LOG_VAR_RANGE)
+        assert self.pictures is not None
+        return self.pictures.encode(frames)
 
     def decode(self, latents: np.ndarray) -> np.ndarray:
         """Takes latents (B, L); returns background probability (B, H, W)."""
-        assert self.vae is not None
-        return predict(self.vae[1], latents)[0][..., 0]
+        assert self.pictures is not None
+        return self.pictures.decode(latents)
 
     @cached_property
     def joints(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -232,26 +230,13 @@ def trial_frames(config: VaeConfig) -> np.ndarray:
 
 def trial_latents(folder: ModelFolder, config: VaeConfig) -> np.ndarray:
     """Returns latents (B, L) float32: draws from the prior, and the seed clips' if any."""
-    drawn = np.random.default_rng(0).standard_normal((_TRIALS, config.latent_dim))
+    drawn = np.random.default_rng(0).standard_normal((_TRIALS, config.num_latents))
     latents = [drawn.astype(np.float32)]
     if (folder / SCALER).exists() and (folder / SEEDS).exists():
         scaler = Scaler.load(folder / SCALER)
         vectors = read_seeds(folder)
         _check_dim(folder, vectors.shape[2], scaler.dim)
-        _check_dim(folder, scaler.latent_dim, config.latent_dim)
+        _check_dim(folder, scaler.latent_dim, config.num_latents)
         vectors = vectors.reshape(-1, scaler.dim)
         latents.append(scaler.to_latents(vectors[:: max(1, len(vectors) // _TRIALS)]))
     return np.concatenate(latents)
-
-
-def predict(model: keras.Model, inputs: np.ndarray) -> list[np.ndarray]:
-    """Runs a model in batches of one size, because Keras compiles each size anew."""
-    size = min(len(inputs), _BATCH)
-    given = []
-    for first in range(0, len(inputs), size):
-        batch = inputs[first : first + size]
-        filler = np.zeros((size - len(batch), *batch.shape[1:]), batch.dtype)
-        outputs = model.predict_on_batch(np.concatenate([batch, filler]))
-        outputs = outputs if isinstance(outputs, list) else [outputs]
-        given.append([output[: len(batch)] for output in outputs])
-    return [np.concatenate(parts) for parts in zip(*given)]

@@ -20,7 +20,7 @@ from dancenet.model.folder import CODEC, SCALER, SEEDS
 from dancenet.nets.export import parity, signatures
 from dancenet.nets.export.parity import CARRIED_TOLERANCE, JOINT_TOLERANCE, TOLERANCE, Comparison
 from dancenet.nets.export.reference import Networks, trial_styles
-from dancenet.nets.export.tensorflow_dance import build_functions
+from dancenet.nets.export.tensorflow.dance import build_functions
 from dancenet.sequence.generate import generate
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
@@ -54,7 +54,7 @@ def export_saved_model(networks: Networks, to: Path) -> tuple[Path, list[Compari
         UserError: the folder cannot be written, or the model lacks scaler or seeds.
         ParityError: a signature differs from Keras; nothing was written.
     """
-    if networks.vae is None and networks.codec is None:
+    if networks.pictures is None and networks.codec is None:
         raise UserError("A SavedModel holds pictures and dance; it is not made of a dancer alone.")
     if networks.dancer is not None:
         for name in (SCALER if networks.codec is None else CODEC, SEEDS):

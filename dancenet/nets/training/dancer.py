@@ -13,7 +13,6 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.mocap.recordings import Recording, Recordings
 from dancenet.model.folder import CODEC, DANCER_WEIGHTS, ENCODER_GRAPH, SCALER, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, load_dancer
-from dancenet.nets.training import rehearsal
 from dancenet.nets.training.dancer_run import TrainingRun, onnx_steps, run_training
 from dancenet.nets.training.dataset import VARIANCE, Dataset
 from dancenet.nets.training.folder import may_resume_dancer
@@ -26,6 +25,7 @@ from dancenet.nets.training.options import (
     defaults_of_joints,
     resolve,
 )
+from dancenet.nets.training.pictures import rehearsal
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -97,8 +97,14 @@ def train_dancer(
         )
     if resume:
         scaler = Scaler.load(folder / SCALER)
+    vae = folder.read_config().vae
     dataset = Dataset.of_latents(
-        latents, options.network, options.look_back, options.smoothing, scaler
+        latents,
+        options.network,
+        options.look_back,
+        options.smoothing,
+        scaler=scaler,
+        num_places=int(vae is not None and vae.centred),
     )
     options, schedule = resolve(options, train_options or TrainOptions(), LATENTS)
     return run_training(

@@ -93,6 +93,13 @@ class TrainingRun:
         return training_folder(self.folder, "dancer")
 
     @property
+    def context(self) -> tuple[float, ...]:
+        """Time constants of the running means, in frames."""
+        if self.initial is not None:
+            return self.initial.config.context
+        return tuple(seconds * self.dataset.fps for seconds in self.options.context or ())
+
+    @property
     def record(self) -> dict[str, object]:
         """Options, for `config.json`."""
         name = self.start_from.path.name if self.start_from else None
@@ -117,7 +124,7 @@ class _Windows:
                 f"of {options.look_back} has fewer that count; choose "
                 f"{option('look_back', WARM_UP + 3)} or more, or no penalty."
             )
-        data = dataset.windows(options.batch_options())
+        data = dataset.windows(options.batch_options(run.context))
         stride = max(1, options.look_back - WARM_UP)
         return cls(
             data=data,
@@ -313,7 +320,9 @@ def _prepare(run: TrainingRun) -> ModelConfig:
     """Checks the model to resume, or clears the folder and writes configuration and seeds."""
     folder, dataset = run.folder, run.dataset
     if run.initial is None:
-        wanted = changed(run.options.config(dataset.dim), styles=dataset.style_names)
+        wanted = changed(
+            run.options.config(dataset.dim), styles=dataset.style_names, context=run.context
+        )
     else:
         wanted = run.initial.config
     wanted = changed(wanted, neighbour_correction=run.options.neighbour_correction)

@@ -19,6 +19,7 @@ from dancenet.nets.training.statistics import clip_names, fit_scaler
 from dancenet.nets.training.windows import BatchOptions, WindowData
 from dancenet.sequence.trajectory_file import TrajectoryFiles, write_trajectory
 from dancenet.support.errors import UserError
+from dancenet.support.names import shell_word
 from dancenet.support.wording import option
 
 VARIANCE = 0.98  # share of the variance of the joints that the dancer's dimensions keep
@@ -51,10 +52,7 @@ class Dataset:
     # Rows of the windows; of a stream, `vectors` is only a sample of them.
     window_train: list[range]
     window_held_out: list[range]
-    # Makes windows of joints in memory, of vectors (T, D) and styles (T, S).
-    styled_windows: Callable[[BatchOptions, np.ndarray, np.ndarray | None], WindowData] | None = (
-        None
-    )
+    joint_rows: Sequence[range] | None = None  # of each recording, where joints are in memory
 
     @property
     def dim(self) -> int:
@@ -83,7 +81,7 @@ class Dataset:
         Raises:
             UserError: this dataset is a stream.
         """
-        if self.styled_windows is None:
+        if self.joint_rows is None:
             raise UserError(
                 f"{option('stream')} and {option('rehearse')} do not go together; leave one out."
             )
@@ -97,12 +95,12 @@ class Dataset:
             given = np.zeros((count, self.styles.shape[1])) if styles is None else styles
             weights = np.concatenate([self.styles, np.repeat(given, length, axis=0)])
             weights = weights.astype(np.float32)
-        styled = self.styled_windows
+        clips = [*self.joint_rows, *rows]
         return replace(
             self,
             vectors=both,
             styles=weights,
-            windows=lambda options: styled(options, both, weights),
+            windows=lambda options: _joint_windows(options, both, weights, clips),
             window_train=[*self.window_train, *rows],
         )
 
@@ -114,6 +112,7 @@ class Dataset:
         look_back: int,
         smoothing: float,
         scaler: Scaler | None = None,
+        num_places: int = 0,
     ) -> Dataset:
         """Prepares latents; fits the scaler on the training clips unless one is given.
 
@@ -124,6 +123,7 @@ class Dataset:
             look_back: of the dancer, in frames.
             smoothing: low-pass over time, in frames; see `codecs.base.smooth`.
             scaler: into model units.
+            num_places: see `statistics.fit_scaler`.
 
         Raises:
             UserError: there is nothing to train on, or nothing to validate on.
@@ -131,7 +131,7 @@ class Dataset:
         train, held_out = _split(latents, "latents")
         z_mean = smooth(latents.z_mean, latents.clips, smoothing)
         if scaler is None:
-            scaler = fit_scaler(z_mean, train, network, look_back)
+            scaler = fit_scaler(z_mean, train, network, look_back, num_places)
         known = scaler
 
         def windows(options: BatchOptions) -> WindowData:
@@ -205,10 +205,10 @@ class Dataset:
             seconds=sum(clip.num_frames / clip.fps for clip in recordings.clips),
             style_names=names,
             styles=styles,
-            windows=lambda options: _joint_windows(options, vectors, styles),
+            windows=lambda options: _joint_windows(options, vectors, styles, recordings.rows),
             window_train=train,
             window_held_out=held_out,
-            styled_windows=_joint_windows,
+            joint_rows=recordings.rows,
             **_describe(codec),
         )
 
@@ -237,6 +237,14 @@ class Dataset:
             UserError: see `of_recordings`.
         """
         from dancenet.nets.training.window_stream import StreamedWindows
+
+        def windows(options: BatchOptions) -> WindowData:
+            if options.context:
+                raise UserError(
+                    f"{option('context')} needs the whole trajectory in memory, and this one is "
+                    "read from a file; leave it out, or train on fewer recordings."
+                )
+            return StreamedWindows(files, options, JOINT_DEVIATION, styles=weights)
 
         survey = _Survey.of(read(), keep=codec is None)
         train, held_out = split_clips(survey.clips)
@@ -268,9 +276,7 @@ class Dataset:
             seconds=survey.seconds,
             style_names=names,
             styles=styles,
-            windows=lambda options: StreamedWindows(
-                files, options, JOINT_DEVIATION, styles=weights
-            ),
+            windows=windows,
             window_train=train,
             window_held_out=held_out,
             **_describe(codec),
@@ -310,10 +316,13 @@ class _Survey:
 
 
 def _joint_windows(
-    options: BatchOptions, vectors: np.ndarray, styles: np.ndarray | None
+    options: BatchOptions,
+    vectors: np.ndarray,
+    styles: np.ndarray | None,
+    clips: Sequence[range],
 ) -> WindowData:
     deviation = np.broadcast_to(np.float32(JOINT_DEVIATION), vectors.shape)
-    return WindowData(vectors, options, deviation, styles=styles)
+    return WindowData(vectors, options, deviation, styles=styles, clips=clips)
 
 
 def _encoded(recordings: Iterable[Recording], codec: SkeletonCodec) -> Iterator[np.ndarray]:
@@ -360,7 +369,7 @@ def _known_styles(found: tuple[str, ...], known: tuple[str, ...] | None) -> tupl
     unknown = sorted(set(found) - set(known))
     if unknown:
         raise UserError(
-            f"The model does not know the style {unknown[0]!r}; it knows "
+            f"The model does not know the style {shell_word(unknown[0])}; it knows "
             f"{', '.join(known) or 'none'}."
         )
     return known

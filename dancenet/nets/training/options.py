@@ -12,6 +12,7 @@ from dancenet.nets.training.windows import BatchOptions
 from dancenet.support.errors import UserError
 
 FEW_SECONDS = 120.0  # recordings, mirrored ones included; below it a small network trains better
+MOST_HALFWAY = 1 / 3  # of a batch: each brings the two frames that it lies between
 _PATIENCE = 12  # epochs, if the best ones are kept
 
 
@@ -24,6 +25,7 @@ class Defaults(NamedTuple):
     keep: str
     units: int | None = None  # None for the network's own
     num_mixtures: int | None = None
+    context: tuple[float, ...] = ()
 
 
 LATENTS = Defaults(correction_rate=0.03, encoder_noise=1.0, epochs=60, keep="best")
@@ -48,6 +50,11 @@ class VaeOptions:
     beta_steps: int = 2000  # length of the warm-up from 0; at most a tenth of the training
     free_bits: float = 0.0  # nats per dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
+    # Whether figures are moved to the middle first; None for "lean" only. See `nets.place`.
+    centred: bool | None = None
+    # Share of each batch that are frames halfway between two others, to be drawn from the mean of
+    # their latents, too; see `VaeTrainer`.
+    halfway: float = 0.25
     logit_gain: float = 3.0  # applied after training, as the bias; see `vae.sharpen`
     logit_bias: float = 0.5  # in logits
     augment: float = 1.0  # strength of `data.frames.augment`, 0 for the frames as they are
@@ -58,6 +65,8 @@ class VaeOptions:
 
     def __post_init__(self) -> None:
         _check_share(self.rehearse)
+        if not 0 <= self.halfway <= MOST_HALFWAY:
+            raise UserError(f"halfway must be from 0 to {MOST_HALFWAY:g}; received {self.halfway}.")
 
 
 @dataclass(frozen=True)
@@ -74,6 +83,9 @@ class DancerOptions:
     layers: int | None = None  # LSTM layers; None for the network's own
     num_mixtures: int | None = None  # K; None for the network's own
     velocity_inputs: int | None = None  # last steps as input beside the vector
+    # Time constants of running means beside the vector, in seconds; None for the dataset's.
+    context: tuple[float, ...] | None = None
+    context_noise: float = 0.0  # largest shift of a window's running means, in model units
     sigma_floor: float | None = None  # in RMS steps ("lean"), or in units of the scaled data
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
@@ -91,6 +103,8 @@ class DancerOptions:
 
     def __post_init__(self) -> None:
         _check_share(self.rehearse)
+        if self.context is not None:  # a list, from the command line
+            object.__setattr__(self, "context", tuple(self.context))
 
     def config(self, dim: int) -> DancerConfig:
         """Returns the network of these options, for vectors of `dim` dimensions."""
@@ -130,8 +144,11 @@ class DancerOptions:
         names = ("head", "units", "layers", "num_mixtures", "sigma_floor", "velocity_inputs")
         return {name: getattr(self, name) for name in names if getattr(self, name) is not None}
 
-    def batch_options(self) -> BatchOptions:
+    def batch_options(self, context: tuple[float, ...] = ()) -> BatchOptions:
         """Returns the noise of training; `resolve` must have set it.
+
+        Args:
+            context: time constants of running means, in frames.
 
         Raises:
             ValueError: `correction_rate` or `encoder_noise` is None.
@@ -144,6 +161,8 @@ class DancerOptions:
             correction_rate=self.correction_rate,
             encoder_noise=self.encoder_noise,
             noise_correlation=self.noise_correlation,
+            context=context,
+            context_noise=self.context_noise,
         )
 
 
@@ -170,7 +189,8 @@ def resolve(
     The plain regression and the network of 2018, which are there for comparison, keep their size.
     """
     keeps_size = options.head == "mse" or options.network != "lean"
-    names = ("correction_rate", "encoder_noise", *(() if keeps_size else ("units", "num_mixtures")))
+    own_size = () if keeps_size else ("units", "num_mixtures", "context")
+    names = ("correction_rate", "encoder_noise", *own_size)
     unset = {name: getattr(defaults, name) for name in names if getattr(options, name) is None}
     schedule = Schedule(
         epochs=defaults.epochs,

@@ -27,7 +27,13 @@ def rows_of(clips: Sequence[range]) -> np.ndarray:
     return np.concatenate([np.zeros(0, np.int64), *(np.arange(c.start, c.stop) for c in clips)])
 
 
-def fit_scaler(z_mean: np.ndarray, clips: Sequence[range], network: str, look_back: int) -> Scaler:
+def fit_scaler(
+    z_mean: np.ndarray,
+    clips: Sequence[range],
+    network: str,
+    look_back: int,
+    num_places: int = 0,
+) -> Scaler:
     """Fits the map into model units on the rows of some clips.
 
     Args:
@@ -36,11 +42,15 @@ def fit_scaler(z_mean: np.ndarray, clips: Sequence[range], network: str, look_ba
         network: "lean" takes the principal components that vary, each with unit variance;
             "dancenet" takes every dimension of the latent, standardised.
         look_back: with 1, "dancenet" scales to 0..1 instead, as in 2018.
+        num_places: how many of the last columns are the place of the figure, which "lean" keeps
+            apart from the pose.
     """
     known = z_mean[rows_of(clips)]
     if network == "dancenet":
         return Scaler.fit_range(known) if look_back == 1 else Scaler.fit_columns(known)
-    return Scaler.fit_pca(known)
+    num_pose = known.shape[1] - num_places
+    scaler = Scaler.fit_pca(known[:, :num_pose])
+    return scaler.beside(Scaler.fit_columns(known[:, num_pose:])) if num_places else scaler
 
 
 def fit_step_scale(vectors: np.ndarray, clips: Sequence[range]) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,6 @@ from typing import NamedTuple
 import keras
 import numpy as np
 
-from dancenet.data.frames.augment import augment
 from dancenet.data.frames.clips import check_trainable, split_clips
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.packed import PackedFrames
@@ -28,7 +26,6 @@ from dancenet.model.folder import (
     VAE_WEIGHTS,
     ModelFolder,
 )
-from dancenet.nets.training import rehearsal
 from dancenet.nets.training.folder import (
     clear,
     how_to_go_on,
@@ -38,8 +35,6 @@ from dancenet.nets.training.folder import (
 )
 from dancenet.nets.training.loop import (
     CHECKPOINT,
-    Batch,
-    Epoch,
     Schedule,
     TrainOptions,
     TrainResult,
@@ -52,21 +47,20 @@ from dancenet.nets.training.loop import (
 )
 from dancenet.nets.training.loop.log import write_curves
 from dancenet.nets.training.options import VAE_SCHEDULE, VaeOptions
-from dancenet.nets.training.statistics import spread
+from dancenet.nets.training.pictures import rehearsal
+from dancenet.nets.training.pictures.batches import Batches, Validation
+from dancenet.nets.training.statistics import rows_of
 from dancenet.nets.training.tensorboard import TensorBoardLog
 from dancenet.nets.vae import (
     VaeTrainer,
     build_decoder,
     build_encoder,
-    draw_batch,
-    evaluate,
     join,
     load_vae,
     multiply_adds,
     sharpen,
     unsharpen,
 )
-from dancenet.output.contact_sheet import contact_sheet, write_picture
 from dancenet.support import signals, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -86,9 +80,6 @@ _REPLACED = (
     VAE_WEIGHTS,
     DANCER_WEIGHTS,
 )
-_SHEET_FRAMES = 24
-_MAX_WARM_UP = 0.1  # share of a training, so that a short one reaches the full beta, too
-_ACTIVE_NATS = 0.05  # a dimension with less KL divergence carries no information
 
 
 # Long: it says what each argument does.
@@ -145,7 +136,14 @@ def _train(run: VaeRun) -> TrainResult:
     packed = PackedFrames.open(frames)  # before the folder is made: a picture may be unreadable
     config = _prepare(run)  # after `_build`: it may replace the model to start from
     remembered = _keep_remembered(run, remembered)
-    trainer = VaeTrainer(encoder, decoder, run.options.free_bits, run.options.edge_weight)
+    batches = Batches(run.options, run.config, packed, rows.train_ranges, remembered)
+    trainer = VaeTrainer(
+        encoder,
+        decoder,
+        run.options.free_bits,
+        run.options.edge_weight,
+        num_halfway=batches.num_halfway,
+    )
     trainer.compile(optimizer=make_optimizer(run.schedule), jit_compile=jit_compile())
     vae = join(encoder, decoder)
     operations = (multiply_adds(encoder) + multiply_adds(decoder)) / 1e6
@@ -154,12 +152,19 @@ def _train(run: VaeRun) -> TrainResult:
         f"{operations:.0f} million multiply-adds a frame) on {len(rows.train):,} frames; "
         f"{len(rows.held_out):,} are held out."
     )
-    batches = _Batches(run, packed, rows.train, remembered)
-    validation = _Validation(run, trainer, packed, rows.held_out, batches.size)
+    validation = Validation(
+        run.options,
+        trainer,
+        packed,
+        rows.held_out,
+        config=run.config,
+        batch_size=batches.size,
+        seed=run.schedule.seed,
+    )
     result = _fit(run, trainer, batches, validation)
     sharpen(decoder, run.options.logit_gain, run.options.logit_bias)
     save_weights(vae, folder / VAE_WEIGHTS)
-    validation.draw_sheet()
+    validation.draw_sheet(run.training / RECONSTRUCTIONS)
     curves = ("loss", "reconstruction", "kl", "iou")
     write_curves(run.training / CURVES, result.history, curves)
     _write_record(run, config, result, rows)
@@ -196,16 +201,21 @@ class VaeRun:
             network=self.options.network,
             logit_gain=self.options.logit_gain,
             logit_bias=self.options.logit_bias,
+            centred=self.options.network == "lean"
+            if self.options.centred is None
+            else self.options.centred,
         )
 
 
 class _Rows(NamedTuple):
     train: np.ndarray  # (N,)
     held_out: np.ndarray
+    train_ranges: list[range]  # the same as `train`
 
 
 def _split(frames: FrameFolder) -> _Rows:
-    rows = _Rows(*map(_rows, split_clips(frames.clips)))
+    train, held_out = split_clips(frames.clips)
+    rows = _Rows(rows_of(train), rows_of(held_out), train)
     if not len(rows.train) or not len(rows.held_out):
         raise UserError(
             f"{quoted(frames.path)} has {len(rows.train)} frames to train on and "
@@ -268,102 +278,7 @@ def _keep_remembered(run: VaeRun, remembered: np.ndarray | None) -> np.ndarray |
     return remembered
 
 
-class _Batches:
-    """Batches to train on.
-
-    Args:
-        run: the training.
-        packed: the frames.
-        rows: (N,) frames to train on.
-        remembered: (T, H, W) frames to rehearse, or None.
-    """
-
-    def __init__(
-        self, run: VaeRun, packed: PackedFrames, rows: np.ndarray, remembered: np.ndarray | None
-    ) -> None:
-        self._options = options = run.options
-        self._packed = packed
-        self._rows = rows
-        self._remembered = remembered
-        self._latent_dim = run.config.latent_dim
-        self.size = min(options.batch_size, len(rows))
-        self._num_old = 0 if remembered is None else round(options.rehearse * self.size)
-        self._num_new = self.size - self._num_old
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Number of batches in an epoch."""
-        return max(1, min(len(self._rows), self._options.frames_per_epoch) // self._num_new)
-
-    def __call__(self, epoch: Epoch) -> Iterator[Batch]:
-        """Yields the batches of an epoch."""
-        options, count = self._options, self._num_new
-        rows = _shuffled(self._rows, epoch.num_steps * count, epoch.rng)
-        warm_up = max(1.0, min(options.beta_steps, _MAX_WARM_UP * epoch.total_steps))
-        for index in range(epoch.num_steps):
-            chosen = rows[index * count : (index + 1) * count]
-            step = epoch.first_step + index + 1
-            beta = options.beta * min(1.0, step / warm_up)
-            pictures = self._packed.read(chosen)
-            if self._remembered is not None:
-                old = epoch.rng.integers(len(self._remembered), size=self._num_old)
-                pictures = np.concatenate([pictures, self._remembered[old]])
-            if options.augment:
-                pictures = augment(pictures, epoch.rng, options.augment)
-            yield draw_batch(pictures, epoch.rng, beta, self._latent_dim)
-
-
-class _Validation:
-    """Held-out frames, measured and drawn with the same noise after every epoch."""
-
-    def __init__(
-        self,
-        run: VaeRun,
-        trainer: VaeTrainer,
-        packed: PackedFrames,
-        rows: np.ndarray,
-        batch_size: int,
-    ) -> None:
-        self._trainer = trainer
-        self._packed = packed
-        self._beta = run.options.beta
-        self._batch_size = batch_size
-        self._path = run.training / RECONSTRUCTIONS
-        self._measured = spread(rows, run.options.max_validation_frames)
-        self._shown = spread(rows, _SHEET_FRAMES)
-        self.latent_dim = run.config.latent_dim
-        self._noise = np.random.default_rng(run.schedule.seed).standard_normal(
-            (len(self._measured), self.latent_dim), dtype=np.float32
-        )
-
-    def measure(self) -> dict[str, float]:
-        """Returns the metrics of the log."""
-        parts: list[dict[str, np.ndarray]] = []
-        for first in range(0, len(self._measured), self._batch_size):
-            chosen = slice(first, first + self._batch_size)
-            pictures = self._packed.read(self._measured[chosen])
-            parts.append(evaluate(self._trainer, pictures, self._noise[chosen])[0])
-        whole = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-        divergence = whole["kl"].mean(axis=0)
-        reconstruction, kl = float(whole["reconstruction"].mean()), float(divergence.sum())
-        return {
-            "val_loss": reconstruction + self._beta * kl,
-            "val_reconstruction": reconstruction,
-            "val_kl": kl,
-            "val_iou": float(whole["iou"].mean()),
-            "val_active_dims": float((divergence > _ACTIVE_NATS).sum()),
-        }
-
-    def draw_sheet(self) -> None:
-        """Writes a contact sheet of frames and their reconstructions."""
-        pictures = self._packed.read(self._shown)
-        _, decoded = evaluate(self._trainer, pictures, self._noise[: len(pictures)])
-        write_reconstructions(self._path, pictures, decoded)
-
-
-def _fit(
-    run: VaeRun, trainer: VaeTrainer, batches: _Batches, validation: _Validation
-) -> TrainResult:
+def _fit(run: VaeRun, trainer: VaeTrainer, batches: Batches, validation: Validation) -> TrainResult:
     options = run.options
     with ExitStack() as stack:
         log = None
@@ -374,7 +289,7 @@ def _fit(
             if log is not None:
                 log.add(record)
             if record["epoch"] % options.sheet_epochs == 1 or options.sheet_epochs == 1:
-                validation.draw_sheet()
+                validation.draw_sheet(run.training / RECONSTRUCTIONS)
 
         task = TrainTask(
             model=trainer,
@@ -404,33 +319,3 @@ def _write_record(run: VaeRun, config: ModelConfig, result: TrainResult, rows: _
         },
     }
     run.folder.write_config(with_record(config, "vae", record))
-
-
-def _rows(ranges: list[range]) -> np.ndarray:
-    return np.array([row for rows in ranges for row in rows], dtype=np.int64)
-
-
-def _shuffled(rows: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """Returns `count` of the rows in random order, each once before any is repeated."""
-    rounds = [rng.permutation(rows) for _ in range(-(-count // len(rows)))]
-    return np.concatenate(rounds)[:count]
-
-
-def write_reconstructions(
-    path: Path, frames: np.ndarray, decoded: np.ndarray, columns: int = 8
-) -> None:
-    """Writes a contact sheet: rows of held-out frames above rows of their reconstructions.
-
-    Args:
-        path: the PNG to write.
-        frames: (B, H, W) uint8.
-        decoded: (B, H, W) background probability, 0..1.
-        columns: pictures in a row.
-    """
-    pictures = (decoded * 255).round().astype(np.uint8)
-    rows: list[np.ndarray] = []
-    for first in range(0, len(frames), columns):
-        originals = list(frames[first : first + columns])
-        blank = [np.full_like(frames[0], 205)] * (columns - len(originals))
-        rows += [*originals, *blank, *pictures[first : first + columns], *blank]
-    write_picture(path, contact_sheet(rows, columns))

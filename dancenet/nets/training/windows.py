@@ -11,6 +11,7 @@ import numpy as np
 from dancenet.codecs.base import Scaler, smooth
 from dancenet.codecs.latents import Latents
 from dancenet.data.frames.clips import LEAST_ROWS
+from dancenet.sequence.context import running_means
 from dancenet.sequence.windows import WindowTable
 from dancenet.support.errors import UserError
 
@@ -29,6 +30,8 @@ class BatchOptions:
     encoder_noise: float = 0.0  # noise, times the deviation of each vector
     noise_correlation: float = 0.0  # correlation from one vector to the next, in [0, 1)
     style_dropout: float = 0.2  # share of windows whose style is hidden from the network
+    context: tuple[float, ...] = ()  # time constants of running means, in frames
+    context_noise: float = 0.0  # largest standard deviation of a window's shift of its means
 
     def __post_init__(self) -> None:
         if not 0 <= self.correction_rate <= 1:
@@ -47,6 +50,7 @@ class WindowRows(NamedTuple):
 
     vectors: np.ndarray  # (B, T + 1, D)
     deviation: np.ndarray | None = None  # (B, T + 1, L), if noise is wanted
+    context: np.ndarray | None = None  # (B, T + 1, C D), if there are running means
 
 
 class WindowData:
@@ -59,6 +63,7 @@ class WindowData:
             None for zero.
         to_model: (L, D), from these units to model units.
         styles: (T, S) weights of the styles of each row; all zero where none is known.
+        clips: the rows of each clip, for the running means of `options.context`.
     """
 
     def __init__(
@@ -68,11 +73,19 @@ class WindowData:
         deviation: np.ndarray | None = None,
         to_model: np.ndarray | None = None,
         styles: np.ndarray | None = None,
+        clips: Sequence[range] = (),
     ) -> None:
         self.options = options
         self.vectors = vectors
         self.styles = styles
         self._deviation = np.zeros_like(vectors) if deviation is None else deviation
+        self._context: np.ndarray | None = None
+        if options.context:
+            self._context = np.zeros((len(vectors), len(options.context) * vectors.shape[1]), "f4")
+            for clip in clips:
+                rows = slice(clip.start, clip.stop)
+                means = running_means(vectors[rows], options.context)
+                self._context[rows] = means.reshape(len(clip), -1)
         self._to_model = np.eye(vectors.shape[1], dtype=np.float32)
         if to_model is not None:
             self._to_model = to_model.astype(np.float32)
@@ -95,6 +108,7 @@ class WindowData:
             options,
             np.exp(0.5 * latents.z_log_var),
             scaler.basis.T / scaler.scale,
+            clips=latents.clips,
         )
 
     def windows(
@@ -208,8 +222,8 @@ class WindowData:
             rng: the source of randomness.
 
         Returns:
-            `inputs` and `targets` (B, T, D), `mask` (B, T), and `style` (B, S) if there are any;
-            all float32.
+            `inputs` and `targets` (B, T, D), `mask` (B, T), and `context` (B, T, C D) and `style`
+            (B, S) if there are any; all float32.
         """
         return self._noisy_batch(windows, self._read(windows, self.options.encoder_noise > 0), rng)
 
@@ -228,7 +242,13 @@ class WindowData:
             drift = noise[:, :-1] @ self._to_model
             inputs = inputs + drift
             targets = targets + np.float32(options.noise_correlation) * drift
-        batch = self._batch(windows, inputs, targets)
+        context = rows.context
+        if context is not None and options.context_noise:
+            # Exact means would tell which clip it is, and the dance would stay in its poses.
+            size = rng.uniform(0.0, options.context_noise, (len(vectors), 1, 1)).astype(np.float32)
+            shape = (len(vectors), 1, context.shape[2])
+            context = context + size * rng.standard_normal(shape, dtype=np.float32)
+        batch = self._batch(windows, inputs, targets, context)
         if "style" in batch:
             shown = rng.uniform(size=(len(vectors), 1)) >= options.style_dropout
             batch["style"] = batch["style"] * shown.astype(np.float32)
@@ -246,15 +266,19 @@ class WindowData:
 
     def still(self, windows: np.ndarray) -> dict[str, np.ndarray]:
         """Returns a batch without any noise, for validation; see `draw`."""
-        vectors = self._read(windows, noisy=False).vectors
-        return self._batch(windows, vectors[:, :-1], vectors[:, 1:])
+        rows = self._read(windows, noisy=False)
+        return self._batch(windows, rows.vectors[:, :-1], rows.vectors[:, 1:], rows.context)
 
     def _read(self, windows: np.ndarray, noisy: bool) -> WindowRows:
         """Returns the rows of windows (B, 2), with their deviation if noise is wanted."""
         # A short window is filled with its last row, and masked.
         steps = np.minimum(np.arange(self.options.look_back + 1), windows[:, 1:] - 1)
         rows = windows[:, :1] + steps
-        return WindowRows(self.vectors[rows], self._deviation[rows] if noisy else None)
+        return WindowRows(
+            self.vectors[rows],
+            self._deviation[rows] if noisy else None,
+            None if self._context is None else self._context[rows],
+        )
 
     def _read_batches(
         self,
@@ -280,12 +304,18 @@ class WindowData:
         return None if self.styles is None else self.styles[windows[:, 0]]
 
     def _batch(
-        self, windows: np.ndarray, inputs: np.ndarray, targets: np.ndarray
+        self,
+        windows: np.ndarray,
+        inputs: np.ndarray,
+        targets: np.ndarray,
+        context: np.ndarray | None,
     ) -> dict[str, np.ndarray]:
         index = np.arange(inputs.shape[1])
         warm_up = min(self.options.warm_up, inputs.shape[1] - 1)
         mask = (index >= warm_up) & (index < windows[:, 1:] - 1)
         batch = {"inputs": inputs, "targets": targets, "mask": mask.astype(np.float32)}
+        if context is not None:
+            batch["context"] = context[:, :-1]
         styles = self._styles_of(windows)
         if styles is not None:
             batch["style"] = styles

@@ -9,8 +9,8 @@ import pytest
 from dancenet.data.footage.crop import (
     Box,
     View,
+    choose_views,
     crop_view,
-    follow_boxes,
     letterbox_view,
     mask_box,
     median_over_time,
@@ -85,14 +85,83 @@ def test_a_circle_stays_a_circle():
     assert box.width == pytest.approx(box.height, abs=1.5)
 
 
-def test_cut_and_place_agree_on_where_things_are():
-    picture = np.zeros((300, 500), np.uint8)
-    picture[100:180, 200:260] = 255
-    view = View(Box(100, 50, 100 + 347, 50 + 347 / ASPECT))
-    cut = view.cut(picture) > 127
-    placed = view.place(picture[80:200, 170:290] / 255.0, Box(170, 80, 290, 200)) > 0.5
-    assert np.count_nonzero(cut != placed) < 0.01 * np.count_nonzero(cut) + 200 * 0.5
-    assert mask_box(cut) == pytest.approx(mask_box(placed), abs=1.01)
+@pytest.mark.parametrize(
+    "box", [(0, 0, 300), (-40, 10, 500), (120, 90, 200), (420, 250, 400), (-300, -200, 1800)]
+)
+def test_a_look_shows_what_a_cut_shows(box):
+    left, top, width = box
+    rng = np.random.default_rng(0)
+    picture = cv2.GaussianBlur(rng.integers(0, 255, (360, 640, 3), dtype=np.uint8), (0, 0), 9)
+    view = View(Box(left, top, left + width, top + width * 120 / 208))
+    inside = view.inside(picture.shape)
+    apart = np.abs(view.look(picture).astype(int) - view.cut(picture))[inside]
+    assert apart.mean() < 0.5 and apart.max() <= 6
+
+
+def test_a_mark_is_drawn_where_the_map_to_the_canvas_says():
+    picture = np.zeros((400, 500), np.float32)
+    picture[120:129, 200:209] = 1  # its middle is pixel (204, 124)
+    view = View(Box(100, 60, 100 + 208, 60 + 120))
+    x, y = view.to_canvas[:, :2] @ (204, 124) + view.to_canvas[:, 2]
+    for drawn in (view.cut(picture), view.look(picture)):
+        rows, columns = np.nonzero(drawn > 0.5)
+        assert (columns.mean(), rows.mean()) == pytest.approx((x, y), abs=0.6)
+
+
+def walking(num_frames=120, step=8.0, top=200.0):
+    """Boxes of a body 60 wide and 200 tall that walks across a picture of 1280x720."""
+    left = 40 + step * np.arange(num_frames)
+    columns = (left, np.full(num_frames, top), left + 60, np.full(num_frames, top + 200))
+    return np.stack(columns, axis=1)
+
+
+def heights(views, boxes):
+    return [(box[3] - box[1]) / view.box.height for view, box in zip(views, boxes)]
+
+
+def test_the_view_follows_a_dancer_who_would_be_small_in_a_steady_one():
+    boxes = walking()
+    steady = choose_views(boxes, (720, 1280), 30, "crop")
+    moving = choose_views(boxes, (720, 1280), 30, "crop", pans=True)
+    assert len(steady) == len(moving) == 120
+    assert max(heights(steady, boxes)) < 0.4 and min(heights(moving, boxes)) > 0.8
+    assert len({round(view.scale, 9) for view in moving}) == 1  # no zoom
+    left = np.array([view.box.left for view in moving])
+    assert np.abs(np.diff(left, n=2)).max() <= 2  # whole pixels, so one more or less
+    assert len({view.box.top for view in moving}) == 1  # the floor stays
+    for view, box in zip(moving, boxes):
+        assert view.box.left <= box[0] and box[2] <= view.box.right
+
+
+def test_a_dancer_who_stays_is_shown_by_a_view_that_stays():
+    boxes = walking(step=0.5)
+    views = choose_views(boxes, (720, 1280), 30, "crop", pans=True)
+    assert len(set(views)) == 1
+    assert views[0] == crop_view(boxes, 1280, 720)
+
+
+def test_the_view_is_steady_or_moves_where_that_is_asked():
+    slow, fast = walking(step=0.5), walking()
+    assert len(set(choose_views(fast, (720, 1280), 30, "steady", pans=True))) == 1
+    assert len(set(choose_views(slow, (720, 1280), 30, "follow"))) > 1
+    assert len(set(choose_views(fast, (720, 1280), 30, "letterbox"))) == 1
+
+
+def test_a_view_follows_a_camera_that_tilts():
+    boxes = walking(step=0.0)
+    boxes[:, [1, 3]] += 400 * np.sin(np.arange(120) / 40)[:, None]
+    views = choose_views(boxes, (1280, 720), 30, "crop", pans=True)
+    assert min(heights(views, boxes)) > 0.7
+    assert len({view.box.left for view in views}) == 1
+
+
+def test_frames_without_a_dancer_do_not_move_the_view():
+    boxes = walking()
+    lost = boxes.copy()
+    lost[40:50] = np.nan
+    views = choose_views(lost, (720, 1280), 30, "crop", pans=True)
+    left = np.array([view.box.left for view in views])
+    assert np.abs(np.diff(left, n=2)).max() <= 2
 
 
 def test_beyond_the_picture_is_not_inside():
@@ -108,20 +177,6 @@ def test_mask_box_is_tight_and_none_for_an_empty_mask():
     assert mask_box(mask) is None
     mask[3:7, 5:11] = True
     assert mask_box(mask) == (5, 3, 11, 7)
-
-
-def test_followed_squares_hold_the_dancer_and_move_smoothly():
-    times = np.arange(120) / 30
-    centre = 300 + 150 * np.sin(times * 3)
-    boxes = np.stack([centre - 30, np.full(120, 100), centre + 30, np.full(120, 260)], axis=1)
-    boxes[60] = np.nan  # lost for a frame
-    squares = follow_boxes(boxes, 30)
-    found = ~np.isnan(boxes).any(axis=1)
-    assert not np.isnan(squares).any()
-    np.testing.assert_allclose(squares[:, 2] - squares[:, 0], squares[:, 3] - squares[:, 1])
-    assert (squares[found, :2] <= boxes[found, :2]).all()
-    assert (squares[found, 2:] >= boxes[found, 2:]).all()
-    assert np.abs(np.diff(squares, n=2, axis=0)).max() < 2  # pixels per frame squared
 
 
 def test_a_median_over_time_removes_single_outliers_and_keeps_constants():

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from dataclasses import replace
 
-import cv2
 import numpy as np
 import pytest
+from bodies import YELLOW, follow_yellow
 from films import SHARED, dancer_on, figure_mask, room, sway, timed_film, wall, write_film
 
+from dancenet.data.footage import person
 from dancenet.data.footage.choose import Settings
 from dancenet.data.footage.crop import letterbox_view
 from dancenet.data.footage.extract import extract
@@ -22,28 +24,19 @@ from dancenet.data.frames.writer import FrameWriter
 from dancenet.support import files
 from dancenet.support.errors import MissingExtra, UserError
 
-YELLOW = (250, 240, 20)
-
 
 def no_network():
     raise MissingExtra("person segmentation", "person", "ai-edge-litert")
 
 
-class Painter:
-    """A network that calls yellow pixels persons."""
-
-    calls = 0
-
-    def __call__(self, picture):
-        Painter.calls += 1
-        yellow = (picture[..., :2] > 195).all(axis=-1) & (picture[..., 2] < 120)
-        return cv2.resize(yellow.astype(np.float32), (256, 256), interpolation=cv2.INTER_AREA)
+def yellow_network():
+    return follow_yellow
 
 
-def run(tmp_path, frames, fps=20, load_network=no_network, **settings):
+def run(tmp_path, frames, fps=20, load_tracker=no_network, **settings):
     film = write_film(tmp_path / "film.mp4", frames, fps)
     writer = FrameWriter(tmp_path / "imgs")
-    report = extract(open_footage(film), writer, Settings(**settings), load_network)
+    report = extract(open_footage(film), writer, Settings(**settings), load_tracker)
     return report, FrameFolder.open(tmp_path / "imgs")
 
 
@@ -57,7 +50,7 @@ def expected(shape, place, size=50):
     [
         ("threshold", wall(), (25, 20, 30), no_network),
         ("background", room(), YELLOW, no_network),
-        ("person", room(), YELLOW, Painter),
+        ("person", room(), YELLOW, yellow_network),
     ],
 )
 def test_every_method_draws_the_figure_that_is_there(tmp_path, method, scene, color, network):
@@ -94,7 +87,7 @@ def test_the_crop_shows_the_dancer_larger_and_stays_where_it_is(tmp_path):
 def test_a_cut_starts_a_new_clip(tmp_path):
     frames = dancer_on(room(), sway(30), color=YELLOW)
     frames += dancer_on(room(seed=3), sway(20), color=YELLOW)
-    report, folder = run(tmp_path, frames, load_network=Painter, method="person")
+    report, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person")
     assert [(c.first, c.last) for c in folder.clips] == [(1, 30), (31, 50)]
     assert report.num_cuts == 1
 
@@ -132,27 +125,11 @@ def test_a_film_too_short_for_a_clip_says_so(tmp_path):
         run(tmp_path, dancer_on(wall(), sway(4)), method="threshold")
 
 
-def test_a_dancer_too_far_for_the_whole_picture_is_found_in_a_part_of_it(tmp_path):
-    class NearSighted(Painter):
-        """Sees nobody who is small in what it looks at."""
-
-        def __call__(self, picture):
-            seen = super().__call__(picture)
-            return seen if seen.mean() > 0.03 else np.zeros_like(seen)
-
-    places = [(60 + 2 * k, 120) for k in range(30)]
-    frames = dancer_on(wall(320, 180), places, size=44, color=YELLOW)
-    assert NearSighted()(frames[0]).max() == 0
-    report, folder = run(tmp_path, frames, load_network=NearSighted, method="person")
-    assert folder.num_frames == 30
-    assert report.clips[0].coverage > 0.02
-
-
 @pytest.mark.parametrize(
     ("scene", "network", "method", "reason"),
     [
         (wall(), no_network, "threshold", "its border is all wall"),
-        (room(), Painter, "person", "camera that stands still"),
+        (room(), yellow_network, "person", "camera that stands still"),
         (room(), no_network, "background", "ai-edge-litert"),
     ],
 )
@@ -161,6 +138,71 @@ def test_auto_chooses_by_what_it_sees_and_says_why(tmp_path, scene, network, met
     report, folder = run(tmp_path, dancer_on(scene, sway(30), color=color), 20, network)
     assert folder.clips[0].method == method
     assert reason in report.reasons[0]
+
+
+def sees_nobody():
+    return lambda pictures, fps: (None for _ in pictures)
+
+
+def test_auto_takes_the_background_where_the_networks_see_nobody(tmp_path):
+    frames = dancer_on(room(), sway(30), color=YELLOW)
+    report, folder = run(tmp_path, frames, load_tracker=sees_nobody)
+    assert folder.clips[0].method == "background" and folder.num_frames == 30
+    assert "the networks see somebody in only 0% of the pictures" in report.reasons[-1]
+
+
+def test_where_nobody_is_seen_as_asked_one_sentence_says_so(tmp_path):
+    frames = dancer_on(room(), sway(30), color=YELLOW)
+    with pytest.raises(UserError, match="No dancer was found in .*; film one whole person"):
+        run(tmp_path, frames, load_tracker=sees_nobody, method="person")
+    assert not list((tmp_path / "imgs").glob("*.jpg"))
+
+
+def test_a_film_on_its_side_is_told(tmp_path):
+    def lying(pictures, fps):
+        for pose in follow_yellow(pictures, fps):
+            x, y = pose.landmarks[:, :2].mean(axis=0)
+            turned = np.stack([y - pose.landmarks[:, 1], pose.landmarks[:, 0] - x], axis=1)
+            yield replace(pose, landmarks=np.hstack([turned + (x, y), pose.landmarks[:, 2:]]))
+
+    frames = dancer_on(room(), sway(20), color=YELLOW)
+    report, _ = run(tmp_path, frames, load_tracker=lambda: lying, method="person")
+    assert any("lies in 100% of the pictures; if the film is turned" in n for n in report.notes)
+
+
+def test_a_person_who_leaves_and_returns_gives_two_clips(tmp_path):
+    frames = dancer_on(room(), sway(20), color=YELLOW) + [room()] * 20
+    frames += dancer_on(room(), sway(20), color=YELLOW)
+    report, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person")
+    assert [(c.first, c.last) for c in folder.clips] == [(1, 20), (21, 40)]
+    assert any("1.0 seconds in which no dancer was found" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(("fit", "moves"), [("crop", True), ("steady", False), ("follow", True)])
+def test_a_person_who_travels_is_followed_unless_a_steady_view_is_asked(tmp_path, fit, moves):
+    places = [(40 + 6 * k, 90) for k in range(40)]
+    frames = dancer_on(room(320, 180), places, size=60, color=YELLOW)
+    report, folder = run(tmp_path, frames, load_tracker=yellow_network, method="person", fit=fit)
+    assert report.clips[0].is_followed == moves
+    assert ("the view follows the dancer" in report_text([report])) == moves
+    assert any("--fit steady" in note or "fit='steady'" in note for note in report.notes) == (
+        fit == "crop"
+    )
+    pictures = folder.read(1, 40) == 0
+    height = np.median([np.ptp(np.flatnonzero(p.any(axis=1))) for p in pictures])
+    assert height > 90 if moves else height < 60
+
+
+def test_two_shots_of_two_methods_are_each_read_to_their_end(tmp_path):
+    frames = dancer_on(wall(), sway(20), color=(10, 10, 10))
+    frames += dancer_on(room(), sway(25), color=YELLOW)
+    frames += dancer_on(wall(), sway(15), color=(10, 10, 10))
+    _, folder = run(tmp_path, frames, load_tracker=yellow_network)
+    assert [(c.method, c.last - c.first + 1) for c in folder.clips] == [
+        ("threshold", 20),
+        ("person", 25),
+        ("threshold", 15),
+    ]
 
 
 def test_auto_says_what_is_missing_when_the_camera_moves(tmp_path):
@@ -192,7 +234,7 @@ def test_ctrl_c_keeps_the_clips_that_are_finished(tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        extract(open_footage(film), writer, Settings("person"), Painter, stop)
+        extract(open_footage(film), writer, Settings("person"), yellow_network, stop)
     assert FrameFolder.open(tmp_path / "imgs").num_frames == 30
 
 
@@ -206,16 +248,11 @@ def test_the_record_of_a_clip_holds_its_settings(tmp_path):
 @pytest.mark.skipif(not SHARED.exists(), reason="the real footage is not on this machine")
 def test_real_footage_of_a_moving_camera_gives_whole_bodies(tmp_path):
     pytest.importorskip("ai_edge_litert")
-    from dancenet.data.footage.segmenter import load_segmenter
-
     film = SHARED / "data" / "video" / "studio_phrase.mp4"
     writer = FrameWriter(tmp_path / "imgs")
     footage = open_footage(film, start=10, seconds=1)
     report = extract(
-        footage,
-        writer,
-        Settings("person"),
-        lambda: load_segmenter(SHARED / "models" / "selfie_segmentation.tflite"),
+        footage, writer, Settings("person"), lambda: person.open_tracker(SHARED / "models")
     )
     (entry,) = report.clips
     assert entry.clip.num_frames == 30

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 import pytest
 from films import dancer_on, figure_mask, room, sway, wall
 
-from dancenet.data.footage.crop import Box, letterbox_view
+from dancenet.data.footage.crop import Box
 from dancenet.data.footage.methods import (
     BackgroundMethod,
-    PersonMethod,
     ThresholdMethod,
-    cut_square,
     fill_holes,
     find_dancer,
     otsu,
@@ -118,46 +115,6 @@ def test_a_dancer_who_never_leaves_the_spot_is_whole_before_a_plain_wall():
     for index in (0, 5, 15):
         truth = figure_mask(frames[0].shape, *places[index], size=80)
         assert overlap(method.probability(frames[index]) > 0.5, truth) > 0.7
-
-
-def test_the_scene_overrules_an_unsure_network_but_not_a_sure_one():
-    combine = PersonMethod.combine
-    known = np.array([True])
-
-    def combined(person, difference, known=known):
-        return float(combine(np.array([person]), np.array([difference]), known)[0])
-
-    assert combined(0.8, 0.0) < 0.5  # a gap under an arm that looks like the empty wall
-    assert combined(0.999, 0.0) > 0.5  # clothes in the wall's colour
-    assert combined(0.2, 3.0) > 0.5  # a hand the network lost
-    assert combined(0.002, 9.0) < 0.5  # a curtain that moved
-    assert combined(0.8, 0.0, np.array([False])) == pytest.approx(0.8, abs=1e-6)
-    assert combined(0.3, 1.0) == pytest.approx(0.3, abs=1e-6)  # at the threshold: no opinion
-
-
-class Painter:
-    """A network that calls dark pixels persons."""
-
-    def __call__(self, picture):
-        grey = picture.mean(axis=-1).astype(np.float32)
-        return (cv2.resize(grey, (256, 256)) < 100).astype(np.float32)
-
-
-def test_the_person_method_looks_at_the_box_and_draws_where_it_is():
-    frame = dancer_on(wall(), [(100, 50)])[0]
-    view = letterbox_view(160, 90)
-    drawn = PersonMethod(Painter()).look(frame, Box(60, 10, 140, 90), view)
-    truth = view.cut(figure_mask(frame.shape, 100, 50).astype(np.float32)) > 0.5
-    assert overlap(drawn > 0.5, truth) > 0.9
-
-
-@pytest.mark.parametrize("side", [24, 100, 700])
-def test_a_square_shows_its_box_at_any_scale(side):
-    picture = np.zeros((800, 900, 3), np.uint8)
-    picture[50 : 50 + side // 2, 70 : 70 + side] = 255
-    square = cut_square(picture, Box(70, 50, 70 + side, 50 + side))
-    assert square.shape == (256, 256, 3)
-    assert square[12:115, 12:-12].min() > 200 and square[141:].max() < 50
 
 
 def test_the_dancer_is_the_largest_piece_with_what_is_near_it():

@@ -30,3 +30,7 @@ def test_a_folder_is_known_by_the_content_of_its_files(tmp_path):
     assert first != content_of(folder_of(tmp_path / "c", "xz"))
     (tmp_path / "b" / ".DS_Store").write_text("notes")
     assert first == content_of(tmp_path / "b")
+    (tmp_path / "b").rename(tmp_path / "moved")
+    assert first == content_of(tmp_path / "moved")
+    (tmp_path / "moved" / "3.bmp").write_text("z")
+    assert first != content_of(tmp_path / "moved")

@@ -183,7 +183,8 @@ WRITERS = {
 @needs_fork
 @pytest.mark.parametrize("case", WRITERS)
 def test_a_killed_writer_leaves_joints_that_fit_their_frames(tmp_path, case):
-    assert check_kills(tmp_path, *WRITERS[case]) > 10
+    every = 1 if case == "another clip" else 4  # the others take mostly the same steps
+    assert check_kills(tmp_path, *WRITERS[case], every=every) > 10
 
 
 def known(place):

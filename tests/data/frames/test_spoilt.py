@@ -40,6 +40,22 @@ def test_a_spoilt_record_of_clips_is_one_sentence(folder: Path) -> None:
     assert check_json(read, folder / "clips.json")
 
 
+@pytest.mark.parametrize(
+    "record", ["{", "null", "[" * 9999, '{"format": 1}', '{"first": 1}', '{"x": 1}']
+)
+def test_each_record_has_one_advice(folder: Path, record: str) -> None:
+    for name, advice in {
+        "clips.json": "extract the frames again",
+        ".pending.json": "remove this file if nothing is extracting frames into its folder",
+    }.items():
+        (folder / name).write_text(record)
+        with pytest.raises(UserError) as caught:
+            FrameWriter(folder)
+        said = str(caught.value)
+        assert said.endswith(f"; {advice}.") and "fetch" not in said and "pdate" not in said
+        (folder / name).write_text('{"format": 1, "clips": []}' if name == "clips.json" else "")
+
+
 @pytest.mark.parametrize("last", [8, 10**9, 10**12, 10**400])
 def test_a_record_may_claim_any_number_of_frames(folder: Path, last: int) -> None:
     content = json.loads((folder / "clips.json").read_text())

@@ -67,3 +67,65 @@ def test_two_scales_of_one_movement_are_smoothed_alike():
     one = [float(small(np.array(x), t, 2.0)) for x, t in zip(walk, times, strict=True)]
     two = [float(large(np.array(50 * x), t, 100.0)) for x, t in zip(walk, times, strict=True)]
     np.testing.assert_allclose(np.array(two) / 50, one, rtol=1e-9)
+
+
+def rows(values: np.ndarray) -> np.ndarray:
+    """One joint (T,) as (T, 1, 2)."""
+    return np.stack([values, -values], axis=1)[:, None]
+
+
+def smoothed(values: np.ndarray, fps: float = 30, weights: np.ndarray | None = None) -> np.ndarray:
+    """Smooths a film of one joint, frame by frame."""
+    reach = filters.reach(fps)
+    found = []
+    for place in range(len(values)):
+        part = slice(max(0, place - reach), place + reach + 1)
+        times = np.arange(len(values))[part] / fps
+        sure = np.ones(values.shape[:2]) if weights is None else weights
+        middle = place - part.start
+        found.append(filters.smooth_at(values[part], sure[part], times, middle, 100.0))
+    return np.array(found)
+
+
+def test_a_film_is_smoothed_without_lag():
+    time = np.arange(90) / 30
+    swing = 40 * np.sin(2 * np.pi * 1.2 * time)  # 1.2 swings a second
+    found = smoothed(rows(swing))[10:-10, 0, 0]
+    lags = range(-3, 4)
+    fits = [np.abs(found - np.roll(swing, lag)[10:-10]).mean() for lag in lags]
+    assert lags[int(np.argmin(fits))] == 0
+    assert found.max() > 0.97 * swing.max()  # peaks keep their height
+
+
+def test_backwards_is_the_same_as_forwards():
+    values = rows(np.cumsum(np.random.default_rng(2).normal(size=60)))
+    np.testing.assert_allclose(smoothed(values)[::-1], smoothed(values[::-1]), atol=1e-3)
+
+
+def test_a_point_at_rest_trembles_much_less_and_a_moving_one_a_little():
+    noise = np.random.default_rng(3).normal(0, 0.4, 300)
+    rest = smoothed(rows(noise))[:, 0, 0]
+    assert np.std(rest) < 0.45 * np.std(noise)
+    moving = np.arange(300) * 3.0  # 90 units, nearly its own size, a second
+    left = smoothed(rows(moving + noise))[:, 0, 0] - moving
+    assert 0.45 * np.std(noise) < np.std(left) < np.std(noise)
+
+
+def test_what_a_point_does_for_one_frame_only_is_left_out():
+    values = rows(np.arange(60) * 1.0)
+    values[30] += 30
+    assert np.abs(smoothed(values)[30, 0, 0] - 30) < 3
+
+
+def test_a_point_that_is_not_sure_follows_its_neighbours():
+    values = rows(np.arange(60) * 1.0)
+    values[28:32] += 5
+    weights = np.ones((60, 1))
+    weights[28:32] = 0.02
+    assert np.abs(smoothed(values, weights=weights)[30, 0, 0] - 30) < 1
+
+
+def test_few_frames_and_a_slow_film_stay_as_they_are():
+    values = rows(np.random.default_rng(4).normal(0, 20, 8))
+    np.testing.assert_allclose(smoothed(values[:2]), values[:2], rtol=1e-6)
+    np.testing.assert_allclose(smoothed(values, fps=4), values, atol=1.5)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -15,6 +16,7 @@ import pytest
 from films import SHARED
 from kill import check_full_disk, check_kills, content_of, needs_fork
 from loopback import serving
+from mutation import MANY, check_reader
 
 from dancenet.data.people import landmarks, litert, network_files
 from dancenet.data.people.litert import LiteNetwork
@@ -278,3 +280,17 @@ def test_shapes_and_types_are_those_of_the_file_and_free_sizes_follow_the_input(
     with pytest.raises(ValueError, match="does not fit"):
         network.run(np.zeros((1, 64, 96, 4), np.int32))
     assert capfd.readouterr() == ("", "")
+
+
+@needs_networks
+def test_a_spoilt_network_is_refused_or_runs(tmp_path):
+    pytest.importorskip("ai_edge_litert")
+    path = tmp_path / "a.tflite"
+    shutil.copyfile(MODELS / "selfie_segmentation.tflite", path)
+
+    def read(place: Path) -> None:
+        network = LiteNetwork(place)
+        network.check("it", [(1, 256, 256, 3)], [(1, 256, 256, 1)])
+        network.run(np.zeros((1, 256, 256, 3), np.float32))
+
+    assert check_reader(read, path, seed=3, count=MANY // 5) > 0

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pytest
+from kill import check_full_disk, check_kills, needs_fork
 from mutation import check_reader
 
 from dancenet.data.mocap.formats.keypoints import OPENPOSE_25, read_keypoints
@@ -173,3 +174,22 @@ def test_a_recording_of_mocap_is_no_file_of_poses(tmp_path):
 def test_spoilt_files_of_poses_end_in_one_sentence(tmp_path):
     write_npz(tmp_path / "me.npz", dancing(4))
     check_reader(read_npz, tmp_path / "me.npz", seed=3)
+
+
+def older(place) -> None:
+    """Prepares a folder of three frames with a file of the user's beside them."""
+    write_openpose(place / "frames", dancing(3))
+    (place / "frames" / "notes.txt").write_text("mine")
+
+
+def newer(place) -> None:
+    write_openpose(place / "frames", dancing(2), "other", overwrite=True)
+
+
+@needs_fork
+def test_a_killed_writer_of_frames_loses_nothing(tmp_path):
+    assert check_kills(tmp_path, older, newer) > 5
+
+
+def test_a_full_disk_leaves_the_older_frames(tmp_path):
+    assert check_full_disk(tmp_path, older, newer) > 2

@@ -13,7 +13,7 @@ from dancenet.model.config import DancerConfig, VaeConfig
 from dancenet.nets.export import litert
 from dancenet.nets.export.parity import ParityError, nats_lost
 from dancenet.nets.export.reference import Networks
-from dancenet.nets.export.tensorflow_layers import PlainModel, TensorFlowStep
+from dancenet.nets.export.tensorflow.layers import PlainModel, TensorFlowStep
 from dancenet.sequence.mixture import Mixture
 from dancenet.support import arrays, terminal
 from dancenet.support.errors import MissingExtra, UserError
@@ -38,7 +38,7 @@ Whole = tuple[Networks, Path, litert.Exported]
 
 
 def parts(networks: Networks) -> tuple[str, ...]:
-    return ("step",) if networks.vae is None else ("encoder", "decoder", "step")
+    return ("step",) if networks.pictures is None else ("encoder", "decoder", "step")
 
 
 def test_every_network_is_written_in_every_precision(whole: Whole) -> None:
@@ -92,7 +92,7 @@ def test_names_of_inputs_and_outputs_are_kept(whole: Whole) -> None:
 def test_encoder_and_step_take_any_number_at_once(whole: Whole) -> None:
     networks, to, _ = whole
     for kind in litert.PRECISIONS:
-        if networks.vae is not None:
+        if networks.pictures is not None:
             encode = litert.LiteRt(to / f"encoder_{kind}.tflite", "encode")
             for count in (3, 1, 5):
                 assert encode(frames=networks.frames[:count])["z_mean"].shape == (count, 6)

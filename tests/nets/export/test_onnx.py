@@ -66,6 +66,7 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
             look_back=1,
         ),
         DancerConfig(dim=5, units=8, num_mixtures=3, velocity_inputs=2, styles=("a", "b", "c")),
+        DancerConfig(dim=5, units=8, num_mixtures=3, velocity_inputs=2, context=(4.0, 30.0)),
         DancerConfig(dim=5, units=8, num_mixtures=3, styles=("a", "b", "c")),
         DancerConfig(
             dim=4,
@@ -87,6 +88,7 @@ def test_both_picture_networks_at_full_size_are_keras_within_1e_5(
         "2018, sequences",
         "2018",
         "styles",
+        "running means",
         "styles and places",
         "styles alone",
     ],
@@ -99,6 +101,7 @@ def test_the_dancer_equals_keras_over_many_steps(tmp_path: Path, config: DancerC
     assert outputs[4:] == [
         *(f"next_{n}{i}" for i in range(config.layers if config.keeps_state else 0) for n in "hc"),
         *(f"next_last{i + 1}" for i in range(config.velocity_inputs)),
+        *(f"next_mean{i + 1}" for i in range(len(config.context))),
         *(["next_style"] if config.styles else []),
     ]
     assert all(row.passed for row in report)

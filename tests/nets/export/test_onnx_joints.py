@@ -12,7 +12,7 @@ from dancenet.codecs.skeleton import Placement, SkeletonCodec
 from dancenet.nets.export import litert, saved_model
 from dancenet.nets.export.parity import JOINT_TOLERANCE, Comparison, largest_difference
 from dancenet.nets.export.reference import Networks
-from dancenet.nets.export.tensorflow_layers import TensorFlowJoints
+from dancenet.nets.export.tensorflow.codecs import TensorFlowJoints
 from dancenet.runtime.onnx import OnnxStepModel
 from dancenet.sequence.generate import generate
 from dancenet.support.errors import UserError

@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -245,3 +246,29 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
     (tmp_path / "out").write_bytes(b"a file")
     with pytest.raises(UserError, match="out cannot be made"):
         saved_model.export_saved_model(Networks.load(folder, ["vae"]), tmp_path / "out")
+
+
+def test_the_temperature_varies_as_in_the_library() -> None:
+    import tensorflow as tf
+
+    from dancenet.nets.export.tensorflow.dance import TemperatureFactors
+
+    varies = TemperatureFactors(0.3, memory=20.0)
+
+    @tf.function(autograph=False)
+    def walk(seed: Any) -> Any:
+        def advance(frame: Any, written: Any, process: Any) -> Any:
+            after = varies.advance(process, seed, frame)
+            return frame + 1, written.write(frame, process), after
+
+        written = tf.TensorArray(tf.float32, 400)
+        start = (0, written, varies.begin(tf.constant(300), seed))
+        return tf.while_loop(lambda frame, *_: frame < 400, advance, start)[1].stack()
+
+    process = walk(tf.constant(5, tf.int64)).numpy()  # (T, B)
+    assert process.std() == pytest.approx(1, abs=0.05)
+    kept = (process[20:] * process[:-20]).mean() / process.var()
+    assert kept == pytest.approx(np.exp(-1), abs=0.05)
+    factors = varies.factors(process).numpy()
+    assert factors.mean() == pytest.approx(1, abs=0.02)
+    assert np.log(factors).std() == pytest.approx(0.3, abs=0.02)

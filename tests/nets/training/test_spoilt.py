@@ -13,11 +13,11 @@ keras = pytest.importorskip("keras", reason="the networks need the extra 'train'
 from hostile import check_arrays, spoilt_json
 from mutation import check_reader, mutations
 
-from dancenet.nets.training import rehearsal
 from dancenet.nets.training.devices.cluster import read_cluster
 from dancenet.nets.training.loop.checkpoint import load_checkpoint, save_variables
 from dancenet.nets.training.loop.log import read_log
 from dancenet.nets.training.loop.progress import Progress
+from dancenet.nets.training.pictures import rehearsal
 from dancenet.support.errors import UserError
 
 STATE = {

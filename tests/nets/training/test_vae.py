@@ -18,13 +18,14 @@ from dancenet.codecs.base import Scaler
 from dancenet.data.frames.folder import FrameFolder
 from dancenet.data.frames.writer import FrameWriter
 from dancenet.model.folder import ModelFolder, made_files
-from dancenet.nets.training import rehearsal
 from dancenet.nets.training.folder import training_folder
 from dancenet.nets.training.loop import TrainOptions
 from dancenet.nets.training.loop.log import write_curves
 from dancenet.nets.training.options import VaeOptions
+from dancenet.nets.training.pictures import rehearsal
+from dancenet.nets.training.pictures.batches import _shuffled, write_reconstructions
 from dancenet.nets.training.statistics import spread
-from dancenet.nets.training.vae import _shuffled, train_vae, write_reconstructions
+from dancenet.nets.training.vae import train_vae
 from dancenet.nets.vae import load_vae
 from dancenet.support import arrays, files
 from dancenet.support.errors import UserError
@@ -305,10 +306,9 @@ def test_a_name_is_one_folder(name: str, capsys: pytest.CaptureFixture[str]) -> 
 
 
 def test_no_frame_is_drawn_twice_before_all_are_drawn_once() -> None:
-    rows = np.arange(10, 20)
-    drawn = _shuffled(rows, 25, np.random.default_rng(0))
-    assert sorted(drawn[:10]) == sorted(drawn[10:20]) == list(rows)
-    assert len(drawn) == 25 and list(drawn[:10]) != list(rows)
+    drawn = _shuffled(10, 25, np.random.default_rng(0))
+    assert sorted(drawn[:10]) == sorted(drawn[10:20]) == list(range(10))
+    assert len(drawn) == 25 and list(drawn[:10]) != list(range(10))
 
 
 def test_validation_frames_are_spread_over_all_that_is_held_out() -> None:

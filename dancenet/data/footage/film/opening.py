@@ -65,16 +65,20 @@ def opened(path: Path) -> Iterator[InputContainer]:
 
 
 def blame(error: Exception) -> None:
-    """Raises an error of FFmpeg again if the computer has no memory left.
+    """Raises an error if it is the computer that has no memory or thread left, not the film.
 
-    FFmpeg says so, too, where a damaged film claims to need too much; so it is tried. All other
-    errors, EIO among them, are of the film: its bytes are read by `_Bytes`.
+    Where a picture finds no memory, decoders call the film damaged; and where a damaged film claims
+    to need too much, they say that there is no memory. So it is tried. EAGAIN comes out only where
+    no thread can be started, because its other meaning, "give me more", is dealt with by PyAV. All
+    other errors, EIO among them, are of the film: its bytes are read by `_Bytes`.
     """
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError | BlockingIOError | av.error.InvalidDataError):
         try:
             bytearray(_SOME_MEMORY)
-        except MemoryError:
-            raise error from None
+        except MemoryError as shortage:
+            raise shortage from error
+    if isinstance(error, BlockingIOError):
+        raise error
 
 
 class _Bytes:

@@ -6,7 +6,6 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from dancenet.data.people.detector import Detection
 from dancenet.data.people.filters import LANDMARKS, MOVENET, OneEuroSettings
 from dancenet.data.people.keypoints import crop, identities
 from dancenet.data.people.keypoints.movenet import MoveNet, to_pixels
@@ -21,6 +20,7 @@ from dancenet.data.people.search import Networks
 
 LOOK_EVERY = 5  # pictures between two looks for further people
 _SAME_PLACE = 0.25  # of a region's side: two nearer than this show one person
+_BESIDE, _BESIDE_PLACE = 0.65, 0.12  # the same where one stands beside a larger one
 _SAME_PERSON = 0.7  # object keypoint similarity of one person found twice
 _HIDDEN = 0.25  # score of a joint that is in the picture but hidden
 _COCO_IN_LANDMARKS = [LANDMARK_NAMES.index(name) for name in COCO_NAMES]
@@ -104,16 +104,27 @@ class LandmarkEstimator:
         self._wait -= 1
         if len(found) < self.most_people and (lost or not found or self._wait <= 0):
             self._wait = LOOK_EVERY
-            for detection in self._detector(picture):
-                if len(found) < self.most_people and not _is_followed(detection, found):
-                    self._add(found, picture, detection.region())
+            detections = self._detector(picture)
+            for region in (detection.region() for detection in detections):
+                if len(found) == self.most_people or _is_near(region, found, _BESIDE_PLACE):
+                    continue
+                if not _is_near(region, found, _SAME_PLACE) and self._add(found, picture, region):
+                    continue
+                # Beside a larger person, a smaller region shows the one who is not followed.
+                if len(detections) > len(found):
+                    self._add(found, picture, region.scaled(_BESIDE), is_beside=True)
         self._regions = [pose.next_region() for pose in found]
         return [as_body(pose) for pose in found]
 
-    def _add(self, found: list[Pose], picture: np.ndarray, region: Region) -> None:
+    def _add(
+        self, found: list[Pose], picture: np.ndarray, region: Region, is_beside: bool = False
+    ) -> bool:
+        """Adds who is seen in a region; returns whether it is somebody else than before."""
         pose = self._network(picture, region)
         if pose.score < LEAST_PRESENCE:
-            return
+            return False
+        if is_beside and _is_near(pose.next_region(), found, _BESIDE_PLACE):
+            return False
         points = as_body(pose).points[self.coco]
         size = identities.size_of(points, identities.box_of(points))
         for place, other in enumerate(found):
@@ -121,8 +132,9 @@ class LandmarkEstimator:
             if identities.similarity(points, theirs, size) > _SAME_PERSON:
                 if pose.score > other.score:
                     found[place] = pose
-                return
+                return False
         found.append(pose)
+        return True
 
 
 def as_body(pose: Pose) -> Body:
@@ -136,10 +148,9 @@ def as_body(pose: Pose) -> Body:
     return Body(points.astype(np.float32), pose.score, pose.world)
 
 
-def _is_followed(detection: Detection, found: list[Pose]) -> bool:
-    region = detection.region()
+def _is_near(region: Region, found: list[Pose], share: float) -> bool:
     return any(
         np.hypot(region.x - pose.axis[0, 0], region.y - pose.axis[0, 1])
-        < _SAME_PLACE * max(region.size, pose.region.size)
+        < share * max(region.size, pose.region.size)
         for pose in found
     )

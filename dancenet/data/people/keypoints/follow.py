@@ -42,6 +42,9 @@ class Follower:
         found = number_people(
             self._identities, self._estimator, picture, self.num_frames / self._fps
         )
+        for new, old in self._identities.merged.items():
+            if new in self._people:
+                self._people.setdefault(old, {}).update(self._people.pop(new))
         for number, body in found.items():
             self._people.setdefault(number, {})[self.num_frames] = body
         self.num_frames += 1
@@ -134,13 +137,13 @@ def gather(
         is_smooth: they were smoothed already.
     """
     shape = (num_frames, len(people), len(estimator.names))
-    xy, world = np.full((*shape, 2), np.nan), np.full((*shape, 3), np.nan)
+    xy, world = (np.full((*shape, count), np.nan, np.float32) for count in (2, 3))
     score = np.zeros(shape, np.float32)
     for place, takes in enumerate(people):
         for take in takes:
             rows = sorted(take)
             bodies = [take[row] for row in rows]
-            points = np.stack([body.points for body in bodies]).astype(np.float64)
+            points = np.stack([body.points for body in bodies])
             coco = points[:, estimator.coco]
             # The circle around a body is about twice as wide as the root of its area.
             wide = 2 * float(np.median([size_of(one, box_of(one)) for one in coco]))
@@ -148,18 +151,18 @@ def gather(
             parts = [(xy, points[..., :2], wide)]
             if bodies[0].world is not None:
                 deep = np.stack([body.world for body in bodies if body.world is not None])
-                parts.append((world, deep.astype(np.float64), BODY_METRES))
+                parts.append((world, deep, BODY_METRES))
             for whole, values, scale in parts:
                 smoothed = values if is_smooth else _smooth(values, sure, rows, fps, scale)
                 whole[rows, place] = smoothed
             score[rows, place] = sure
     return Poses(
         names=tuple(estimator.names),
-        xy=(xy * film[1]).astype(np.float32),
+        xy=xy * np.float32(film[1]),
         score=np.clip(score, 0, 1),
         size=film[0],
         fps=fps,
-        world=world.astype(np.float32) if np.isfinite(world).any() else None,
+        world=world if np.isfinite(world).any() else None,
     )
 
 

@@ -36,6 +36,9 @@ _DANCING = 1.5  # a dancer's limbs are not where they were one frame ago
 _SAME_PERSON = 0.75  # similarity of two that are one person found twice
 _CLOSE = 0.3  # IoU of two who may be taken for each other ...
 _CLOSE_SECONDS = 1.5  # ... for so long
+_NEW_SECONDS = 1.0  # a newcomer may still be known as somebody who was away ...
+_KNOWN = 0.7  # ... with this likeness at least
+_PLACE_SHARE = 0.4  # of the place in the likeness of somebody who comes back
 _HIDDEN = 0.7  # factor for somebody who was not found in the last frame
 _SPAN_SECONDS = 0.5  # of motion from which the next place is told
 _SLOWING_SECONDS = 0.8  # time constant in which an unseen person is taken to slow down
@@ -71,6 +74,7 @@ class _Person:
 
     def __init__(self, number: int, seen: _Seen) -> None:
         self.number = number
+        self.since = seen.time  # seconds, when first found
         self.seen = seen  # when last found
         self.colors = seen.colors
         self.is_close = False  # to somebody else, so that it is not sure who is who
@@ -120,6 +124,8 @@ class Identities:
     """Gives numbers to people, frame by frame."""
 
     def __init__(self) -> None:
+        # Numbers that were given to newcomers and taken back, and those that they have now.
+        self.merged: dict[int, int] = {}
         self._people: list[_Person] = []
         self._count = 0
         self._last = -math.inf  # seconds, the frame before
@@ -152,7 +158,7 @@ class Identities:
         found = _pair(near, seen, places)
         away = [one for one in self._people if one.number not in found]
         others = {row: seen[row] for row in sure if row not in found.values()}
-        found |= _pair(away, others, [_Likeness(one) for one in away])
+        found |= _pair(away, others, [_Likeness(one, time) for one in away])
         for row in sure:
             if row not in found.values():
                 self._count += 1
@@ -167,7 +173,30 @@ class Identities:
         for one in self._people:
             if one.number in found and one.seen is not seen[found[one.number]]:
                 one.add(seen[found[one.number]])
+        self._recognize(found, time)
         return sorted(found.items())
+
+    def _recognize(self, found: dict[int, int], time: float) -> None:
+        """Gives newcomers the number of somebody who was away, once they are well seen.
+
+        Who comes out from behind another is half hidden at first, and looks like the other.
+        """
+        new = [
+            one
+            for one in self._people
+            if one.number in found and not one.is_close and time - one.since <= _NEW_SECONDS
+        ]
+        for one in new:
+            away = [
+                old for old in self._people if old.number not in found and old.seen.time < one.since
+            ]
+            likeness = [_Likeness(old, time)(one.seen) for old in away]
+            if likeness and max(likeness) >= _KNOWN:
+                old = away[int(np.argmax(likeness))]
+                self.merged[one.number] = old.number
+                found[old.number] = found.pop(one.number)
+                self._people.remove(one)
+                old.add(one.seen)
 
 
 class _Place:
@@ -196,13 +225,17 @@ class _Likeness:
 
     least = 0.55
 
-    def __init__(self, one: _Person) -> None:
+    def __init__(self, one: _Person, time: float) -> None:
         self._one = one
+        self._points, _ = one.expected(time)
 
     def __call__(self, other: _Seen) -> float:
         # Size changes with the distance to the camera, clothes do not.
         height = math.exp(-0.5 * (_ratio(self._one, other) / (2 * _SIZE_SPREAD)) ** 2)
-        return height * _same_clothes(self._one.colors, other.colors)
+        dress = _same_clothes(self._one.colors, other.colors)
+        # Who comes back to the same place need not look quite the same.
+        place = similarity(self._points, other.points, 2 * _DANCING * self._one.size)
+        return height * (dress + _PLACE_SHARE * max(place - dress, 0))
 
 
 def _ratio(one: _Person, other: _Seen) -> float:

@@ -80,6 +80,17 @@ def test_all_that_need_it_say_the_same_sentence(tmp_path, kind):
     assert "pip install" in sentences[0]
 
 
+def test_a_module_of_the_users_with_that_name_is_pointed_at(tmp_path):
+    (tmp_path / "av.py").write_text("pictures = []")
+    done = subprocess.run(
+        [sys.executable, "-c", "import dancenet.data.footage.film.ffmpeg"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"},
+    )
+    assert f"Python takes {tmp_path / 'av.py'} for it, so move that away" in done.stderr
+
+
 def test_a_dance_of_joints_and_a_folder_of_pictures_need_none(tmp_path):
     (tmp_path / "av.py").write_text("raise ImportError('broken')")
     code = (
@@ -97,8 +108,17 @@ def test_an_encoder_that_is_missing_says_so(tmp_path, monkeypatch):
     from dancenet.output.video_writer import VideoWriter
     from dancenet.support.errors import MissingFFmpeg
 
+    closed: list[bool] = []
     monkeypatch.setitem(encoders._CODECS, "mp4", ("libnone", "yuv420p", {}))
+    abort = encoders.FilmEncoder.abort
+
+    def watched(encoder):
+        closed.append(any(tmp_path.iterdir()))
+        abort(encoder)
+
+    monkeypatch.setattr(encoders.FilmEncoder, "abort", watched)
     with pytest.raises(MissingFFmpeg, match="it has no encoder libnone"):
         with VideoWriter(tmp_path / "a.mp4", fps=25, size=(64, 48)) as video:
             video.write(np.zeros((48, 64), np.uint8))
+    assert closed == [True]  # before it is removed, which an open file hinders on Windows
     assert not list(tmp_path.iterdir())

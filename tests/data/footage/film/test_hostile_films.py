@@ -6,6 +6,9 @@ import itertools
 import os
 import socket
 import struct
+import subprocess
+import sys
+from pathlib import Path
 
 import av
 import numpy as np
@@ -16,7 +19,7 @@ from mutation import MANY, check_reader
 from dancenet.data.footage.film import opening
 from dancenet.data.footage.film.opening import opened
 from dancenet.data.footage.video import open_footage
-from dancenet.support.errors import UserError
+from dancenet.support.errors import UserError, explain
 
 FEW = max(20, MANY * 3 // 10)
 
@@ -131,10 +134,54 @@ def test_a_file_that_grows_is_read_to_where_it_ended_when_it_was_opened(tmp_path
 def test_only_a_real_lack_of_memory_is_called_one(monkeypatch):
     error = av.error.MemoryError(12, "Cannot allocate memory")
     opening.blame(error)
+    # What a decoder says whose pictures find no memory; it says so of damage, too.
+    damage = av.error.InvalidDataError(1094995529, "Invalid data found when processing input")
+    opening.blame(damage)
     monkeypatch.setattr(opening, "_SOME_MEMORY", 1 << 62)
     opening.blame(av.error.OSError(5, "Input/output error"))
-    with pytest.raises(MemoryError):
-        opening.blame(error)
+    for one in (error, damage):
+        with pytest.raises(MemoryError):
+            opening.blame(one)
+
+
+def test_a_decoder_that_cannot_start_a_thread_is_no_damage():
+    with pytest.raises(BlockingIOError) as caught:
+        opening.blame(av.error.BlockingIOError(11, "Resource temporarily unavailable"))
+    assert "no further thread or process can be started" in explain(caught.value)
+
+
+SHORT = """
+import os, resource, sys
+from dancenet.data.footage.video import open_footage
+frames = open_footage(sys.argv[1]).frames
+for room in range(4, 64, 4):  # MB that are left to the decoder
+    if os.fork() == 0:
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (used + (room << 20),) * 2)
+        try:
+            found = sum(1 for _ in frames())
+        except (MemoryError, BlockingIOError):
+            found = "short"
+        print(found, flush=True)
+        os._exit(0)
+    os.wait()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits as on Linux")
+def test_where_memory_is_short_a_film_is_not_called_damaged(tmp_path):
+    pictures = [np.zeros((1080, 1920, 3), np.uint8)] * 6
+    times = [k / 25 for k in range(6)]
+    film = timed_film(tmp_path / "large.mp4", times, "libx264", pictures=pictures)
+    done = subprocess.run(
+        [sys.executable, "-c", SHORT, str(film)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(opening.__file__).parents[4])},
+    )
+    # In between, threads of FFmpeg may lose pictures without an error, which the report tells.
+    found = done.stdout.split()
+    assert len(found) == 15 and found[:3] == ["short"] * 3 and found[-1] == "6", found
 
 
 def test_a_disk_that_cannot_be_read_is_blamed_and_not_the_film(tmp_path, monkeypatch):

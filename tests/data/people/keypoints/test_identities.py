@@ -109,6 +109,23 @@ def test_clothes_tell_who_returns_after_seconds_elsewhere():
     assert {number for frame in told for number in frame.values()} == {1, 2}
 
 
+def test_who_comes_out_half_hidden_is_known_once_seen():
+    """For three frames the one who returns shows the colours of the other."""
+    tracker = Identities()
+    both = np.array([person(150), person(450)])
+    scores = np.array([0.8, 0.7])
+    for index in range(30):
+        tracker.update(index / FPS, both, scores, painted([(0, both[0]), (1, both[1])]))
+    for index in range(30, 75):
+        tracker.update(index / FPS, both[:1], scores[:1], painted([(0, both[0])]))
+    back = np.array([person(150), person(330)])
+    for index in range(75, 90):
+        worn = 0 if index < 78 else 1
+        shown = painted([(0, back[0]), (worn, back[1])])
+        pairs = tracker.update(index / FPS, back, scores, shown)
+    assert pairs == [(1, 0), (2, 1)] and tracker.merged == {3: 2}
+
+
 def test_somebody_unlike_who_comes_after_another_left_gets_a_new_number():
     def frames():
         for index in range(150):

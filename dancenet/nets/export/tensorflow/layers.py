@@ -15,9 +15,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from dancenet.codecs.base import Scaler
-from dancenet.codecs.skeleton import SkeletonCodec
-from dancenet.nets import dancer, vae
+from dancenet.nets import dancer
 from dancenet.nets.export.keras_layers import (
     fold_upsampling,
     input_of,
@@ -25,6 +23,7 @@ from dancenet.nets.export.keras_layers import (
     output_of,
     require,
 )
+from dancenet.sequence.context import rates
 
 _ACTIVATIONS = {"relu": tf.nn.relu, "sigmoid": tf.nn.sigmoid, "linear": lambda x: x}
 
@@ -156,30 +155,6 @@ class PlainModel:
         )
 
 
-class TensorFlowEncoder:
-    """Background probability (B, H, W) to `z_mean` and bounded `z_log_var`, (B, L) each."""
-
-    def __init__(self, encoder: keras.Model) -> None:
-        self._model = PlainModel(encoder, ("z_mean", "z_log_var"))
-        self.variables = self._model.variables
-
-    def __call__(self, frames: Any) -> tuple[Any, Any]:
-        z_mean, z_log_var = self._model(frames[..., None])
-        return z_mean, tf.clip_by_value(z_log_var, *vae.LOG_VAR_RANGE)
-
-
-class TensorFlowDecoder:
-    """Latents (B, L) to background probability (B, H, W)."""
-
-    def __init__(self, decoder: keras.Model) -> None:
-        self._model = PlainModel(decoder, ("background",))
-        self.variables = self._model.variables
-        self._size = tuple(decoder.output.shape[1:3])
-
-    def __call__(self, latents: Any) -> Any:
-        return tf.reshape(self._model(latents)[0], (-1, *self._size))
-
-
 class TensorFlowStep:
     """One step of a dancer; the formulas are at the top of `nets/dancer.py`.
 
@@ -254,9 +229,14 @@ class TensorFlowStep:
             tf.clip_by_value((new - old) / self._scale, -dancer.MAX_STEP, dancer.MAX_STEP)
             for new, old in zip(recent, recent[1:])
         ]
+        means = [states[f"mean{index + 1}"] for index in range(len(config.context))]
+        context = [
+            mean + share * (vectors - mean)
+            for mean, share in zip(means, rates(config.context).tolist())
+        ]
         x = vectors
-        if steps or style:
-            x = tf.concat([vectors, *steps, *style], 1)
+        if steps or context or style:
+            x = tf.concat([vectors, *steps, *context, *style], 1)
         seen = x if steps else style[0] if style else None
         following: list[Any] = []
         for index, (kernel, recurrent, bias) in enumerate(self._cells):
@@ -271,7 +251,7 @@ class TensorFlowStep:
             following += [x, c] if config.keeps_state else []
         if self._dense is not None:
             x = tf.nn.relu(tf.matmul(x, self._dense[0]) + self._dense[1])
-        return self._mixture(x, seen, vectors), [*following, *recent[:-1], *style]
+        return self._mixture(x, seen, vectors), [*following, *recent[:-1], *context, *style]
 
     def named(self, vectors: Any, *state: Any) -> dict[str, Any]:
         """Does the same and names each output; state h0 becomes next_h0, and so on."""
@@ -304,118 +284,6 @@ class TensorFlowStep:
         if self._config.recurrent_activation == "hard_sigmoid_2018":
             return tf.clip_by_value(0.2 * x + 0.5, 0.0, 1.0)
         return tf.nn.sigmoid(x)
-
-
-class TensorFlowScaler:
-    """Latents to model units and back, and the model's own seed clips.
-
-    Attributes:
-        variables: the constants.
-        seeds: (N, S, D).
-    """
-
-    def __init__(self, scaler: Scaler, seeds: np.ndarray) -> None:
-        self.variables = self._mean, self._basis, self._scale, self.seeds = [
-            tf.Variable(np.asarray(value, np.float32), trainable=False, name=name)
-            for name, value in (
-                ("mean", scaler.mean),
-                ("basis", scaler.basis),
-                ("scale", scaler.scale),
-                ("seeds", seeds),
-            )
-        ]
-
-    def to_latents(self, vectors: Any) -> Any:
-        """Takes (B, D) in model units; returns latents (B, L)."""
-        return tf.matmul(vectors * self._scale, self._basis) + self._mean
-
-    def to_model(self, latents: Any) -> Any:
-        """Takes latents (B, L); returns (B, D) in model units."""
-        return tf.matmul(latents - self._mean, self._basis, transpose_b=True) / self._scale
-
-    def seed_clip(self, number: Any) -> Any:
-        """Takes numbers (N,); returns seed clips (N, S, D) in model units."""
-        return tf.gather(self.seeds, number)
-
-
-class TensorFlowJoints:
-    """Vectors to joints: `codecs.skeleton.SkeletonCodec.continue_from`.
-
-    It is an affine map, then cumulative sums of the turns and moves over time.
-
-    Attributes:
-        variables: the constants.
-    """
-
-    def __init__(self, codec: SkeletonCodec, dtype: Any = tf.float64) -> None:
-        """Copies the constants.
-
-        Args:
-            codec: the dancer's codec.
-            dtype: the precision; float32 sums drift by some micrometres in a minute.
-        """
-        self._dtype = dtype
-        self._num_joints, self._is_flat = len(codec.names), codec.is_flat
-        scaler, num_axes = codec.scaler, 2 if codec.is_flat else 3
-        matrix = np.zeros((codec.dim, len(codec.kept)))
-        matrix[:, codec.kept] = scaler.scale.astype(np.float64)[:, None] * scaler.basis
-        constant = codec.constant.copy()
-        constant[codec.kept] = scaler.mean
-        # The columns before the joints, then each joint's from its mirrored twin.
-        lead = len(codec.kept) - self._num_joints * num_axes
-        columns = lead + num_axes * codec.twin[:, None] + np.arange(num_axes)
-        columns = np.concatenate([np.arange(lead), columns.ravel()])
-        self._lead = lead
-        self.variables = self._matrix, self._constant = [
-            tf.Variable(tf.constant(value, dtype), trainable=False, name=name)
-            for name, value in (("matrix", matrix[:, columns]), ("constant", constant[columns]))
-        ]
-
-    def __call__(self, vectors: Any, placement: Any) -> tuple[Any, Any]:
-        """Decodes dances, or parts of them.
-
-        Args:
-            vectors: (B, T, D) in model units, T > 0.
-            placement: (B, 3) before the first vector: radians about the vertical, and x and z of
-                the body's centre in metres. For joints in a picture only x is used; the others
-                are returned unchanged.
-
-        Returns:
-            joints (B, T, J, C) in metres, and the placement (B, 3) after the last vector.
-        """
-        vectors, placement = (tf.cast(value, self._dtype) for value in (vectors, placement))
-        raw = tf.matmul(vectors, self._matrix) + self._constant
-        # Columns stay (B, T, 1), to broadcast with joints (B, T, J). LiteRT cannot insert an axis
-        # by None next to an unknown size.
-        heading, x, z = tf.split(tf.expand_dims(placement, 1), 3, 2)
-        columns = tf.split(raw[:, :, : self._lead], self._lead, 2)
-        shape = (-1, tf.shape(raw)[1], self._num_joints, 2 if self._is_flat else 3)
-        local = tf.unstack(tf.reshape(raw[:, :, self._lead :], shape), axis=3)
-        if self._is_flat:
-            move, height = columns
-            x += tf.cumsum(move, 1)
-            axes, end = [local[0] + x, local[1] + height], [heading, x[:, -1:], z]
-        else:
-            turn, across, ahead, height = columns
-            headings = heading + tf.cumsum(turn, 1)
-            to_x, to_z = _turned(across, ahead, headings - turn)
-            x, z = x + tf.cumsum(to_x, 1), z + tf.cumsum(to_z, 1)
-            joints_x, joints_z = _turned(local[0], local[2], headings)
-            axes = [joints_x + x, local[1] + height, joints_z + z]
-            heading, circle = headings[:, -1:], tf.constant(2 * np.pi, self._dtype)
-            end = [heading - circle * tf.round(heading / circle), x[:, -1:], z[:, -1:]]
-        joints, after = tf.stack(axes, 3), tf.squeeze(tf.concat(end, 2), 1)
-        return tf.cast(joints, tf.float32), tf.cast(after, tf.float32)
-
-    def named(self, vectors: Any, placement: Any) -> dict[str, Any]:
-        """Does the same and names each output."""
-        return dict(zip(("joints", "next_placement"), self(vectors, placement)))
-
-
-def _turned(x: Any, z: Any, angles: Any) -> tuple[Any, Any]:
-    """Turns positions about the vertical, from z towards x."""
-    cos, sin = tf.cos(angles), tf.sin(angles)
-    return x * cos + z * sin, z * cos - x * sin
 
 
 def _activation(layer: Any) -> Callable[[Any], Any]:

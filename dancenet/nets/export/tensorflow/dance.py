@@ -9,13 +9,14 @@ import numpy as np
 import tensorflow as tf
 
 from dancenet.nets.export.reference import Networks
-from dancenet.nets.export.tensorflow_layers import (
+from dancenet.nets.export.tensorflow.codecs import (
     TensorFlowDecoder,
     TensorFlowEncoder,
     TensorFlowJoints,
     TensorFlowScaler,
-    TensorFlowStep,
 )
+from dancenet.nets.export.tensorflow.layers import TensorFlowStep
+from dancenet.sequence.temperature_variation import MEMORY_SECONDS
 
 # Frames decoded at once; larger batches are not faster and take memory.
 _BATCH = 16
@@ -27,10 +28,10 @@ class PictureFunctions:
     """The functions of a model without a dancer."""
 
     def __init__(self, networks: Networks) -> None:
-        assert networks.vae is not None and networks.config.vae is not None
-        self._config = networks.config.vae
-        self._encoder = TensorFlowEncoder(networks.vae[0])
-        self._decoder = TensorFlowDecoder(networks.vae[1])
+        assert networks.pictures is not None
+        self._config = networks.pictures.config
+        self._encoder = TensorFlowEncoder(networks.pictures)
+        self._decoder = TensorFlowDecoder(networks.pictures)
         self.variables = [*self._encoder.variables, *self._decoder.variables]
 
     def signatures(self) -> dict[str, Any]:
@@ -39,7 +40,7 @@ class PictureFunctions:
         return {
             "encode": _function(self.encode, frames=(tf.float32, (None, *size))),
             "decode": _function(
-                self.decode_latents, latents=(tf.float32, (None, self._config.latent_dim))
+                self.decode_latents, latents=(tf.float32, (None, self._config.num_latents))
             ),
         }
 
@@ -65,6 +66,9 @@ class DanceLoop:
         assert networks.dancer is not None
         config = networks.dancer.config
         self._dim, self._temperature = config.dim, config.temperature
+        self._variation = TemperatureFactors(
+            config.temperature_variation, MEMORY_SECONDS * networks.config.fps
+        )
         self._num_styles = len(config.styles)
         self._step = TensorFlowStep(networks.dancer)
         self._seeds = seeds
@@ -123,7 +127,8 @@ class DanceLoop:
         Args:
             vectors: (B, S, D) the seed clips.
             num_frames: () T.
-            temperature: () as in `generation.settings.DanceSettings`.
+            temperature: () as in `generation.settings.DanceSettings`; it varies over time by the
+                model's own `temperature_variation`.
             seed: () for all draws.
             style: (B, S) style weights, for a model with styles.
 
@@ -140,13 +145,17 @@ class DanceLoop:
             clips, num_frames = tf.identity(vectors), tf.identity(num_frames)
         mixture, state = self._begin(clips, style)
 
-        def advance(index: Any, written: Any, mixture: Any, state: Any) -> Any:
-            following = _draw(mixture, temperature * self._temperature, seed, index)
-            return index + 1, written.write(index, following), *self._step(following, state)
+        def advance(index: Any, written: Any, wander: Any, mixture: Any, state: Any) -> Any:
+            varied = temperature * self._temperature * self._variation.factors(wander)[:, None]
+            following = _draw(mixture, varied, seed, index)
+            wander = self._variation.advance(wander, seed, index)
+            after = self._step(following, state)
+            return index + 1, written.write(index, following), wander, *after
 
         written = tf.TensorArray(tf.float32, num_frames, element_shape=(None, self._dim))
-        _, written, _, _ = tf.while_loop(
-            lambda index, *_: index < num_frames, advance, (0, written, mixture, state)
+        wander = self._variation.begin(tf.shape(clips)[0], seed)
+        _, written, *_ = tf.while_loop(
+            lambda index, *_: index < num_frames, advance, (0, written, wander, mixture, state)
         )
         danced = tf.transpose(written.stack(), (1, 0, 2))
         return tf.debugging.check_numerics(danced, "The network gave a value that is not finite")
@@ -168,6 +177,35 @@ class DanceLoop:
             lambda index, *_: index < tf.shape(frames)[0], see, (1, mixture, state)
         )
         return mixture, state
+
+
+class TemperatureFactors:
+    """What `sequence.temperature_variation` does: factors of the temperature of B dances.
+
+    Args:
+        deviation: standard deviation of their logarithm.
+        memory: frames after which the correlation has fallen to 1/e.
+    """
+
+    def __init__(self, deviation: float, memory: float) -> None:
+        self._deviation, self._kept = deviation, float(np.exp(-1.0 / memory))
+
+    def begin(self, batch: Any, seed: Any) -> Any:
+        """Returns the process (B,) at the first frame."""
+        return self._normal(batch, seed, -1)
+
+    def advance(self, process: Any, seed: Any, frame: Any) -> Any:
+        """Returns the process (B,) one frame later."""
+        normal = self._normal(tf.shape(process)[0], seed, frame)
+        return self._kept * process + (1.0 - self._kept**2) ** 0.5 * normal
+
+    def factors(self, process: Any) -> Any:
+        """Returns the factors (B,), whose mean is 1."""
+        return tf.exp(self._deviation * process - self._deviation**2 / 2)
+
+    def _normal(self, batch: Any, seed: Any, frame: Any) -> Any:
+        # Below the uses of all other draws; see `_draw` and `DanceLoop.seed_clip`.
+        return tf.random.stateless_normal(batch[None], _key(seed, -3 - frame))
 
 
 class SilhouetteFunctions(PictureFunctions):

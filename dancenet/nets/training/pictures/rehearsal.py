@@ -42,13 +42,16 @@ def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) ->
     if not ((folder / SCALER).is_file() and (folder / SEEDS).is_file()):
         return None
     vectors, scaler = read_seeds(folder), Scaler.load(folder / SCALER)
-    if vectors.shape[2] != scaler.dim or decoder.input_shape[-1] != scaler.latent_dim:
+    latent_dim = decoder.input_shape[-1]
+    num_places = scaler.latent_dim - latent_dim
+    if vectors.shape[2] != scaler.dim or num_places not in (0, 1):
         raise UserError(
             f"The files of {quoted(folder.path)} do not belong together: the seed clips have "
             f"{vectors.shape[2]} dimensions, the scaler {scaler.dim} of {scaler.latent_dim}, and "
-            f"the decoder {decoder.input_shape[-1]}."
+            f"the decoder {latent_dim}."
         )
-    latents = scaler.to_latents(vectors.reshape(-1, scaler.dim))
+    # Without the place: what is rehearsed is the network of centred figures.
+    latents = scaler.to_latents(vectors.reshape(-1, scaler.dim))[:, :latent_dim]
     parts = []
     for first in range(0, len(latents), _BATCH):
         background = decoder.predict_on_batch(latents[first : first + _BATCH])

@@ -14,10 +14,10 @@ from small_model import write_small_model
 
 from dancenet.data.mocap.recordings import Recordings
 from dancenet.model.folder import ModelFolder
-from dancenet.nets.training import rehearsal
 from dancenet.nets.training.dancer import train_skeleton_dancer
 from dancenet.nets.training.dataset import Dataset
 from dancenet.nets.training.options import DancerOptions
+from dancenet.nets.training.pictures import rehearsal
 from dancenet.nets.training.windows import BatchOptions
 from dancenet.sequence.mixture import Mixture
 from dancenet.support.errors import UserError

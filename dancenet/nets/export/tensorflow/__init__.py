@@ -1,0 +1,1 @@
+"""The exported functions in plain TensorFlow, for SavedModel and LiteRT."""
