@@ -22,6 +22,7 @@ COMMANDS = {
     "encode-frames": "silhouettes to latents.npz",
     "decode-latents": "latents back to a video, beside the source frames",
     "train-dancer": "latents or motion to a network that dances",
+    "train-lifter": "recorded motion to the network that lifts keypoints into space",
     "generate-video": "a trained model to a new dance",
     "evaluate": "is it a dance? measures a model against real dances",
     "import-legacy": "weights of the 2018 DanceNet to a model",

@@ -34,9 +34,10 @@ def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = terminal.Parser(
         description="Finds people's keypoints. An output's name says what is written: .npz, a "
-        "recording to train a dancer of joints on; .json, COCO's results or OpenPose's frames; "
-        ".mp4, .webm or .gif, the film with the skeletons over it (.png or .jpg of a picture); no "
-        "suffix, a folder of OpenPose's files."
+        "recording to train a dancer of joints on; .bvh, the joints in space, for Blender and "
+        "others; .json, COCO's results or OpenPose's frames; .mp4, .webm or .gif, the film with "
+        "the skeletons over it (.png or .jpg of a picture); no suffix, a folder of OpenPose's "
+        "files."
     )
     parser.add_argument(
         "sources",
@@ -189,7 +190,7 @@ def _check(path: Path, source: Source, arguments: argparse.Namespace) -> None:
     files.check_apart(path, [source.given])
     if kind in FILMS and not source.is_picture:
         check_output(path, kind.lstrip("."), arguments.overwrite)
-    elif kind == ".npz":
+    elif kind in (".npz", ".bvh"):
         files.check_parent(path)
         for one in _recordings(path, arguments.people):
             files.check_overwrite(one, arguments.overwrite)
@@ -201,8 +202,8 @@ def _check(path: Path, source: Source, arguments: argparse.Namespace) -> None:
     else:
         drawn = ", ".join(PICTURES if source.is_picture else FILMS)
         raise UserError(
-            f"{quoted(path)} cannot be written of {quoted(source.given)}: name a .npz, a .json, "
-            f"{drawn}, or a folder."
+            f"{quoted(path)} cannot be written of {quoted(source.given)}: name a .npz, a .bvh, a "
+            f".json, {drawn}, or a folder."
         )
 
 
@@ -360,6 +361,8 @@ def _say_where(outputs: Sequence[Path]) -> None:
 
 
 def _write(path: Path, source: Source, poses: Poses, arguments: argparse.Namespace) -> None:
+    from dancenet.data.mocap.bvh_writer import write_bvh
+    from dancenet.data.people.lift import lift_poses
     from dancenet.data.people.poses import write_coco, write_npz, write_openpose
 
     kind = path.suffix.lower()
@@ -367,6 +370,9 @@ def _write(path: Path, source: Source, poses: Poses, arguments: argparse.Namespa
         for number, one in enumerate(_recordings(path, arguments.people)[: poses.num_people]):
             for warning in write_npz(one, poses.person(number), arguments.overwrite):
                 terminal.warn(warning)
+    elif kind == ".bvh":
+        for number, one in enumerate(_recordings(path, arguments.people)[: poses.num_people]):
+            write_bvh(one, lift_poses(poses.person(number), source.given), arguments.overwrite)
     elif kind == ".json" and arguments.json == "coco":
         write_coco(path, poses, arguments.overwrite)
     else:

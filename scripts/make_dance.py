@@ -10,13 +10,16 @@ from pathlib import Path
 from dancenet.support import terminal
 from dancenet.support.names import derived
 
+# By --space: whether joints dance.
+_OF_JOINTS = {"silhouette": False, "skeleton": True}
+
 
 def build_parser() -> argparse.ArgumentParser:
     """Returns the parser of the command line."""
     parser = terminal.Parser(
-        description="Makes a new dance from clips of a dancer: extracts the silhouettes, trains "
-        "both networks, and writes a video. Stopped with Ctrl-C or by accident, the same command "
-        "goes on where it stopped."
+        description="Makes a new dance from clips of a dancer: extracts the silhouettes, or the "
+        "joints, trains the networks, and writes a video. Stopped with Ctrl-C or by accident, the "
+        "same command goes on where it stopped."
     )
     parser.add_argument(
         "clips",
@@ -31,6 +34,13 @@ def build_parser() -> argparse.ArgumentParser:
         default=30.0,
         help="time for everything; training gets what extraction leaves of it, "
         "and at least half (default: 30)",
+    )
+    parser.add_argument(
+        "--space",
+        choices=tuple(_OF_JOINTS),
+        default="silhouette",
+        help="what dances: silhouettes, or joints in space, which also gives a .bvh and a page "
+        "that shows the dance from any side, beside the video (default: silhouette)",
     )
     parser.add_argument(
         "-o",
@@ -85,6 +95,7 @@ def work(arguments: argparse.Namespace) -> int | None:
     settings = make.Settings(
         minutes=arguments.minutes,
         method=arguments.method,
+        joints=_OF_JOINTS[arguments.space],
         model_file=arguments.model_file,
         seconds=arguments.seconds,
         seed=arguments.seed,

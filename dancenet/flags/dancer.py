@@ -167,6 +167,13 @@ def add_noise(parser: argparse.ArgumentParser) -> None:
         "noise, as in 2018 (default: 0.98)",
     )
     group.add_argument(
+        "--rehearse",
+        type=not_negative(float),
+        metavar="SHARE",
+        help="of joints, with --start-from: share of the windows in which the first model dances, "
+        "so as not to forget how, below 1; 0.5 for a few minutes of recordings (default: 0.0)",
+    )
+    group.add_argument(
         "--smoothing",
         type=not_negative(float),
         help="standard deviation, in frames, of a low-pass over the latents, which jitter because "

@@ -6,6 +6,10 @@
     PROJECT/weights/NAME/   the model, with its training in training/
     PROJECT/latents.npz     the frames encoded
 
+With joints, in place of frames, reports and latents:
+
+    PROJECT/motions/N.npz   the joints of clip N, and its keypoints in N_keypoints.npz
+
 A stage runs in a process of its own, so that its memory is free when the next one begins.
 """
 
@@ -33,12 +37,14 @@ from dancenet.support.errors import TRAINING_MEMORY, MissingExtra, UserError, ch
 from dancenet.support.names import as_argument, quoted
 from dancenet.support.wording import command, option
 
+MOTIONS = "motions"  # the folder of joints
+_MOTION = re.compile(r"[0-9]+(_keypoints)?\.npz")
 _REPORT = re.compile(r"footage_[0-9]+\.(txt|png)")
 
 BUNDLED = "silhouette_v2"  # it has seen many bodies move; beginning with it saves most of the time
 
 # Clips are minutes at most, and leave much between their poses.
-_NEIGHBOUR_CORRECTION = 0.1
+NEIGHBOUR_CORRECTION = 0.1
 
 # Exit statuses of a stage that was stopped: it said so, or the signal came before it could.
 _STOPPED = {status for number in signals.STOPPING for status in (128 + number, -number)}
@@ -58,6 +64,7 @@ class Settings:
     minutes: float = 30.0  # for everything
     method: str = "auto"  # how the dancer is found
     model_file: Path | None = None  # the networks that find people; None for the user's cache
+    joints: bool = False  # whether joints dance, and not silhouettes
     seconds: float = 16.0  # length of the dance
     seed: int | None = None  # None draws one
     overwrite: bool = False  # begin anew, and replace a foreign file
@@ -108,10 +115,21 @@ def make_dance(
         KeyboardInterrupt: stopped; the same call goes on from there.
     """
     check_training()
-    if settings.method == "person":
+    if settings.joints and settings.method != "auto":
+        raise UserError(
+            f"{option('method', settings.method)} is how silhouettes are found; leave it out, or "
+            f"{option('space', 'skeleton')}."
+        )
+    if settings.method == "person" or settings.joints:
         _require("ai_edge_litert", "ai-edge-litert", "Person segmentation", "person")
-    if settings.model_file is not None and not settings.model_file.exists():
-        raise UserError(f"There is no network at {quoted(settings.model_file)}.")
+    given = settings.model_file
+    if given is not None and settings.joints and not given.is_dir():
+        raise UserError(
+            f"{quoted(given)} is no folder; with {option('space', 'skeleton')}, name the one that "
+            "holds pose_detection.tflite and pose_landmark_full.tflite."
+        )
+    if given is not None and not given.exists():
+        raise UserError(f"There is no network at {quoted(given)}.")
     check_output(out, choose_format(out, None), settings.overwrite)
     files.check_apart(out, clips)
     sources = [identify(clip) for clip in clips]
@@ -119,11 +137,19 @@ def make_dance(
         signals.saying(lambda: "What is finished is kept; the same command goes on from there."),
         locked(folder) as lock,
     ):
-        _Project(folder, sources, Path(out), settings, run or Processes(lock)).work()
+        kind: type[Project] = Project
+        if settings.joints:
+            from dancenet.project.joints import JointsProject
+
+            kind = JointsProject
+        kind(folder, sources, Path(out), settings, run or Processes(lock)).work()
 
 
-class _Project:
-    """Runs the stages of a project and records those that are finished."""
+class Project:
+    """Runs the stages of a project and records those that are finished.
+
+    These are the stages of silhouettes; `project.joints` has those of joints.
+    """
 
     def __init__(
         self, folder: Path, sources: list[Source], out: Path, settings: Settings, run: Runner
@@ -141,9 +167,9 @@ class _Project:
             if (folder / STATE).exists():
                 # First: a kill in between leaves a project in which nothing is finished.
                 name = _name_of(folder, sources)
-                Record.begin(folder, sources).write(folder)
+                Record.begin(folder, sources, settings.joints).write(folder)
                 self._clear(name)
-        self.record = Record.read(folder, sources)
+        self.record = Record.read(folder, sources, settings.joints)
         self.record.take(sources, folder)
         self._write()
         self.model = ModelFolder(folder / "weights" / self.record.name)
@@ -159,7 +185,7 @@ class _Project:
         """Runs every stage that is not finished."""
         began = time.monotonic()
         todo = [source for source in self.sources if source.key not in self.record.clips]
-        if self.record.is_finished("generate-video") and self.out.exists():
+        if self._is_finished():
             terminal.say(
                 f"{quoted(self.out)} is finished already. Another dance of this model: "
                 f"{_again(self.model.path)}"
@@ -169,12 +195,28 @@ class _Project:
         self._say_plan(todo)
         for source in todo:
             self._extract(source)
-        if not self.record.is_finished("train-dancer"):
-            check_trainable(FrameWriter(self.frames).clips, self.frames)
+        self._check_dataset()
         if self.record.minutes is None:  # what a begun training was given stays as it was
             self.record.minutes = self.plan.divide()
             self._write()
-        self._train("train-vae", ["--frames", self.frames.name, *_start_from()])
+        self._train_all()
+        self._generate()
+        terminal.say(
+            f"{quoted(self.out)} is finished, after "
+            f"{terminal.format_seconds(time.monotonic() - began)}. Another dance of this model: "
+            f"{_again(self.model.path)}"
+        )
+
+    def _is_finished(self) -> bool:
+        return self.record.is_finished("generate-video") and self.out.exists()
+
+    def _check_dataset(self) -> None:
+        """Raises UserError if what was extracted is too little to train on."""
+        if not self.record.is_finished("train-dancer"):
+            check_trainable(FrameWriter(self.frames).clips, self.frames)
+
+    def _train_all(self) -> None:
+        self._train("train-vae", ["--frames", self.frames.name, *start_from(BUNDLED)])
         self._stage(
             "encode-frames",
             [
@@ -193,21 +235,18 @@ class _Project:
                 "--latents",
                 self.latents.name,
                 "--neighbour-correction",
-                f"{_NEIGHBOUR_CORRECTION:g}",
-                *_start_from(),
+                f"{NEIGHBOUR_CORRECTION:g}",
+                *start_from(BUNDLED),
             ],
         )
-        self._generate()
-        terminal.say(
-            f"{quoted(self.out)} is finished, after "
-            f"{terminal.format_seconds(time.monotonic() - began)}. Another dance of this model: "
-            f"{_again(self.model.path)}"
-        )
+
+    def _places(self) -> Sequence[Path]:
+        """Returns the files and folders that the stages write."""
+        return (self.folder, self.frames, self.folder / "reports", self.model.path, self.latents)
 
     def _check_place(self) -> None:
         """Raises UserError unless every stage can write, and the disk has room for all of them."""
-        places = (self.folder, self.frames, self.folder / "reports", self.model.path, self.latents)
-        for place in places:
+        for place in self._places():
             if place.exists() and not os.access(place, os.W_OK):
                 raise UserError(
                     f"{quoted(place)} cannot be written; mend its permissions, or choose another "
@@ -349,8 +388,7 @@ class _Project:
 
     def _clear(self, name: str) -> None:
         """Removes what a project made; what somebody else put there stays."""
-        if self.frames.is_dir():
-            FrameWriter(self.frames).clear()
+        self._clear_dataset()
         reports = self.folder / "reports"
         files.remove_files(
             [path for path in reports.glob("footage_*") if _REPORT.fullmatch(path.name)], reports
@@ -361,6 +399,14 @@ class _Project:
         files.remove_files([], self.folder / "weights")
         self.latents.unlink(missing_ok=True)
 
+    def _clear_dataset(self) -> None:
+        if self.frames.is_dir():
+            FrameWriter(self.frames).clear()
+        motions = self.folder / MOTIONS
+        files.remove_files(
+            [path for path in motions.glob("*.npz") if _MOTION.fullmatch(path.name)], motions
+        )
+
 
 def _name_of(folder: Path, sources: Sequence[Source]) -> str:
     """Returns the name of a project's model."""
@@ -370,13 +416,13 @@ def _name_of(folder: Path, sources: Sequence[Source]) -> str:
         return Record.begin(folder, sources).name
 
 
-def _start_from() -> list[str]:
-    """Returns the flags that begin with the bundled model, if it is there with its weights."""
+def start_from(model: str, weights: Sequence[str] = (VAE_WEIGHTS, DANCER_WEIGHTS)) -> list[str]:
+    """Returns the flags that begin with a bundled model, if it is there with its weights."""
     try:
-        path = releases.find_model(BUNDLED)
+        path = releases.find_model(model)
     except UserError:
         return []
-    whole = all((path / name).is_file() for name in (VAE_WEIGHTS, DANCER_WEIGHTS))
+    whole = all((path / name).is_file() for name in weights)
     return ["--start-from", str(path.absolute())] if whole else []
 
 

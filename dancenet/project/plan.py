@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dancenet.model.folder import TRAINING, ModelFolder
-from dancenet.project.record import TRAININGS, Record, Source
+from dancenet.project.record import Record, Source
 from dancenet.support import checked, files
 from dancenet.support.names import quoted
 
@@ -21,12 +21,15 @@ _VAE_SHARE = 0.55  # share of the time for training: pictures need more of it th
 _LEAST_TRAINING = 0.5  # share of all minutes, however long extraction took
 # First guesses, replaced by measured rates as the work goes on.
 _EXTRACTED_PER_SECOND = 15.0  # frames of a phone video, by the person network
+_LIFTED_PER_SECOND = 15.0  # frames of a phone video, into joints
 _ENCODED_PER_SECOND = 250.0  # frames
 _GENERATED_PER_SECOND = 60.0  # frames
 _START_SECONDS = 5.0  # to start a stage
 # Bytes on disk, a little less than what is used.
 _FRAME_BYTES = 2 * (4096 + 3000)  # of a frame and its mirror image: a picture, and its packed bits
 _MODEL_BYTES = 80_000_000  # weights, checkpoints with the optimiser, graphs
+_POSE_BYTES = 1000  # of a frame's keypoints and joints
+_JOINTS_MODEL_BYTES = 40_000_000
 
 
 def training_folder(model: Path, stage: str) -> Path:
@@ -54,7 +57,7 @@ class Plan:
             )
             return extracting + self._end_seconds() + self._training_seconds(extracting)
         left = 0.0
-        for name in TRAININGS:
+        for name in record.trainings:
             if not record.is_finished(name):
                 stage = record.stages.get(name)
                 minutes = stage.minutes if stage else None
@@ -62,15 +65,24 @@ class Plan:
                     minutes = (record.minutes or self.divide())[name]
                 left += max(0.0, minutes * 60 - _trained_seconds(self.model.path, name))
                 left += _START_SECONDS
-        if not record.is_finished("encode-frames"):
+        if self._draws and not record.is_finished("encode-frames"):
             left += self._encode_seconds()
         return left + self._generate_seconds()
 
     def bytes_left(self) -> int:
         """Estimates, rather low, how much disk the unfinished stages take."""
         seconds = sum(source.seconds for source in self.sources if self._is_new(source))
-        model = 0 if self.record.training_began else _MODEL_BYTES
-        return round(seconds * self.record.fps) * _FRAME_BYTES + model
+        frame, model = _POSE_BYTES, _JOINTS_MODEL_BYTES
+        if self._draws:
+            frame, model = _FRAME_BYTES, _MODEL_BYTES
+        if self.record.training_began:
+            model = 0
+        return round(seconds * self.record.fps) * frame + model
+
+    @property
+    def _draws(self) -> bool:
+        """Whether pictures are learned, and not joints."""
+        return not self.record.joints
 
     def _is_new(self, source: Source) -> bool:
         return source.key not in self.record.clips
@@ -78,6 +90,8 @@ class Plan:
     def divide(self) -> dict[str, float]:
         """Returns the minutes of each training, when everything is extracted."""
         minutes = self._training_seconds(0.0) / 60
+        if not self._draws:
+            return {"train-dancer": round(minutes, 2)}
         return {
             "train-vae": round(_VAE_SHARE * minutes, 2),
             "train-dancer": round((1 - _VAE_SHARE) * minutes, 2),
@@ -91,14 +105,16 @@ class Plan:
 
     def _extraction_seconds(self, source: Source) -> float:
         measured = [clip for clip in self.record.clips.values() if clip.footage_seconds]
-        rate = _EXTRACTED_PER_SECOND
+        rate = _EXTRACTED_PER_SECOND if self._draws else _LIFTED_PER_SECOND
         if measured:
             frames = sum(clip.footage_seconds for clip in measured) * self.record.fps
             rate = frames / max(1e-3, sum(clip.seconds for clip in measured))
         return source.seconds * self.record.fps / rate + _START_SECONDS
 
     def _end_seconds(self) -> float:
-        return self._encode_seconds() + self._generate_seconds() + 2 * _START_SECONDS
+        starts = len(self.record.trainings) * _START_SECONDS
+        encoding = self._encode_seconds() if self._draws else 0.0
+        return encoding + self._generate_seconds() + starts
 
     def _encode_seconds(self) -> float:
         frames = 2 * sum(source.seconds * self.record.fps for source in self.sources)  # mirrored

@@ -19,7 +19,10 @@ from dancenet.support.wording import command, option
 
 STATE = "project.json"
 
+# In the order in which they run.
 TRAININGS = ("train-vae", "train-dancer")
+TRAININGS_OF_JOINTS = ("train-dancer",)
+_SPACES = {False: "silhouette", True: "skeleton"}
 
 _FORMAT = 1
 _LONGEST = 1e9  # seconds, minutes or clips
@@ -75,22 +78,24 @@ class Record:
     clips: dict[str, ExtractedClip] = field(default_factory=dict)  # by `Source.key`
     stages: dict[str, Stage] = field(default_factory=dict)  # by subcommand
     minutes: dict[str, float] | None = None  # for each training; None until extraction is finished
+    joints: bool = False  # whether joints dance, and not silhouettes
 
     def __post_init__(self) -> None:
         checked.check_name("name", self.name)  # of a folder
         checked.check_rate(self.fps)
         if self.minutes is not None:
-            for stage in TRAININGS:
+            for stage in self.trainings:
                 if stage not in self.minutes:
                     raise UserError(f"minutes lacks {stage}")
                 between(f"minutes of {stage}", self.minutes[stage], 0, _LONGEST)
 
     @classmethod
-    def read(cls, folder: Path, sources: Sequence[Source]) -> Record:
+    def read(cls, folder: Path, sources: Sequence[Source], joints: bool = False) -> Record:
         """Reads a project's record, or begins one.
 
         Raises:
-            UserError: the folder holds something else, or the record is of another format.
+            UserError: the folder holds something else, or the record is of another format or of
+                another space.
         """
         path = folder / STATE
         if not path.exists():
@@ -102,7 +107,7 @@ class Record:
                     f"{STATE}; "
                     f"choose another with {option('project')}."
                 )
-            return cls.begin(folder, sources)
+            return cls.begin(folder, sources, joints)
         advice = (
             f"choose another {option('project')}, or say {option('overwrite')} to begin it anew"
         )
@@ -117,16 +122,23 @@ class Record:
             )
         fields = {key: value for key, value in content.items() if key != "format"}
         try:
-            return checked.build(cls, fields, quoted(path))
+            record = checked.build(cls, fields, quoted(path))
         except UserError as error:
             raise advising(error, advice) from error
+        if record.joints is not joints:
+            raise UserError(
+                f"{quoted(folder)} was begun with {option('space', _SPACES[record.joints])}; say "
+                f"so again, or {advice}."
+            )
+        return record
 
     @classmethod
-    def begin(cls, folder: Path, sources: Sequence[Source]) -> Record:
+    def begin(cls, folder: Path, sources: Sequence[Source], joints: bool = False) -> Record:
         """Returns the record of a project in which nothing is finished."""
         # The folder may be renamed later; its model keeps the name.
         name = folder.resolve().name.removesuffix("_project").strip().lstrip(".-") or "model"
-        return cls(name.replace("\\", "_"), min(source.fps for source in sources))
+        rate = min(source.fps for source in sources)
+        return cls(name.replace("\\", "_"), rate, joints=joints)
 
     def write(self, folder: Path) -> None:
         """Writes the record atomically."""
@@ -142,14 +154,20 @@ class Record:
         }
         if self.minutes is not None:
             content["minutes"] = self.minutes
+        if self.joints:
+            content["joints"] = True
         files.write_json(folder / STATE, content)
 
     def is_finished(self, stage: str) -> bool:
         return stage in self.stages and self.stages[stage].seconds is not None
 
     @property
+    def trainings(self) -> tuple[str, ...]:
+        return TRAININGS_OF_JOINTS if self.joints else TRAININGS
+
+    @property
     def training_began(self) -> bool:
-        return "train-vae" in self.stages
+        return self.trainings[0] in self.stages
 
     def take(self, sources: Sequence[Source], folder: Path) -> None:
         """Checks the clips given now against those the project was begun with.

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import cv2
 import numpy as np
 
+from dancenet.data.mocap.formats.keypoints import COCO
 from dancenet.data.motion.clip import SkeletonClip
 from dancenet.data.motion.joints import JOINTS, PARENTS
 from dancenet.data.people import regions
@@ -164,3 +165,37 @@ def follow_yellow(pictures: Iterable[np.ndarray], fps: float) -> Iterator[Pose |
         height = float(rows[-1] + 1 - rows[0])
         points = standing((columns[0] + columns[-1]) / 2, float(rows[0]), height)
         yield pose_of(yellow, points, height, seen)
+
+
+# Marks of the face: across, up and ahead of the body's axis.
+FACE = {"nose": (0, 1.52, 0.11), "ear": (0.075, 1.53, 0.0), "eye": (0.03, 1.55, 0.09)}
+
+
+def turning(num_frames=90, turns=0.5):
+    """Returns (T, 19, 3): a body that turns about itself."""
+    angle = np.linspace(0, 2 * np.pi * turns, num_frames)
+    cos, sin, zero = np.cos(angle), np.sin(angle), np.zeros(num_frames)
+    turn = np.stack([cos, zero, -sin, zero, zero + 1, zero, sin, zero, cos], axis=1)
+    return stand(num_frames) @ turn.reshape(-1, 3, 3)
+
+
+def film(positions, names=COCO):
+    """Returns keypoints (T, J, 3) of bodies that a far camera sees from +z."""
+    turn = positions[:, JOINTS.index("l_shoulder")] - positions[:, JOINTS.index("r_shoulder")]
+    left = turn / np.linalg.norm(turn, axis=1, keepdims=True)
+    front = np.cross(left, [0.0, 1.0, 0.0])
+    seen = np.zeros((len(positions), len(names), 3))
+    for index, name in enumerate(names):
+        side = {"l": 1.0, "r": -1.0}.get(name[0], 0.0) if name[1:2] == "_" else 0.0
+        kind = name.split("_")[-1]
+        if name in JOINTS:
+            place = positions[:, JOINTS.index(name)]
+        elif kind in FACE:
+            across, height, ahead = FACE[kind]
+            place = side * across * left + ahead * front + np.array([0, height, 0])
+        else:
+            continue
+        seen[:, index] = np.stack(
+            [400 + 200 * place[:, 0], 500 - 200 * place[:, 1], np.ones(len(place))], axis=1
+        )
+    return seen

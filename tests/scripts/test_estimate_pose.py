@@ -89,6 +89,15 @@ def test_a_film_becomes_a_recording_json_frames_and_a_film(tmp_path, capsys):
     assert any((picture[..., 0].astype(int) - picture[..., 2] > 90).any() for picture in seen)
 
 
+def test_a_film_becomes_a_motion_in_space_that_other_programs_read(tmp_path):
+    film(tmp_path / "duo.mp4", (40, 60), (110, 120), fps=25)
+    assert main(["duo.mp4", "--people", "2", "-o", "duo.bvh"]) == 0
+    for number in (1, 2):
+        motion = read_skeleton(f"duo_{number}.bvh")
+        assert motion.is_body and (motion.num_frames, motion.fps) == (30, 25)
+    assert main(["duo.mp4", "-o", "duo_1.bvh"]) == 1  # it exists
+
+
 def test_several_people_have_recordings_of_their_own(tmp_path):
     film(tmp_path / "duo.mp4", (30, 60), (130, 100))
     assert main(["duo.mp4", "--people", "3", "-o", "duo.npz", "-o", "duo.json"]) == 0

@@ -13,7 +13,7 @@ from dancenet.codecs.skeleton import SkeletonCodec
 from dancenet.data.mocap.recordings import Recording, Recordings
 from dancenet.model.folder import CODEC, DANCER_WEIGHTS, ENCODER_GRAPH, SCALER, ModelFolder
 from dancenet.nets.dancer import DancerNetwork, load_dancer
-from dancenet.nets.training.dancer_run import TrainingRun, run_training
+from dancenet.nets.training.dancer_run import TrainingRun, onnx_steps, run_training
 from dancenet.nets.training.dataset import VARIANCE, Dataset
 from dancenet.nets.training.folder import may_resume_dancer
 from dancenet.nets.training.loop import TrainOptions, TrainResult
@@ -25,6 +25,7 @@ from dancenet.nets.training.options import (
     defaults_of_joints,
     resolve,
 )
+from dancenet.nets.training.pictures import rehearsal
 from dancenet.support import files, terminal
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -75,6 +76,8 @@ def train_dancer(
         KeyboardInterrupt: stopped with Ctrl-C; nothing is lost.
     """
     options = options or DancerOptions()
+    if options.rehearse:
+        raise UserError(f"{option('rehearse')} is for dancers of joints; leave it out.")
     folder.require_silhouettes()
     encoder = folder.require(ENCODER_GRAPH, command("train-vae"))
     latents.require_encoder(files.sha256_of(encoder), folder.path.name)
@@ -181,6 +184,8 @@ def train_skeleton_dancer(
                 "and its inputs get more noise."
             )
         options, schedule = resolve(options, train_options or TrainOptions(), defaults)
+        if options.rehearse:
+            dataset = _rehearsed(dataset, start_from, initial, options.rehearse)
         return run_training(
             TrainingRun(
                 dataset=dataset,
@@ -194,6 +199,20 @@ def train_skeleton_dancer(
                 devices=devices,
             )
         )
+
+
+def _rehearsed(
+    dataset: Dataset, model: ModelFolder | None, network: DancerNetwork | None, share: float
+) -> Dataset:
+    """Adds dances of the model to start from, `share` of all frames to train on."""
+    if model is None or network is None:
+        raise UserError(
+            f"{option('rehearse', share)} needs a model to rehearse; name it with "
+            f"{option('start-from')}."
+        )
+    wanted = round(sum(map(len, dataset.window_train)) * share / (1 - share))
+    vectors, styles = rehearsal.dance(onnx_steps(network), model, wanted, seed=0)
+    return dataset.with_rehearsal(vectors, styles)
 
 
 def _load_initial(model: ModelFolder, options: DancerOptions) -> DancerNetwork:

@@ -52,6 +52,7 @@ class Dataset:
     # Rows of the windows; of a stream, `vectors` is only a sample of them.
     window_train: list[range]
     window_held_out: list[range]
+    joint_rows: Sequence[range] | None = None  # of each recording, where joints are in memory
 
     @property
     def dim(self) -> int:
@@ -69,6 +70,39 @@ class Dataset:
         known = np.array([*self.style_names, ""])
         none = ~self.styles[rows].any(axis=1)
         return known[np.where(none, len(self.style_names), self.styles[rows].argmax(axis=1))]
+
+    def with_rehearsal(self, vectors: np.ndarray, styles: np.ndarray | None) -> Dataset:
+        """Adds windows of another motion, on which nothing else is measured.
+
+        Args:
+            vectors: (N, T, D) N trajectories in model units.
+            styles: (N, S) their styles' weights, None without styles.
+
+        Raises:
+            UserError: this dataset is a stream.
+        """
+        if self.joint_rows is None:
+            raise UserError(
+                f"{option('stream')} and {option('rehearse')} do not go together; leave one out."
+            )
+        count, length, _ = vectors.shape
+        first = len(self.vectors)
+        rows = [range(first + i * length, first + (i + 1) * length) for i in range(count)]
+        both = np.concatenate([self.vectors, vectors.reshape(count * length, -1)])
+        if self.styles is None:
+            weights = None
+        else:
+            given = np.zeros((count, self.styles.shape[1])) if styles is None else styles
+            weights = np.concatenate([self.styles, np.repeat(given, length, axis=0)])
+            weights = weights.astype(np.float32)
+        clips = [*self.joint_rows, *rows]
+        return replace(
+            self,
+            vectors=both,
+            styles=weights,
+            windows=lambda options: _joint_windows(options, both, weights, clips),
+            window_train=[*self.window_train, *rows],
+        )
 
     @classmethod
     def of_latents(
@@ -161,10 +195,6 @@ class Dataset:
         if weights is not None:
             styles = np.repeat(weights, [len(rows) for rows in recordings.rows], axis=0)
 
-        def windows(options: BatchOptions) -> WindowData:
-            deviation = np.broadcast_to(np.float32(JOINT_DEVIATION), vectors.shape)
-            return WindowData(vectors, options, deviation, styles=styles, clips=recordings.rows)
-
         return cls(
             vectors=vectors,
             train=train,
@@ -175,9 +205,10 @@ class Dataset:
             seconds=sum(clip.num_frames / clip.fps for clip in recordings.clips),
             style_names=names,
             styles=styles,
-            windows=windows,
+            windows=lambda options: _joint_windows(options, vectors, styles, recordings.rows),
             window_train=train,
             window_held_out=held_out,
+            joint_rows=recordings.rows,
             **_describe(codec),
         )
 
@@ -282,6 +313,16 @@ class _Survey:
             while sum(one.num_frames for one in kept) > _MOST_FITTED and len(kept) > 1:
                 kept.pop(int(rng.integers(len(kept))))
         return survey
+
+
+def _joint_windows(
+    options: BatchOptions,
+    vectors: np.ndarray,
+    styles: np.ndarray | None,
+    clips: Sequence[range],
+) -> WindowData:
+    deviation = np.broadcast_to(np.float32(JOINT_DEVIATION), vectors.shape)
+    return WindowData(vectors, options, deviation, styles=styles, clips=clips)
 
 
 def _encoded(recordings: Iterable[Recording], codec: SkeletonCodec) -> Iterator[np.ndarray]:

@@ -64,8 +64,7 @@ class VaeOptions:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        if not 0 <= self.rehearse < 1:
-            raise UserError(f"rehearse must be at least 0 and below 1; received {self.rehearse}.")
+        _check_share(self.rehearse)
         if not 0 <= self.halfway <= MOST_HALFWAY:
             raise UserError(f"halfway must be from 0 to {MOST_HALFWAY:g}; received {self.halfway}.")
 
@@ -99,8 +98,11 @@ class DancerOptions:
     jerk: float = 0.0  # weight of `path_jerk` of the predicted path
     tensorboard: bool = False
     neighbour_correction: float = 0.0  # strength; see `sequence.neighbour_correction`
+    # Of joints: share of the windows in which the model to start from dances; see `rehearsal`.
+    rehearse: float = 0.0
 
     def __post_init__(self) -> None:
+        _check_share(self.rehearse)
         if self.context is not None:  # a list, from the command line
             object.__setattr__(self, "context", tuple(self.context))
 
@@ -162,6 +164,11 @@ class DancerOptions:
             context=context,
             context_noise=self.context_noise,
         )
+
+
+def _check_share(rehearse: float) -> None:
+    if not 0 <= rehearse < 1:
+        raise UserError(f"rehearse must be at least 0 and below 1; received {rehearse}.")
 
 
 def defaults_of_joints(seconds: float, start_from: bool) -> Defaults:

@@ -1,7 +1,7 @@
-"""Frames that a trained VAE draws itself, so that it does not forget them in further training.
+"""What a trained model makes itself, so that it does not forget it in further training.
 
 Pseudorehearsal (Robins 1995, "Catastrophic forgetting, rehearsal and pseudorehearsal"): a model
-folder has no frames, but it has seed clips of real latents, and a decoder.
+folder has no frames and no recordings, but it has seed clips of real motion, and the networks.
 """
 
 from __future__ import annotations
@@ -11,10 +11,12 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from dancenet.codecs import seeds
 from dancenet.codecs.base import Scaler
 from dancenet.data.frames.picture import BACKGROUND, DANCER
 from dancenet.model.folder import SCALER, SEEDS, ModelFolder
 from dancenet.nets.export.reference import read_seeds
+from dancenet.sequence.generate import StepModel, generate
 from dancenet.support import arrays, checked
 from dancenet.support.errors import UserError
 from dancenet.support.names import quoted
@@ -22,6 +24,7 @@ from dancenet.support.wording import option
 
 _REFINE = 2  # times each picture is encoded and decoded again, as in generation
 _BATCH = 64
+_DANCE = 600  # frames of a dance that is rehearsed, at least
 _LARGEST = 64 << 20  # bytes of remembered frames at one bit a pixel
 
 
@@ -56,6 +59,40 @@ def remember(encoder: keras.Model, decoder: keras.Model, folder: ModelFolder) ->
             background = decoder.predict_on_batch(encoder.predict_on_batch(background)[0])
         parts.append(np.where(background[..., 0] < 0.5, np.uint8(DANCER), np.uint8(BACKGROUND)))
     return np.concatenate(parts)
+
+
+def dance(
+    step_model: StepModel, folder: ModelFolder, num_frames: int, seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Continues the seed clips of a dancer, each in its style.
+
+    Args:
+        step_model: the dancer's network.
+        folder: its model.
+        num_frames: about how many frames are wanted.
+        seed: draws them; the same seed gives the same dances.
+
+    Returns:
+        (N, T, D) float32 in model units, which begin with real motion, and their styles' weights
+        (N, S), None if the dancer has none.
+    """
+    config = folder.read_config().dancer
+    vectors, names = seeds.read_seeds(folder / SEEDS)
+    if config is None or vectors.shape[2] != step_model.dim:
+        raise UserError(
+            f"The files of {quoted(folder.path)} do not belong together: its seed clips have "
+            f"{vectors.shape[2]} dimensions and its dancer {step_model.dim}."
+        )
+    count = int(np.clip(num_frames // _DANCE, 1, len(vectors)))
+    chosen = np.arange(count) * len(vectors) // count
+    length = max(1, -(-num_frames // count) - vectors.shape[1])
+    styles = None
+    if config.styles:
+        styles = np.array([[own == names[i] for own in config.styles] for i in chosen], np.float32)
+    rngs = [np.random.default_rng([seed, int(number)]) for number in chosen]
+    begun = vectors[chosen]
+    dances = generate(step_model, begun, length, rngs, config.temperature, style=styles)
+    return np.concatenate([begun, np.stack(list(dances), axis=1)], axis=1), styles
 
 
 def save(path: Path, frames: np.ndarray) -> None:

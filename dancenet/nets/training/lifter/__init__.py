@@ -1,0 +1,1 @@
+"""Trains the network that lifts keypoints into space, on recordings seen from any side."""
