@@ -162,7 +162,7 @@ def test_a_name_that_cannot_be_is_refused_in_a_sentence(words, message, capsys):
 
 
 # Arguments that are no names, though their values are words of the user.
-WORDS = {"start", "style", "colors", "format", "sha256"}
+WORDS = {"start", "style", "colors", "format", "sha256", "held_out"}
 
 
 @pytest.mark.parametrize("command", cli.COMMANDS)

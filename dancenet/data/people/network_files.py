@@ -184,7 +184,11 @@ def _run_pip(place: Path) -> str:
     command = [sys.executable, "-m", "pip", *_PIP, "--dest", str(place), PACKAGE]
     try:
         done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, errors="replace"
+            command,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
         )
     except OSError as error:
         errors.let_through(error)
