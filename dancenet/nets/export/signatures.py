@@ -137,4 +137,4 @@ def _order(value: Value) -> tuple[int, str]:
 def _meaning(name: str, meanings: Mapping[str, str]) -> str:
     if name.startswith("next_") and name not in meanings:
         return _NEXT
-    return _STATE if re.fullmatch(r"(h|c|last)\d+", name) else meanings[name]
+    return _STATE if re.fullmatch(r"(h|c|last|mean)\d+", name) else meanings[name]

@@ -13,7 +13,15 @@ from dancenet.model.folder import ModelFolder
 from dancenet.support.arrays import write_npz
 
 DANCERS = {
-    "lean": DancerConfig(dim=4, units=24, num_mixtures=3, velocity_inputs=2, temperature=0.6),
+    # As `lean` is trained by default and released: of centred figures, with running means.
+    "lean": DancerConfig(
+        dim=4,
+        units=24,
+        num_mixtures=3,
+        velocity_inputs=2,
+        context=(4.0, 30.0),
+        temperature=0.6,
+    ),
     "styles": DancerConfig(
         dim=4,
         units=24,
@@ -50,12 +58,16 @@ NUM_CLIPS, CLIP_FRAMES = 3, 5
 def write_whole_model(path: Path, network: str) -> ModelFolder:
     """Writes weights, scaler and seed clips of one of the models above."""
     config = DANCERS[network]
-    vae = VaeConfig(network=config.network, **SMALL_VAE)  # type: ignore[arg-type]
+    vae = VaeConfig(
+        network=config.network,
+        centred=network == "lean",
+        **SMALL_VAE,  # type: ignore[arg-type]
+    )
     folder = make_folder(path, vae=vae, dancer=config)
     rng = np.random.default_rng(1)
-    basis = np.linalg.qr(rng.normal(size=(vae.latent_dim, config.dim)))[0].T
+    basis = np.linalg.qr(rng.normal(size=(vae.num_latents, config.dim)))[0].T
     Scaler(
-        rng.normal(size=vae.latent_dim).astype(np.float32),
+        rng.normal(size=vae.num_latents).astype(np.float32),
         basis.astype(np.float32),
         rng.uniform(0.5, 2, config.dim).astype(np.float32),
     ).save(folder / "scaler.npz")
