@@ -119,7 +119,8 @@ def _add_context(group: argparse._ArgumentGroup) -> None:
         nargs="*",
         metavar="SECONDS",
         help="time constants of running means that the network sees beside each vector, so that it "
-        "knows what the dance was doing for longer than its windows (default: none)",
+        "knows what the dance was doing for longer than its windows; give --context-noise, too "
+        "(default: none)",
     )
     group.add_argument(
         "--context-noise",
