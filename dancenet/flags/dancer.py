@@ -119,15 +119,14 @@ def _add_context(group: argparse._ArgumentGroup) -> None:
         nargs="*",
         metavar="SECONDS",
         help="time constants of running means that the network sees beside each vector, so that it "
-        "knows what the dance was doing for longer than its windows; give --context-noise, too "
-        "(default: none)",
+        "knows what the dance was doing for longer than its windows (default: none)",
     )
     group.add_argument(
         "--context-noise",
         type=terminal.not_negative(float),
         metavar="SIZE",
         help="largest shift of a window's running means in training, so that they do not tell "
-        "which clip it is (default: 0.0)",
+        "which clip it is (default: 1.0)",
     )
 
 

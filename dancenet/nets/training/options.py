@@ -50,7 +50,7 @@ class VaeOptions:
     beta_steps: int = 2000  # length of the warm-up from 0; at most a tenth of the training
     free_bits: float = 0.0  # nats per dimension
     edge_weight: float = 0.0  # extra weight of the pixels beside the outline
-    # Whether figures are moved to the middle first; None for "lean" only. See `nets.place`.
+    # Whether figures are moved to the middle first; None for "lean" only. See `codecs.place`.
     centred: bool | None = None
     # Share of each batch that are frames halfway between two others, to be drawn from the mean of
     # their latents, too; see `VaeTrainer`.
@@ -85,7 +85,7 @@ class DancerOptions:
     velocity_inputs: int | None = None  # last steps as input beside the vector
     # Time constants of running means beside the vector, in seconds; None for the dataset's.
     context: tuple[float, ...] | None = None
-    context_noise: float = 0.0  # largest shift of a window's running means, in model units
+    context_noise: float = 1.0  # largest shift of a window's running means, in model units
     sigma_floor: float | None = None  # in RMS steps ("lean"), or in units of the scaled data
     look_back: int = 64  # vectors seen before a prediction
     stride: int = 16  # vectors between two windows
